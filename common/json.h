@@ -1,0 +1,33 @@
+/* JSON: reading through jansson behind checks it lacks (depth, UTF-8, NUL, size), writing straight into a buf. */
+#ifndef COMMON_JSON_H
+#define COMMON_JSON_H
+
+#include <jansson.h>
+
+#include "common/mem.h"
+#include "common/str.h"
+
+enum json_fault { JSON_OK, JSON_BAD_UTF8, JSON_BAD, JSON_TOO_DEEP };
+
+/* Parse a whole text (objects and arrays; depth ≤ 32; duplicate keys and trailing data refused). The caller
+ * json_decref()s the result. NULL with *fault and *detail (static or arena-free text, one phrase) set. */
+json_t *json_read(struct str s, enum json_fault *fault, const char **detail);
+
+/* Members; absent or of another type gives the fallback. Slices point into the json_t. */
+struct str json_str(const json_t *o, const char *key);              /* absent: STR_NONE */
+int64_t json_int(const json_t *o, const char *key, int64_t fallback);
+double json_num(const json_t *o, const char *key, double fallback);
+bool json_flag(const json_t *o, const char *key, bool fallback);
+
+/* Writing. Strings are escaped; invalid UTF-8 becomes U+FFFD. Numbers: shortest form that round-trips; NaN and Inf: null. */
+void buf_json(struct buf *b, struct str s);                        /* "…" with quotes */
+void buf_json_z(struct buf *b, const char *z);
+void buf_json_num(struct buf *b, double v);
+/* `,"key":` (the comma only when the last byte is not '{' or '['), then the value follows. */
+void buf_key(struct buf *b, const char *key);
+void buf_key_str(struct buf *b, const char *key, struct str s);    /* absent slice: null */
+void buf_key_int(struct buf *b, const char *key, int64_t v);
+void buf_key_num(struct buf *b, const char *key, double v);
+void buf_key_bool(struct buf *b, const char *key, bool v);
+
+#endif

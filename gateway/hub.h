@@ -1,0 +1,49 @@
+/* The gateway's side of the bus, for HTTP threads: ask a service, wait for its answer or its parts.
+ * The hub thread owns the ROUTER socket; requests reach it through a locked list and an eventfd, replies wake the
+ * asking thread through the request's own condition. */
+#ifndef GATEWAY_HUB_H
+#define GATEWAY_HUB_H
+
+#include "proto/msg.h"
+
+struct hub;
+struct ask; /* one question to a service, in flight */
+
+struct hub_config {
+    const char *bind;            /* HUB_BIND */
+};
+
+struct hub *hub_new(const struct hub_config *cfg);  /* NULL after logging why (address in use, …); starts the thread */
+void hub_free(struct hub **h);                      /* fails what is in flight */
+
+/* Send a request (thread-safe; encodes before returning). req is a struct of kinds[kind].req. deadline_ms is a
+ * clock_ms() time. Never NULL: a failure to encode is found by ask_wait. */
+struct ask *hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+                    int64_t deadline_ms);
+
+enum ask_event { ASK_PART, ASK_DONE, ASK_IDLE };
+struct answer {
+    enum err err;             /* ASK_DONE: how it ended */
+    const void *msg;          /* ASK_PART: the part; ASK_DONE with ERR_OK: the reply; in ask's arena */
+    const char *text;         /* phrase with a failure, or "" */
+    int64_t retry_after_ms;
+};
+/* Wait for the next part or the end, at most until the wake-up time wake_ms (ASK_IDLE then; INT64_MAX: until the
+ * deadline, which always ends it with ERR_DEADLINE). Messages stay valid until ask_free. */
+enum ask_event ask_wait(struct ask *q, int64_t wake_ms, struct answer *out);
+/* Give up or finish; cancels what still runs. Accepts NULL, nulls it. */
+void ask_free(struct ask **q);
+/* Shorthand for calls without parts. */
+enum err ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+                  int64_t deadline_ms, struct ask **q, struct answer *out);
+
+struct hub_view {             /* what the hub sees, for /health, /readyz and gauges */
+    struct {
+        long workers, capacity, outstanding, queued;
+    } service[SERVICE_COUNT];
+};
+void hub_look(struct hub *h, struct hub_view *out);  /* thread-safe */
+/* No new asks but those of requests in flight; workers are told when the gateway leaves. */
+void hub_drain(struct hub *h);
+
+#endif

@@ -83,7 +83,7 @@ enum service_id {
     SERVICE_COUNT
 };
 enum kind {
-#define KIND(id, name, service, req, part, rep, max, attempt_ms) KIND_##id,
+#define KIND(id, name, service, req, part, rep, max, attempt_ms, attempts) KIND_##id,
 #include "proto/kind.tbl"
 #undef KIND
     KIND_COUNT
@@ -96,6 +96,7 @@ struct kind_desc {
     const struct msg_desc *(*rep)(void);
     size_t max_bytes;       /* of any payload of this kind */
     int64_t attempt_ms;     /* timer of one attempt */
+    int attempts;           /* how many the hub may make */
 };
 extern const struct kind_desc kinds[KIND_COUNT];
 extern const char *const service_names[SERVICE_COUNT + 1];  /* NULL-terminated, for labels */

@@ -35,7 +35,10 @@ struct redis_script {
     char sha1[41];            /* filled by redis_script_init */
 };
 
-/* url: redis://[user:password@]host:port[/db] or unix:///path. NULL with *why set (static text) when it cannot be parsed. */
+/* Adds common/redis_stat.tbl to /metrics; the first redis_new does it. Harmless when called again. */
+void redis_stat_register(void);
+/* Does not connect: the first call does, and Redis may come and go.
+ * url: redis://[user:password@]host:port[/db] or unix:///path. NULL with *why set (static text) when it cannot be parsed. */
 struct redis *redis_new(const char *url, const char **why);
 void redis_free(struct redis **r);
 /* Run n commands in one round trip (at most 100 ms, connect at most 200 ms); out[n] is filled from the arena.

@@ -11,6 +11,8 @@
 
 /* Well-formed UTF-8 (RFC 3629: no overlongs, no surrogates, at most U+10FFFF). */
 bool utf8_valid(struct str s);
+/* Bytes (1 … 4) of the well-formed code point that s begins with; 0 when it begins with none, or is empty. */
+size_t utf8_first(struct str s);
 /* Number of code points in valid UTF-8. */
 size_t utf8_count(struct str s);
 /* Largest prefix of s of at most max bytes that ends on a code point boundary. */
@@ -33,6 +35,7 @@ bool hex_parse(struct str s, void *out, size_t n);      /* exactly 2n hex digits
 size_t base64_encode(struct str s, struct buf *out);    /* standard alphabet, padded; returns bytes added */
 bool base64_decode(struct str s, struct buf *out);      /* strict; false when malformed */
 
+void sha1(const struct str *parts, size_t n, uint8_t out[20]);     /* only where a protocol names it (EVALSHA) */
 void md5(const struct str *parts, size_t n, uint8_t out[16]);      /* of the concatenation */
 void sha256(const struct str *parts, size_t n, uint8_t out[32]);
 void hmac_sha256(struct str key, struct str data, uint8_t out[32]);

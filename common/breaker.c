@@ -1,0 +1,64 @@
+/* The breaker's moves:  CLOSED → (5 failures within 1 s) → OPEN → (time is up: one call) → PROBING → CLOSED or OPEN.
+ * Calls that were under way when it opened may still report; only the probe's report counts then. */
+#include "common/breaker.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void
+breaker_set(struct breaker *b, enum breaker_state to)
+{
+    static const bool legal[3][3] = {
+        [BREAKER_CLOSED] = { [BREAKER_OPEN] = true },
+        [BREAKER_OPEN] = { [BREAKER_PROBING] = true },
+        [BREAKER_PROBING] = { [BREAKER_OPEN] = true, [BREAKER_CLOSED] = true },
+    };
+
+    assert(legal[b->state][to]);
+    b->state = to;
+}
+
+static void
+breaker_open(struct breaker *b, int64_t now_ms)
+{
+    int64_t twice = b->open_for_ms * 2;
+
+    b->open_for_ms = twice == 0 ? BREAKER_OPEN_MIN_MS : twice < BREAKER_OPEN_MAX_MS ? twice : BREAKER_OPEN_MAX_MS;
+    b->open_until_ms = now_ms + b->open_for_ms;
+    breaker_set(b, BREAKER_OPEN);
+}
+
+bool
+breaker_enter(struct breaker *b, int64_t now_ms, bool *probe)
+{
+    *probe = b->state == BREAKER_OPEN && now_ms >= b->open_until_ms;
+    if (*probe)
+        breaker_set(b, BREAKER_PROBING);
+    return *probe || b->state == BREAKER_CLOSED;
+}
+
+bool
+breaker_leave(struct breaker *b, int64_t now_ms, bool probe, bool failed)
+{
+    int64_t oldest;
+
+    if (probe && failed) {
+        breaker_open(b, now_ms);
+        return true;
+    }
+    if (probe) {
+        breaker_set(b, BREAKER_CLOSED);
+        b->open_for_ms = 0;
+        memset(b->failed_ms, 0, sizeof b->failed_ms);
+        return true;
+    }
+    if (!failed || b->state != BREAKER_CLOSED)
+        return false;
+    b->failed_ms[b->next] = now_ms;
+    b->next = (b->next + 1) % BREAKER_FAILURES;
+    oldest = b->failed_ms[b->next];
+    if (oldest == 0 || now_ms - oldest > BREAKER_WINDOW_MS)
+        return false;
+    breaker_open(b, now_ms);
+    return true;
+}

@@ -1,0 +1,94 @@
+/* The breaker's moves, with a clock of our own. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "common/breaker.h"
+
+static bool
+fail_at(struct breaker *b, int64_t now_ms)
+{
+    bool probe;
+
+    assert_true(breaker_enter(b, now_ms, &probe));
+    return breaker_leave(b, now_ms, probe, true);
+}
+
+static void
+five_failures_within_a_second_open_it(void **state)
+{
+    struct breaker b = { 0 };
+
+    (void)state;
+    for (int64_t t = 1; t <= 4; t++)
+        assert_false(fail_at(&b, t * 250));
+    assert_true(fail_at(&b, 1250));
+    assert_int_equal(b.state, BREAKER_OPEN);
+}
+
+static void
+failures_that_are_spread_out_do_not_open_it(void **state)
+{
+    struct breaker b = { 0 };
+
+    (void)state;
+    for (int64_t t = 1; t <= 100; t++)
+        assert_false(fail_at(&b, t * 251));
+    assert_int_equal(b.state, BREAKER_CLOSED);
+}
+
+static void
+one_call_probes_and_the_pause_doubles_up_to_eight_seconds(void **state)
+{
+    static const int64_t pause[] = { 1000, 2000, 4000, 8000, 8000 };
+    struct breaker b = { 0 };
+    int64_t now = 1000;
+    bool probe, other;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        fail_at(&b, now);
+    for (size_t i = 0; i < sizeof pause / sizeof *pause; i++) {
+        assert_false(breaker_enter(&b, now + pause[i] - 1, &probe));
+        now += pause[i];
+        assert_true(breaker_enter(&b, now, &probe));
+        assert_true(probe);
+        assert_false(breaker_enter(&b, now, &other));
+        assert_true(breaker_leave(&b, now, probe, true));
+    }
+    assert_true(breaker_enter(&b, now + 8000, &probe));
+    assert_true(breaker_leave(&b, now + 8000, probe, false));
+    assert_int_equal(b.state, BREAKER_CLOSED);
+    assert_int_equal(b.open_for_ms, 0);
+}
+
+static void
+calls_that_were_under_way_when_it_opened_change_nothing(void **state)
+{
+    struct breaker b = { 0 };
+    bool probe;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        fail_at(&b, 1000);
+    assert_false(breaker_leave(&b, 1001, false, false));
+    assert_false(breaker_leave(&b, 1001, false, true));
+    assert_true(breaker_enter(&b, 2000, &probe));
+    assert_false(breaker_leave(&b, 2000, false, true));
+    assert_int_equal(b.state, BREAKER_PROBING);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(five_failures_within_a_second_open_it),
+        cmocka_unit_test(failures_that_are_spread_out_do_not_open_it),
+        cmocka_unit_test(one_call_probes_and_the_pause_doubles_up_to_eight_seconds),
+        cmocka_unit_test(calls_that_were_under_way_when_it_opened_change_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

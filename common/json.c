@@ -185,7 +185,7 @@ buf_json_z(struct buf *b, const char *z)
 void
 buf_json_num(struct buf *b, double v)
 {
-    char text[32];
+    char text[40];
     /* 15 digits come back unchanged from any normal double, and %g drops trailing zeros */
     int digits = fabs(v) < DBL_MIN ? 1 : 15;
 

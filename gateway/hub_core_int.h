@@ -1,0 +1,141 @@
+/* Inside the hub's core: requests and queues (hub_core.c), workers and their frames (hub_worker.c). */
+#ifndef GATEWAY_HUB_CORE_INT_H
+#define GATEWAY_HUB_CORE_INT_H
+
+#include "common/stat.h"
+#include "gateway/hub_core.h"
+
+enum drop_why { DROP_LATE, DROP_DUP, DROP_EPOCH };
+extern const char *const drop_names[];
+enum {
+#define STAT_TBL "gateway/hub_stat.tbl"
+#include "common/stat_enum.h"
+#undef STAT_TBL
+};
+extern struct stat_set hub_stats;
+
+#define ATTEMPT_MAX 8        /* dispatches of one request, NACKs included */
+#define START_GRACE_MS 2000  /* a fresh hub lets requests wait for the first workers */
+#define MADE_MAX 4096        /* requests a worker may have open */
+#define BAD_FRAMES_MAX 3     /* in a minute; then it is told to go */
+#define BUDGET_SECONDS 10
+
+enum request_state { REQ_QUEUED, REQ_OUT, REQ_CLOSED };
+
+struct hub_request;
+struct hub_worker;
+
+struct attempt {
+    struct hub_worker *worker; /* NULL: answered, refused or its worker is gone */
+    struct hub_request *req;
+    int64_t due_ms;            /* its own timer */
+    struct attempt *next, **prev; /* the worker's list */
+};
+
+struct hub_request {
+    uint64_t handle;           /* slot and generation: the last eight bytes of the id on the wire */
+    enum request_state state;
+    enum kind kind;
+    char tenant[65], trace[129];
+    int64_t deadline_ms;
+    int64_t queue_ms;          /* QUEUED until then at most */
+    struct blob *payload;
+    void *asker;               /* local origin; or: */
+    struct hub_worker *origin; /* the worker that asked, NULL for local ones */
+    struct uuid origin_req;    /* its own id for it */
+    struct hub_request *made_next, **made_prev; /* the origin's list */
+    struct attempt at[ATTEMPT_MAX];
+    int n_at;                  /* used slots of at */
+    int live;                  /* of these still at a worker */
+    int counted;               /* attempts in the sense of the retry table */
+    int deaths;                /* workers that died with it */
+    bool parted;               /* the first part went out: no retry any more */
+    struct hub_request *q_next; /* tenant queue */
+    size_t heap_at;            /* 1-based place in the timer heap; 0: none */
+    int64_t timer_ms;
+};
+
+struct tenant_queue {
+    char tenant[65];
+    struct hub_request *head, **tail;
+    struct tenant_queue *next; /* ring of tenants that wait */
+};
+
+struct budget {                /* requests and retries of the last ten seconds */
+    int64_t second[BUDGET_SECONDS];
+    unsigned requests[BUDGET_SECONDS], retries[BUDGET_SECONDS];
+};
+
+struct service_queue {
+    struct tenant_queue *last; /* ring; last->next is served next. NULL: empty */
+    size_t n;
+    bool ever;                 /* a worker was registered once */
+    struct budget budget;
+};
+
+struct worker_share {
+    bool offered;
+    long capacity, outstanding;
+};
+
+struct hub_worker {
+    uint64_t peer;
+    uint8_t instance[16];
+    struct worker_share share[SERVICE_COUNT];
+    bool draining;
+    int64_t heard_ms, sent_ms, used_ms;
+    int64_t bad_since_ms;
+    int bad_frames;
+    struct attempt *out;       /* attempts it holds */
+    struct hub_request *made;  /* requests it made */
+    int n_made;
+    struct hub_worker *next, **prev;
+};
+
+struct core {
+    struct core_ops ops;
+    void *arg;
+    uint8_t epoch[16];
+    int64_t start_ms;
+    struct hub_request **slots;
+    uint32_t n_slots, cap_slots;
+    uint32_t *free_slots;
+    uint32_t n_free;
+    uint32_t *generation;
+    struct hub_request **heap;
+    size_t n_heap;
+    struct service_queue queue[SERVICE_COUNT];
+    struct hub_worker *workers;
+    size_t n_workers;
+    int64_t scan_ms;           /* next look at the workers */
+    struct arena *scratch;     /* decoded headers */
+};
+
+/* hub_core.c */
+struct hub_request *request_new(struct core *c, int64_t now, enum kind kind, struct str tenant, struct str trace,
+                                int64_t deadline_ms, struct blob *payload);
+void request_submit(struct core *c, int64_t now, struct hub_request *r);
+void request_close(struct core *c, struct hub_request *r, enum err e, struct blob *payload, struct str text,
+                   int64_t retry_after_ms);
+void request_giveup(struct core *c, struct hub_request *r);   /* nobody waits any more */
+struct hub_request *request_find(struct core *c, const struct uuid *id);
+void request_wire_id(const struct core *c, const struct hub_request *r, struct uuid *out);
+/* An attempt came back without an answer: again, or the end. counted: it uses up one of the attempts. */
+void attempt_failed(struct core *c, int64_t now, struct hub_request *r, bool counted, bool budget, enum err e,
+                    struct str text, int64_t retry_after_ms);
+void attempt_return(struct core *c, struct attempt *a);        /* credit back; may free the request when closed */
+void dispatch(struct core *c, int64_t now, enum service_id id);
+long service_capacity(const struct core *c, enum service_id id, long *workers);
+
+/* hub_timer.c */
+void timer_set(struct core *c, struct hub_request *r, int64_t when); /* INT64_MAX: none */
+struct hub_request *timer_due(struct core *c, int64_t now);          /* NULL: none is due */
+
+/* hub_worker.c */
+struct hub_worker *worker_pick(struct core *c, enum service_id id, const struct hub_request *r);
+void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e);
+void worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload);
+void workers_tick(struct core *c, int64_t now);
+struct hub_worker *worker_find(struct core *c, uint64_t peer);
+
+#endif

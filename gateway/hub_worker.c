@@ -1,0 +1,451 @@
+/* The hub's core, workers: registration, credit, frames, silence, drain (PROTOCOL.md). */
+#include <assert.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "gateway/hub_core_int.h"
+
+#define WORKERS_MAX 256
+#define CAPACITY_MAX 65536
+#define SCAN_MS 50
+
+struct hub_worker *
+worker_find(struct core *c, uint64_t peer)
+{
+    for (struct hub_worker *w = c->workers; w; w = w->next)
+        if (w->peer == peer)
+            return w;
+    return NULL;
+}
+
+static void
+send_to(struct core *c, uint64_t peer, int cmd, const void *head)
+{
+    c->ops.send(c->arg, peer, cmd, head, NULL);
+}
+
+void
+worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload)
+{
+    if (now > w->sent_ms)
+        w->sent_ms = now;
+    c->ops.send(c->arg, w->peer, cmd, head, payload);
+}
+
+static void
+send_disconnect(struct core *c, uint64_t peer, const char *reason)
+{
+    struct head_disconnect h = { str_of(reason) };
+
+    send_to(c, peer, CMD_DISCONNECT, &h);
+}
+
+static void
+send_heartbeat(struct core *c, int64_t now, struct hub_worker *w)
+{
+    struct head_heartbeat h = { .hub_epoch = { (const char *)c->epoch, 16 } };
+
+    worker_send(c, now, w, CMD_HEARTBEAT, &h, NULL);
+}
+
+static bool
+tried(const struct hub_request *r, const struct hub_worker *w)
+{
+    for (int i = 0; i < r->n_at; i++)
+        if (r->at[i].worker == w)
+            return true;
+    return false;
+}
+
+/* The largest free share, ties to the least recently used; a worker that still holds an attempt of this request only
+ * when there is no other. */
+struct hub_worker *
+worker_pick(struct core *c, enum service_id id, const struct hub_request *r)
+{
+    struct hub_worker *best = NULL, *again = NULL;
+    double best_free = 0;
+
+    for (struct hub_worker *w = c->workers; w; w = w->next) {
+        const struct worker_share *s = &w->share[id];
+        double share;
+
+        if (!s->offered || w->draining || s->outstanding >= s->capacity)
+            continue;
+        if (tried(r, w)) {
+            again = w;
+            continue;
+        }
+        share = (double)(s->capacity - s->outstanding) / (double)s->capacity;
+        if (!best || share > best_free || (share >= best_free && w->used_ms < best->used_ms)) {
+            best = w;
+            best_free = share;
+        }
+    }
+    return best ? best : again;
+}
+
+static void
+worker_free_at(struct core *c, struct hub_worker *w)
+{
+    *w->prev = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
+    c->n_workers--;
+    mem_free(&w);
+}
+
+/* The worker is gone: its own requests end, its attempts go elsewhere. */
+void
+worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e)
+{
+    w->draining = true; /* takes nothing new while it is taken apart */
+    while (w->made)
+        request_giveup(c, w->made);
+    while (w->out) {
+        struct attempt *a = w->out;
+        struct hub_request *r = a->req;
+        bool open = r->state == REQ_OUT && a == &r->at[r->n_at - 1];
+
+        r->deaths += e == ERR_WORKER_LOST;
+        attempt_return(c, a); /* frees r when it was closed */
+        if (!open)
+            continue;
+        if (r->deaths >= 2) {
+            stat_inc(&hub_stats, HUB_POISON);
+            request_close(c, r, ERR_POISON, NULL, STR_NONE, 0);
+        } else if (now == INT64_MAX) {
+            request_close(c, r, ERR_DRAINING, NULL, STR_NONE, 2000);
+        } else {
+            attempt_failed(c, now, r, true, false, ERR_WORKER_LOST, STR_NONE, 1000);
+        }
+    }
+    worker_free_at(c, w);
+}
+
+void
+core_unsent(struct core *c, int64_t now, uint64_t peer)
+{
+    struct hub_worker *w = worker_find(c, peer);
+
+    if (!w)
+        return;
+    stat_inc(&hub_stats, HUB_DEATHS);
+    LOG(WARN, NULL, M("worker lost"), KI("peer", peer), KS("why", "connection closed"));
+    worker_lost(c, now, w, ERR_WORKER_LOST);
+}
+
+static void
+worker_misbehaves(struct core *c, int64_t now, struct hub_worker *w)
+{
+    if (now - w->bad_since_ms > 60000) {
+        w->bad_since_ms = now;
+        w->bad_frames = 0;
+    }
+    if (++w->bad_frames < BAD_FRAMES_MAX)
+        return;
+    LOG(WARN, NULL, M("worker sent malformed messages and is told to go"), KI("peer", w->peer));
+    send_disconnect(c, w->peer, "malformed messages");
+    worker_lost(c, now, w, ERR_BAD_FRAME);
+}
+
+void
+core_bad_frame(struct core *c, int64_t now, uint64_t peer)
+{
+    struct hub_worker *w = worker_find(c, peer);
+
+    stat_inc(&hub_stats, HUB_BAD_FRAMES);
+    if (w)
+        worker_misbehaves(c, now, w);
+}
+
+/* ---- frames ---- */
+
+static void
+on_ready(struct core *c, int64_t now, uint64_t peer, const struct head_ready *h)
+{
+    struct hub_worker *w = worker_find(c, peer);
+
+    if (w)
+        worker_lost(c, now, w, ERR_WORKER_LOST);
+    if (c->n_workers >= WORKERS_MAX || h->instance.n != 16 || h->version_min > 1
+        || (h->version_max && h->version_max < 1)) {
+        send_disconnect(c, peer, "unsupported");
+        return;
+    }
+    w = mem_new(sizeof *w);
+    w->peer = peer;
+    w->heard_ms = now;
+    memcpy(w->instance, h->instance.p, 16);
+    w->next = c->workers;
+    w->prev = &c->workers;
+    if (c->workers)
+        c->workers->prev = &w->next;
+    c->workers = w;
+    c->n_workers++;
+    stat_inc(&hub_stats, HUB_JOINED);
+    send_heartbeat(c, now, w);
+    for (size_t i = 0; i < h->services.n; i++) {
+        int id = service_find(h->services.v[i].name);
+        int64_t capacity = h->services.v[i].capacity;
+
+        if (id < 0 || capacity < 1 || capacity > CAPACITY_MAX)
+            continue; /* a neighbour version may offer what we do not know */
+        w->share[id] = (struct worker_share){ true, (long)capacity, 0 };
+        c->queue[id].ever = true;
+        LOG(INFO, NULL, M("worker joined"), KS("service_name", service_names[id]), KI("capacity", capacity),
+            KI("peer", peer));
+    }
+    for (int id = 0; id < SERVICE_COUNT; id++)
+        if (w->share[id].offered)
+            dispatch(c, now, (enum service_id)id);
+}
+
+static void
+on_request(struct core *c, int64_t now, struct hub_worker *w, const struct head_request *h, struct blob *payload)
+{
+    struct head_final f = { .req = h->req, .attempt = 1 };
+    int kind = kind_find(h->kind);
+    struct hub_request *r;
+
+    if (kind < 0)
+        f.code = ERR_UNSUPPORTED;
+    else if (w->n_made >= MADE_MAX)
+        f.code = ERR_BUSY;
+    else if (payload && payload->n > kinds[kind].max_bytes)
+        f.code = ERR_TOO_LARGE;
+    if (f.code) {
+        worker_send(c, now, w, CMD_FINAL, &f, NULL);
+        return;
+    }
+    r = request_new(c, now, (enum kind)kind, h->tenant, h->trace, now + (h->ttl_ms < 600000 ? h->ttl_ms : 600000),
+                    blob_hold(payload));
+    r->origin = w;
+    r->origin_req = h->req;
+    r->made_next = w->made;
+    r->made_prev = &w->made;
+    if (w->made)
+        w->made->made_prev = &r->made_next;
+    w->made = r;
+    w->n_made++;
+    request_submit(c, now, r);
+}
+
+/* The attempt a reply belongs to, or NULL after counting why nobody waits for it. */
+static struct attempt *
+attempt_for(struct core *c, struct hub_worker *w, const struct uuid *id, int64_t attempt)
+{
+    struct hub_request *r = request_find(c, id);
+    enum drop_why why = memcmp(id->b, c->epoch, 8) ? DROP_EPOCH : DROP_LATE;
+
+    if (r && attempt >= 1 && attempt <= r->n_at) {
+        if (r->at[attempt - 1].worker == w)
+            return &r->at[attempt - 1];
+        why = DROP_DUP;
+    }
+    stat_add_at(&hub_stats, HUB_DROPPED, why, 0, 1);
+    return NULL;
+}
+
+/* Is this the attempt whose answer the request waits for? */
+static bool
+is_current(const struct attempt *a)
+{
+    return a->req->state == REQ_OUT && a == &a->req->at[a->req->n_at - 1];
+}
+
+static void
+on_part(struct core *c, struct hub_worker *w, const struct head_part *h, struct blob *payload)
+{
+    struct attempt *a = attempt_for(c, w, &h->req, h->attempt);
+
+    if (!a || !is_current(a) || !payload)
+        return;
+    a->req->parted = true;
+    if (a->req->origin) {
+        struct head_part f = { a->req->origin_req, 1, h->seq };
+
+        worker_send(c, 0, a->req->origin, CMD_PARTIAL, &f, payload);
+    } else {
+        c->ops.part(c->arg, a->req->asker, payload);
+    }
+}
+
+static void
+on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_final *h, struct blob *payload)
+{
+    struct attempt *a = attempt_for(c, w, &h->req, h->attempt);
+    struct hub_request *r;
+    enum service_id id;
+    bool current;
+    enum err e;
+
+    if (!a)
+        return;
+    r = a->req;
+    id = kinds[r->kind].service;
+    current = is_current(a);
+    e = err_known((int)h->code) ? (enum err)h->code : ERR_INTERNAL;
+    if (e == ERR_OK && payload && payload->n > kinds[r->kind].max_bytes)
+        e = ERR_BAD_FRAME;
+    if (!current && r->state != REQ_CLOSED && e == ERR_OK && !r->parted)
+        current = true; /* an earlier attempt answers after all: the first answer counts */
+    attempt_return(c, a);
+    if (!current)
+        stat_add_at(&hub_stats, HUB_DROPPED, DROP_LATE, 0, 1);
+    else if (e == ERR_OK)
+        request_close(c, r, ERR_OK, payload, STR_NONE, 0);
+    else if (err_retryable(e))
+        attempt_failed(c, now, r, true, true, e, h->text, h->retry_after_ms);
+    else
+        request_close(c, r, e, NULL, h->text, h->retry_after_ms);
+    dispatch(c, now, id);
+}
+
+static void
+on_nack(struct core *c, int64_t now, struct hub_worker *w, const struct head_nack *h)
+{
+    struct attempt *a = attempt_for(c, w, &h->req, h->attempt);
+    struct hub_request *r;
+    bool current;
+    enum service_id id;
+
+    if (!a)
+        return;
+    r = a->req;
+    id = kinds[r->kind].service;
+    current = is_current(a);
+    stat_add_at(&hub_stats, HUB_NACKS, r->kind, 0, 1);
+    attempt_return(c, a);
+    if (current)
+        attempt_failed(c, now, r, false, false, str_is(h->reason, "too_late") ? ERR_TOO_LATE : ERR_BUSY, STR_NONE, 1000);
+    dispatch(c, now, id);
+}
+
+static void
+on_cancel(struct core *c, struct hub_worker *w, const struct head_cancel *h)
+{
+    for (struct hub_request *r = w->made; r; r = r->made_next)
+        if (uuid_eq(&r->origin_req, &h->req)) {
+            request_giveup(c, r);
+            return;
+        }
+    (void)c;
+}
+
+static void
+on_credit(struct core *c, int64_t now, struct hub_worker *w, const struct head_credit *h)
+{
+    int id = service_find(h->service);
+
+    if (id < 0 || !w->share[id].offered || h->capacity < 1 || h->capacity > CAPACITY_MAX)
+        return;
+    w->share[id].capacity = (long)h->capacity;
+    dispatch(c, now, (enum service_id)id);
+}
+
+static void
+on_worker_drain(struct core *c, int64_t now, struct hub_worker *w)
+{
+    struct head_drain h = { { (const char *)c->epoch, 16 } };
+
+    w->draining = true;
+    worker_send(c, now, w, CMD_DRAIN, &h, NULL); /* no work comes after this */
+}
+
+static void
+frame_dispatch(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload)
+{
+    w->heard_ms = now;
+    switch (cmd) {
+    case CMD_REQUEST: on_request(c, now, w, head, payload); break;
+    case CMD_PARTIAL: on_part(c, w, head, payload); break;
+    case CMD_FINAL: on_final(c, now, w, head, payload); break;
+    case CMD_NACK: on_nack(c, now, w, head); break;
+    case CMD_CANCEL: on_cancel(c, w, head); break;
+    case CMD_CREDIT: on_credit(c, now, w, head); break;
+    case CMD_DRAIN: on_worker_drain(c, now, w); break;
+    case CMD_DISCONNECT:
+        LOG(INFO, NULL, M("worker left"), KI("peer", w->peer));
+        worker_lost(c, now, w, ERR_DRAINING);
+        break;
+    default: break; /* HEARTBEAT: hearing it is enough */
+    }
+}
+
+void
+core_frame(struct core *c, int64_t now, uint64_t peer, int cmd, struct str head, struct blob *payload)
+{
+    const struct msg_desc *d = bus_head_desc(cmd);
+    struct hub_worker *w = worker_find(c, peer);
+    struct arena *a;
+    void *h;
+
+    if (!d) {
+        send_disconnect(c, peer, "unsupported");
+        core_bad_frame(c, now, peer);
+        return;
+    }
+    a = arena_new(16384);
+    h = arena_alloc(a, d->size);
+    if (!h || msg_decode(d, head.p, head.n, a, h))
+        core_bad_frame(c, now, peer);
+    else if (cmd == CMD_READY)
+        on_ready(c, now, peer, h);
+    else if (w)
+        frame_dispatch(c, now, w, cmd, h, payload);
+    else if (cmd != CMD_DISCONNECT)
+        send_disconnect(c, peer, "unknown worker"); /* it registers again */
+    arena_free(&a);
+}
+
+/* ---- time ---- */
+
+/* Slots whose answer is long overdue: a worker that lost half of its slots, or one for twice its time, must go. */
+static bool
+worker_is_stuck(const struct hub_worker *w, int64_t now)
+{
+    for (const struct attempt *a = w->out; a; a = a->next)
+        if (now - a->due_ms > kinds[a->req->kind].attempt_ms + 1000)
+            return true;
+    return false;
+}
+
+static void
+worker_tick(struct core *c, int64_t now, struct hub_worker *w)
+{
+    int64_t silent = now - w->heard_ms, quiet = now - w->sent_ms;
+
+    if (silent > BUS_EXPIRE_MS) {
+        stat_inc(&hub_stats, HUB_EXPIRIES);
+        stat_inc(&hub_stats, HUB_DEATHS);
+        LOG(WARN, NULL, M("worker lost"), KI("peer", w->peer), KS("why", "silent"));
+        send_disconnect(c, w->peer, "silent");
+        worker_lost(c, now, w, ERR_WORKER_LOST);
+    } else if (worker_is_stuck(w, now)) {
+        stat_inc(&hub_stats, HUB_DEATHS);
+        LOG(WARN, NULL, M("worker lost"), KI("peer", w->peer), KS("why", "calls are stuck"));
+        send_disconnect(c, w->peer, "stuck");
+        worker_lost(c, now, w, ERR_WORKER_LOST);
+    } else if (quiet >= (w->out ? BUS_PROBE_MS : BUS_HEARTBEAT_MS - SCAN_MS)) {
+        send_heartbeat(c, now, w);
+    }
+}
+
+void
+workers_tick(struct core *c, int64_t now)
+{
+    for (struct hub_worker *w = c->workers, *next; w; w = next) {
+        next = w->next; /* losing one never frees another */
+        worker_tick(c, now, w);
+    }
+    c->scan_ms = now + SCAN_MS;
+}
+
+void
+core_leave(struct core *c, int64_t now)
+{
+    struct head_drain h = { { (const char *)c->epoch, 16 } };
+
+    for (struct hub_worker *w = c->workers; w; w = w->next)
+        worker_send(c, now, w, CMD_DRAIN, &h, NULL);
+}

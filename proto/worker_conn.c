@@ -1,0 +1,462 @@
+/* A worker's connections to the hubs: resolving, connecting, registering, heartbeats, losing them.
+ * With IMMEDIATE a DEALER is writable exactly while its TCP connection stands, so a hub's death is seen at once as
+ * "registered, but not writable"; a silent hub is left after 5 s; a changed hub_epoch means a restarted gateway. */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/proc.h"
+#include "proto/worker_int.h"
+
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 750
+#define RESOLVE_MS 5000
+#define BATCH 64 /* messages taken from one hub before the loop turns */
+
+static int64_t
+jitter(int64_t upto)
+{
+    uint32_t r;
+
+    random_bytes(&r, sizeof r);
+    return (int64_t)(r % (uint32_t)(upto + 1));
+}
+
+static void
+on_zmq_fd(void *arg, int fd, uint32_t events)
+{
+    (void)arg, (void)fd, (void)events; /* the hook receives */
+}
+
+static bool
+conn_writable(struct conn *c)
+{
+    int events = 0;
+    size_t n = sizeof events;
+
+    return c->sock && zmq_getsockopt(c->sock, ZMQ_EVENTS, &events, &n) == 0 && (events & ZMQ_POLLOUT);
+}
+
+static void
+conn_open(struct conn *c)
+{
+    size_t n = sizeof c->fd;
+    int one = 1, ivl = BACKOFF_MIN_MS, ivl_max = BACKOFF_MAX_MS;
+
+    c->sock = zmq_socket(zsock_context(), ZMQ_DEALER);
+    if (!c->sock)
+        return;
+    zsock_options(c->sock);
+    zmq_setsockopt(c->sock, ZMQ_IMMEDIATE, &one, sizeof one);
+    zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
+    zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
+    if (zmq_connect(c->sock, c->endpoint) != 0) {
+        LOG(WARN, NULL, M("cannot connect to a hub"), KS("endpoint", c->endpoint), KS("why", zmq_strerror(zmq_errno())));
+        zmq_close(c->sock);
+        c->sock = NULL;
+        c->retry_ms = clock_ms() + BACKOFF_MAX_MS;
+        return;
+    }
+    zmq_getsockopt(c->sock, ZMQ_FD, &c->fd, &n);
+    loop_fd(c->w->loop, c->fd, EPOLLIN, on_zmq_fd, c);
+    c->state = CONN_CONNECTING;
+}
+
+static void
+conn_close(struct conn *c, int linger_ms)
+{
+    if (!c->sock)
+        return;
+    loop_fd(c->w->loop, c->fd, 0, NULL, NULL);
+    zmq_setsockopt(c->sock, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    zmq_close(c->sock);
+    c->sock = NULL;
+}
+
+void
+conn_lose(struct conn *c, const char *why)
+{
+    bool was = c->state == CONN_REGISTERED;
+
+    conn_close(c, 0);
+    c->state = CONN_WAITING;
+    c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
+    if (c->backoff_ms > BACKOFF_MAX_MS)
+        c->backoff_ms = BACKOFF_MAX_MS;
+    c->retry_ms = clock_ms() + c->backoff_ms + (was ? jitter(50) : jitter(250));
+    if (!was)
+        return;
+    stat_inc(&bus_stats, BUS_LOST_HUBS);
+    LOG(INFO, NULL, M("hub lost"), KS("endpoint", c->endpoint), KS("why", why));
+    worker_on_conn_lost(c);
+    conns_share(c->w);
+}
+
+bool
+conn_send(struct conn *c, int cmd, const void *head, struct blob *payload)
+{
+    int e;
+
+    bus_head_encode(cmd, head, &c->w->head);
+    e = c->sock ? zsock_send(c->sock, STR_NONE, cmd, buf_slice(&c->w->head), payload) : ENOTCONN;
+    if (e) {
+        stat_inc(&bus_stats, BUS_UNSENT);
+        return false;
+    }
+    c->sent_ms = clock_ms();
+    return true;
+}
+
+long
+worker_share(const struct worker *w, const struct conn *c, size_t service)
+{
+    long live = 0, index = 0, cap = w->services[service].capacity, share;
+
+    for (size_t i = 0; i < w->n_conns; i++) {
+        if (w->conns[i] == c)
+            index = live;
+        if (w->conns[i]->state == CONN_REGISTERED || w->conns[i] == c)
+            live++;
+    }
+    share = cap / live + (index < cap % live ? 1 : 0);
+    return share > 0 ? share : 1;
+}
+
+static void
+conn_register(struct conn *c)
+{
+    struct worker *w = c->w;
+    struct offer offers[8];
+    struct head_ready h = { .instance = { (const char *)w->instance, 16 }, .version_min = 1, .version_max = 1 };
+
+    random_bytes(w->instance, sizeof w->instance);
+    for (size_t i = 0; i < w->cfg.n_services; i++)
+        offers[i] = (struct offer){ str_of(service_names[w->services[i].id]), worker_share(w, c, i) };
+    h.services.v = offers;
+    h.services.n = w->cfg.n_services;
+    h.build = str_of(footnote_build);
+    if (conn_send(c, CMD_READY, &h, NULL)) {
+        c->state = CONN_ASKED;
+        c->heard_ms = clock_ms();
+    }
+}
+
+static void
+conn_heartbeat(struct conn *c, int64_t now)
+{
+    struct worker *w = c->w;
+    struct load loads[8];
+    struct head_heartbeat h = { 0 };
+
+    for (size_t i = 0; i < w->cfg.n_services; i++) {
+        enum service_id id = w->services[i].id;
+        long free_now = w->services[i].capacity - w->inflight[id];
+
+        loads[i] = (struct load){ .name = str_of(service_names[id]), .free = free_now > 0 ? free_now : 0,
+                                  .inflight = w->inflight[id], .done_total = (int64_t)w->done_total[id] };
+        for (const struct incoming *in = w->in; in; in = in->next)
+            if (kinds[in->pub.kind].service == id && now - in->start_us / 1000 > loads[i].oldest_ms)
+                loads[i].oldest_ms = now - in->start_us / 1000;
+    }
+    h.services.v = loads;
+    h.services.n = w->cfg.n_services;
+    conn_send(c, CMD_HEARTBEAT, &h, NULL);
+}
+
+void
+conn_tick(struct conn *c, int64_t now)
+{
+    switch (c->state) {
+    case CONN_WAITING:
+        if (now >= c->retry_ms && !c->w->draining)
+            conn_open(c);
+        break;
+    case CONN_CONNECTING:
+        if (conn_writable(c))
+            conn_register(c);
+        break;
+    case CONN_ASKED:
+        if (now - c->heard_ms > 1000)
+            conn_lose(c, "no answer to READY");
+        break;
+    case CONN_REGISTERED:
+        if (!conn_writable(c))
+            conn_lose(c, "connection closed");
+        else if (now - c->heard_ms > BUS_HUB_SILENT_MS)
+            conn_lose(c, "silent");
+        else if (now - c->sent_ms >= BUS_HEARTBEAT_MS - 100 + jitter(100))
+            conn_heartbeat(c, now);
+        break;
+    }
+}
+
+/* A gateway that came back behind the same connection has another epoch: everything begun with the old one is void. */
+static bool
+conn_same_hub(struct conn *c, const struct zmessage *m)
+{
+    struct arena *a;
+    struct head_heartbeat h;
+    bool same = true;
+
+    if (m->cmd != CMD_HEARTBEAT)
+        return c->state == CONN_REGISTERED;
+    a = arena_new(4096);
+    if (msg_decode(head_heartbeat_desc(), m->head.p, m->head.n, a, &h) || h.hub_epoch.n != 16) {
+        stat_inc(&bus_stats, BUS_BAD_FRAMES);
+    } else if (c->state == CONN_ASKED) {
+        memcpy(c->hub_epoch, h.hub_epoch.p, 16);
+        c->state = CONN_REGISTERED;
+        c->backoff_ms = 0;
+        c->drain_acked = false;
+        stat_inc(&bus_stats, BUS_REGISTRATIONS);
+        LOG(INFO, NULL, M("registered with a hub"), KS("endpoint", c->endpoint));
+        conns_share(c->w);
+    } else {
+        same = memcmp(c->hub_epoch, h.hub_epoch.p, 16) == 0;
+    }
+    arena_free(&a);
+    return same;
+}
+
+static void
+conn_on_frames(struct conn *c, struct zframes *f)
+{
+    struct zmessage m;
+
+    if (!zframes_check(f, 0, &m)) {
+        stat_inc(&bus_stats, BUS_BAD_FRAMES);
+        return;
+    }
+    c->heard_ms = clock_ms();
+    if (m.cmd == CMD_DISCONNECT) {
+        conn_lose(c, "told to disconnect");
+    } else if (!conn_same_hub(c, &m)) {
+        if (c->state == CONN_REGISTERED)
+            conn_lose(c, "the gateway was restarted");
+    } else if (m.cmd != CMD_HEARTBEAT) {
+        worker_on_message(c, &m);
+    }
+}
+
+static bool
+conn_receive(struct conn *c)
+{
+    struct zframes f;
+    int got = 0;
+
+    while (c->sock && got < BATCH && zsock_recv(c->sock, &f) > 0) {
+        conn_on_frames(c, &f);
+        zframes_drop(&f);
+        got++;
+    }
+    if (c->state == CONN_CONNECTING && conn_writable(c))
+        conn_register(c);
+    else if (c->state == CONN_REGISTERED && !conn_writable(c))
+        conn_lose(c, "connection closed");
+    return got == BATCH;
+}
+
+bool
+conns_hook(void *arg)
+{
+    struct worker *w = arg;
+    bool more = false;
+
+    for (size_t i = 0; i < w->n_conns; i++)
+        more |= conn_receive(w->conns[i]);
+    return more;
+}
+
+long
+conns_registered(const struct worker *w)
+{
+    long n = 0;
+
+    for (size_t i = 0; i < w->n_conns; i++)
+        n += w->conns[i]->state == CONN_REGISTERED;
+    return n;
+}
+
+void
+conns_share(struct worker *w)
+{
+    stat_set(&bus_stats, BUS_HUBS, (double)conns_registered(w));
+    for (size_t i = 0; i < w->n_conns; i++) {
+        struct conn *c = w->conns[i];
+
+        if (c->state != CONN_REGISTERED)
+            continue;
+        for (size_t s = 0; s < w->cfg.n_services; s++) {
+            struct head_credit h = { str_of(service_names[w->services[s].id]), worker_share(w, c, s) };
+
+            conn_send(c, CMD_CREDIT, &h, NULL);
+        }
+    }
+}
+
+static struct conn *
+conn_add(struct worker *w, const char *endpoint)
+{
+    struct conn *c;
+
+    for (size_t i = 0; i < w->n_conns; i++)
+        if (strcmp(w->conns[i]->endpoint, endpoint) == 0) {
+            w->conns[i]->listed = true;
+            return w->conns[i];
+        }
+    if (w->n_conns == CONN_MAX)
+        return NULL;
+    c = mem_new(sizeof *c);
+    c->w = w;
+    c->listed = true;
+    snprintf(c->endpoint, sizeof c->endpoint, "%s", endpoint);
+    w->conns[w->n_conns++] = c;
+    conn_open(c);
+    return c;
+}
+
+/* Addresses that are no longer listed go when they are not registered. */
+static void
+conns_prune(struct worker *w)
+{
+    for (size_t i = 0; i < w->n_conns;) {
+        struct conn *c = w->conns[i];
+
+        if (c->listed || c->state == CONN_REGISTERED) {
+            i++;
+            continue;
+        }
+        conn_close(c, 0);
+        w->conns[i] = w->conns[--w->n_conns];
+        mem_free(&c);
+    }
+}
+
+/* ---- names: resolved on a thread of their own, since a resolver may block for seconds ---- */
+
+struct endpoint {
+    char host[96];
+    char port[8];
+};
+
+struct resolver {
+    struct worker *w;
+    struct pool_threads *thread;
+    struct endpoint endpoints[CONN_MAX]; /* as configured */
+    size_t n_endpoints;
+    char found[CONN_MAX][ENDPOINT_MAX];  /* result of the last resolution */
+    size_t n_found;
+    bool failed;                         /* a name did not resolve: prune nothing */
+    bool running;
+};
+
+static bool
+endpoint_parse(const char *p, size_t n, struct endpoint *out)
+{
+    const char *colon;
+    size_t host_n;
+
+    if (n < 8 || strncmp(p, "tcp://", 6) != 0)
+        return false;
+    p += 6;
+    n -= 6;
+    colon = memrchr(p, ':', n);
+    if (!colon || colon == p)
+        return false;
+    host_n = (size_t)(colon - p);
+    if (host_n >= sizeof out->host || n - host_n - 1 >= sizeof out->port || n - host_n - 1 == 0)
+        return false;
+    memcpy(out->host, p, host_n);
+    memcpy(out->port, colon + 1, n - host_n - 1);
+    return strspn(out->port, "0123456789") == strlen(out->port);
+}
+
+static void
+resolve_work(void *arg)
+{
+    struct resolver *r = arg;
+
+    r->n_found = 0;
+    r->failed = false;
+    for (size_t i = 0; i < r->n_endpoints; i++) {
+        struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM }, *list = NULL;
+
+        if (getaddrinfo(r->endpoints[i].host, r->endpoints[i].port, &hints, &list) != 0) {
+            r->failed = true;
+            continue;
+        }
+        for (struct addrinfo *a = list; a && r->n_found < CONN_MAX; a = a->ai_next) {
+            char host[64];
+
+            if (getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST) == 0)
+                snprintf(r->found[r->n_found++], ENDPOINT_MAX, "tcp://%s:%s", host, r->endpoints[i].port);
+        }
+        freeaddrinfo(list);
+    }
+}
+
+static void
+resolve_done(void *arg)
+{
+    struct resolver *r = arg;
+
+    r->running = false;
+    if (!r->failed)
+        for (size_t i = 0; i < r->w->n_conns; i++)
+            r->w->conns[i]->listed = false;
+    for (size_t i = 0; i < r->n_found; i++)
+        conn_add(r->w, r->found[i]);
+    conns_prune(r->w);
+}
+
+void
+resolve_tick(struct worker *w, int64_t now)
+{
+    struct resolver *r = w->resolver;
+
+    if (r->running || now < w->resolve_ms || w->draining)
+        return;
+    w->resolve_ms = now + (w->n_conns ? RESOLVE_MS : 500);
+    r->running = threads_run(r->thread, resolve_work, resolve_done, r) == 0;
+}
+
+bool
+conns_init(struct worker *w)
+{
+    struct resolver *r = mem_new(sizeof *r);
+    const char *p = w->cfg.endpoints;
+
+    w->resolver = r;
+    r->w = w;
+    r->thread = threads_new(w->loop, 1, 4);
+    while (*p) {
+        size_t n = strcspn(p, ", ");
+
+        if (n && (r->n_endpoints == CONN_MAX || !endpoint_parse(p, n, &r->endpoints[r->n_endpoints++]))) {
+            LOG(ERROR, NULL, M("HUB_ENDPOINTS must be a list of tcp://host:port"), KS("value", w->cfg.endpoints));
+            return false;
+        }
+        p += n;
+        p += strspn(p, ", ");
+    }
+    resolve_tick(w, clock_ms());
+    return r->n_endpoints > 0;
+}
+
+void
+conns_fini(struct worker *w)
+{
+    if (w->resolver)
+        threads_free(&w->resolver->thread);
+    mem_free(&w->resolver);
+    for (size_t i = 0; i < w->n_conns; i++) {
+        conn_close(w->conns[i], 500); /* what was answered last still goes out */
+        mem_free(&w->conns[i]);
+    }
+    w->n_conns = 0;
+}

@@ -1,0 +1,195 @@
+/* ZeroMQ sockets of the bus (zsock.h). Large payloads are sent and received by reference. */
+#include "proto/zsock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+
+#define COPY_MAX 4096 /* smaller payloads are cheaper to copy than to share */
+
+static void *context;
+static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void *
+zsock_context(void)
+{
+    pthread_mutex_lock(&context_lock);
+    if (!context)
+        context = zmq_ctx_new();
+    pthread_mutex_unlock(&context_lock);
+    assert(context);
+    return context;
+}
+
+void
+zsock_context_end(void)
+{
+    pthread_mutex_lock(&context_lock);
+    if (context)
+        zmq_ctx_term(context);
+    context = NULL;
+    pthread_mutex_unlock(&context_lock);
+}
+
+static void
+set_int(void *s, int opt, int v)
+{
+    zmq_setsockopt(s, opt, &v, sizeof v);
+}
+
+void
+zsock_options(void *s)
+{
+    int64_t max = BUS_MSG_MAX;
+
+    set_int(s, ZMQ_LINGER, 0);
+    set_int(s, ZMQ_RCVHWM, 1000);
+    set_int(s, ZMQ_SNDHWM, 10000); /* a stream's parts while the peer stalls for 2 s must not look like a lost peer */
+    set_int(s, ZMQ_HANDSHAKE_IVL, 2000);
+    set_int(s, ZMQ_HEARTBEAT_IVL, 1000);
+    set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 8000); /* our own heartbeats judge sooner; this only frees dead descriptors */
+    set_int(s, ZMQ_HEARTBEAT_TTL, 8000);
+    set_int(s, ZMQ_TCP_MAXRT, 5000);
+    zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &max, sizeof max);
+}
+
+int
+zsock_recv(void *s, struct zframes *f)
+{
+    int more = 1;
+
+    f->n = 0;
+    f->over = false;
+    while (more) {
+        zmq_msg_t m;
+
+        zmq_msg_init(&m);
+        if (zmq_msg_recv(&m, s, ZMQ_DONTWAIT) < 0) {
+            int e = errno;
+
+            zmq_msg_close(&m);
+            zframes_drop(f);
+            return e == EAGAIN || e == EINTR ? 0 : -1;
+        }
+        more = zmq_msg_more(&m);
+        if (f->n < sizeof f->m / sizeof *f->m) {
+            zmq_msg_init(&f->m[f->n]);
+            zmq_msg_move(&f->m[f->n++], &m);
+        } else {
+            f->over = true;
+        }
+        zmq_msg_close(&m);
+    }
+    return 1;
+}
+
+void
+zframes_drop(struct zframes *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        zmq_msg_close(&f->m[i]);
+    f->n = 0;
+}
+
+bool
+zframes_check(struct zframes *f, size_t skip, struct zmessage *out)
+{
+    zmq_msg_t *m = f->m + skip;
+    const uint8_t *cmd;
+
+    if (f->over || f->n < skip + 3 || f->n > skip + 4)
+        return false;
+    if (zmq_msg_size(&m[0]) != 4 || memcmp(zmq_msg_data(&m[0]), BUS_MAGIC, 4) != 0 || zmq_msg_size(&m[1]) != 1)
+        return false;
+    cmd = zmq_msg_data(&m[1]);
+    out->cmd = *cmd;
+    out->head = (struct str){ zmq_msg_data(&m[2]), zmq_msg_size(&m[2]) };
+    out->payload = f->n == skip + 4 ? &m[3] : NULL;
+    return out->cmd > 0 && out->head.n <= BUS_HEAD_MAX;
+}
+
+struct zblob {
+    struct blob b;
+    zmq_msg_t m; /* owns the bytes */
+};
+
+static void
+release_zblob(struct blob *b)
+{
+    struct zblob *z = (struct zblob *)(void *)b;
+
+    zmq_msg_close(&z->m);
+    mem_free(&z);
+}
+
+struct blob *
+zframe_blob(zmq_msg_t *m)
+{
+    struct zblob *z = mem_new(sizeof *z);
+
+    z->b.refs = 1;
+    zmq_msg_init(&z->m);
+    zmq_msg_move(&z->m, m);
+    z->b.p = zmq_msg_data(&z->m);
+    z->b.n = zmq_msg_size(&z->m);
+    z->b.release = release_zblob;
+    return &z->b;
+}
+
+static void
+free_shared(void *data, void *hint)
+{
+    struct blob *b = hint;
+
+    (void)data;
+    blob_drop(&b);
+}
+
+static int
+send_bytes(void *s, const void *p, size_t n, int flags)
+{
+    return zmq_send(s, p, n, flags | ZMQ_DONTWAIT) < 0 ? errno : 0;
+}
+
+static int
+send_blob(void *s, struct blob *b)
+{
+    zmq_msg_t m;
+
+    if (b->n <= COPY_MAX)
+        return send_bytes(s, b->p, b->n, 0);
+    zmq_msg_init_data(&m, (void *)(uintptr_t)b->p, b->n, free_shared, blob_hold(b));
+    if (zmq_msg_send(&m, s, ZMQ_DONTWAIT) < 0) {
+        int e = errno;
+
+        zmq_msg_close(&m);
+        return e;
+    }
+    return 0;
+}
+
+int
+zsock_send(void *s, struct str peer, int cmd, struct str head, struct blob *payload)
+{
+    uint8_t c = (uint8_t)cmd;
+    int e = 0;
+
+    /* The first frame decides (EAGAIN, EHOSTUNREACH); later frames of the same message always go. */
+    if (peer.n && (e = send_bytes(s, peer.p, peer.n, ZMQ_SNDMORE)))
+        return e;
+    if ((e = send_bytes(s, BUS_MAGIC, 4, ZMQ_SNDMORE)) || (e = send_bytes(s, &c, 1, ZMQ_SNDMORE)))
+        return e;
+    if ((e = send_bytes(s, head.p, head.n, payload ? ZMQ_SNDMORE : 0)))
+        return e;
+    return payload ? send_blob(s, payload) : 0;
+}
+
+void
+bus_head_encode(int cmd, const void *head, struct buf *out)
+{
+    enum err e;
+
+    buf_reset(out);
+    e = msg_encode(bus_head_desc(cmd), head, out);
+    assert(e == ERR_OK && out->n <= BUS_HEAD_MAX);
+}

@@ -1,0 +1,39 @@
+/* ZeroMQ sockets of the bus: whole messages in and out. Only the bus's own files include this header.
+ * Worker side (DEALER): [magic][cmd][head][payload?]. Hub side (ROUTER): the peer's routing id in front. */
+#ifndef PROTO_ZSOCK_H
+#define PROTO_ZSOCK_H
+
+#include <zmq.h>
+
+#include "proto/bus.h"
+
+struct zframes {
+    zmq_msg_t m[BUS_FRAMES_MAX + 1]; /* frames as received; the first is the routing id on a ROUTER */
+    size_t n;                        /* how many are held */
+    bool over;                       /* there were more, dropped */
+};
+
+/* A checked message: borrowed from its zframes. */
+struct zmessage {
+    int cmd;              /* known command */
+    struct str head;      /* msgpack, not yet decoded */
+    zmq_msg_t *payload;   /* NULL when there is none */
+};
+
+void *zsock_context(void);  /* one per process, made at first use */
+void zsock_context_end(void);
+/* Options every bus socket has: linger, limits, heartbeats (PROTOCOL.md, liveness). */
+void zsock_options(void *s);
+/* Receive one message without waiting: 1 got it, 0 none, -1 error. Release with zframes_drop. */
+int zsock_recv(void *s, struct zframes *f);
+void zframes_drop(struct zframes *f);
+/* Check frame count, magic, command and header size. skip: 1 on a ROUTER, 0 on a DEALER. */
+bool zframes_check(struct zframes *f, size_t skip, struct zmessage *out);
+/* Take a frame's bytes as a blob without copying. */
+struct blob *zframe_blob(zmq_msg_t *m);
+/* Send without waiting; peer absent on a DEALER. 0, or an errno (EAGAIN, EHOSTUNREACH). */
+int zsock_send(void *s, struct str peer, int cmd, struct str head, struct blob *payload);
+/* Encode a header of cmd into out (reset first). The tables bound every field, so only our own faults fail. */
+void bus_head_encode(int cmd, const void *head, struct buf *out);
+
+#endif

@@ -1,0 +1,26 @@
+/* The guard over client connections: who is connected since when and in which phase. It stands in front of accept(),
+ * recv() and close() of the whole executable (conn.c) and touches only what the public port accepted. */
+#ifndef GATEWAY_CONN_H
+#define GATEWAY_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gateway;
+
+enum conn_phase { CONN_NONE, CONN_IDLE, CONN_HEADER, CONN_BODY, CONN_WORK };
+enum cut { CUT_HEADER, CUT_BODY, CUT_IDLE, CUT_ADDRESS, CUT_DESCRIPTORS, CUT_SATURATED };
+
+void conn_guard_start(struct gateway *gw);   /* before the public port listens */
+void conn_guard_stop(void);
+/* The client connection that this thread read last, or -1. */
+int conn_current(void);
+/* A phase begins; limit_ms: how long it may last (0: any time). */
+void conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms);
+/* Did the guard cut this connection for being slow? */
+bool conn_was_cut(int fd);
+/* Has the client closed its side for good? Never blocks. */
+bool conn_gone(int fd);
+long conn_count(void);
+
+#endif

@@ -1,0 +1,155 @@
+/* The HTTP server: the only file that knows civetweb. It takes what the library parsed, looks at the raw bytes behind it
+ * for what the library forgives (edge.c judges), and gives reading and writing to the rest.
+ *
+ *   civetweb thread → begin_request → head_fill → serve() → answer → 1 (handled; the library does nothing itself)
+ *
+ * No document root, no forms, no websockets, no TLS, no decoding: LIBRARIES.md says why. Answers that the library makes
+ * itself (unreadable requests) come through http_error and get our shape. Stopping cuts replies: drain first. */
+#include <civetweb.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "gateway/conn.h"
+#include "gateway/gateway.h"
+#include "gateway/reply.h"
+
+struct http {
+    struct mg_context *ctx;
+};
+
+/* The library cuts its words in place and leaves NULs where separators were, so the distances between the words tell
+ * what stood there: "name: value" CR LF next. Anything else was forgiven by the parser. */
+static enum head_fault
+head_walk(const struct mg_request_info *ri)
+{
+    const char *uri_end = ri->query_string ? ri->query_string : ri->request_uri;
+    const char *version = ri->http_version - 5;
+    const char *end = ri->http_version + strlen(ri->http_version);
+
+    if (ri->request_uri - ri->request_method != (ptrdiff_t)strlen(ri->request_method) + 1 ||
+        version - uri_end != (ptrdiff_t)strlen(uri_end) + 1)
+        return HEAD_SPACES;
+    for (int i = 0; i < ri->num_headers; i++) {
+        const char *name = ri->http_headers[i].name, *value = ri->http_headers[i].value;
+        const char *name_end = name + strlen(name);
+
+        if (name - end != 2)
+            return name - end == 1 ? HEAD_LINE_END : HEAD_HIDDEN;
+        if (value > name_end + 1 && name_end[1] == 0)
+            return HEAD_SPACE_COLON;
+        end = value + strlen(value);
+    }
+    if (ri->num_headers == 0)
+        return HEAD_CLEAN;
+    /* After the last value: CR LF cut to NULs, then the empty line, whose LF the library cut as well. */
+    if (end[1] != 0)
+        return HEAD_LINE_END;
+    return end[2] == '\r' && end[3] == 0 ? HEAD_CLEAN : HEAD_HIDDEN;
+}
+
+static void
+head_fill(const struct mg_request_info *ri, struct head *h)
+{
+    h->method = ri->request_method;
+    h->target = ri->request_uri;
+    h->query = ri->query_string;
+    h->version = ri->http_version;
+    h->n = ri->num_headers < HEAD_MAX ? ri->num_headers : HEAD_MAX;
+    for (int i = 0; i < h->n; i++) {
+        h->h[i].name = ri->http_headers[i].name;
+        h->h[i].value = ri->http_headers[i].value;
+    }
+    h->fault = head_walk(ri);
+}
+
+static int
+on_request(struct mg_connection *mg)
+{
+    const struct mg_request_info *ri = mg_get_request_info(mg);
+    struct http_conn c = { .mg = mg, .fd = conn_current(), .limits.violated = -1 };
+
+    head_fill(ri, &c.head);
+    serve(ri->user_data, &c, ri->remote_addr);
+    return 1;
+}
+
+/* What the library refuses by itself: not parsable, too large a head, no time left. */
+static int
+on_error(struct mg_connection *mg, int status, const char *text)
+{
+    struct http_conn c = { .mg = mg, .fd = -1, .limits.violated = -1 };
+
+    (void)text;
+    http_close_after(&c);
+    reply_raw_error(&c, status);
+    return 0;
+}
+
+static int
+on_message(const struct mg_connection *mg, const char *text)
+{
+    (void)mg;
+    LOG(DEBUG, NULL, M("http library"), KS("text", text));
+    return 1;
+}
+
+bool
+http_write(struct http_conn *c, const void *p, size_t n)
+{
+    if (mg_write(c->mg, p, n) != (int)n)
+        return false;
+    c->sent_bytes += n;
+    return true;
+}
+
+long
+http_read(struct http_conn *c, void *p, size_t n)
+{
+    return mg_read(c->mg, p, n);
+}
+
+void
+http_close_after(struct http_conn *c)
+{
+    c->close = true;
+    mg_disable_connection_keep_alive(c->mg);
+}
+
+struct http *
+http_start(struct gateway *gw)
+{
+    static const struct mg_callbacks callbacks = { .begin_request = on_request, .http_error = on_error,
+                                                   .log_message = on_message };
+    char port[96], threads[16];
+    const char *options[] = { "listening_ports", port, "num_threads", threads, "enable_keep_alive", "yes",
+                              "keep_alive_timeout_ms", "15000", "request_timeout_ms", "10000", "tcp_nodelay", "1",
+                              "listen_backlog", "1024", "decode_url", "no", "access_control_allow_origin", "",
+                              "access_control_allow_methods", "", "access_control_allow_headers", "",
+                              "linger_timeout_ms", "1000", "static_file_max_age", "0", NULL };
+    struct http *h;
+    struct mg_context *ctx;
+    struct mg_callbacks cb = callbacks;
+
+    snprintf(port, sizeof port, "%s:%ld", gw->opt->host, gw->opt->port);
+    snprintf(threads, sizeof threads, "%ld", gw->opt->http_threads);
+    mg_init_library(0);
+    ctx = mg_start(&cb, gw, options);
+    if (ctx == NULL) {
+        LOG(ERROR, NULL, M("cannot listen; is the port in use?"), KS("address", port));
+        mg_exit_library();
+        return NULL;
+    }
+    h = mem_new(sizeof *h);
+    h->ctx = ctx;
+    return h;
+}
+
+void
+http_stop(struct http **h)
+{
+    if (*h == NULL)
+        return;
+    mg_stop((*h)->ctx);
+    mg_exit_library();
+    mem_free(h);
+}

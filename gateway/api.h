@@ -1,0 +1,76 @@
+/* What the API handlers share: settings of the deployment, fields of bodies and parameters, calls to services.
+ * A function that returns false has already answered. */
+#ifndef GATEWAY_API_H
+#define GATEWAY_API_H
+
+#include "gateway/request.h"
+
+#define API_DEFAULT_COLLECTION "docs"
+#define API_HELD_MAX 8   /* calls a handler may keep open; a chat question makes six */
+
+/* Settings (api_env.c is the one file that looks into struct gateway). */
+struct hub *api_hub(const struct request *r);
+struct str api_secret(const struct request *r);      /* deployment secret: part of every cache key */
+bool api_save_hits(const struct request *r);         /* SAVE_CACHE_HITS */
+int64_t api_expiry_days(const struct request *r);    /* SESSION_EXPIRY_DAYS */
+bool api_gone(const struct request *r);              /* the client has gone away */
+
+/* Calls. Replies live in their calls' arenas, so calls stay open until the handler is done with all of them. */
+struct held {
+    struct ask *v[API_HELD_MAX]; /* open calls; owned */
+    size_t n;                    /* how many */
+};
+/* Ask, wait and hold. *out has the reply; the reply dies with held_free. */
+enum err api_ask(struct request *r, struct held *h, enum kind kind, const void *req, int64_t deadline_ms,
+                 struct answer *out);
+/* The same within the request's deadline; false after the failure was sent. */
+bool api_get(struct request *r, struct held *h, enum kind kind, const void *req, struct answer *out);
+void held_add(struct held *h, struct ask *q);
+void held_free(struct held *h);
+
+/* Text. */
+struct str text_trim(struct str s);                  /* without white space at both ends */
+struct str text_chars(struct str s, size_t n);       /* first n characters of valid UTF-8 */
+bool name_ok(struct str s);                          /* [A-Za-z0-9._-]{1,64}: collections, tenants */
+bool digits(struct str s, int64_t max, int64_t *out); /* a decimal number 0 … max */
+
+/* What is wrong with a field: for callers that list faults instead of answering. */
+struct fault {
+    char pointer[64];   /* JSON pointer */
+    char detail[160];   /* a phrase */
+};
+void fault_set(struct fault *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void reply_fault(struct request *r, const struct fault *f);
+
+/* Members of a JSON body; absent ones leave *out as it was. Lengths count characters. false: *f says why. */
+struct text_rule {
+    const char *key;    /* member */
+    size_t min, max;    /* characters */
+    bool required;
+    bool trim;          /* count and keep without white space at both ends */
+};
+bool field_text(const json_t *o, const struct text_rule *rule, struct str *out, struct fault *f);
+bool field_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, struct fault *f);
+bool field_num(const json_t *o, const char *key, double min, double max, double *out, struct fault *f);
+bool field_flag(const json_t *o, const char *key, bool *out, struct fault *f);
+bool field_uuid(const json_t *o, const char *key, struct uuid *out, struct fault *f);
+/* An object, as compact JSON with sorted keys, copied into the arena. */
+bool field_object(const json_t *o, const char *key, size_t max_bytes, struct arena *a, struct str *out,
+                  struct fault *f);
+/* An array of 1 to 64 strings of at most max bytes; slices point into o. */
+bool field_strs(const json_t *o, const char *key, size_t max, struct arena *a, struct strs *out, struct fault *f);
+
+/* Collection of a question, search or upload: the named one, or the default one of this principal. A named one that
+ * is not the principal's: 404. */
+bool api_collection(struct request *r, struct str given, struct str *name);
+/* ?page=&limit=&cursor= */
+struct paging {
+    int64_t page, limit;
+    struct str cursor;
+};
+bool api_paging(struct request *r, struct paging *p);
+void render_paging(struct buf *b, const struct paging *p, bool has_more, struct str next_cursor);
+/* Send a buffer and release it; a buffer that overflowed becomes 500. */
+void api_reply(struct request *r, int status, struct buf *b);
+
+#endif

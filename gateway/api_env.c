@@ -1,0 +1,35 @@
+/* The settings that API handlers need from struct gateway: the one file of the API that looks into it. */
+#include "gateway/api.h"
+#include "gateway/gateway.h"
+
+struct hub *
+api_hub(const struct request *r)
+{
+    return r->gw->hub;
+}
+
+struct str
+api_secret(const struct request *r)
+{
+    const char *z = r->gw->opt->deployment_secret;
+
+    return str_of(z ? z : "");
+}
+
+bool
+api_save_hits(const struct request *r)
+{
+    return r->gw->opt->save_cache_hits;
+}
+
+int64_t
+api_expiry_days(const struct request *r)
+{
+    return r->gw->opt->session_expiry_days;
+}
+
+bool
+api_gone(const struct request *r)
+{
+    return request_gone(r);
+}

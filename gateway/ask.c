@@ -1,0 +1,360 @@
+/* One question as a straight line of calls (ask.h): turn.begin → embed → search → chat → cite → turn.finish → cache.
+ *
+ * The question is stored before anything is paid for. An embedding that fails for a passing reason leaves the lexical
+ * half of the search, and the answer is marked degraded. Without a passage no chat model is asked. An answer that
+ * exists is never lost by a failing save: it is queued, or said not to be saved. Only complete, grounded, standalone
+ * answers that nothing degraded are cached. A client that goes away cancels what runs; what it saw is kept as
+ * incomplete. */
+#include "gateway/ask.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "proto/answer.h"
+
+#define LOOK_MS 250         /* how often a waiting question looks after its client */
+#define FIRST_TOKEN_MS 20000
+#define NEXT_TOKEN_MS 15000
+#define EMBED_MS 17000      /* leaves time for a lexical answer */
+#define SAVE_MS 2000        /* an answer that came late still gets this long to be saved */
+#define EXCHANGE_BYTES 1000 /* of each earlier message that helps the search */
+#define SELECTION_BYTES 2000
+#define REFUSAL "I could not find an answer to this in the documents."
+
+static enum asked
+failed(struct question *q, const struct answer *a)
+{
+    q->failure = *a;
+    if (q->failure.err == ERR_OK)
+        q->failure.err = ERR_INTERNAL;
+    if (!q->failure.text)
+        q->failure.text = "";
+    return ASKED_FAILED;
+}
+
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- turn.begin ---- */
+
+static enum asked
+begin(struct question *q)
+{
+    struct turn_begin_req req = {
+        .session = { (const char *)q->session_hash, 32 },
+        .conversation_id = q->conversation_id,
+        .question_id = q->question_id,
+        .message_id = q->message_id,
+        .question = q->text,
+        .page_context = q->page_context,
+        .history = q->standalone ? 0 : ASK_HISTORY,
+        .expiry_days = api_expiry_days(q->r),
+    };
+    struct answer a;
+
+    if (api_ask(q->r, &q->held, KIND_TURN_BEGIN, &req, q->r->deadline_ms, &a) != ERR_OK)
+        return failed(q, &a);
+    q->begun = a.msg;
+    q->conversation_id = q->begun->conversation_id;
+    return ASKED_ANSWERED;
+}
+
+/* ---- embed and search ---- */
+
+/* What is searched for: the question, with the previous exchange in front ("and how long does it take?" alone finds
+ * nothing), or with the selected text behind. */
+static struct str
+search_text(struct question *q)
+{
+    struct buf b = BUF_MAX(65536);
+    struct str s;
+    size_t n = q->begun->history.n;
+
+    for (size_t i = n > 2 ? n - 2 : 0; i < n; i++) {
+        buf_str(&b, utf8_cut(q->begun->history.v[i].content, EXCHANGE_BYTES));
+        buf_c(&b, '\n');
+    }
+    buf_str(&b, q->text);
+    if (q->selection.n > 0) {
+        buf_c(&b, '\n');
+        buf_str(&b, utf8_cut(q->selection, SELECTION_BYTES));
+    }
+    s = arena_str(q->r->arena, buf_slice(&b));
+    buf_free(&b);
+    return s.p ? s : q->text;
+}
+
+static enum err
+embed(struct question *q, struct str text, struct search_req *req, struct answer *a)
+{
+    struct embed_req er = { .texts = { &text, 1 } };
+    const struct embed_rep *rep;
+    int64_t deadline = sooner(q->r->deadline_ms, clock_ms() + EMBED_MS);
+    enum err e = api_ask(q->r, &q->held, KIND_EMBED, &er, deadline, a);
+
+    if (e)
+        return e;
+    rep = a->msg;
+    req->vector = rep->vectors;
+    req->model = rep->model;
+    q->embedding_cached = rep->cached > 0;
+    return ERR_OK;
+}
+
+static enum asked
+search(struct question *q)
+{
+    struct str text = search_text(q);
+    struct search_req req = {
+        .query = text,
+        .collections = { &q->collection, 1 },
+        .top_k = q->top_k ? q->top_k : q->settings ? q->settings->top_k : 0,
+        .filter = q->filter,
+        .threshold = q->settings ? q->settings->threshold : 0,
+    };
+    struct answer embedded, a;
+    enum err e = embed(q, text, &req, &embedded);
+
+    if (e && !err_retryable(e))
+        return failed(q, &embedded);
+    if (api_ask(q->r, &q->held, KIND_SEARCH, &req, q->r->deadline_ms, &a) != ERR_OK)
+        return failed(q, &a);
+    q->found = a.msg;
+    if (e) { /* words only: better than nothing, but "nothing found" would be a guess */
+        if (q->found->hits.n == 0)
+            return failed(q, &embedded);
+        q->degraded = true;
+        LOG(WARN, q->r->id, M("no embedding: searched by words only"), KS("code", err_name(e)));
+    }
+    return ASKED_ANSWERED;
+}
+
+/* ---- chat ---- */
+
+struct chat_wait {
+    const struct ask_sink *sink;
+    int64_t quiet_until;  /* by then the next token must be there (streams) */
+    int64_t ping_at;      /* then the stream says that it lives */
+};
+
+/* Nothing came for a moment. */
+static enum asked
+chat_idle(struct question *q, struct chat_wait *w)
+{
+    static const struct answer silent = { .err = ERR_UPSTREAM_TIMEOUT, .text = "the model went silent" };
+    int64_t now = clock_ms();
+
+    if (api_gone(q->r))
+        return ASKED_GONE;
+    if (!w->sink)
+        return ASKED_ANSWERED;
+    if (now >= w->quiet_until)
+        return failed(q, &silent);
+    if (now >= w->ping_at) {
+        w->ping_at = now + NEXT_TOKEN_MS;
+        if (!w->sink->idle(w->sink->arg))
+            return ASKED_GONE;
+    }
+    return ASKED_ANSWERED;
+}
+
+static bool
+chat_piece(struct question *q, struct chat_wait *w, const struct chat_part *part)
+{
+    if (!w->sink)
+        return true;
+    w->quiet_until = w->ping_at = clock_ms() + NEXT_TOKEN_MS;
+    buf_str(&q->partial, part->text);
+    return w->sink->text(w->sink->arg, part->text);
+}
+
+static enum asked
+chat_wait(struct question *q, struct ask *call, const struct ask_sink *sink, const struct chat_rep **rep)
+{
+    int64_t now = clock_ms();
+    struct chat_wait w = { sink, now + FIRST_TOKEN_MS, now + NEXT_TOKEN_MS };
+    enum asked state = ASKED_ANSWERED;
+    struct answer a;
+
+    while (state == ASKED_ANSWERED) {
+        switch (ask_wait(call, clock_ms() + LOOK_MS, &a)) {
+        case ASK_PART:
+            if (!chat_piece(q, &w, a.msg))
+                return ASKED_GONE;
+            break;
+        case ASK_IDLE:
+            state = chat_idle(q, &w);
+            break;
+        case ASK_DONE:
+            if (a.err)
+                return failed(q, &a);
+            *rep = a.msg;
+            return ASKED_ANSWERED;
+        }
+    }
+    return state;
+}
+
+static enum asked
+chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **rep)
+{
+    const struct collection *c = q->settings;
+    struct chat_req req = {
+        .question = q->text,
+        .model = c ? c->model : STR_NONE,
+        .prompt = c ? c->prompt : STR_NONE,
+        .refusal = c && c->refusal.n > 0 ? c->refusal : STR(REFUSAL),
+        .page_context = q->page_context,
+        .selection = q->selection,
+    };
+    struct ask *call;
+    enum asked state;
+
+    req.history.v = q->begun->history.v;
+    req.history.n = q->begun->history.n;
+    req.hits.v = q->found->hits.v;
+    req.hits.n = q->found->hits.n;
+    call = hub_ask(api_hub(q->r), KIND_CHAT, &req, q->r->who.tenant, q->r->id, q->r->deadline_ms);
+    state = chat_wait(q, call, sink, rep);
+    if (state == ASKED_GONE)
+        ask_free(&call); /* cancels: nobody reads on */
+    else
+        held_add(&q->held, call);
+    return state;
+}
+
+/* ---- cite ---- */
+
+static enum asked
+cite(struct question *q, const struct chat_rep *said)
+{
+    struct cite_req req = { .answer = said->text, .question = q->text, .refused = said->refused };
+    const struct cite_rep *rep;
+    struct answer a;
+
+    q->model = said->model;
+    q->prompt_tokens = said->prompt_tokens;
+    q->completion_tokens = said->completion_tokens;
+    q->degraded = q->degraded || said->degraded;
+    q->refused = said->refused;
+    req.hits.v = q->found->hits.v;
+    req.hits.n = q->found->hits.n;
+    if (api_ask(q->r, &q->held, KIND_CITE, &req, q->r->deadline_ms, &a) != ERR_OK)
+        return failed(q, &a);
+    rep = a.msg;
+    q->answer = rep->answer;
+    q->grounded = rep->grounded && !said->refused && rep->citations.n > 0;
+    if (!q->grounded)
+        return ASKED_ANSWERED;
+    if (!(q->own = arena_alloc(q->r->arena, rep->citations.n * sizeof *q->own)))
+        return failed(q, &(struct answer){ .err = ERR_INTERNAL });
+    for (size_t i = 0; i < rep->citations.n; i++) {
+        q->own[i] = rep->citations.v[i];
+        q->own[i].id = ask_citation_id(&q->message_id, q->own[i].n); /* as the stream's sources said */
+    }
+    q->citations = q->own;
+    q->n_citations = rep->citations.n;
+    q->confidence = rep->confidence;
+    return ASKED_ANSWERED;
+}
+
+/* No passage: nothing that a model could answer from. */
+static void
+refuse(struct question *q)
+{
+    const struct collection *c = q->settings;
+
+    q->answer = c && c->refusal.n > 0 ? c->refusal : STR(REFUSAL);
+    q->refused = true;
+}
+
+/* ---- saving ---- */
+
+static void
+save(struct question *q, struct str status)
+{
+    int64_t deadline = clock_ms() + SAVE_MS;
+    struct turn_finish_req t;
+    struct buf b = BUF_MAX(ANSWER_MAX);
+    struct answer a;
+
+    ask_turn(q, &t);
+    t.conversation_id = q->conversation_id;
+    if (status.p)
+        t.status = status;
+    if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, deadline, &a) == ERR_OK) {
+        q->saved = SAVED_YES;
+        return;
+    }
+    t.tenant = str_of(q->r->who.tenant);
+    t.question = q->text; /* the begin may have been rolled back by a lost database: same id, stored once */
+    q->saved = msg_encode(turn_finish_req_desc(), &t, &b) == ERR_OK && turns_append(q->r, buf_slice(&b))
+                   ? SAVED_QUEUED
+                   : SAVED_NO;
+    LOG(WARN, q->r->id, M("answer not saved by the store"), KS("code", err_name(a.err)),
+        KB("queued", q->saved == SAVED_QUEUED));
+    buf_free(&b);
+}
+
+/* What was shown of an answer that did not come to its end. */
+static enum asked
+save_incomplete(struct question *q, enum asked state)
+{
+    if (q->partial.n > 0 && !q->partial.failed) {
+        q->answer = buf_slice(&q->partial);
+        q->n_citations = 0;
+        q->citations = NULL;
+        q->grounded = false;
+        q->confidence = 0;
+        save(q, STR("incomplete"));
+    }
+    return state;
+}
+
+static void
+remember(struct question *q)
+{
+    struct buf fragment = BUF_MAX(ANSWER_MAX), value = BUF_MAX(ANSWER_MAX);
+    struct turn_finish_req t;
+
+    if (!q->probe.key[0] || !q->grounded || q->refused || q->degraded)
+        return;
+    ask_turn(q, &t);
+    t.conversation_id = q->conversation_id;
+    if (ask_cache_fragment(q, &fragment) &&
+        answer_pack(q->probe.sha256, q->probe.epoch, buf_slice(&fragment), &t, &value) == ERR_OK)
+        cache_store(q->r, q->session_hash, &q->probe, buf_slice(&value));
+    buf_free(&fragment);
+    buf_free(&value);
+}
+
+/* ---- the line ---- */
+
+enum asked
+ask_run(struct question *q, const struct ask_sink *sink)
+{
+    const struct chat_rep *said = NULL;
+    enum asked state;
+
+    if ((state = begin(q)) != ASKED_ANSWERED)
+        return state;
+    if (sink && !sink->begun(sink->arg))
+        return ASKED_GONE;
+    if ((state = search(q)) != ASKED_ANSWERED)
+        return state;
+    if (sink && !sink->found(sink->arg))
+        return ASKED_GONE;
+    if (q->found->hits.n == 0) {
+        refuse(q);
+        if (sink && !sink->text(sink->arg, q->answer))
+            state = ASKED_GONE; /* kept all the same: it is whole */
+    } else {
+        if ((state = chat(q, sink, &said)) != ASKED_ANSWERED || (state = cite(q, said)) != ASKED_ANSWERED)
+            return save_incomplete(q, state);
+    }
+    save(q, STR_NONE);
+    remember(q);
+    return state;
+}

@@ -1,0 +1,84 @@
+/* The question path (DESIGN.md, section 2) for /chat/query, /chat/selection and /chat/stream.
+ *
+ *   ask_parse → ask_admit ──hit──────────────────────────────────────→ ask_render → reply
+ *                        └─miss→ ask_run: turn.begin → embed → search → chat → cite → turn.finish → cache
+ *
+ * A function that returns false has already answered. Everything a question holds goes with ask_fini. */
+#ifndef GATEWAY_ASK_H
+#define GATEWAY_ASK_H
+
+#include "gateway/api.h"
+
+#define ASK_HISTORY 6   /* earlier messages that a turn of a conversation is answered with */
+
+enum ask_saved { SAVED_NO, SAVED_QUEUED, SAVED_YES };
+enum asked { ASKED_ANSWERED, ASKED_FAILED, ASKED_GONE };
+
+struct question {
+    struct request *r;
+    json_t *body;                     /* owned; the strings below point into it */
+    /* what was asked */
+    const char *route;                /* "query" or "selection": part of the cache key; streams share "query" */
+    struct str text;                  /* the question, trimmed */
+    struct str selection;             /* selected text, or absent */
+    struct str page_context;          /* or absent */
+    struct str collection;            /* its name */
+    struct str filter;                /* compact JSON, or absent */
+    int64_t top_k;                    /* 0: the collection's */
+    struct uuid session;              /* as the client gave it */
+    uint8_t session_hash[32];         /* as the store knows it */
+    struct uuid conversation_id;      /* given: a turn of it; later where the answer was stored */
+    bool standalone;                  /* no conversation was named */
+    struct uuid question_id, message_id;
+    const struct collection *settings; /* NULL: no such collection (yet) */
+    struct cache_probe probe;         /* key "": the cache does not apply */
+    struct buf turn;                  /* packed turn for a hit */
+    /* what came of it */
+    struct held held;                 /* calls whose replies are in use */
+    const struct search_rep *found;
+    const struct turn_begin_rep *begun;
+    struct buf partial;               /* text of a stream so far */
+    struct str answer;
+    const struct citation *citations;
+    size_t n_citations;
+    struct citation *own;             /* citations with our ids, in the arena */
+    struct str model;                 /* what wrote the answer; absent: nothing did */
+    double confidence;
+    bool grounded, refused, degraded, embedding_cached, from_cache;
+    int64_t prompt_tokens, completion_tokens;
+    struct str fragment;              /* on a hit: the JSON members as they were cached */
+    enum ask_saved saved;
+    struct answer failure;            /* ASKED_FAILED: why */
+};
+
+/* How a stream learns of progress; false: the client has gone. NULL for one answer at the end. */
+struct ask_sink {
+    void *arg;
+    bool (*begun)(void *arg);                    /* conversation and message ids stand */
+    bool (*found)(void *arg);                    /* q->found: the passages that the model gets */
+    bool (*text)(void *arg, struct str piece);
+    bool (*idle)(void *arg);                     /* nothing came for a while: ping */
+};
+
+/* Strict body; fills *q. route: "query" or "selection". */
+bool ask_parse(struct request *r, const char *route, struct question *q);
+/* Limits and cache in one round trip. After true, q->from_cache says whether the answer is already there. */
+bool ask_admit(struct question *q);
+/* A hit that could not be queued is saved through the store. Sets q->saved. Only after a hit. */
+void ask_save_hit(struct question *q);
+/* Find the answer. ASKED_FAILED: q->failure. */
+enum asked ask_run(struct question *q, const struct ask_sink *sink);
+/* The HTTP answer as a JSON object. */
+void ask_render(const struct question *q, struct buf *b);
+void ask_fini(struct question *q);
+
+/* For tests: the input of the cache's digests, and the id of citation n of a message. */
+void ask_cache_input(const struct question *q, struct buf *in);
+struct uuid ask_citation_id(const struct uuid *message_id, int64_t n);
+
+/* question.c, for ask.c. */
+void ask_ids(struct question *q);
+void ask_turn(const struct question *q, struct turn_finish_req *t);   /* what both ways of saving have in common */
+bool ask_cache_fragment(const struct question *q, struct buf *b);     /* members that a cached answer keeps */
+
+#endif

@@ -1,0 +1,314 @@
+/* A question before and after its journey: the strict body, the cache key, the hit, the JSON of the answer (ask.h).
+ *
+ * Cache key: MD5 and SHA-256 of the same input: the deployment secret and every field that shapes the answer, each
+ * with its length in front, so that no two different questions have the same input. A session's answers stay in that
+ * session. What the epoch covers (documents, the collection's settings) is compared on reading instead. */
+#include "gateway/ask.h"
+
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "gateway/render.h"
+#include "proto/answer.h"
+
+#define PROMPT_VERSION "1" /* of how questions become prompts here; a change makes old answers unfindable */
+
+/* ---- the body ---- */
+
+static const char *const query_keys[] = { "question",   "session_id", "conversation_id", "page_context",
+                                          "collection", "top_k",      "filter",          NULL };
+static const char *const selection_keys[] = { "selected_text", "question",   "session_id", "chapter", "section",
+                                              "conversation_id", "collection", "top_k",    "filter",  NULL };
+static const struct text_rule rule_question = { "question", 1, 500, true, true };
+static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
+static const struct text_rule rule_context = { "page_context", 0, 2000, false, true };
+static const struct text_rule rule_selected = { "selected_text", 5, 5000, true, true };
+static const struct text_rule rule_chapter = { "chapter", 1, 200, true, true };
+static const struct text_rule rule_section = { "section", 0, 200, false, true };
+static const struct text_rule rule_collection = { "collection", 1, 64, false, false };
+
+static bool
+parse_selection(struct question *q, struct fault *f)
+{
+    struct str chapter = STR_NONE, section = STR_NONE;
+    char *where;
+
+    if (!field_text(q->body, &rule_selected, &q->selection, f) || !field_text(q->body, &rule_chapter, &chapter, f) ||
+        !field_text(q->body, &rule_section, &section, f))
+        return false;
+    where = section.n > 0 ? arena_printf(q->r->arena, "Chapter: " STR_FMT "\nSection: " STR_FMT, STR_ARG(chapter),
+                                         STR_ARG(section))
+                          : arena_printf(q->r->arena, "Chapter: " STR_FMT, STR_ARG(chapter));
+    q->page_context = str_of(where);
+    return true;
+}
+
+static bool
+parse_fields(struct question *q, struct str *session, struct str *collection, struct fault *f)
+{
+    const json_t *o = q->body;
+    bool selection = strcmp(q->route, "selection") == 0;
+
+    return field_text(o, &rule_question, &q->text, f) && field_text(o, &rule_session, session, f) &&
+           (selection ? parse_selection(q, f) : field_text(o, &rule_context, &q->page_context, f)) &&
+           field_uuid(o, "conversation_id", &q->conversation_id, f) && field_text(o, &rule_collection, collection, f) &&
+           field_int(o, "top_k", 1, 20, &q->top_k, f) && field_object(o, "filter", 8192, q->r->arena, &q->filter, f);
+}
+
+bool
+ask_parse(struct request *r, const char *route, struct question *q)
+{
+    struct str session = STR_NONE, collection = STR_NONE;
+    int64_t epoch;
+    struct fault f;
+
+    memset(q, 0, sizeof *q);
+    q->r = r;
+    q->route = route;
+    q->partial = BUF_MAX(262144);
+    q->turn = BUF_MAX(ANSWER_MAX);
+    q->body = request_json(r, strcmp(route, "selection") == 0 ? selection_keys : query_keys);
+    if (!q->body)
+        return false;
+    if (!parse_fields(q, &session, &collection, &f)) {
+        reply_fault(r, &f);
+        return false;
+    }
+    if (!request_session(r, session, &q->session, q->session_hash) || !api_collection(r, collection, &q->collection))
+        return false;
+    q->standalone = uuid_is_nil(&q->conversation_id);
+    q->settings = collection_of(r, q->collection);
+    if (!q->settings && collection.p && epoch_of(r->gw, r->who.tenant, q->collection, &epoch)) {
+        reply_problem(r, ERR_NOT_FOUND, NULL); /* the feed is fresh: there is none of that name */
+        return false;
+    }
+    return true;
+}
+
+void
+ask_ids(struct question *q)
+{
+    q->question_id = uuid_v7();
+    q->message_id = uuid_v7();
+}
+
+/* ---- the cache key ---- */
+
+static void
+add_part(struct buf *in, struct str s)
+{
+    uint64_t n = s.p ? s.n : UINT64_MAX; /* absent is not empty */
+
+    for (int i = 0; i < 8; i++)
+        buf_c(in, (char)(uint8_t)(n >> (8 * i)));
+    buf_str(in, s);
+}
+
+void
+ask_cache_input(const struct question *q, struct buf *in)
+{
+    static const struct collection none;
+    const struct collection *c = q->settings ? q->settings : &none;
+    char numbers[64];
+
+    snprintf(numbers, sizeof numbers, "%lld %lld %.17g", (long long)q->top_k, (long long)c->top_k, c->threshold);
+    add_part(in, api_secret(q->r));
+    add_part(in, str_of(PROMPT_VERSION));
+    add_part(in, str_of(q->r->who.tenant));
+    add_part(in, str_of(q->route));
+    add_part(in, q->text);
+    add_part(in, (struct str){ (const char *)q->session_hash, 32 });
+    add_part(in, q->collection);
+    add_part(in, q->page_context);
+    add_part(in, q->selection);
+    add_part(in, q->filter);
+    add_part(in, str_of(numbers));
+    add_part(in, c->model);
+    add_part(in, c->prompt);
+    add_part(in, c->refusal);
+}
+
+/* Fill the probe; it stays empty when the cache does not apply. */
+static void
+probe_set(struct question *q)
+{
+    struct request *r = q->r;
+    struct buf in = BUF_MAX(1048576);
+    uint8_t digest[16];
+    char hex[33];
+    struct str s;
+
+    if (!q->standalone || r->no_cache || !epoch_of(r->gw, r->who.tenant, q->collection, &q->probe.epoch))
+        return;
+    ask_cache_input(q, &in);
+    if (!in.failed) {
+        s = buf_slice(&in);
+        md5(&s, 1, digest);
+        sha256(&s, 1, q->probe.sha256);
+        snprintf(q->probe.key, sizeof q->probe.key, "fn:q:%s:%s", r->who.tenant, hex_text(digest, 16, hex));
+    }
+    buf_free(&in);
+}
+
+/* ---- saving ---- */
+
+void
+ask_turn(const struct question *q, struct turn_finish_req *t)
+{
+    memset(t, 0, sizeof *t);
+    t->session = (struct str){ (const char *)q->session_hash, 32 };
+    t->question_id = q->question_id;
+    t->message_id = q->message_id;
+    t->answer = q->answer.p ? q->answer : STR("");
+    t->model = q->model;
+    t->status = q->refused ? STR("refused") : STR("complete");
+    t->confidence = q->confidence;
+    t->grounded = q->grounded;
+    t->from_cache = q->from_cache;
+    t->prompt_tokens = q->prompt_tokens;
+    t->completion_tokens = q->completion_tokens;
+    t->created_ms = clock_wall_ms();
+    t->expiry_days = api_expiry_days(q->r);
+    t->citations.v = (struct citation *)(uintptr_t)q->citations; /* only read */
+    t->citations.n = q->n_citations;
+}
+
+/* What goes to fn:turns on a hit: everything but the answer, which the script takes from the cached value. */
+static void
+turn_pack(struct question *q)
+{
+    struct turn_finish_req t;
+
+    ask_turn(q, &t);
+    t.question = q->text;
+    t.from_cache = true;
+    t.tenant = str_of(q->r->who.tenant);
+    if (msg_encode(turn_finish_req_desc(), &t, &q->turn) == ERR_OK)
+        q->probe.turn = buf_slice(&q->turn);
+}
+
+/* ---- hits ---- */
+
+struct uuid
+ask_citation_id(const struct uuid *message_id, int64_t n)
+{
+    char number[24];
+    struct str parts[3] = { STR("citation"), { (const char *)message_id->b, 16 }, STR_NONE };
+
+    snprintf(number, sizeof number, "%lld", (long long)n);
+    parts[2] = str_of(number);
+    return uuid_named(parts, 3);
+}
+
+static bool
+hit_take(struct question *q, const struct cache_hit *hit)
+{
+    struct turn_finish_req t;
+
+    if (answer_unpack(hit->value, q->r->arena, NULL, NULL, &q->fragment, &t) != ERR_OK)
+        return false;
+    q->answer = t.answer;
+    q->citations = t.citations.v;
+    q->n_citations = t.citations.n;
+    q->model = t.model;
+    q->confidence = t.confidence;
+    q->grounded = t.grounded;
+    q->conversation_id = t.conversation_id;
+    q->from_cache = true;
+    q->saved = hit->appended ? SAVED_QUEUED : SAVED_NO;
+    return true;
+}
+
+bool
+ask_admit(struct question *q)
+{
+    struct cache_hit hit = { 0 };
+    bool looked;
+
+    ask_ids(q);
+    probe_set(q);
+    looked = q->probe.key[0] != '\0';
+    if (looked && api_save_hits(q->r))
+        turn_pack(q);
+    if (!admit(q->r, q->session_hash, &q->probe, &hit))
+        return false;
+    if (hit.hit)
+        hit_take(q, &hit);
+    request_header_add(q->r, "X-Cache", q->from_cache ? "hit" : looked ? "miss" : "bypass");
+    return true;
+}
+
+void
+ask_save_hit(struct question *q)
+{
+    struct turn_finish_req t;
+    struct citation *own = arena_alloc(q->r->arena, (q->n_citations + 1) * sizeof *own);
+    struct answer a;
+
+    if (q->saved == SAVED_QUEUED || !api_save_hits(q->r) || !own)
+        return;
+    for (size_t i = 0; i < q->n_citations; i++) {
+        own[i] = q->citations[i];
+        own[i].id = ask_citation_id(&q->message_id, own[i].n); /* the cached ids belong to the first answer */
+    }
+    ask_turn(q, &t);
+    t.question = q->text;
+    t.citations.v = own;
+    if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, q->r->deadline_ms, &a) == ERR_OK)
+        q->saved = SAVED_YES;
+}
+
+/* ---- the answer as JSON ---- */
+
+bool
+ask_cache_fragment(const struct question *q, struct buf *b)
+{
+    buf_key_str(b, "answer", q->answer);
+    buf_key(b, "sources");
+    render_sources(b, q->citations, q->n_citations);
+    buf_key_num(b, "confidence", q->confidence);
+    buf_key_bool(b, "grounded", q->grounded);
+    return !b->failed;
+}
+
+static void
+render_usage(const struct question *q, struct buf *b)
+{
+    buf_key(b, "usage");
+    buf_c(b, '{');
+    buf_key_int(b, "prompt_tokens", q->prompt_tokens);
+    buf_key_int(b, "completion_tokens", q->completion_tokens);
+    buf_key_bool(b, "embedding_cached", q->embedding_cached);
+    buf_key_str(b, "model", q->model);
+    buf_key_bool(b, "degraded", q->degraded);
+    buf_c(b, '}');
+}
+
+void
+ask_render(const struct question *q, struct buf *b)
+{
+    static const char *const saved[] = { "no", "queued", "yes" };
+
+    buf_c(b, '{');
+    if (q->fragment.p)
+        buf_str(b, q->fragment);
+    else
+        ask_cache_fragment(q, b);
+    render_key_uuid(b, "session_id", &q->session);
+    render_key_uuid(b, "message_id", &q->message_id);
+    render_key_uuid(b, "conversation_id", &q->conversation_id);
+    buf_key_str(b, "cached", q->from_cache ? STR("query") : STR("none"));
+    buf_key_str(b, "saved", str_of(saved[q->saved]));
+    render_usage(q, b);
+    buf_c(b, '}');
+}
+
+void
+ask_fini(struct question *q)
+{
+    held_free(&q->held);
+    buf_free(&q->turn);
+    buf_free(&q->partial);
+    json_decref(q->body);
+    q->body = NULL;
+}

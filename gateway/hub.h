@@ -43,7 +43,5 @@ struct hub_view {             /* what the hub sees, for /health, /readyz and gau
     } service[SERVICE_COUNT];
 };
 void hub_look(struct hub *h, struct hub_view *out);  /* thread-safe */
-/* No new asks but those of requests in flight; workers are told when the gateway leaves. */
-void hub_drain(struct hub *h);
 
 #endif

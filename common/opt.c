@@ -236,8 +236,10 @@ read_line(const char *var, const char *path, char **line, struct buf *err)
         buf_printf(err, "%s: the first line of %s is too long or not text; allowed: %d bytes\n", var, path, MAX_VALUE);
         return false;
     }
-    if (n < 0)
+    if (n < 0 || !*line) { /* an empty file */
+        mem_free(line);
         return true;
+    }
     (*line)[n] = '\0';
     blank = strspn(*line, " \t");
     memmove(*line, *line + blank, (size_t)n - blank + 1);

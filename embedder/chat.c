@@ -1,0 +1,154 @@
+/* CHAT: a question and its passages → a streamed answer with marks. This file owns each answer in the making (chat_run): it
+ * hands it to a provider, streams what the provider emits, and ends it exactly once:
+ *
+ *   call ─▶ chat_run ─▶ chat_openai or chat_builtin ─▶ chat_emit … ─▶ chat_finish ─▶ reply
+ *                          │ fails before the first token, CHAT_FALLBACK=builtin ─▶ chat_builtin, degraded
+ *                          └ fails otherwise ─▶ chat_fail (after the first token: ERR_UPSTREAM_CUT)
+ *
+ * Cancel: an upstream transfer is dropped at once; a built-in answer is finished on its thread (milliseconds), then dropped. */
+#include "common/clock.h"
+#include "common/log.h"
+#include "embedder/embedder.h"
+
+#define ANSWER_MAX 262144        /* of chat_rep.text */
+#define PART_MAX 65536           /* of chat_part.text */
+
+struct chat_service {
+    struct embedder *e;
+    bool openai;                 /* else built in */
+    bool fallback;               /* CHAT_FALLBACK=builtin */
+};
+
+struct chat_service *
+chat_new(struct embedder *e, bool openai)
+{
+    struct chat_service *c = mem_new(sizeof *c);
+
+    *c = (struct chat_service){ .e = e, .openai = openai, .fallback = openai && strcmp(e->opt->chat_fallback, "builtin") == 0 };
+    return c;
+}
+
+void
+chat_free(struct chat_service **c)
+{
+    mem_free(c);
+}
+
+static void
+run_free(struct chat_run *r)
+{
+    r->call->on_cancel = NULL;
+    buf_free(&r->answer);
+    mem_free(&r);
+}
+
+bool
+chat_emit(struct chat_run *r, struct str text)
+{
+    if (r->answer.n == 0 && text.n > 0)
+        stat_observe(&embedder_stats, CHAT_FIRST_TOKEN, (double)(clock_us() - r->begun_us) / 1e6);
+    if (text.n > ANSWER_MAX - r->answer.n)
+        return false;
+    buf_str(&r->answer, text);
+    while (text.n > 0) {
+        struct chat_part part = { .text = utf8_cut(text, PART_MAX) };
+
+        worker_part(r->call, &part);
+        text = (struct str){ text.p + part.text.n, text.n - part.text.n };
+    }
+    return true;
+}
+
+static void
+end_cancelled(struct chat_run *r)
+{
+    struct call *c = r->call;
+
+    stat_inc(&embedder_stats, CHAT_CANCELLED);
+    run_free(r);
+    worker_fail(c, ERR_CANCELLED, 0, NULL);
+}
+
+void
+chat_finish(struct chat_run *r, const char *model)
+{
+    const struct chat_req *req = r->call->req;
+    struct call *c = r->call;
+    struct chat_rep rep = {
+        .text = buf_slice(&r->answer), .model = str_of(model), .finish_reason = str_of(r->finish),
+        .prompt_tokens = r->prompt_tokens, .completion_tokens = r->completion_tokens, .degraded = r->degraded,
+    };
+
+    if (r->cancelled) {
+        end_cancelled(r);
+        return;
+    }
+    rep.refused = r->refused || prompt_refused(rep.text, prompt_refusal(req));
+    if (rep.refused)
+        stat_inc(&embedder_stats, CHAT_REFUSED);
+    stat_add_at(&embedder_stats, CHAT_ANSWERS,
+                r->degraded ? CHAT_BY_FALLBACK : strcmp(model, BUILTIN_CHAT_MODEL) == 0 ? CHAT_BY_BUILTIN : CHAT_BY_UPSTREAM, 0, 1);
+    worker_reply(c, &rep);
+    buf_free(&r->answer);
+    mem_free(&r);
+}
+
+void
+chat_fail(struct chat_run *r, enum err err, int64_t retry_after_ms, const char *text)
+{
+    struct call *c = r->call;
+
+    if (r->cancelled) {
+        end_cancelled(r);
+        return;
+    }
+    if (r->answer.n == 0 && r->e->chat->fallback && !r->degraded) {
+        LOG(INFO, c->trace, M("answering from the passages alone"), KS("error", err_name(err)));
+        r->degraded = true;
+        r->prompt_tokens = r->completion_tokens = 0;
+        chat_builtin_run(r);
+        return;
+    }
+    if (r->answer.n > 0) {
+        err = ERR_UPSTREAM_CUT;
+        text = "the answer broke off";
+        retry_after_ms = 0;
+    }
+    stat_inc(&embedder_stats, CHAT_FAILED);
+    run_free(r);
+    worker_fail(c, err, retry_after_ms, text);
+}
+
+static void
+on_cancel(struct call *c)
+{
+    struct chat_run *r = c->user;
+
+    c->on_cancel = NULL;
+    r->cancelled = true;
+    if (r->e->chat->openai && !r->degraded) {
+        chat_openai_cancel(r);
+        end_cancelled(r);
+    }
+}
+
+void
+chat_on_call(struct call *c)
+{
+    struct embedder *e = worker_ctx(c);
+    const struct chat_req *req = c->req;
+    struct chat_run *r;
+
+    if (req->question.n == 0) {
+        worker_fail(c, ERR_VALIDATION, 0, "question: may not be empty");
+        return;
+    }
+    r = mem_new(sizeof *r);
+    *r = (struct chat_run){ .e = e, .call = c, .answer = BUF_MAX(ANSWER_MAX), .begun_us = clock_us() };
+    c->user = r;
+    c->on_cancel = on_cancel;
+    if (e->chat->openai)
+        chat_openai_run(r);
+    else
+        chat_builtin_run(r);
+}

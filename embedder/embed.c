@@ -1,0 +1,484 @@
+/* EMBED: texts → vectors of unit length.
+ *
+ *   call ─▶ job ─▶ cache (one Redis trip) ─▶ found ─────────────────────────────┐
+ *                     └▶ not found ─▶ flight in the air? ─▶ yes: wait for it ────┤─▶ all there: reply
+ *                                       └▶ no: new flight ─▶ batch ─▶ provider ──┘
+ *
+ * A flight is one distinct text (with model and dimensions) that is being embedded; whoever else wants it waits, so that a
+ * thousand equal questions cost one call. A batch is what one provider call carries; the job that made it leads. When a
+ * leader's call fails in a way that may pass, one waiting job takes its flights over, once; another failure is shared. A
+ * batch that nobody waits for any more is cancelled. Ownership: a job owns its waiters, a batch its flights; both unlink
+ * themselves. A job ends when its last vector is there, at its deadline, on cancel, or on a failure. */
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "embedder/embed.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "vectors go over the bus as they are in memory");
+
+#define BUCKETS 4096
+
+struct waiter {
+    struct job *job;
+    size_t at;                       /* which of the job's texts */
+    struct flight *flight;           /* NULL: served */
+    struct waiter *next, **prev;     /* flight->waiters */
+};
+
+struct flight {
+    uint8_t key[32];                 /* of model, dimensions, text */
+    struct batch *batch;
+    struct waiter *waiters;
+    struct flight *next;             /* same bucket */
+    bool again;                      /* was taken over once */
+};
+
+struct batch {
+    struct embed_task t;             /* first: task and batch are one block */
+    struct embed *m;
+    struct flight **flights;         /* t.n of them */
+    size_t n_waiters;                /* over all flights */
+    uint64_t leader;                 /* job id */
+    bool ending;                     /* in on_done: not to be cancelled */
+};
+
+struct job {
+    struct embed *m;
+    struct call *call;
+    uint64_t id;
+    size_t n, pending;               /* texts, and how many are not there yet */
+    size_t dims;                     /* 0: not known yet */
+    float *vectors;                  /* n × dims */
+    struct waiter *waiters;          /* n of them; flight NULL when not waiting */
+    char model[129];
+    int64_t ask_dims;                /* as asked or configured; 0: the model's own */
+    int64_t cached, tokens;
+    int64_t begun_us;
+    uint64_t timer;                  /* deadline */
+    bool use_cache;
+};
+
+struct embed {
+    struct embedder *e;
+    struct embed_provider *p;
+    struct flight *buckets[BUCKETS];
+    size_t n_flights;
+    uint64_t last_id;
+};
+
+/* ---- flights */
+static void
+flight_key(const struct job *j, struct str text, uint8_t out[32])
+{
+    char dims[24];
+    struct str parts[4];
+
+    snprintf(dims, sizeof dims, "%lld", (long long)j->ask_dims);
+    parts[0] = (struct str){ j->model, strlen(j->model) + 1 };
+    parts[1] = (struct str){ dims, strlen(dims) + 1 };
+    parts[2] = text;
+    sha256(parts, 3, out);
+}
+
+static struct flight **
+flight_at(struct embed *m, const uint8_t key[32])
+{
+    uint32_t h;
+    struct flight **p;
+
+    memcpy(&h, key, sizeof h);
+    for (p = &m->buckets[h % BUCKETS]; *p != NULL && memcmp((*p)->key, key, 32) != 0; p = &(*p)->next)
+        ;
+    return p;
+}
+
+static void
+flight_free(struct embed *m, struct flight *f)
+{
+    struct flight **p = flight_at(m, f->key);
+
+    if (*p == f)
+        *p = f->next;
+    m->n_flights--;
+    mem_free(&f);
+}
+
+static void
+wait_for(struct job *j, size_t at, struct flight *f)
+{
+    struct waiter *w = &j->waiters[at], **tail;
+
+    for (tail = &f->waiters; *tail != NULL; tail = &(*tail)->next)
+        ;
+    *w = (struct waiter){ .job = j, .at = at, .flight = f, .prev = tail };
+    *tail = w;
+    if (f->batch != NULL)
+        f->batch->n_waiters++;
+}
+
+static void
+unwait(struct waiter *w)
+{
+    struct batch *b = w->flight->batch;
+
+    *w->prev = w->next;
+    if (w->next != NULL)
+        w->next->prev = w->prev;
+    w->flight = NULL;
+    if (--b->n_waiters == 0 && !b->ending)
+        b->t.p->cancel(&b->t);
+}
+
+/* ---- jobs */
+static void
+job_free(struct job *j)
+{
+    loop_cancel(j->m->e->loop, &j->timer);
+    for (size_t i = 0; i < j->n; i++)
+        if (j->waiters[i].flight != NULL)
+            unwait(&j->waiters[i]);
+    mem_free(&j->waiters);
+    mem_free(&j->vectors);
+    mem_free(&j);
+}
+
+static void
+job_fail(struct job *j, enum err err, int64_t retry_after_ms, const char *text)
+{
+    struct call *c = j->call;
+
+    stat_observe_at(&embedder_stats, EMBED_SECONDS, 1, 0, (double)(clock_us() - j->begun_us) / 1e6);
+    c->on_cancel = NULL;
+    job_free(j);
+    worker_fail(c, err, retry_after_ms, text);
+}
+
+static void
+job_reply(struct job *j)
+{
+    struct embed_rep rep = { .model = str_of(j->model), .dims = (int64_t)j->dims, .cached = j->cached, .tokens = j->tokens };
+
+    rep.vectors = (struct str){ (const char *)j->vectors, j->n * j->dims * sizeof *j->vectors };
+    stat_observe_at(&embedder_stats, EMBED_SECONDS, 0, 0, (double)(clock_us() - j->begun_us) / 1e6);
+    j->call->on_cancel = NULL;
+    worker_reply(j->call, &rep);
+    job_free(j);
+}
+
+/* One vector is there. False: it does not fit the others (the job is then failed and gone). */
+static bool
+job_take(struct job *j, size_t at, const void *floats, size_t dims)
+{
+    if (j->dims == 0) {
+        j->vectors = mem_try(j->n * dims * sizeof *j->vectors);
+        if (j->vectors == NULL) {
+            job_fail(j, ERR_BUSY, 500, "not enough memory");
+            return false;
+        }
+        j->dims = dims;
+    }
+    if (dims != j->dims) {
+        job_fail(j, ERR_UPSTREAM_REPLY, 0, "vectors of different dimensions");
+        return false;
+    }
+    memcpy(j->vectors + at * dims, floats, dims * sizeof *j->vectors);
+    j->pending--;
+    return true;
+}
+
+static void
+on_cancel(struct call *c)
+{
+    job_fail(c->user, ERR_CANCELLED, 0, NULL);
+}
+
+static void
+on_deadline(void *arg)
+{
+    struct job *j = arg;
+
+    j->timer = 0;
+    job_fail(j, ERR_DEADLINE, 0, "the vectors did not come in time");
+}
+
+/* ---- batches */
+static void
+batch_free(struct batch *b)
+{
+    for (size_t i = 0; i < b->t.n; i++) {
+        char *text = (char *)(uintptr_t)b->t.texts[i].p;
+
+        if (b->flights[i] != NULL)
+            flight_free(b->m, b->flights[i]);
+        mem_free(&text);
+    }
+    mem_free(&b->t.vectors);
+    mem_free(&b->t.texts);
+    mem_free(&b->flights);
+    mem_free(&b);
+}
+
+static void on_done(struct embed_task *t);
+
+static struct batch *
+batch_new(struct embed *m, const struct job *leader, size_t n)
+{
+    struct batch *b = mem_new(sizeof *b);
+    const struct embed_req *req = leader->call->req;
+    struct str trace = utf8_cut(str_of(leader->call->trace), sizeof b->t.trace - 1);
+
+    b->m = m;
+    b->leader = leader->id;
+    b->flights = mem_new(n * sizeof *b->flights);
+    b->t = (struct embed_task){ .e = m->e, .p = m->p, .dims = leader->ask_dims, .documents = req->documents,
+                                .deadline_ms = leader->call->deadline_ms, .done = on_done };
+    b->t.texts = mem_new(n * sizeof *b->t.texts);
+    memcpy(b->t.model, leader->model, sizeof b->t.model);
+    if (trace.n > 0)
+        memcpy(b->t.trace, trace.p, trace.n);
+    return b;
+}
+
+static void
+batch_add(struct batch *b, struct flight *f, struct str text)
+{
+    size_t n = b->t.n++;
+
+    b->t.texts[n] = (struct str){ mem_dup_str(text), text.n };
+    b->flights[n] = f;
+    f->batch = b;
+    for (struct waiter *w = f->waiters; w != NULL; w = w->next)
+        b->n_waiters++;
+}
+
+/* Give a vector to all who wait for it. */
+static void
+serve(struct batch *b, struct flight *f, const float *v)
+{
+    bool first = true;
+
+    while (f->waiters != NULL) {
+        struct job *j = f->waiters->job;
+        size_t at = f->waiters->at;
+
+        unwait(f->waiters);
+        stat_add_at(&embedder_stats, EMBED_TEXTS, first ? SOURCE_MODEL : SOURCE_SHARED, 0, 1);
+        first = false;
+        if (j->id == b->leader) {
+            j->tokens += b->t.tokens;
+            b->t.tokens = 0;
+        }
+        if (job_take(j, at, v, b->t.out_dims) && j->pending == 0)
+            job_reply(j);
+    }
+}
+
+static void
+fail_waiters(struct flight *f, const struct embed_task *t, uint64_t only)
+{
+    struct waiter *w = f->waiters;
+
+    while (w != NULL) {
+        if (only != 0 && w->job->id != only) {
+            w = w->next;
+            continue;
+        }
+        job_fail(w->job, t->err, t->retry_after_ms, t->text);
+        w = f->waiters; /* a failed job takes all its waiters along */
+    }
+}
+
+/* The leader failed for a passing reason: those who still wait go on in a new batch, led by the first of them. */
+static void
+take_over(struct batch *b)
+{
+    struct batch *next = NULL;
+
+    for (size_t i = 0; i < b->t.n; i++) {
+        struct flight *f = b->flights[i];
+
+        if (f->waiters == NULL)
+            continue;
+        if (next == NULL)
+            next = batch_new(b->m, f->waiters->job, b->t.n);
+        f->again = true;
+        batch_add(next, f, b->t.texts[i]);
+        b->flights[i] = NULL;
+        for (const struct waiter *w = f->waiters; w != NULL; w = w->next)
+            if (w->job->call->deadline_ms > next->t.deadline_ms)
+                next->t.deadline_ms = w->job->call->deadline_ms;
+    }
+    if (next == NULL)
+        return;
+    stat_inc(&embedder_stats, EMBED_PROMOTED);
+    next->t.p->run(&next->t);
+}
+
+static void
+batch_failed(struct batch *b)
+{
+    for (size_t i = 0; i < b->t.n; i++)
+        fail_waiters(b->flights[i], &b->t, b->leader);
+    for (size_t i = 0; i < b->t.n; i++)
+        if (b->flights[i]->again || !err_retryable(b->t.err))
+            fail_waiters(b->flights[i], &b->t, 0);
+    take_over(b);
+}
+
+static void
+on_done(struct embed_task *t)
+{
+    struct batch *b = (struct batch *)(void *)t;
+    struct embed *m = b->m;
+
+    b->ending = true;
+    if (t->err == ERR_OK) {
+        if (t->p->paid || !t->documents)
+            embed_cache_put(m->e, t->model, t->dims, t->texts, t->n, t->vectors, t->out_dims);
+        for (size_t i = 0; i < t->n; i++)
+            serve(b, b->flights[i], t->vectors + i * t->out_dims);
+    } else if (t->err != ERR_CANCELLED || b->n_waiters > 0) {
+        batch_failed(b);
+    }
+    batch_free(b);
+}
+
+/* ---- a call */
+/* Copies what the cache has. False: the job failed and is gone. */
+static bool
+take_cached(struct job *j, const struct embed_req *req, bool *have)
+{
+    struct embed *m = j->m;
+    struct arena *a = arena_new((size_t)64 << 20);
+    struct cache_item *items = arena_alloc(a, j->n * sizeof *items);
+    bool alive = true;
+
+    for (size_t i = 0; items != NULL && i < j->n; i++)
+        items[i].text = req->texts.v[i];
+    if (items != NULL)
+        embed_cache_get(m->e, a, j->model, j->ask_dims, items, j->n);
+    for (size_t i = 0; items != NULL && alive && i < j->n; i++) {
+        if (items[i].floats == NULL || (j->dims != 0 && items[i].dims != j->dims))
+            continue;
+        alive = job_take(j, i, items[i].floats, items[i].dims);
+        have[i] = alive;
+        j->cached += alive;
+    }
+    stat_add_at(&embedder_stats, EMBED_TEXTS, SOURCE_CACHE, 0, alive ? (uint64_t)j->cached : 0);
+    arena_free(&a);
+    return alive;
+}
+
+/* Join flights in the air, start new ones, and send the batches off. */
+static void
+embed_missing(struct job *j, const struct embed_req *req, const bool *have)
+{
+    struct embed *m = j->m;
+    struct batch **batches = mem_new(j->n * sizeof *batches), *b = NULL;
+    size_t bytes = 0, n_batches = 0;
+
+    for (size_t i = 0; i < j->n; i++) {
+        struct str text = req->texts.v[i];
+        struct flight **at, *f;
+        uint8_t key[32];
+
+        if (have[i])
+            continue;
+        flight_key(j, text, key);
+        at = flight_at(m, key);
+        f = *at;
+        if (f == NULL) {
+            f = *at = mem_new(sizeof *f);
+            memcpy(f->key, key, sizeof key);
+            m->n_flights++;
+            if (b == NULL || b->t.n >= m->p->max_texts || bytes + text.n > m->p->max_bytes) {
+                b = batches[n_batches++] = batch_new(m, j, m->p->max_texts);
+                bytes = 0;
+            }
+            batch_add(b, f, text);
+            bytes += text.n;
+        }
+        wait_for(j, i, f);
+    }
+    for (size_t i = 0; i < n_batches; i++)
+        m->p->run(&batches[i]->t);
+    mem_free(&batches);
+}
+
+static const char *
+fault_of(const struct embed *m, const struct embed_req *req)
+{
+    if (req->texts.n == 0)
+        return "texts: at least one is needed";
+    for (size_t i = 0; i < req->texts.n; i++)
+        if (req->texts.v[i].n == 0)
+            return "texts: none may be empty";
+    if (req->dims < 0 || req->dims > EMBED_MAX_DIMS)
+        return "dims: 1 to 4096";
+    if (!m->p->any_model && req->model.n > 0 && !str_is(req->model, m->p->model))
+        return "model: this deployment does not have it";
+    return NULL;
+}
+
+void
+embed_on_call(struct call *c)
+{
+    struct embed *m = ((struct embedder *)worker_ctx(c))->embed;
+    const struct embed_req *req = c->req;
+    const char *fault = fault_of(m, req);
+    struct job *j;
+    bool *have;
+
+    if (fault != NULL) {
+        worker_fail(c, ERR_VALIDATION, 0, fault);
+        return;
+    }
+    j = mem_new(sizeof *j);
+    *j = (struct job){ .m = m, .call = c, .id = ++m->last_id, .n = req->texts.n, .pending = req->texts.n,
+                       .begun_us = clock_us(), .ask_dims = req->dims > 0 ? req->dims : m->p->dims };
+    j->use_cache = m->p->paid || !req->documents;
+    snprintf(j->model, sizeof j->model, "%.*s", req->model.n > 0 ? (int)req->model.n : 128,
+             req->model.n > 0 ? req->model.p : m->p->model);
+    j->waiters = mem_new(j->n * sizeof *j->waiters);
+    j->timer = loop_after(m->e->loop, c->deadline_ms - clock_ms() > 0 ? c->deadline_ms - clock_ms() : 0, on_deadline, j);
+    c->user = j;
+    c->on_cancel = on_cancel;
+    have = mem_new(j->n * sizeof *have);
+    if (!j->use_cache || take_cached(j, req, have)) {
+        if (j->pending == 0)
+            job_reply(j);
+        else
+            embed_missing(j, req, have);
+    }
+    mem_free(&have);
+}
+
+/* ---- life */
+struct embed *
+embed_new(struct embedder *e, bool openai)
+{
+    struct embed *m = mem_new(sizeof *m);
+
+    m->e = e;
+    m->p = openai ? embed_openai_new(e) : embed_builtin_new(e);
+    if (openai && e->opt->base_url[0] != 0 && e->opt->api_key[0] == 0 && strcmp(e->opt->embedding_provider, "auto") == 0)
+        embed_openai_probe(e, m->p);
+    return m;
+}
+
+/* Calls in flight were answered before: the bus is gone, and so are upstream and threads. */
+void
+embed_free(struct embed **m)
+{
+    if (*m == NULL)
+        return;
+    (*m)->p->free((*m)->p);
+    mem_free(m);
+}
+
+void
+embed_sample(struct embed *m)
+{
+    stat_set(&embedder_stats, EMBED_FLIGHTS, (double)m->n_flights);
+}

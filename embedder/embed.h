@@ -1,0 +1,78 @@
+/* Embedding: the interface of a model that makes vectors, the cache, and the service that joins them. */
+#ifndef EMBEDDER_EMBED_H
+#define EMBEDDER_EMBED_H
+
+#include "embedder/embedder.h"
+
+#define EMBED_MAX_DIMS 4096
+
+/* One batch of distinct texts for a provider. The service makes and frees it. */
+struct embed_provider;
+struct embed_task {
+    struct embedder *e;          /* context */
+    struct embed_provider *p;    /* who computes it */
+    struct str *texts;           /* owned copies */
+    size_t n;                    /* how many */
+    char model[129];             /* what was asked for, or the provider's own */
+    int64_t dims;                /* asked for; 0: the model's own */
+    bool documents;              /* passages rather than a question */
+    int64_t deadline_ms;         /* of the request that leads */
+    char trace[129];             /* of the request that leads */
+    /* the result */
+    enum err err;                /* ERR_OK: vectors stands */
+    const char *text;            /* with an error, static */
+    int64_t retry_after_ms;      /* with an error */
+    float *vectors;              /* n × out_dims, unit length; freed by the service */
+    size_t out_dims;
+    int64_t tokens;              /* paid for */
+    void (*done)(struct embed_task *t);   /* exactly once, in the loop's thread; may come from inside cancel, not run */
+    void *impl;                  /* the provider's own */
+};
+
+struct embed_provider {
+    const char *model;           /* its default model */
+    int64_t dims;                /* of the default model; 0: not known beforehand */
+    bool paid;                   /* worth caching even for documents */
+    bool any_model;              /* knows models by other names (an upstream may) */
+    size_t max_texts;            /* of one task */
+    size_t max_bytes;            /* of one task's texts */
+    void (*run)(struct embed_task *t);
+    void (*cancel)(struct embed_task *t);   /* nobody wants it any more; done still comes, at once or soon */
+    void (*free)(struct embed_provider *p);
+    void *impl;                  /* its own state */
+};
+struct embed_provider *embed_openai_new(struct embedder *e);
+struct embed_provider *embed_builtin_new(struct embedder *e);
+/* Parse an embeddings reply into t->vectors: count, order, dimensions and numbers checked, unit length. False: unusable,
+ * t->err and t->text say why. Pure but for t. */
+bool embed_reply_parse(struct str body, struct embed_task *t);
+/* Ask for one vector at start, and say clearly what to do when the server has no embeddings. */
+void embed_openai_probe(struct embedder *e, struct embed_provider *p);
+/* Scale to length 1. False when a number is not finite or all are zero. */
+bool vector_unit(float *v, size_t n);
+
+/* ---- embed_cache.c. Key fn:e:<model>:<dims>:<md5 of the text>; value: "FE", version, 0, dims (u32), SHA-256 of the
+ * text, dims × float32, little-endian. */
+#define EMBED_VALUE_HEAD 40
+enum embed_value { VALUE_OK, VALUE_BAD, VALUE_OTHER_TEXT };
+enum embed_value embed_value_decode(struct str v, const uint8_t sha[32], int64_t dims, const char **floats, size_t *out_dims);
+void embed_value_encode(struct buf *out, const uint8_t sha[32], const float *v, size_t dims);
+struct cache_item {
+    struct str text;             /* what is embedded */
+    uint8_t sha[32];             /* of it */
+    const char *floats;          /* found: packed float32, in the arena; NULL: not found */
+    size_t dims;                 /* found: how many */
+};
+/* Look n texts up in one round trip. dims: what a usable value must have; 0: any. */
+void embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t dims, struct cache_item *items, size_t n);
+/* Keep n vectors (n × out_dims) for EMBEDDING_CACHE_TTL, in one round trip. dims as it was asked for. */
+void embed_cache_put(struct embedder *e, const char *model, int64_t dims, const struct str *texts, size_t n,
+                     const float *vectors, size_t out_dims);
+
+/* ---- embed.c */
+struct embed *embed_new(struct embedder *e, bool openai);
+void embed_free(struct embed **m);
+void embed_on_call(struct call *c);          /* handler of KIND_EMBED */
+void embed_sample(struct embed *m);
+
+#endif

@@ -1,0 +1,195 @@
+/* The embedding cache in Redis: one pipelined trip before a request's texts are embedded, one after. Values are data from
+ * outside: anything but a complete, finite vector of unit length for exactly this text is a miss; what is broken is deleted
+ * and counted. Keys and values: embed.h. While Redis is away (its breaker is open) every lookup is a miss, at no cost. */
+#include <math.h>
+
+#include "common/log.h"
+#include "embedder/embed.h"
+
+#define VALUE_VERSION 1
+#define KEY_MAX 256
+
+static void
+put_u32(char *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (char)(v >> (8 * i));
+}
+
+static uint32_t
+get_u32(const char *p)
+{
+    uint32_t v = 0;
+
+    for (int i = 0; i < 4; i++)
+        v |= (uint32_t)(unsigned char)p[i] << (8 * i);
+    return v;
+}
+
+static float
+get_float(const char *p)
+{
+    uint32_t bits = get_u32(p);
+    float f;
+
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+void
+embed_value_encode(struct buf *out, const uint8_t sha[32], const float *v, size_t dims)
+{
+    char head[8] = { 'F', 'E', VALUE_VERSION, 0 }, cell[4];
+
+    put_u32(head + 4, (uint32_t)dims);
+    buf_add(out, head, sizeof head);
+    buf_add(out, sha, 32);
+    for (size_t i = 0; i < dims; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, v + i, sizeof bits);
+        put_u32(cell, bits);
+        buf_add(out, cell, sizeof cell);
+    }
+}
+
+static bool
+is_unit(const char *floats, size_t dims)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < dims; i++) {
+        double f = (double)get_float(floats + 4 * i);
+
+        sum += f * f;
+    }
+    return isfinite(sum) && fabs(sum - 1.0) < 0.01;
+}
+
+enum embed_value
+embed_value_decode(struct str v, const uint8_t sha[32], int64_t dims, const char **floats, size_t *out_dims)
+{
+    uint32_t n;
+
+    if (v.n < EMBED_VALUE_HEAD || memcmp(v.p, "FE", 2) != 0 || v.p[2] != VALUE_VERSION || v.p[3] != 0)
+        return VALUE_BAD;
+    n = get_u32(v.p + 4);
+    if (n == 0 || n > EMBED_MAX_DIMS || v.n != EMBED_VALUE_HEAD + (size_t)n * 4 || (dims > 0 && n != dims))
+        return VALUE_BAD;
+    if (!bytes_equal(v.p + 8, sha, 32))
+        return VALUE_OTHER_TEXT;
+    if (!is_unit(v.p + EMBED_VALUE_HEAD, n))
+        return VALUE_BAD;
+    *floats = v.p + EMBED_VALUE_HEAD;
+    *out_dims = n;
+    return VALUE_OK;
+}
+
+static struct str
+key_of(struct arena *a, const char *model, int64_t dims, struct str text)
+{
+    uint8_t digest[16];
+    char hex[33];
+    char *key;
+
+    md5(&text, 1, digest);
+    key = arena_printf(a, "fn:e:%.128s:%lld:%s", model, (long long)dims, hex_text(digest, sizeof digest, hex));
+    return str_of(key);
+}
+
+/* Values that were refused go, so that they are refused once. */
+static void
+delete_bad(struct embedder *e, struct arena *a, struct str *argv, size_t n)
+{
+    struct redis_cmd cmd = { argv, n };
+    struct redis_val val;
+
+    argv[0] = STR("DEL");
+    (void)redis_run(e->redis, a, &cmd, 1, &val);
+}
+
+static void
+take_values(struct embedder *e, struct arena *a, const struct redis_val *list, int64_t dims, struct cache_item *items,
+            struct str *argv)
+{
+    size_t hits = 0, bad = 0, foreign = 0, n = list->n;
+
+    for (size_t i = 0; i < n; i++) {
+        if (list->v[i].type != REDIS_STR)
+            continue;
+        switch (embed_value_decode(list->v[i].s, items[i].sha, dims, &items[i].floats, &items[i].dims)) {
+        case VALUE_OK: hits++; break;
+        case VALUE_OTHER_TEXT: foreign++; break;
+        case VALUE_BAD: argv[++bad] = argv[i + 1]; break;  /* bad ≤ i: never ahead of what is read */
+        }
+    }
+    stat_add(&embedder_stats, EMBED_CACHE_HITS, hits);
+    stat_add(&embedder_stats, EMBED_CACHE_MISSES, n - hits);
+    stat_add(&embedder_stats, EMBED_CACHE_COLLISIONS, foreign);
+    stat_add(&embedder_stats, EMBED_CACHE_BAD, bad);
+    if (bad > 0) {
+        LOG(WARN, NULL, M("cached embeddings refused and deleted"), KI("values", bad));
+        delete_bad(e, a, argv, bad + 1);
+    }
+}
+
+void
+embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t dims, struct cache_item *items, size_t n)
+{
+    struct str *argv = arena_alloc(a, (n + 1) * sizeof *argv);
+    struct redis_cmd cmd = { argv, n + 1 };
+    struct redis_val val = { .type = REDIS_NIL };
+
+    for (size_t i = 0; i < n; i++)
+        sha256(&items[i].text, 1, items[i].sha);
+    if (e->redis == NULL || e->opt->cache_ttl == 0 || argv == NULL)
+        return;
+    argv[0] = STR("MGET");
+    for (size_t i = 0; i < n; i++) {
+        argv[i + 1] = key_of(a, model, dims, items[i].text);
+        if (argv[i + 1].p == NULL)
+            return;
+    }
+    if (redis_run(e->redis, a, &cmd, 1, &val) != 0 || val.type != REDIS_LIST || val.n != n) {
+        stat_inc(&embedder_stats, EMBED_CACHE_BYPASS);
+        return;
+    }
+    take_values(e, a, &val, dims, items, argv);
+}
+
+void
+embed_cache_put(struct embedder *e, const char *model, int64_t dims, const struct str *texts, size_t n,
+                const float *vectors, size_t out_dims)
+{
+    struct arena *a;
+    struct redis_cmd *cmds;
+    struct redis_val *vals;
+    struct buf *values;
+    struct str ttl;
+
+    if (e->redis == NULL || e->opt->cache_ttl == 0 || n == 0)
+        return;
+    a = arena_new(n * (EMBED_VALUE_HEAD + KEY_MAX + 1024) + 65536);
+    cmds = arena_alloc(a, n * sizeof *cmds);
+    vals = arena_alloc(a, n * sizeof *vals);
+    values = mem_new(n * sizeof *values);
+    ttl = str_of(arena_printf(a, "%ld", e->opt->cache_ttl));
+    for (size_t i = 0; i < n; i++) {
+        struct str *argv = arena_alloc(a, 5 * sizeof *argv);
+        uint8_t sha[32];
+
+        sha256(&texts[i], 1, sha);
+        embed_value_encode(&values[i], sha, vectors + i * out_dims, out_dims);
+        argv[0] = STR("SET");
+        argv[1] = key_of(a, model, dims, texts[i]);
+        argv[2] = buf_slice(&values[i]);
+        argv[3] = STR("EX");
+        argv[4] = ttl;
+        cmds[i] = (struct redis_cmd){ argv, 5 };
+    }
+    (void)redis_run(e->redis, a, cmds, n, vals); /* a full or absent Redis costs only the next hit */
+    for (size_t i = 0; i < n; i++)
+        buf_free(&values[i]);
+    mem_free(&values);
+    arena_free(&a);
+}

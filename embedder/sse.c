@@ -1,0 +1,147 @@
+/* Server-sent events (WHATWG HTML, section 9.2.6) and the chunks of a chat completion stream. A push parser: the same bytes
+ * give the same events however they are split. Events without data, comments and other fields are skipped; an event that the
+ * end of the stream leaves incomplete is dropped, as the standard says. */
+#include "common/json.h"
+#include "embedder/embedder.h"
+
+void
+sse_init(struct sse *s, size_t max_event, void (*fn)(void *arg, struct str data), void *arg)
+{
+    *s = (struct sse){ .line = BUF_MAX(max_event), .data = BUF_MAX(max_event), .fn = fn, .arg = arg };
+}
+
+void
+sse_fini(struct sse *s)
+{
+    buf_free(&s->line);
+    buf_free(&s->data);
+}
+
+bool
+sse_overflow(const struct sse *s)
+{
+    return s->line.failed || s->data.failed;
+}
+
+static void
+dispatch(struct sse *s)
+{
+    bool has = s->has_data;
+
+    s->has_data = false;
+    if (has && !s->stopped)
+        s->fn(s->arg, buf_slice(&s->data));
+    buf_reset(&s->data);
+}
+
+static void
+on_line(struct sse *s, struct str line)
+{
+    if (!s->begun && str_starts(line, "\xef\xbb\xbf"))
+        line = (struct str){ line.p + 3, line.n - 3 };
+    s->begun = true;
+    if (line.n == 0) {
+        dispatch(s);
+        return;
+    }
+    if (!str_starts(line, "data"))
+        return;
+    if (line.n > 4 && line.p[4] != ':')
+        return;
+    line = line.n > 5 ? (struct str){ line.p + 5, line.n - 5 } : STR("");
+    if (line.n > 0 && line.p[0] == ' ')
+        line = (struct str){ line.p + 1, line.n - 1 };
+    if (s->has_data)
+        buf_c(&s->data, '\n');
+    buf_str(&s->data, line);
+    s->has_data = true;
+}
+
+/* The line ends at p + n: join it with what came before. */
+static void
+end_line(struct sse *s, const char *p, size_t n)
+{
+    if (s->line.n == 0) {
+        on_line(s, (struct str){ p, n });
+    } else {
+        buf_add(&s->line, p, n);
+        if (!s->line.failed)
+            on_line(s, buf_slice(&s->line));
+        s->line.n = 0;
+    }
+    if (sse_overflow(s))
+        s->stopped = true;
+}
+
+void
+sse_push(struct sse *s, const char *p, size_t n)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < n && !s->stopped; i++) {
+        bool cr = s->cr;
+
+        s->cr = p[i] == '\r';
+        if (p[i] == '\n' && cr)
+            from = i + 1;       /* the second half of CRLF */
+        else if (p[i] == '\n' || p[i] == '\r') {
+            end_line(s, p + from, i - from);
+            from = i + 1;
+        }
+    }
+    if (!s->stopped && from < n)
+        buf_add(&s->line, p + from, n - from);
+    if (sse_overflow(s))
+        s->stopped = true;
+}
+
+static void
+read_usage(const json_t *root, struct chat_chunk *out)
+{
+    const json_t *u = json_object_get(root, "usage");
+
+    if (!json_is_object(u))
+        return;
+    out->prompt_tokens = json_int(u, "prompt_tokens", 0);
+    out->completion_tokens = json_int(u, "completion_tokens", 0);
+}
+
+enum chat_event
+chat_chunk_parse(struct str data, struct chat_chunk *out)
+{
+    enum json_fault fault;
+    const char *detail;
+    const json_t *error, *choice;
+    json_t *root;
+
+    *out = (struct chat_chunk){ .prompt_tokens = -1, .completion_tokens = -1 };
+    if (str_is(data, "[DONE]"))
+        return CHAT_EV_DONE;
+    root = json_read(data, &fault, &detail);
+    out->json = root;
+    if (!json_is_object(root))
+        return CHAT_EV_JUNK;
+    error = json_object_get(root, "error");
+    if (error != NULL && !json_is_null(error)) {
+        out->code = json_str(error, "code");
+        if (out->code.p == NULL)
+            out->code = json_str(error, "type");
+        return CHAT_EV_ERROR;
+    }
+    read_usage(root, out);
+    if (!json_is_array(json_object_get(root, "choices")))
+        return out->prompt_tokens >= 0 ? CHAT_EV_CHUNK : CHAT_EV_JUNK;
+    choice = json_array_get(json_object_get(root, "choices"), 0);
+    if (choice != NULL) {
+        out->text = json_str(json_object_get(choice, "delta"), "content");
+        out->finish = json_str(choice, "finish_reason");
+    }
+    return CHAT_EV_CHUNK;
+}
+
+void
+chat_chunk_free(struct chat_chunk *c)
+{
+    json_decref(c->json);
+    c->json = NULL;
+}

@@ -216,8 +216,9 @@ on_second(int sig)
     int saved = errno;
 
     (void)sig;
+    if (!second_signal) /* a third must not give it more time */
+        (void)setitimer(ITIMER_REAL, &last, NULL);
     second_signal = 1;
-    (void)setitimer(ITIMER_REAL, &last, NULL);
     if (last_loop)
         loop_stop(last_loop);
     errno = saved;

@@ -11,7 +11,7 @@ struct gateway;
 enum conn_phase { CONN_NONE, CONN_IDLE, CONN_HEADER, CONN_BODY, CONN_WORK };
 enum cut { CUT_HEADER, CUT_BODY, CUT_IDLE, CUT_ADDRESS, CUT_DESCRIPTORS, CUT_SATURATED };
 
-void conn_guard_start(struct gateway *gw);   /* before the public port listens */
+bool conn_guard_start(struct gateway *gw);   /* before the public port listens; false after logging why */
 void conn_guard_stop(void);
 /* The client connection that this thread read last, or -1. */
 int conn_current(void);

@@ -27,6 +27,7 @@ enum {
 extern struct stat_set gateway_stats;
 
 enum cache_outcome { CACHE_HIT, CACHE_MISS, CACHE_STALE, CACHE_COLLISION, CACHE_BAD, CACHE_BYPASS, CACHE_STORED, CACHE_FAILED };
+enum { POLICY_SESSION, POLICY_KEY, POLICY_HOUR, POLICY_ADDRESS, POLICY_AUTH, POLICY_CONCURRENCY }; /* policy_labels */
 enum turn_outcome { TURN_QUEUED, TURN_FULL, TURN_FAILED };
 
 struct http;      /* http.c: the server */
@@ -101,6 +102,8 @@ struct keyring *keyring_start(struct gateway *gw);            /* with its thread
 void keyring_stop(struct keyring **k);
 double keyring_age_s(struct keyring *k);
 size_t keyring_count(struct keyring *k);
+/* Read the keys again now: one was made or revoked here. */
+void keyring_refresh(struct keyring *k);
 /* Who asks: fills r->who. false after an answer was sent. */
 bool auth_check(struct request *r);
 /* May a page of that origin read our answers (preflights: no key is known yet)? */

@@ -1,0 +1,263 @@
+/* One request, from its head to its line in the access log:
+ *
+ *   strict check → path → route → (draining? overloaded?) → who asks → limits → body → handler → exactly one answer
+ *
+ * The log line names the route's pattern, never the path, a query, a session, a key or a body. */
+#include <strings.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/conn.h"
+#include "gateway/reply.h"
+
+#define ARENA_MAX (192u << 20)    /* replies of 64 MB, decoded and rendered, fit */
+
+/* Our own trace context when none came: the parent for every hop is this request. */
+static void
+trace_context(struct http_conn *c)
+{
+    const char *in = head_get(&c->head, "traceparent");
+    uint8_t id[24];
+    char hex[49];
+    struct buf b = BUF_MAX(64);
+
+    random_bytes(id, sizeof id);
+    hex_text(id, sizeof id, hex);
+    if (in != NULL && traceparent_valid(in))
+        buf_printf(&b, "00-%.32s-%.16s-%.2s", in + 3, hex + 32, in + 53);
+    else
+        buf_printf(&b, "00-%.32s-%.16s-00", hex, hex + 32);
+    memcpy(c->trace_parent, b.p, sizeof c->trace_parent);
+    buf_free(&b);
+}
+
+static void
+identify(struct request *r, const char *peer)
+{
+    const char *id = head_get(&r->conn->head, "X-Request-ID");
+    struct uuid u = uuid_v7();
+    char *minted = arena_alloc(r->arena, 37);
+    struct buf forwarded = BUF_MAX(4096);
+
+    r->id = id && request_id_valid(id) ? id : minted ? uuid_text(&u, minted) : "-";
+    trace_context(r->conn);
+    for (int i = 0; i < r->conn->head.n; i++)
+        if (strcasecmp(r->conn->head.h[i].name, "X-Forwarded-For") == 0)
+            buf_printf(&forwarded, "%s%s", forwarded.n ? "," : "", r->conn->head.h[i].value);
+    client_addr(peer, forwarded.p, &r->gw->proxies, r->peer);
+    buf_free(&forwarded);
+}
+
+/* Framing and path; whatever is wrong here ends the connection. */
+static bool
+check(struct request *r)
+{
+    struct http_conn *c = r->conn;
+    const char *why = NULL;
+    enum err e = edge_check(&c->head, &c->frame, &why);
+    char *path;
+
+    if (e == ERR_OK) {
+        path = arena_alloc(r->arena, strlen(c->head.target) + 1);
+        if (path != NULL && path_decode(c->head.target, path)) {
+            r->path = str_of(path);
+            return true;
+        }
+        e = ERR_BAD_REQUEST;
+        why = "the path is malformed";
+    }
+    stat_inc(&gateway_stats, GW_EDGE_REFUSED);
+    http_close_after(c);
+    reply_problem(r, e, why);
+    return false;
+}
+
+/* May the page that asks read the answer? Also of a 429 or an error. */
+static void
+cors(struct request *r)
+{
+    const char *origin = head_get(&r->conn->head, "Origin");
+
+    if (origin != NULL && auth_origin_known(r->gw, &r->conn->head, origin))
+        r->conn->origin = origin;
+}
+
+static bool
+find_route(struct request *r)
+{
+    bool known;
+    char allow[64];
+
+    r->route = router_find(r->method, r->path, &r->arg, &known, allow);
+    if (!known) {
+        reply_problem(r, ERR_NOT_FOUND, "no such route");
+    } else if (r->method == METHOD_OPTIONS) {
+        reply_preflight(r, allow);
+    } else if (r->route == NULL) {
+        request_header_add(r, "Allow", allow);
+        reply_problem(r, ERR_METHOD, NULL);
+    }
+    return r->route != NULL;
+}
+
+/* Health stays readable while everything else is turned away. */
+static bool
+room(struct request *r)
+{
+    long active = atomic_load(&r->gw->in_flight), threads = r->gw->opt->http_threads;
+
+    if (active * 10 > threads * 8)
+        http_close_after(r->conn);
+    if (r->route->who == WHO_PUBLIC)
+        return true;
+    if (atomic_load(&r->gw->draining)) {
+        http_close_after(r->conn);
+        request_retry_after(r, 2000);
+        reply_problem(r, ERR_DRAINING, NULL);
+        return false;
+    }
+    if (active * 10 > threads * 9) {
+        reply_problem(r, ERR_BUSY, NULL);
+        return false;
+    }
+    return true;
+}
+
+static bool
+number(const char *z, long min, long max, long *out)
+{
+    long v = 0;
+
+    for (const char *p = z; *p; p++) {
+        if (*p < '0' || *p > '9' || p - z > 8)
+            return false;
+        v = v * 10 + (*p - '0');
+    }
+    *out = v;
+    return *z != 0 && v >= min && v <= max;
+}
+
+static bool
+properties(struct request *r)
+{
+    struct str type = request_header(r, "Content-Type"), cache = request_header(r, "Cache-Control");
+    struct str wait = request_header(r, "X-Request-Timeout-Ms");
+    long ms = r->gw->opt->request_timeout * 1000, asked;
+    char *lower;
+
+    if (wait.p != NULL) {
+        if (!number(wait.p, 100, 60000, &asked)) {
+            reply_problem(r, ERR_BAD_REQUEST, "X-Request-Timeout-Ms must be 100 to 60000");
+            return false;
+        }
+        ms = asked < ms ? asked : ms;
+    }
+    r->deadline_ms = clock_ms() + ms;
+    r->no_cache = cache.p != NULL && strcasestr(cache.p, "no-cache") != NULL;
+    if (type.p != NULL) {
+        type.n = strcspn(type.p, "; \t");
+        lower = arena_dup(r->arena, type);
+        for (char *p = lower; p && *p; p++)
+            if (*p >= 'A' && *p <= 'Z')
+                *p = (char)(*p + 32);
+        r->content_type = str_of(lower);
+    }
+    return true;
+}
+
+/* Routes that do not admit by themselves are charged here: to the key, or to the session named in a header. */
+static bool
+charge(struct request *r)
+{
+    struct str s = request_header(r, "X-Session-ID"), part;
+    uint8_t hash[32];
+    struct uuid id;
+    char text[37];
+    bool session = s.p != NULL && uuid_parse(s, &id) && uuid_version(&id) == 4;
+
+    if (r->route->flags & ADMITS)
+        return true;
+    if (r->route->who == WHO_PUBLIC)
+        return admit_address(r, r->route->handler != route_healthz && r->route->handler != route_readyz);
+    if (session) {
+        part = str_of(uuid_text(&id, text));
+        sha256(&part, 1, hash);
+    }
+    return admit(r, session ? hash : NULL, NULL, NULL);
+}
+
+static void
+answer(struct request *r)
+{
+    size_t limit;
+
+    if (!check(r))
+        return;
+    r->method = method_of(r->conn->head.method);
+    cors(r);
+    if (!admit_address(r, false) || !find_route(r) || !room(r) || !auth_check(r) || !properties(r) || !charge(r))
+        return;
+    limit = r->route->body == BODY_UPLOAD ? (size_t)r->gw->opt->max_upload_bytes : r->route->body;
+    if (!body_read(r, limit))
+        return;
+    r->route->handler(r);
+    if (!r->conn->sent) {
+        LOG(ERROR, r->id, M("a handler gave no answer"), KS("route", r->route->name));
+        reply_problem(r, ERR_INTERNAL, NULL);
+    }
+}
+
+static void
+account(struct request *r)
+{
+    size_t route = r->route ? (size_t)(r->route - routes) : route_count;
+    int64_t us = clock_us() - r->start_us;
+
+    stat_add_at(&gateway_stats, GW_REQUESTS, route, status_label(r->status), 1);
+    stat_observe_at(&gateway_stats, GW_SECONDS, route, 0, (double)us / 1e6);
+    LOG(INFO, r->id, M("request"), KS("route", r->route ? r->route->name : "none"),
+        KS("method", method_names[r->method]), KI("status", r->status), KF("ms", (double)us / 1000),
+        KI("bytes", r->conn->sent_bytes), KS("tenant", r->who.tenant));
+}
+
+/* Bytes that came for a refused request would make the kernel reset the connection before the answer is read: take
+ * them, within bounds of size and time. */
+static void
+drop_rest(struct http_conn *c)
+{
+    char step[2048];
+
+    if (c->body_done || !c->close || c->stream || (!c->frame.chunked && c->frame.length <= 0))
+        return;
+    conn_phase_set(c->fd, CONN_BODY, 500);
+    for (size_t n = 0; n < 4u << 20;) {
+        long got = http_read(c, step, sizeof step);
+
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+    }
+}
+
+void
+serve(struct gateway *gw, struct http_conn *c, const char *peer)
+{
+    struct arena *arena = arena_new(ARENA_MAX);
+    struct request r = { .gw = gw, .conn = c, .arena = arena, .start_us = clock_us(), .method = METHOD_OTHER };
+
+    atomic_fetch_add(&gw->in_flight, 1);
+    conn_phase_set(c->fd, CONN_WORK, 0);
+    identify(&r, peer);
+    answer(&r);
+    stream_end(&r);
+    if (c->counted_key)
+        limiter_key_leave(gw->limiter, r.who.key_hash);
+    account(&r);
+    drop_rest(c);
+    atomic_fetch_sub(&gw->body_bytes, (long)c->body_charged);
+    atomic_fetch_sub(&gw->in_flight, 1);
+    conn_phase_set(c->fd, CONN_IDLE, 0);
+    buf_free(&r.headers);
+    buf_free(&c->body);
+    arena_free(&arena);
+}

@@ -24,7 +24,7 @@ void mem_free_at(void **pp);
 
 /* Arena: everything that belongs to one request, freed at once. Not thread-safe. */
 struct arena;
-struct arena *arena_new(size_t max_bytes);                    /* never NULL; max_bytes bounds what it may hold */
+struct arena *arena_new(size_t max_bytes);                    /* never NULL; max_bytes bounds what it may hold (0: nothing) */
 void arena_free(struct arena **a);                            /* accepts NULL, nulls it */
 void *arena_alloc(struct arena *a, size_t n);                 /* zeroed, 16-byte aligned; NULL when over max_bytes */
 char *arena_dup(struct arena *a, struct str s);               /* NUL-terminated copy, or NULL */

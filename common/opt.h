@@ -1,5 +1,7 @@
 /* Options from tables: flag (--database-url), environment (DATABASE_URL), NAME_FILE (first line of that file), default;
- * in this order of precedence. --help, --check-config, .env.example and docs/configuration.md derive from the table.
+ * in this order of precedence. An empty variable or file counts as not set; an unset str or secret is "", never NULL.
+ * Only str and secret rows have a NAME_FILE. --help, --check-config, .env.example and docs/configuration.md derive from
+ * the table.
  *
  *   // store/opt.tbl: OPT(type, field, "NAME|ALIAS", "default", min, max, "help")
  *   OPT(int, pool_size, "DATABASE_POOL_SIZE", "10", 1, 1000, "Connections that are kept open.")

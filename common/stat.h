@@ -1,5 +1,7 @@
 /* Statistics: every module declares its own table once (stat.tbl); /metrics, names and storage derive from it.
- * Names get the prefix footnote_. Durations are seconds. Thread-safe, lock-free (relaxed atomics).
+ * Names get the prefix footnote_ (but process_…, which every Prometheus client names alike). Durations are seconds:
+ * histograms have buckets from 0.0001 to 60 s. Rows of one name, also in several sets, form one family.
+ * Thread-safe, lock-free (relaxed atomics).
  *
  *   // store/stat.tbl
  *   STAT0(COUNTER, STORE_ROLLBACKS, "store_rollbacks_total", "Transactions rolled back.")
@@ -42,6 +44,7 @@ struct stat_set {
 void stat_register(struct stat_set *s, const struct stat_def *defs, size_t n);
 /* i and j index the label values of the row (0 where the row has none). */
 void stat_add_at(struct stat_set *s, int id, size_t i, size_t j, uint64_t n);
+/* Of a counter this sets a base that additions come on top of: for counts that are kept elsewhere. */
 void stat_set_at(struct stat_set *s, int id, size_t i, size_t j, double v);
 void stat_observe_at(struct stat_set *s, int id, size_t i, size_t j, double seconds);
 static inline void stat_add(struct stat_set *s, int id, uint64_t n) { stat_add_at(s, id, 0, 0, n); }

@@ -15,6 +15,9 @@ bool api_save_hits(const struct request *r);         /* SAVE_CACHE_HITS */
 int64_t api_expiry_days(const struct request *r);    /* SESSION_EXPIRY_DAYS */
 bool api_gone(const struct request *r);              /* the client has gone away */
 
+/* A problem object as text, for the error event of a stream. */
+void api_problem(struct request *r, enum err e, const char *detail, struct buf *b);
+
 /* Calls. Replies live in their calls' arenas, so calls stay open until the handler is done with all of them. */
 struct held {
     struct ask *v[API_HELD_MAX]; /* open calls; owned */

@@ -1,6 +1,6 @@
 /* The settings that API handlers need from struct gateway: the one file of the API that looks into it. */
 #include "gateway/api.h"
-#include "gateway/gateway.h"
+#include "gateway/reply.h"
 
 struct hub *
 api_hub(const struct request *r)
@@ -32,4 +32,10 @@ bool
 api_gone(const struct request *r)
 {
     return request_gone(r);
+}
+
+void
+api_problem(struct request *r, enum err e, const char *detail, struct buf *b)
+{
+    problem_json(r, e, detail, NULL, b);
 }

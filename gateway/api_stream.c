@@ -130,14 +130,10 @@ send_failure(struct stream *s)
 {
     struct question *q = s->q;
     struct buf b = BUF_MAX(65536);
-    enum err e = q->failure.err;
 
-    buf_c(&b, '{');
-    buf_key_str(&b, "type", STR("about:blank"));
-    buf_key_str(&b, "title", str_of(err_text(e)));
-    buf_key_int(&b, "status", err_http(e));
-    buf_key_str(&b, "code", str_of(err_name(e)));
-    buf_key_str(&b, "request_id", str_of(q->r->id));
+    api_problem(q->r, q->failure.err, q->failure.text, &b);
+    if (b.n > 0)
+        b.n--; /* the closing brace: one member more */
     render_key_uuid(&b, "message_id", &q->message_id);
     buf_c(&b, '}');
     send(s, "error", &b);

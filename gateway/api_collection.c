@@ -1,0 +1,114 @@
+/* /collections: the settings that shape the answers of one body of documents. PUT replaces all of them: a setting that
+ * is left out is the deployment's default again. */
+#include "gateway/api.h"
+#include "gateway/render.h"
+
+static const char *const keys[] = { "prompt", "refusal", "model", "top_k", "threshold", "retention_days", NULL };
+static const struct text_rule rule_prompt = { "prompt", 0, 16000, false, true };
+static const struct text_rule rule_refusal = { "refusal", 0, 500, false, true };
+static const struct text_rule rule_model = { "model", 0, 100, false, true };
+
+/* The collection that the path names, if this principal may know it. */
+static bool
+path_name(struct request *r)
+{
+    if (!name_ok(r->arg) || !collection_allowed(r, r->arg)) {
+        reply_problem(r, ERR_NOT_FOUND, NULL);
+        return false;
+    }
+    return true;
+}
+
+void
+route_collection_list(struct request *r)
+{
+    struct collection_list_req req = { 0 };
+    const struct collection_rep *rep;
+    struct held held = { 0 };
+    struct answer a;
+    struct buf b = BUF_MAX(33554432);
+
+    if (api_get(r, &held, KIND_COLLECTION_LIST, &req, &a)) {
+        rep = a.msg;
+        buf_z(&b, "{\"items\":[");
+        for (size_t i = 0; i < rep->items.n; i++) {
+            if (!collection_allowed(r, rep->items.v[i].name))
+                continue;
+            if (b.p[b.n - 1] != '[')
+                buf_c(&b, ',');
+            render_collection(&b, &rep->items.v[i]);
+        }
+        buf_z(&b, "]}");
+        api_reply(r, 200, &b);
+    }
+    held_free(&held);
+}
+
+static void
+reply_one(struct request *r, const struct collection_rep *rep)
+{
+    struct buf b = BUF_MAX(1048576);
+
+    if (rep->items.n != 1) {
+        reply_problem(r, ERR_NOT_FOUND, NULL);
+        return;
+    }
+    render_collection(&b, &rep->items.v[0]);
+    api_reply(r, 200, &b);
+}
+
+void
+route_collection_get(struct request *r)
+{
+    struct collection_list_req req = { .name = r->arg };
+    struct held held = { 0 };
+    struct answer a;
+
+    if (path_name(r) && api_get(r, &held, KIND_COLLECTION_LIST, &req, &a))
+        reply_one(r, a.msg);
+    held_free(&held);
+}
+
+static bool
+parse(const json_t *o, struct collection *c, struct fault *f)
+{
+    return field_text(o, &rule_prompt, &c->prompt, f) && field_text(o, &rule_refusal, &c->refusal, f) &&
+           field_text(o, &rule_model, &c->model, f) && field_int(o, "top_k", 1, 20, &c->top_k, f) &&
+           field_num(o, "threshold", 0, 1, &c->threshold, f) &&
+           field_int(o, "retention_days", 1, 36500, &c->retention_days, f);
+}
+
+void
+route_collection_put(struct request *r)
+{
+    struct collection c = { .name = r->arg };
+    struct held held = { 0 };
+    json_t *body = NULL;
+    struct fault f;
+    struct answer a;
+
+    if (!name_ok(r->arg)) {
+        reply_invalid(r, "/name", "must match [A-Za-z0-9._-]{1,64}");
+        return;
+    }
+    if (!path_name(r) || !(body = request_json(r, keys)))
+        return;
+    if (!parse(body, &c, &f))
+        reply_fault(r, &f);
+    else if (api_get(r, &held, KIND_COLLECTION_PUT, &c, &a))
+        reply_one(r, a.msg);
+    held_free(&held);
+    json_decref(body);
+}
+
+void
+route_collection_delete(struct request *r)
+{
+    struct collection_list_req req = { .name = r->arg };
+    struct held held = { 0 };
+    struct answer a;
+
+    if (path_name(r) && api_get(r, &held, KIND_COLLECTION_DELETE, &req, &a))
+        reply_empty(r, 204);
+    held_free(&held);
+}

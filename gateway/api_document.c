@@ -1,0 +1,164 @@
+/* /documents: list, read, text, delete. A document is named by its UUID, or by the client's own id together with
+ * ?collection=. One of a collection that the key may not use is as good as missing. (Adding: api_upload.c.) */
+#include <stdio.h>
+
+#include "gateway/api.h"
+#include "gateway/render.h"
+
+/* Find a document by what the path says. false: answered. *doc lives as long as held. */
+static bool
+find(struct request *r, struct held *held, const struct document **doc)
+{
+    struct document_ref ref = { 0 };
+    const struct document_rep *rep;
+    struct answer a;
+    enum err e = ERR_NOT_FOUND;
+
+    if (r->arg.n < 1 || r->arg.n > 256 || !utf8_valid(r->arg)) {
+        reply_problem(r, ERR_NOT_FOUND, NULL);
+        return false;
+    }
+    if (uuid_parse(r->arg, &ref.document_id))
+        e = api_ask(r, held, KIND_DOCUMENT_GET, &ref, r->deadline_ms, &a);
+    if (e == ERR_NOT_FOUND) { /* a client's own id may look like a UUID, too */
+        ref = (struct document_ref){ .external_id = r->arg };
+        if (!api_collection(r, request_param(r, "collection"), &ref.collection))
+            return false;
+        e = api_ask(r, held, KIND_DOCUMENT_GET, &ref, r->deadline_ms, &a);
+    }
+    if (e) {
+        reply_answer_error(r, &a);
+        return false;
+    }
+    rep = a.msg;
+    if (rep->items.n != 1 || !collection_allowed(r, rep->items.v[0].collection)) {
+        reply_problem(r, ERR_NOT_FOUND, NULL);
+        return false;
+    }
+    *doc = &rep->items.v[0];
+    return true;
+}
+
+void
+route_document_get(struct request *r)
+{
+    const struct document *doc;
+    struct held held = { 0 };
+    struct buf b = BUF_MAX(1048576);
+
+    if (find(r, &held, &doc)) {
+        render_document(&b, doc);
+        api_reply(r, 200, &b);
+    }
+    held_free(&held);
+}
+
+void
+route_document_delete(struct request *r)
+{
+    struct document_ref ref = { 0 };
+    const struct document *doc;
+    struct held held = { 0 };
+    struct answer a;
+
+    if (find(r, &held, &doc)) {
+        ref.document_id = doc->id;
+        if (api_get(r, &held, KIND_DOCUMENT_DELETE, &ref, &a))
+            reply_empty(r, 204); /* committed: unfindable as soon as the change feed is read */
+    }
+    held_free(&held);
+}
+
+static bool
+offset_param(struct request *r, const char *name, int64_t *out)
+{
+    struct str s = request_param(r, name);
+    char pointer[16];
+
+    if (!s.p || digits(s, INT64_C(1) << 40, out))
+        return true;
+    snprintf(pointer, sizeof pointer, "/%s", name);
+    reply_invalid(r, pointer, "must be a byte offset");
+    return false;
+}
+
+static void
+reply_text(struct request *r, const struct document_text_rep *rep)
+{
+    char total[24];
+
+    snprintf(total, sizeof total, "%lld", (long long)rep->bytes);
+    request_header_add(r, "X-Text-Bytes", total);
+    request_header_add(r, "Content-Security-Policy", "default-src 'none'; sandbox");
+    reply_bytes(r, 200, "text/plain; charset=utf-8", rep->text);
+}
+
+void
+route_document_text(struct request *r)
+{
+    struct document_text_req req = { 0 };
+    const struct document *doc;
+    struct held held = { 0 };
+    struct answer a;
+
+    if (!offset_param(r, "start", &req.start) || !offset_param(r, "end", &req.end))
+        return;
+    if (request_param(r, "end").p && req.end <= req.start) {
+        reply_invalid(r, "/end", "must be greater than start");
+        return;
+    }
+    if (find(r, &held, &doc)) {
+        req.document_id = doc->id;
+        if (api_get(r, &held, KIND_DOCUMENT_TEXT, &req, &a))
+            reply_text(r, a.msg);
+    }
+    held_free(&held);
+}
+
+/* Which collections a list covers: the named one, or what the key may use (absent: all). false: answered. */
+static bool
+list_collections(struct request *r, struct strs *out, struct str *one)
+{
+    struct str given = request_param(r, "collection");
+
+    if (given.p && given.n > 0) {
+        if (!api_collection(r, given, one))
+            return false;
+        *out = (struct strs){ one, 1 };
+    } else if (r->who.key && r->who.key->collections.n > 0) {
+        *out = r->who.key->collections;
+    }
+    return true;
+}
+
+void
+route_document_list(struct request *r)
+{
+    struct document_list_req req = { 0 };
+    const struct document_rep *rep;
+    struct held held = { 0 };
+    struct paging p;
+    struct str one;
+    struct answer a;
+    struct buf b = BUF_MAX(33554432);
+
+    if (!api_paging(r, &p) || !list_collections(r, &req.collections, &one))
+        return;
+    req.page = p.page;
+    req.limit = p.limit;
+    req.cursor = p.cursor;
+    if (api_get(r, &held, KIND_DOCUMENT_LIST, &req, &a)) {
+        rep = a.msg;
+        buf_z(&b, "{\"items\":[");
+        for (size_t i = 0; i < rep->items.n; i++) {
+            if (i > 0)
+                buf_c(&b, ',');
+            render_document(&b, &rep->items.v[i]);
+        }
+        buf_c(&b, ']');
+        render_paging(&b, &p, rep->has_more, rep->next_cursor);
+        buf_c(&b, '}');
+        api_reply(r, 200, &b);
+    }
+    held_free(&held);
+}

@@ -1,0 +1,202 @@
+/* multipart/form-data, one part after the other (multipart.h).
+ *
+ *   [preamble CRLF] --boundary CRLF  headers CRLF CRLF  body  CRLF--boundary … CRLF--boundary-- [epilogue]
+ *
+ * Every step looks for the next delimiter once, so that a body costs time in proportion to its length. */
+#include "gateway/multipart.h"
+
+#include <strings.h>
+
+static struct str
+rest(struct str s, size_t at)
+{
+    return (struct str){ s.p + at, s.n - at };
+}
+
+/* First place of z in s, or s.n. */
+static size_t
+find(struct str s, const void *z, size_t n)
+{
+    const char *at = s.n >= n ? memmem(s.p, s.n, z, n) : NULL;
+
+    return at ? (size_t)(at - s.p) : s.n;
+}
+
+static bool
+is_token(struct str a, const char *z)
+{
+    return a.n == strlen(z) && strncasecmp(a.p, z, a.n) == 0;
+}
+
+static struct str
+trim(struct str s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = rest(s, 1);
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+/* Take one parameter from "; key=value; key="quoted"". A backslash in a quoted value stands for itself unless it is
+ * in front of a quote or a backslash; browsers send %22 for a quote. false: no more, or malformed. */
+static bool
+next_param(struct str *s, struct str *key, struct str *value)
+{
+    size_t n;
+
+    *s = trim(*s);
+    if (s->n < 2 || s->p[0] != ';')
+        return false;
+    *s = trim(rest(*s, 1));
+    n = find(*s, "=", 1);
+    if (n == s->n)
+        return false;
+    *key = trim((struct str){ s->p, n });
+    *s = trim(rest(*s, n + 1));
+    if (s->n > 0 && s->p[0] == '"') {
+        for (n = 1; n < s->n && s->p[n] != '"'; n++)
+            if (s->p[n] == '\\' && n + 1 < s->n && (s->p[n + 1] == '"' || s->p[n + 1] == '\\'))
+                n++;
+        if (n >= s->n)
+            return false;
+        *value = (struct str){ s->p + 1, n - 1 };
+        *s = rest(*s, n + 1);
+        return true;
+    }
+    n = find(*s, ";", 1);
+    *value = trim((struct str){ s->p, n });
+    *s = rest(*s, n);
+    return true;
+}
+
+static bool
+boundary_ok(struct str b)
+{
+    static const char marks[] = "'()+_,-./:=? ";
+
+    if (b.n < 1 || b.n > 70 || b.p[b.n - 1] == ' ')
+        return false;
+    for (size_t i = 0; i < b.n; i++) {
+        char c = b.p[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+              (c && strchr(marks, c))))
+            return false;
+    }
+    return true;
+}
+
+bool
+multipart_boundary(struct str content_type, struct str *boundary)
+{
+    struct str s = rest(content_type, find(content_type, ";", 1)), key, value;
+
+    while (next_param(&s, &key, &value)) {
+        if (is_token(key, "boundary")) {
+            *boundary = value;
+            return boundary_ok(value);
+        }
+    }
+    return false;
+}
+
+static enum multipart_step
+bad(struct multipart *m, const char *why)
+{
+    m->fault = why;
+    return MULTIPART_BAD;
+}
+
+bool
+multipart_init(struct multipart *m, struct str body, struct str boundary)
+{
+    size_t at;
+
+    memset(m, 0, sizeof *m);
+    if (boundary.n + 4 > sizeof m->delimiter)
+        return bad(m, "the boundary is too long") == MULTIPART_END;
+    memcpy(m->delimiter, "\r\n--", 4);
+    memcpy(m->delimiter + 4, boundary.p, boundary.n);
+    m->delimiter_n = boundary.n + 4;
+    if (body.n >= m->delimiter_n - 2 && memcmp(body.p, m->delimiter + 2, m->delimiter_n - 2) == 0) {
+        m->left = rest(body, m->delimiter_n - 2);
+        return true;
+    }
+    at = find(body, m->delimiter, m->delimiter_n);
+    if (at == body.n)
+        return bad(m, "the body does not contain its boundary") == MULTIPART_END;
+    m->left = rest(body, at + m->delimiter_n);
+    return true;
+}
+
+static void
+take_disposition(struct str value, struct part *out)
+{
+    struct str s = rest(value, find(value, ";", 1)), key, v;
+
+    if (!is_token(trim((struct str){ value.p, value.n - s.n }), "form-data"))
+        return;
+    while (next_param(&s, &key, &v)) {
+        if (is_token(key, "name"))
+            out->name = v;
+        else if (is_token(key, "filename"))
+            out->filename = v;
+    }
+}
+
+static bool
+take_headers(struct str head, struct part *out)
+{
+    while (head.n > 0) {
+        size_t n = find(head, "\r\n", 2), colon;
+        struct str line = { head.p, n }, name, value;
+
+        head = rest(head, n + 2 <= head.n ? n + 2 : head.n);
+        colon = find(line, ":", 1);
+        if (colon == line.n || colon == 0)
+            return false;
+        name = (struct str){ line.p, colon };
+        value = trim(rest(line, colon + 1));
+        if (is_token(name, "content-disposition")) {
+            take_disposition(value, out);
+        } else if (is_token(name, "content-type")) {
+            out->type = trim((struct str){ value.p, find(value, ";", 1) });
+        } else if (is_token(name, "content-transfer-encoding") && !is_token(value, "binary") &&
+                   !is_token(value, "8bit") && !is_token(value, "7bit")) {
+            return false;
+        }
+    }
+    return out->name.p != NULL;
+}
+
+enum multipart_step
+multipart_next(struct multipart *m, struct part *out)
+{
+    struct str s = m->left;
+    size_t pad = 0, head, end;
+
+    memset(out, 0, sizeof *out);
+    if (s.n >= 2 && s.p[0] == '-' && s.p[1] == '-')
+        return MULTIPART_END;
+    while (pad < s.n && (s.p[pad] == ' ' || s.p[pad] == '\t'))
+        pad++;
+    s = rest(s, pad);
+    if (s.n < 2 || s.p[0] != '\r' || s.p[1] != '\n')
+        return bad(m, "a boundary is not followed by a line end");
+    if (m->parts++ >= MULTIPART_PARTS)
+        return bad(m, "too many parts");
+    s = rest(s, 2);
+    head = find(s, "\r\n\r\n", 4);
+    if (head == s.n || head > MULTIPART_HEAD)
+        return bad(m, "a part's headers do not end, or are too long");
+    if (!take_headers((struct str){ s.p, head }, out))
+        return bad(m, "a part's headers are malformed");
+    s = rest(s, head + 2); /* an empty body's delimiter begins with the second line end */
+    end = find(s, m->delimiter, m->delimiter_n);
+    if (end == s.n)
+        return bad(m, "the last part does not end");
+    out->body = end >= 2 ? (struct str){ s.p + 2, end - 2 } : (struct str){ s.p, 0 };
+    m->left = rest(s, end + m->delimiter_n);
+    return MULTIPART_PART;
+}

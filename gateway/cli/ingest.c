@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -62,7 +62,7 @@ file_set(struct ingest *g, struct file *f, enum file_state to)
 {
     static const unsigned legal[FILE_STATES] = {
         [FILE_WAITING] = 1U << FILE_SENDING | 1U << FILE_FAILED,
-        [FILE_SENDING] = 1U << FILE_WAITING | 1U << FILE_INDEXING | 1U << FILE_DONE | 1U << FILE_FAILED,
+        [FILE_SENDING] = 1U << FILE_WAITING | 1U << FILE_INDEXING | 1U << FILE_FAILED,
         [FILE_INDEXING] = 1U << FILE_ASKING,
         [FILE_ASKING] = 1U << FILE_INDEXING | 1U << FILE_DONE | 1U << FILE_FAILED,
     };
@@ -114,6 +114,14 @@ read_file(const char *path, struct buf *text)
 }
 
 static const char *
+content_type(const char *name)
+{
+    const char *end = strrchr(name, '.');
+
+    return end && strcasecmp(end, ".txt") == 0 ? "text/plain" : "text/markdown";
+}
+
+static const char *
 make_body(const struct ingest *g, struct file *f)
 {
     struct buf text = { 0 };
@@ -125,6 +133,7 @@ make_body(const struct ingest *g, struct file *f)
         buf_key_str(b, "id", str_of(f->found->id));
         if (g->cli->opt[CLI_COLLECTION])
             buf_key_str(b, "collection", str_of(g->cli->opt[CLI_COLLECTION]));
+        buf_key_str(b, "content_type", str_of(content_type(f->found->id)));
         buf_key(b, "metadata");
         buf_c(b, '{');
         buf_key_str(b, "path", str_of(f->found->id));
@@ -188,9 +197,7 @@ static void
 on_sent(struct ingest *g, struct file *f, const json_t *reply)
 {
     f->tries = 0;
-    if (json_flag(reply, "unchanged", false) && str_is(json_str(reply, "status"), "ready"))
-        file_set(g, f, FILE_DONE);
-    else if (find_job(f, reply))
+    if (find_job(f, reply))
         file_set(g, f, FILE_INDEXING);
     else
         file_fail(g, f, "the gateway's reply names no job");
@@ -208,7 +215,7 @@ on_job(struct ingest *g, struct file *f, const json_t *job)
         g->moved_ms = clock_ms();
     g->progress.chunks += chunks - f->chunks;
     f->chunks = chunks;
-    if (str_is(status, "done") || str_is(status, "ready")) {
+    if (str_is(status, "done") && json_flag(job, "searchable", true)) {
         file_set(g, f, FILE_DONE);
         g->ask_every_ms = ASK_MIN_MS;
         g->ask_at_ms = 0;
@@ -369,7 +376,8 @@ run(struct ingest *g)
         start_calls(g);
         curl_multi_perform(g->multi, &running);
         take_replies(g);
-        progress_show(&g->progress, false);
+        if (!g->stop)
+            progress_show(&g->progress, false);
         curl_multi_poll(g->multi, NULL, 0, 25, NULL);
     }
     if (!g->stop)

@@ -44,9 +44,9 @@ cmd_search(struct cli *c)
     call_init(&k, c, "POST", "/api/v1/search", buf_slice(&body), NULL);
     v = call_json(&k, c);
     if (v && !c->opt[CLI_JSON]) {
-        json_array_foreach((json_t *)(uintptr_t)json_items(v, "items"), i, h)
+        json_array_foreach((json_t *)(uintptr_t)json_items(v, "results"), i, h)
             put_hit(i + 1, h);
-        if (json_array_size(json_items(v, "items")) == 0)
+        if (json_array_size(json_items(v, "results")) == 0)
             puts("Nothing found.");
     }
     i = v ? 0 : 1;

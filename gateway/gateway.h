@@ -53,7 +53,8 @@ struct gateway {
     bool has_admin;               /* ADMIN_KEY is set */
     atomic_bool draining;         /* new requests get 503 */
     atomic_bool cut;              /* the drain's time is over: streams end with an error event */
-    atomic_long in_flight;        /* requests */
+    atomic_long in_flight;        /* requests, refused ones included */
+    atomic_long working;          /* of these with work of their own: what a drain waits for */
     atomic_long streams;          /* of these open event streams */
     atomic_long body_bytes;       /* memory of bodies being read or worked on */
     int64_t drain_ms;             /* clock_ms() when the drain began */
@@ -77,6 +78,7 @@ struct http_conn {
     bool sent;                    /* an answer has begun */
     bool stream, chunked_out;     /* event stream; with chunked coding */
     bool stream_ended, told_cut;  /* its end was written; its client knows of the drain */
+    bool working;                 /* counted in gw->working */
     bool counted_key;             /* has a slot of its key's concurrency */
     struct buf body;              /* owned body bytes */
     size_t body_charged;          /* added to gw->body_bytes */

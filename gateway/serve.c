@@ -120,6 +120,8 @@ room(struct request *r)
         reply_problem(r, ERR_BUSY, NULL);
         return false;
     }
+    r->conn->working = true;
+    atomic_fetch_add(&r->gw->working, 1);
     return true;
 }
 
@@ -254,6 +256,8 @@ serve(struct gateway *gw, struct http_conn *c, const char *peer)
         limiter_key_leave(gw->limiter, r.who.key_hash);
     account(&r);
     drop_rest(c);
+    if (c->working)
+        atomic_fetch_sub(&gw->working, 1);
     atomic_fetch_sub(&gw->body_bytes, (long)c->body_charged);
     atomic_fetch_sub(&gw->in_flight, 1);
     conn_phase_set(c->fd, CONN_IDLE, 0);

@@ -1,0 +1,358 @@
+/* What changed in the collections, asked of the store every 100 ms: each collection's epoch (the number of its last
+ * change) and its settings. A cached answer carries the epoch it was made at; an older one is a miss, and so is
+ * everything when the feed has been silent for a second. While a long backlog is read nothing is known yet. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/gateway.h"
+
+#define TICK_MS 100
+#define FRESH_MS 1000
+#define PAGE 1000
+#define SLOTS 4096u
+#define ENTRIES_MAX 200000u
+
+struct entry {                    /* one collection */
+    struct entry *next;           /* in its slot */
+    char *tenant, *name;
+    int64_t epoch;                /* seq of its last change */
+    struct arena *arena;          /* of settings */
+    struct collection *settings;  /* NULL: not listed (deleted, or not read yet) */
+    bool seen;                    /* by the listing that is being installed */
+};
+
+struct tenant {
+    struct tenant *next;
+    char *name;
+    bool stale;                   /* its collections must be listed again */
+};
+
+struct feed {
+    struct gateway *gw;
+    pthread_t thread;
+    atomic_bool stop;
+    pthread_rwlock_t lock;
+    struct entry *slots[SLOTS];
+    size_t n;                     /* entries */
+    struct tenant *tenants;       /* touched by the feed's thread only */
+    int64_t after;                /* last seq read */
+    _Atomic int64_t seq;          /* the same, for gauges */
+    _Atomic int64_t fresh_ms;     /* when the last complete answer was asked for; 0: never */
+};
+
+static size_t
+slot_for(struct str tenant, struct str name)
+{
+    size_t h = 1469598103934665603u;
+
+    for (size_t i = 0; i < tenant.n; i++)
+        h = (h ^ (unsigned char)tenant.p[i]) * 1099511628211u;
+    h = (h ^ 0xff) * 1099511628211u;
+    for (size_t i = 0; i < name.n; i++)
+        h = (h ^ (unsigned char)name.p[i]) * 1099511628211u;
+    return h % SLOTS;
+}
+
+static struct entry *
+entry_find(struct feed *f, struct str tenant, struct str name)
+{
+    struct entry *e = f->slots[slot_for(tenant, name)];
+
+    while (e != NULL && !(str_is(tenant, e->tenant) && str_is(name, e->name)))
+        e = e->next;
+    return e;
+}
+
+/* Under the write lock. NULL: there are too many. */
+static struct entry *
+entry_get(struct feed *f, struct str tenant, struct str name)
+{
+    struct entry *e = entry_find(f, tenant, name);
+    size_t slot = slot_for(tenant, name);
+
+    if (e != NULL || f->n >= ENTRIES_MAX)
+        return e;
+    e = mem_new(sizeof *e);
+    e->tenant = mem_dup_str(tenant);
+    e->name = mem_dup_str(name);
+    e->next = f->slots[slot];
+    f->slots[slot] = e;
+    f->n++;
+    return e;
+}
+
+static void
+entries_free(struct feed *f)
+{
+    for (size_t i = 0; i < SLOTS; i++)
+        while (f->slots[i] != NULL) {
+            struct entry *e = f->slots[i];
+
+            f->slots[i] = e->next;
+            arena_free(&e->arena);
+            mem_free(&e->tenant);
+            mem_free(&e->name);
+            mem_free(&e);
+        }
+    f->n = 0;
+}
+
+static struct tenant *
+tenant_get(struct feed *f, struct str name)
+{
+    struct tenant *t = f->tenants;
+
+    while (t != NULL && !str_is(name, t->name))
+        t = t->next;
+    if (t == NULL) {
+        t = mem_new(sizeof *t);
+        t->name = mem_dup_str(name);
+        t->next = f->tenants;
+        t->stale = true;
+        f->tenants = t;
+    }
+    return t;
+}
+
+static bool
+settings_copy(struct arena *a, const struct collection *from, struct collection *to)
+{
+    *to = *from;
+    to->name = arena_str(a, from->name);
+    to->prompt = arena_str(a, from->prompt);
+    to->refusal = arena_str(a, from->refusal);
+    to->model = arena_str(a, from->model);
+    return to->name.p != NULL && (from->prompt.p == NULL || to->prompt.p != NULL) &&
+           (from->refusal.p == NULL || to->refusal.p != NULL) && (from->model.p == NULL || to->model.p != NULL);
+}
+
+static void
+settings_install(struct entry *e, const struct collection *c)
+{
+    struct arena *a = arena_new(1u << 20);
+    struct collection *copy = arena_alloc(a, sizeof *copy);
+
+    if (copy == NULL || !settings_copy(a, c, copy)) {
+        arena_free(&a);
+        return;
+    }
+    arena_free(&e->arena);
+    e->arena = a;
+    e->settings = copy;
+    e->seen = true;
+    if (c->epoch > e->epoch)
+        e->epoch = c->epoch;
+}
+
+static void
+settings_drop(struct entry *e)
+{
+    arena_free(&e->arena);
+    e->settings = NULL;
+}
+
+static void
+listing_install(struct feed *f, const struct tenant *t, const struct collection_rep *rep)
+{
+    pthread_rwlock_wrlock(&f->lock);
+    for (size_t i = 0; i < rep->items.n; i++) {
+        struct entry *e = entry_get(f, str_of(t->name), rep->items.v[i].name);
+
+        if (e != NULL)
+            settings_install(e, &rep->items.v[i]);
+    }
+    for (size_t i = 0; i < SLOTS; i++)
+        for (struct entry *e = f->slots[i]; e != NULL; e = e->next)
+            if (strcmp(e->tenant, t->name) == 0) {
+                if (!e->seen)
+                    settings_drop(e);
+                e->seen = false;
+            }
+    pthread_rwlock_unlock(&f->lock);
+}
+
+static void
+list_stale(struct feed *f)
+{
+    for (struct tenant *t = f->tenants; t != NULL && !atomic_load(&f->stop); t = t->next) {
+        struct collection_list_req req = { .name = STR_NONE };
+        struct ask *q = NULL;
+        struct answer a;
+
+        if (!t->stale)
+            continue;
+        if (ask_once(f->gw->hub, KIND_COLLECTION_LIST, &req, t->name, "", clock_ms() + 2000, &q, &a) == ERR_OK &&
+            a.msg != NULL) {
+            listing_install(f, t, a.msg);
+            t->stale = false;
+        }
+        ask_free(&q);
+    }
+}
+
+static void
+changes_install(struct feed *f, const struct changes_rep *rep)
+{
+    pthread_rwlock_wrlock(&f->lock);
+    for (size_t i = 0; i < rep->items.n; i++) {
+        const struct change *c = &rep->items.v[i];
+        struct tenant *t = tenant_get(f, c->tenant);
+        struct entry *e = entry_get(f, c->tenant, c->collection);
+
+        if (e != NULL && c->seq > e->epoch)
+            e->epoch = c->seq;
+        if (e == NULL || e->settings == NULL || str_is(c->op, "collection"))
+            t->stale = true;
+        if (c->seq > f->after)
+            f->after = c->seq;
+    }
+    pthread_rwlock_unlock(&f->lock);
+    atomic_store(&f->seq, f->after);
+}
+
+/* The store's newest change is older than ours: another database, or one restored from a backup. */
+static void
+begin_again(struct feed *f)
+{
+    LOG(WARN, NULL, M("the change feed went back: reading it from the beginning"), KI("had", f->after));
+    atomic_store(&f->fresh_ms, 0);
+    pthread_rwlock_wrlock(&f->lock);
+    entries_free(f);
+    f->after = 0;
+    pthread_rwlock_unlock(&f->lock);
+    for (struct tenant *t = f->tenants; t != NULL; t = t->next)
+        t->stale = true;
+}
+
+/* One page; true: there is more at once. */
+static bool
+poll_changes(struct feed *f)
+{
+    struct changes_req req = { .after = f->after, .limit = PAGE };
+    const struct changes_rep *rep;
+    struct ask *q = NULL;
+    struct answer a;
+    int64_t asked = clock_ms();
+    bool more = false;
+
+    if (ask_once(f->gw->hub, KIND_CHANGES, &req, "", "", asked + 2000, &q, &a) == ERR_OK && a.msg != NULL) {
+        rep = a.msg;
+        if (rep->seq < f->after) {
+            begin_again(f);
+        } else {
+            changes_install(f, rep);
+            more = rep->items.n >= PAGE;
+            if (!more)
+                atomic_store(&f->fresh_ms, asked);
+        }
+    }
+    ask_free(&q);
+    return more;
+}
+
+static void *
+run(void *arg)
+{
+    struct feed *f = arg;
+
+    while (!atomic_load(&f->stop)) {
+        bool more = poll_changes(f);
+
+        list_stale(f);
+        if (!more)
+            usleep(TICK_MS * 1000);
+    }
+    return NULL;
+}
+
+struct feed *
+feed_start(struct gateway *gw)
+{
+    struct feed *f = mem_new(sizeof *f);
+
+    f->gw = gw;
+    pthread_rwlock_init(&f->lock, NULL);
+    tenant_get(f, STR("default"));
+    if (pthread_create(&f->thread, NULL, run, f) == 0)
+        return f;
+    LOG(ERROR, NULL, M("no thread for the change feed"));
+    mem_free(&f);
+    return NULL;
+}
+
+void
+feed_stop(struct feed **f)
+{
+    if (*f == NULL)
+        return;
+    atomic_store(&(*f)->stop, true);
+    pthread_join((*f)->thread, NULL);
+    entries_free(*f);
+    while ((*f)->tenants != NULL) {
+        struct tenant *t = (*f)->tenants;
+
+        (*f)->tenants = t->next;
+        mem_free(&t->name);
+        mem_free(&t);
+    }
+    pthread_rwlock_destroy(&(*f)->lock);
+    mem_free(f);
+}
+
+double
+feed_age_s(struct feed *f)
+{
+    int64_t at = atomic_load(&f->fresh_ms);
+
+    return at ? (double)(clock_ms() - at) / 1000 : -1;
+}
+
+int64_t
+feed_seq(struct feed *f)
+{
+    return atomic_load(&f->seq);
+}
+
+bool
+epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch)
+{
+    struct feed *f = gw->feed;
+    int64_t at = atomic_load(&f->fresh_ms);
+    struct entry *e;
+
+    pthread_rwlock_rdlock(&f->lock);
+    e = entry_find(f, str_of(tenant), collection);
+    *epoch = e ? e->epoch : 0;
+    pthread_rwlock_unlock(&f->lock);
+    return at != 0 && clock_ms() - at < FRESH_MS;
+}
+
+const struct collection *
+collection_of(struct request *r, struct str name)
+{
+    struct feed *f = r->gw->feed;
+    struct collection *out = arena_alloc(r->arena, sizeof *out);
+    struct entry *e;
+    bool found;
+
+    pthread_rwlock_rdlock(&f->lock);
+    e = entry_find(f, str_of(r->who.tenant), name);
+    found = e != NULL && e->settings != NULL && out != NULL && settings_copy(r->arena, e->settings, out);
+    pthread_rwlock_unlock(&f->lock);
+    return found ? out : NULL;
+}
+
+bool
+collection_allowed(const struct request *r, struct str name)
+{
+    const struct api_key *k = r->who.key;
+
+    if (k == NULL || k->collections.n == 0)
+        return true;
+    for (size_t i = 0; i < k->collections.n; i++)
+        if (str_eq(k->collections.v[i], name))
+            return true;
+    return false;
+}

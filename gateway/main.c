@@ -1,0 +1,221 @@
+/* footnote-gateway: the only process with a public port.
+ *
+ * It takes HTTP requests, checks them strictly, knows who asks, limits them, looks into the query cache, and asks the
+ * services behind the bus, whose hub it holds. It keeps nothing that a restart would lose; any number may run.
+ *
+ *   HTTP threads (civetweb) ──locked list──▶ hub thread ──ROUTER──▶ workers
+ *   other threads: change feed (100 ms), API keys (5 s), health (1 s), connection guard (50 ms), this loop
+ *
+ * It starts with everything else down. SIGTERM: /readyz says 503, new requests get 503 with Connection: close, what is in
+ * flight finishes (DRAIN_TIMEOUT, streams STREAM_DRAIN_TIMEOUT), then the port closes. SIGHUP reads the keys again. */
+#include <arpa/inet.h>
+#include <signal.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/conn.h"
+#include "gateway/reply.h"
+
+extern const char *const cut_labels[], *const cache_labels[], *const policy_labels[], *const turn_labels[];
+
+struct stat_set gateway_stats;
+
+static const struct stat_def stats[] = {
+#define STAT_TBL "gateway/stat.tbl"
+#include "common/stat_rows.h"
+#undef STAT_TBL
+};
+
+static const struct opt_def opts[] = {
+#define OPT_STRUCT struct gateway_opt
+#define OPT OPT_ROW
+#include "gateway/opt.tbl"
+#undef OPT
+};
+
+static void
+check_lists(const struct gateway_opt *o, struct buf *err)
+{
+    struct origins origins, url;
+    struct cidrs proxies;
+
+    if (!origins_parse(&origins, o->allowed_origins))
+        buf_z(err, "ALLOWED_ORIGINS: each must be scheme://host or scheme://host:port\n");
+    if (!cidrs_parse(&proxies, o->trusted_proxies))
+        buf_z(err, "TRUSTED_PROXIES: each must be an address or a block such as 10.0.0.0/8\n");
+    if (!origins_parse(&url, o->public_url) || url.n > 1)
+        buf_z(err, "PUBLIC_URL: must be scheme://host or scheme://host:port\n");
+    origins_free(&origins);
+    origins_free(&url);
+    cidrs_free(&proxies);
+}
+
+static void
+check(const void *opt, struct buf *err)
+{
+    const struct gateway_opt *o = opt;
+    struct in_addr a;
+
+    if (inet_pton(AF_INET, o->host, &a) != 1)
+        buf_z(err, "HOST: must be an IPv4 address, such as 127.0.0.1 or 0.0.0.0\n");
+    else if (!o->auth && (ntohl(a.s_addr) >> 24) != 127)
+        buf_z(err, "AUTH: off is allowed only when HOST is a loopback address (127.0.0.1)\n");
+    if (*o->admin_key && strlen(o->admin_key) < 16)
+        buf_z(err, "ADMIN_KEY: at least 16 characters (make secrets writes a good one)\n");
+    check_lists(o, err);
+}
+
+static int
+connect_redis(struct gateway *gw)
+{
+    const char *why = NULL;
+
+    if (*gw->opt->redis_url && (gw->cache = redis_new(gw->opt->redis_url, &why)) == NULL) {
+        LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KS("why", why ? why : ""));
+        return -1;
+    }
+    gw->state = gw->cache;
+    if (*gw->opt->redis_state_url && strcmp(gw->opt->redis_state_url, gw->opt->redis_url) != 0 &&
+        (gw->state = redis_new(gw->opt->redis_state_url, &why)) == NULL) {
+        LOG(ERROR, NULL, M("REDIS_STATE_URL cannot be used"), KS("why", why ? why : ""));
+        return -1;
+    }
+    return 0;
+}
+
+static void
+secrets(struct gateway *gw)
+{
+    struct str key = str_of(gw->opt->admin_key);
+
+    gw->has_admin = key.n > 0;
+    if (gw->has_admin)
+        sha256(&key, 1, gw->admin_hash);
+    origins_parse(&gw->allowed, gw->opt->allowed_origins);
+    cidrs_parse(&gw->proxies, gw->opt->trusted_proxies);
+}
+
+static int
+start(struct proc *p)
+{
+    struct gateway *gw = mem_new(sizeof *gw);
+    struct hub_config hub = { .bind = ((const struct gateway_opt *)p->opt)->hub_bind };
+
+    p->ctx = gw;
+    gw->proc = p;
+    gw->opt = p->opt;
+    signal(SIGPIPE, SIG_IGN);
+    stat_register(&gateway_stats, stats, GW_STATS);
+    secrets(gw);
+    admit_init();
+    gw->limiter = limiter_new((size_t)gw->opt->http_threads);
+    if (connect_redis(gw) != 0 || (gw->hub = hub_new(&hub)) == NULL || (gw->keys = keyring_start(gw)) == NULL ||
+        (gw->feed = feed_start(gw)) == NULL || (gw->health = health_start(gw)) == NULL || !conn_guard_start(gw) ||
+        (gw->http = http_start(gw)) == NULL)
+        return -1;
+    LOG(INFO, NULL, M("listening"), KS("host", gw->opt->host), KI("port", gw->opt->port), KB("auth", gw->opt->auth));
+    return 0;
+}
+
+static bool
+ready(struct proc *p, struct buf *reasons)
+{
+    return health_ready(p->ctx, reasons);
+}
+
+/* Every 20 ms of a drain: is it over? Refused requests are waited for, too, but not for ever. */
+static void
+drain_look(void *arg)
+{
+    struct gateway *gw = arg;
+    int64_t passed = clock_ms() - gw->drain_ms;
+    long streams = atomic_load(&gw->streams), working = atomic_load(&gw->working);
+    int64_t longest = (streams > 0 ? gw->opt->stream_drain_timeout : gw->opt->drain_timeout) * 1000;
+
+    if (passed >= longest && !atomic_load(&gw->cut)) {
+        LOG(WARN, NULL, M("the drain's time is over"), KI("in_flight", working), KI("streams", streams));
+        atomic_store(&gw->cut, true);
+    }
+    if ((working == 0 && atomic_load(&gw->in_flight) == 0) || passed >= longest + 1000)
+        proc_exit(gw->proc, 0);
+    else
+        loop_after(gw->proc->loop, 20, drain_look, gw);
+}
+
+static void
+drain(struct proc *p)
+{
+    struct gateway *gw = p->ctx;
+
+    gw->drain_ms = clock_ms();
+    atomic_store(&gw->draining, true);
+    LOG(INFO, NULL, M("draining"), KI("in_flight", atomic_load(&gw->working)), KI("streams", atomic_load(&gw->streams)));
+    drain_look(gw);
+}
+
+static void
+stop(struct proc *p)
+{
+    struct gateway *gw = p->ctx;
+
+    if (gw == NULL)
+        return;
+    http_stop(&gw->http);
+    conn_guard_stop();
+    health_stop(&gw->health);
+    feed_stop(&gw->feed);
+    keyring_stop(&gw->keys);
+    hub_free(&gw->hub);
+    if (gw->state != gw->cache)
+        redis_free(&gw->state);
+    redis_free(&gw->cache);
+    limiter_free(&gw->limiter);
+    origins_free(&gw->allowed);
+    cidrs_free(&gw->proxies);
+    mem_free(&p->ctx);
+}
+
+static void
+reload(struct proc *p)
+{
+    keyring_refresh(((struct gateway *)p->ctx)->keys);
+}
+
+static void
+sample(struct proc *p)
+{
+    struct gateway *gw = p->ctx;
+
+    stat_set(&gateway_stats, GW_IN_FLIGHT, (double)atomic_load(&gw->in_flight));
+    stat_set(&gateway_stats, GW_STREAMS, (double)atomic_load(&gw->streams));
+    stat_set(&gateway_stats, GW_CONNECTIONS, (double)conn_count());
+    stat_set(&gateway_stats, GW_KEYS, (double)keyring_count(gw->keys));
+    stat_set(&gateway_stats, GW_KEYS_AGE, keyring_age_s(gw->keys));
+    stat_set(&gateway_stats, GW_FEED_AGE, feed_age_s(gw->feed));
+    stat_set(&gateway_stats, GW_FEED_SEQ, (double)feed_seq(gw->feed));
+    stat_set(&gateway_stats, GW_REDIS_UP, gw->cache && redis_up(gw->cache) && redis_up(gw->state) ? 1 : 0);
+}
+
+static const struct service service = {
+    .name = "gateway",
+    .summary = "HTTP in front, the hub of the bus behind",
+    .manual = "The only process with a public port. Checks, authenticates and limits requests, answers from the query "
+              "cache, and asks the services that connect to its hub. Needs nothing to start; is ready when embedder, "
+              "retriever, store and Postgres are there. SIGTERM drains: what is in flight finishes, then it exits.",
+    .opts = opts,
+    .n_opts = sizeof opts / sizeof opts[0],
+    .opt_size = sizeof(struct gateway_opt),
+    .check = check,
+    .start = start,
+    .ready = ready,
+    .drain = drain,
+    .stop = stop,
+    .reload = reload,
+    .sample = sample,
+};
+
+int
+main(int argc, char **argv)
+{
+    return proc_main(argc, argv, &service);
+}

@@ -1,0 +1,348 @@
+/* Citations of an answer. For each mark: the sentence of the answer that carries it → the sentences of the passage that
+ * support it best (a verbatim quote first, else common words weighted by how rare they are in the passage) → an excerpt.
+ *
+ *   confidence = the best of: score of the passage × (0.5 + 0.5 × share of the statement's words that the excerpt has) */
+#include "retriever/cite.h"
+
+#include "common/text.h"
+#include "retriever/marks.h"
+#include "retriever/sentence.h"
+
+enum { STATEMENT_WORDS = 256, SENTENCES_MAX = 512, QUOTE_MIN = 12, CITED_MAX = 200, LOOKED_MAX = 400 };
+
+struct bag {                        /* distinct words of a statement */
+    uint64_t h[STATEMENT_WORDS];
+    double weight[STATEMENT_WORDS];
+    size_t n;
+};
+
+struct matcher {
+    struct bag *bag;
+    double sum;                     /* weights found */
+    bool count;                     /* first pass: count sentences that have the word */
+    bool seen[STATEMENT_WORDS];
+};
+
+struct support {                    /* the best place found for one n */
+    struct span span;               /* in hit.text */
+    double overlap;                 /* 0 … 1 */
+    bool verbatim;
+    bool set;
+};
+
+struct citer {
+    const struct cite_req *req;
+    struct words *words;
+    struct arena *arena;
+    struct str answer;              /* cleaned */
+    struct bag bag;
+    struct span sentences[SENTENCES_MAX]; /* of the passage at hand */
+    struct support best[CITED_MAX]; /* by n − 1 */
+};
+
+static void
+bag_add(void *arg, const struct word *w)
+{
+    struct bag *b = arg;
+
+    if (w->cls == WORD_STOP || b->n == STATEMENT_WORDS)
+        return;
+    for (size_t i = 0; i < b->n; i++)
+        if (b->h[i] == w->h)
+            return;
+    b->h[b->n++] = w->h;
+}
+
+static void
+match_word(void *arg, const struct word *w)
+{
+    struct matcher *m = arg;
+
+    if (w->cls == WORD_STOP)
+        return;
+    for (size_t i = 0; i < m->bag->n; i++) {
+        if (m->bag->h[i] != w->h || m->seen[i])
+            continue;
+        m->seen[i] = true;
+        m->sum += m->count ? 0 : m->bag->weight[i];
+        m->bag->weight[i] += m->count;
+        return;
+    }
+}
+
+static double
+match(struct citer *c, struct str text, bool count)
+{
+    struct matcher m = { .bag = &c->bag, .count = count };
+
+    words_each(c->words, text, match_word, &m);
+    return m.sum;
+}
+
+static struct str
+slice(struct str s, struct span x)
+{
+    return (struct str){ s.p + x.start, x.end - x.start };
+}
+
+/* The statement a mark belongs to: the sentence of the cleaned answer that ends at, or runs over, the mark; marks cut. */
+static struct span
+statement_of(struct str answer, size_t mark)
+{
+    size_t from = mark > 1200 ? mark - 1200 : 0, at, e = mark;
+    struct span x, last = { 0 };
+
+    while (from && from < mark && ((unsigned char)answer.p[from] & 0xc0) == 0x80)
+        from++;
+    for (;;) {                      /* back over marks and spaces before this one */
+        while (e > from && (space_byte(answer.p[e - 1]) || answer.p[e - 1] == ']'))
+            e--;
+        size_t b = e;
+
+        while (b > from && ((answer.p[b - 1] >= '0' && answer.p[b - 1] <= '9') || answer.p[b - 1] == ',' ||
+                            answer.p[b - 1] == ' '))
+            b--;
+        if (b == e || b == from || answer.p[b - 1] != '[')
+            break;
+        e = b - 1;
+    }
+    struct str before = { answer.p, e };
+
+    at = from;
+    while (sentence_next(before, &at, &x))
+        last = x;
+    return last;
+}
+
+/* A quoted piece or the whole statement, found byte for byte in the passage. */
+static bool
+find_verbatim(struct str text, struct str statement, struct span *out)
+{
+    static const char *const open[] = { "\"", "\xe2\x80\x9c" }, *const close[] = { "\"", "\xe2\x80\x9d" };
+
+    for (size_t q = 0; q < 2; q++) {
+        const char *b = memmem(statement.p, statement.n, open[q], strlen(open[q]));
+
+        if (!b)
+            continue;
+        b += strlen(open[q]);
+        const char *e = memmem(b, (size_t)(statement.p + statement.n - b), close[q], strlen(close[q]));
+        const char *at = e && e - b >= QUOTE_MIN ? memmem(text.p, text.n, b, (size_t)(e - b)) : NULL;
+
+        if (at) {
+            *out = (struct span){ (size_t)(at - text.p), (size_t)(at - text.p) + (size_t)(e - b) };
+            return true;
+        }
+    }
+    while (statement.n && strchr("-*># \"", statement.p[0])) {
+        statement.p++;
+        statement.n--;
+    }
+    while (statement.n && strchr(".\" *", statement.p[statement.n - 1]))
+        statement.n--;
+    const char *at = statement.n >= QUOTE_MIN ? memmem(text.p, text.n, statement.p, statement.n) : NULL;
+
+    if (at)
+        *out = (struct span){ (size_t)(at - text.p), (size_t)(at - text.p) + statement.n };
+    return at != NULL;
+}
+
+static size_t
+split(struct str text, struct span *v)
+{
+    size_t n = 0, at = 0;
+
+    while (n < SENTENCES_MAX && sentence_next(text, &at, &v[n]))
+        n++;
+    return n;
+}
+
+/* Whole sentences around a quote, as long as they fit. */
+static struct span
+widen(struct str text, const struct span *v, size_t n, struct span x)
+{
+    struct span wide = x;
+
+    for (size_t i = 0; i < n; i++)
+        if (v[i].end > x.start && v[i].start < x.end) {
+            wide.start = v[i].start < wide.start ? v[i].start : wide.start;
+            wide.end = v[i].end > wide.end ? v[i].end : wide.end;
+        }
+    return utf8_count(slice(text, wide)) <= CITE_EXCERPT_CHARS ? wide : x;
+}
+
+/* Rare words say more: weight = 1 / sentences that have the word (and little when no sentence does). */
+static double
+weigh(struct citer *c, struct str text, const struct span *v, size_t n)
+{
+    double all = 1e-9;
+
+    memset(c->bag.weight, 0, sizeof(c->bag.weight));
+    for (size_t i = 0; i < n; i++)
+        (void)match(c, slice(text, v[i]), true);
+    for (size_t k = 0; k < c->bag.n; k++) {
+        c->bag.weight[k] = c->bag.weight[k] > 0 ? 1 / (0.5 + 0.5 * c->bag.weight[k]) : 1;
+        all += c->bag.weight[k];
+    }
+    return all;
+}
+
+/* The sentence that shares most with the statement, and its neighbour when that adds to it and both fit. */
+static struct support
+best_sentences(struct citer *c, struct str text, const struct span *v, size_t n)
+{
+    struct support s = { .set = true };
+    double all = weigh(c, text, v, n), top = -1;
+    size_t best = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        double got = match(c, slice(text, v[i]), false);
+
+        if (got > top) {
+            top = got;
+            best = i;
+        }
+    }
+    s.span = n ? v[best] : (struct span){ 0, text.n };
+    for (size_t k = 0; n && k < 2; k++) {
+        if ((k == 0 && best + 1 >= n) || (k == 1 && best == 0))
+            continue;
+        struct span wide = k == 0 ? (struct span){ s.span.start, v[best + 1].end }
+                                  : (struct span){ v[best - 1].start, s.span.end };
+        double got = match(c, slice(text, wide), false);
+
+        if (got > top * 1.2 && utf8_count(slice(text, wide)) <= CITE_EXCERPT_CHARS) {
+            top = got;
+            s.span = wide;
+        }
+    }
+    s.overlap = top > 0 ? top / all : 0;
+    return s;
+}
+
+static struct support
+support_for(struct citer *c, const struct hit *h, struct str statement)
+{
+    struct span *v = c->sentences, quote;
+    struct support s;
+    size_t n = split(h->text, v);
+
+    if (find_verbatim(h->text, statement, &quote))
+        return (struct support){ widen(h->text, v, n, quote), 1, true, true };
+    c->bag.n = 0;
+    words_each(c->words, statement, bag_add, &c->bag);
+    s = best_sentences(c, h->text, v, n);
+    if (s.overlap > 0)
+        return s;
+    /* The answer's own words are not there (another language, pure paraphrase): show what the question points at. */
+    c->bag.n = 0;
+    words_each(c->words, c->req->question, bag_add, &c->bag);
+    s = best_sentences(c, h->text, v, n);
+    s.overlap = 0;
+    return s;
+}
+
+/* Exactly the passage's bytes, at most 300 characters, cut between characters (at a space when one is near). */
+static struct span
+fit(struct str text, struct span x)
+{
+    size_t i = x.start, chars = 0, space = 0;
+
+    x = span_trim(text, x);
+    i = x.start;
+    while (i < x.end && chars < CITE_EXCERPT_CHARS) {
+        if (space_byte(text.p[i]))
+            space = i;
+        i++;
+        while (i < x.end && ((unsigned char)text.p[i] & 0xc0) == 0x80)
+            i++;
+        chars++;
+    }
+    if (i < x.end && space > x.start + (i - x.start) * 3 / 4)
+        i = space;
+    return span_trim(text, (struct span){ x.start, i });
+}
+
+static bool
+usable(const struct hit *h)
+{
+    return h->text.n > 0 && h->end - h->start == (int64_t)h->text.n && h->start >= 0 && utf8_valid(h->text);
+}
+
+static void
+write_citation(const struct citer *c, size_t i, struct citation *out)
+{
+    const struct hit *h = &c->req->hits.v[i];
+    struct span x = fit(h->text, c->best[i].span);
+    double score = h->score > 1 ? 1 : h->score > 0 ? h->score : 0;
+
+    *out = (struct citation){ .id = uuid_v7(), .n = (int64_t)i + 1, .document_id = h->document_id,
+        .chunk_id = h->chunk_id, .external_id = h->external_id, .title = h->title, .chapter = h->chapter,
+        .section = h->section, .url = h->url, .excerpt = slice(h->text, x), .start = h->start + (int64_t)x.start,
+        .end = h->start + (int64_t)x.end, .score = score * (0.5 + 0.5 * c->best[i].overlap) };
+}
+
+static void
+look_up(struct citer *c, const struct marks *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const struct hit *h = &c->req->hits.v[m->v[i].n - 1];
+        struct support *best = &c->best[m->v[i].n - 1];
+
+        if (best->verbatim || !usable(h) || i >= LOOKED_MAX)
+            continue;
+        struct support s = support_for(c, h, slice(c->answer, statement_of(c->answer, m->v[i].at)));
+
+        if (s.set && (!best->set || s.verbatim || s.overlap > best->overlap))
+            *best = s;
+    }
+}
+
+static enum err
+resolve(struct citer *c, struct marks *m, struct cite_rep *rep, struct cite_counts *counts)
+{
+    look_up(c, m);
+    rep->citations.v = arena_alloc(c->arena, (c->req->hits.n + 1) * sizeof(*rep->citations.v));
+    if (!rep->citations.v)
+        return ERR_INTERNAL;
+    for (size_t i = 0; i < c->req->hits.n && i < CITED_MAX; i++) {
+        if (!c->best[i].set)
+            continue;
+        struct citation *out = &rep->citations.v[rep->citations.n++];
+
+        write_citation(c, i, out);
+        counts->verbatim += c->best[i].verbatim;
+        if (out->score > rep->confidence)
+            rep->confidence = out->score;
+    }
+    counts->marks = m->n;
+    rep->grounded = rep->citations.n > 0;
+    return ERR_OK;
+}
+
+enum err
+cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct cite_rep *rep,
+            struct cite_counts *counts)
+{
+    struct citer *c = arena_alloc(a, sizeof(*c));
+    struct buf clean = BUF_MAX(2 * req->answer.n + 64);
+    struct marks marks = { 0 };
+    enum err err = ERR_INTERNAL;
+
+    *rep = (struct cite_rep){ 0 };
+    *counts = (struct cite_counts){ 0 };
+    if (!c || !marks_find(req->answer, req->refused ? 0 : req->hits.n, &clean, a, &marks))
+        goto out;
+    counts->dropped = marks.dropped;
+    rep->answer = arena_str(a, buf_slice(&clean));
+    if (!rep->answer.p)
+        goto out;
+    c->req = req;
+    c->words = w;
+    c->arena = a;
+    c->answer = rep->answer;
+    err = marks.n ? resolve(c, &marks, rep, counts) : ERR_OK;
+out:
+    buf_free(&clean);
+    return err;
+}

@@ -1,0 +1,154 @@
+/* footnote-retriever: everything between a document and a ranked passage.
+ *
+ *   documents ── job.claim ──▶ extract ▶ chunk ▶ embed ▶ job.chunks ──▶ store
+ *   store ── changes, chunks.get ──▶ index (memory) ──▶ search, cite ──▶ gateway
+ *
+ * Serves SEARCH and CITE; calls store and embedder through the hub. Owns nothing on disk: the index is built from the
+ * store at start and follows the change feed. Any number may run; each holds the whole index and shares the jobs.
+ * Stops on SIGTERM: documents at hand are put back, searches in flight finish, exit 0. */
+#include "retriever/retriever.h"
+
+#include <unistd.h>
+
+#include "common/log.h"
+
+enum { QUEUE_PER_THREAD = 16, MAKER_QUEUE = 64, CHANGER_QUEUE = 4096, GIVE_BACK_MS = 3000 };
+
+static const struct opt_def opts[] = {
+#define OPT_STRUCT struct retriever_opt
+#define OPT OPT_ROW
+#include "retriever/opt.tbl"
+#undef OPT
+};
+
+static void
+on_drained(void *arg)
+{
+    proc_exit(arg, 0);
+}
+
+/* Jobs were given back, or took too long to: their leases lapse. */
+static void
+jobs_given_back(void *arg)
+{
+    struct proc *p = arg;
+    struct retriever *r = p->ctx;
+
+    if (!r->leaving) {
+        r->leaving = true;
+        worker_drain(r->worker, on_drained, p);
+    }
+}
+
+static void
+drain(struct proc *p)
+{
+    struct retriever *r = p->ctx;
+
+    feed_stop(r->feed);
+    (void)loop_after(p->loop, GIVE_BACK_MS, jobs_given_back, p);
+    ingest_drain(r->ingest, jobs_given_back, p);
+}
+
+static bool
+ready(struct proc *p, struct buf *reasons)
+{
+    struct retriever *r = p->ctx;
+    bool registered = worker_registered(r->worker), loaded = feed_caught_up(r->feed);
+
+    if (!registered)
+        buf_z(reasons, "no hub");
+    if (!loaded)
+        buf_z(reasons, registered ? "index loading" : ", index loading");
+    return registered && loaded;
+}
+
+static void
+sample(struct proc *p)
+{
+    struct retriever *r = p->ctx;
+    struct index_stats s = index_stats(r->index);
+
+    stat_set(&retriever_stats, RETRIEVER_DOCUMENTS, (double)s.documents);
+    stat_set(&retriever_stats, RETRIEVER_PASSAGES, (double)s.passages);
+    stat_set(&retriever_stats, RETRIEVER_BYTES, (double)s.bytes);
+    stat_set(&retriever_stats, RETRIEVER_SEQ, (double)feed_seq(r->feed));
+    stat_set(&retriever_stats, RETRIEVER_PENDING, (double)feed_pending(r->feed));
+}
+
+static void
+stop(struct proc *p)
+{
+    struct retriever *r = p->ctx;
+
+    if (!r)
+        return;
+    threads_free(&r->searchers);
+    threads_free(&r->makers);
+    threads_free(&r->changer);
+    worker_free(&r->worker);
+    feed_free(&r->feed);
+    ingest_free(&r->ingest);
+    index_free(&r->index);
+    mem_free(&p->ctx);
+}
+
+static unsigned
+thread_count(const struct retriever_opt *o)
+{
+    long n = o->threads > 0 ? o->threads : sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
+}
+
+static int
+start(struct proc *p)
+{
+    const struct retriever_opt *o = p->opt;
+    struct retriever *r = mem_new(sizeof(*r));
+    unsigned n = thread_count(o);
+    const struct worker_service offers[] = { { SERVICE_RETRIEVE, 4 * (long)n } };
+    struct worker_config cfg = { .endpoints = o->hub_endpoints, .services = offers, .n_services = 1, .ctx = r,
+        .drain_ms = 1000 * o->drain_timeout };
+
+    retriever_stats_init();
+    cfg.handlers[KIND_SEARCH] = on_search;
+    cfg.handlers[KIND_CITE] = on_cite;
+    p->ctx = r;
+    r->opt = o;
+    r->loop = p->loop;
+    r->index = index_new((size_t)o->index_max_bytes);
+    index_set_weight(r->index, o->vector_weight);
+    r->searchers = threads_new(p->loop, n, QUEUE_PER_THREAD * n);
+    r->makers = threads_new(p->loop, n > 4 ? 4 : n, MAKER_QUEUE);
+    r->changer = threads_new(p->loop, 1, CHANGER_QUEUE);
+    r->worker = worker_new(p->loop, &cfg);
+    if (!r->worker)
+        return -1;
+    r->ingest = ingest_new(r);
+    r->feed = feed_new(r);
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct service svc = {
+        .name = "retriever",
+        .summary = "turns documents into passages and finds those that answer a question",
+        .manual = "Extracts, cuts and indexes documents, searches them by words and vectors, and resolves citations. Needs a "
+                  "hub (the gateway), and through it the store and, for new documents, the embedder. Holds the whole index "
+                  "in memory and rebuilds it from the store at start. Stops on SIGTERM: documents at hand are put back, "
+                  "searches in flight finish.",
+        .opts = opts,
+        .n_opts = sizeof(opts) / sizeof(opts[0]),
+        .opt_size = sizeof(struct retriever_opt),
+        .start = start,
+        .ready = ready,
+        .drain = drain,
+        .stop = stop,
+        .sample = sample,
+    };
+
+    return proc_main(argc, argv, &svc);
+}

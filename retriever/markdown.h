@@ -1,0 +1,26 @@
+/* Blocks of Markdown source (CommonMark's headings, fences, paragraphs) with byte offsets into that source. A line
+ * scanner: it never changes a byte and never fails. */
+#ifndef RETRIEVER_MARKDOWN_H
+#define RETRIEVER_MARKDOWN_H
+
+#include "common/mem.h"
+
+enum block_kind { BLOCK_TEXT, BLOCK_FENCE, BLOCK_HEADING };
+
+struct block {
+    enum block_kind kind;
+    size_t start, end;  /* bytes of the source; end is behind the last byte of its last line, without the newline */
+    int level;          /* of a heading, 1 … 6 */
+    struct str heading; /* its text without marks, borrowed from the source */
+};
+
+/* The next block at or after *at (empty lines skipped); moves *at behind it. markdown false: paragraphs only. */
+bool block_next(struct str s, bool markdown, size_t *at, struct block *out);
+/* Length of a front matter ("---" lines around key: value) at the start; 0: none. */
+size_t md_front_matter(struct str s);
+/* First level-1 heading, else the front matter's title; cleaned, from the arena. */
+struct str md_title(struct str s, struct arena *a);
+/* Heading text without emphasis, code marks and {#id}; from the arena; at most 200 bytes. */
+struct str md_plain(struct str s, struct arena *a);
+
+#endif

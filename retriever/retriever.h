@@ -1,0 +1,58 @@
+/* The retriever's context and its parts' interfaces. Everything here belongs to the loop's thread. */
+#ifndef RETRIEVER_RETRIEVER_H
+#define RETRIEVER_RETRIEVER_H
+
+#include "common/proc.h"
+#include "common/stat.h"
+#include "proto/worker.h"
+#include "retriever/index.h"
+
+struct retriever_opt {
+#define OPT OPT_FIELD
+#include "retriever/opt.tbl"
+#undef OPT
+};
+
+enum {
+#define STAT_TBL "retriever/stat.tbl"
+#include "common/stat_enum.h"
+#undef STAT_TBL
+};
+enum job_result { JOB_DONE, JOB_FAILED, JOB_AGAIN, JOB_LOST };
+extern struct stat_set retriever_stats;
+void retriever_stats_init(void);
+
+struct retriever {
+    const struct retriever_opt *opt;
+    struct loop *loop;
+    struct worker *worker;
+    struct index *index;
+    struct pool_threads *searchers; /* SEARCH and CITE */
+    struct pool_threads *makers;    /* extraction, chunking, documents on their way into the index */
+    struct pool_threads *changer;   /* one thread: changes of the index, in the feed's order */
+    struct feed *feed;
+    struct ingest *ingest;
+    bool leaving;                   /* the jobs are given back; the worker is draining */
+};
+
+/* search.c: handlers of the bus */
+void on_search(struct call *c);
+void on_cite(struct call *c);
+
+/* feed.c: the change feed → the index */
+struct feed *feed_new(struct retriever *r);
+void feed_free(struct feed **f);
+bool feed_caught_up(const struct feed *f);     /* was the index up to date once */
+int64_t feed_seq(const struct feed *f);        /* every change up to this one is in the index */
+size_t feed_pending(const struct feed *f);     /* changes known and not yet applied */
+void feed_stop(struct feed *f);                /* poll no more */
+
+/* ingest.c: documents → chunks in the store */
+struct ingest *ingest_new(struct retriever *r);
+void ingest_free(struct ingest **g);
+void ingest_poke(struct ingest *g);            /* documents wait in the store */
+/* Take no more jobs and give back those at hand; done(arg) when none is left (maybe at once). */
+void ingest_drain(struct ingest *g, void (*done)(void *arg), void *arg);
+size_t ingest_active(const struct ingest *g);
+
+#endif

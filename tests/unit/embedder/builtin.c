@@ -1,0 +1,195 @@
+/* The built-in models: deterministic vectors that follow the words, and answers that quote verbatim. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "embedder/embedder.h"
+
+static double
+cosine(const char *a, const char *b)
+{
+    struct words *w = words_new();
+    float va[BUILTIN_EMBED_DIMS], vb[BUILTIN_EMBED_DIMS];
+    double dot = 0;
+
+    builtin_embed(w, str_of(a), va, BUILTIN_EMBED_DIMS);
+    builtin_embed(w, str_of(b), vb, BUILTIN_EMBED_DIMS);
+    for (size_t i = 0; i < BUILTIN_EMBED_DIMS; i++)
+        dot += (double)va[i] * (double)vb[i];
+    words_free(&w);
+    return dot;
+}
+
+static void
+words_are_folded_stemmed_and_split(void **state)
+{
+    static const char *const stems[] = { "cafe", "connect", "pool", "size", "the", "fuss", "42" };
+    struct words *w = words_new();
+    struct word word;
+    size_t n = 0;
+
+    (void)state;
+    words_set(w, STR("Caf\xc3\xa9 connections: POOL_size, the fu\xc3\x9f 42"));
+    while (words_next(w, &word)) {
+        assert_true(n < 7);
+        assert_int_equal(word.stop, n == 4);
+        assert_true(str_is(word.stem, stems[n]));
+        n++;
+    }
+    assert_int_equal(n, 7);
+    words_free(&w);
+}
+
+static void
+the_same_text_gives_the_same_unit_vector(void **state)
+{
+    static const char *const texts[] = { "How many connections?", "", "!!!", "\xe4\xb8\xad\xe6\x96\x87", "a", "the of and" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_true(fabs(cosine(texts[i], texts[i]) - 1.0) < 1e-5);
+    assert_true(cosine("Pool SIZE", "pool size") > 0.999);
+}
+
+static void
+texts_that_share_words_are_nearer_than_others(void **state)
+{
+    const char *q = "How many connections does the database pool keep open?";
+
+    (void)state;
+    assert_true(cosine(q, "The pool keeps ten database connections open by default.") >
+                cosine(q, "Bananas ripen faster in a paper bag.") + 0.2);
+    assert_true(cosine("configure the cache", "configuration of caches") > cosine("configure the cache", "river boats") + 0.2);
+    assert_true(cosine("what is it", "photosynthesis in leaves") < 0.2);
+}
+
+static const char guide[] = "# Connection pool\n\n"
+                            "The store keeps ten database connections open. Twenty more are opened\nwhen they are needed, and "
+                            "closed on return.\n\n"
+                            "| option | default |\n|---|---|\n| DATABASE_POOL_SIZE | 10 connections in the pool |\n\n"
+                            "```\nmake run  # starts the pool with ten connections\n```\n\n"
+                            "- The janitor runs daily at two in the morning.\n- It deletes what has expired.\n";
+static const char other[] = "## Weather\n\nRain is expected on the coast. The wind turns west in the evening.\n";
+
+static bool
+ask(const char *question, struct buf *out)
+{
+    struct hit hits[2] = { { .title = STR("Weather"), .text = str_of(other), .score = 0.4 },
+                           { .title = STR("Operating"), .text = str_of(guide), .score = 0.8 } };
+    struct chat_req req = { .question = str_of(question) };
+    bool refused;
+
+    req.hits.v = hits;
+    req.hits.n = 2;
+    buf_reset(out);
+    builtin_answer(&req, out, &refused);
+    return refused;
+}
+
+/* Each piece before a mark is a slice of the passage that the mark names. */
+static void
+check_quotes(const char *answer)
+{
+    const char *p = answer, *mark;
+    int n = 0;
+
+    while ((mark = strstr(p, " [")) != NULL) {
+        const char *text = mark[2] == '1' ? other : guide;
+
+        while (*p == ' ' || *p == '\n')
+            p++;
+        assert_non_null(memmem(text, strlen(text), p, (size_t)(mark - p)));
+        p = strchr(mark, ']') + 1;
+        n++;
+    }
+    assert_true(n >= 1 && n <= 3);
+    assert_int_equal(*p, 0);
+}
+
+static void
+answers_quote_the_best_sentences_verbatim_with_marks(void **state)
+{
+    struct buf out = { 0 };
+
+    (void)state;
+    assert_false(ask("How many database connections are kept open?", &out));
+    assert_true(str_starts(buf_slice(&out), "The store keeps ten database connections open. [2]"));
+    check_quotes(out.p);
+    assert_false(ask("When does the janitor run?", &out));
+    assert_true(str_starts(buf_slice(&out), "The janitor runs daily at two in the morning. [2]"));
+    check_quotes(out.p);
+    assert_false(ask("Is rain expected?", &out));
+    assert_true(str_starts(buf_slice(&out), "Rain is expected on the coast. [1]"));
+    check_quotes(out.p);
+    buf_free(&out);
+}
+
+static void
+headings_tables_and_code_are_not_quoted_while_prose_answers(void **state)
+{
+    struct buf out = { 0 };
+
+    (void)state;
+    assert_false(ask("connection pool", &out));
+    assert_null(strstr(out.p, "#"));
+    assert_null(strstr(out.p, "|"));
+    assert_null(strstr(out.p, "make run"));
+    assert_false(ask("DATABASE_POOL_SIZE option", &out));
+    check_quotes(out.p);
+    buf_free(&out);
+}
+
+static void
+nothing_to_the_point_is_refused(void **state)
+{
+    struct buf out = { 0 };
+
+    (void)state;
+    assert_true(ask("Who composed the opera about penguins?", &out));
+    assert_string_equal(out.p, REFUSAL_TEXT);
+    assert_true(ask("???", &out));
+    buf_free(&out);
+}
+
+static void
+odd_passages_do_no_harm(void **state)
+{
+    static const char *const odd[] = { "", "\n\n\n", "```", "#", "| a |", "- ", "1. ", "\xf0\x9f\x98\x80", "....", "a.b.c. D. E?!",
+                                       "===\n---\n***\n> > >\n", "    indented code that never ends and never ends and" };
+    struct buf out = { 0 };
+    bool refused;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        struct hit hit = { .text = str_of(odd[i]) };
+        struct chat_req req = { .question = STR("indented code that never ends") };
+
+        req.hits.v = &hit;
+        req.hits.n = 1;
+        buf_reset(&out);
+        builtin_answer(&req, &out, &refused);
+        assert_true(out.n > 0);
+    }
+    buf_free(&out);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_are_folded_stemmed_and_split),
+        cmocka_unit_test(the_same_text_gives_the_same_unit_vector),
+        cmocka_unit_test(texts_that_share_words_are_nearer_than_others),
+        cmocka_unit_test(answers_quote_the_best_sentences_verbatim_with_marks),
+        cmocka_unit_test(headings_tables_and_code_are_not_quoted_while_prose_answers),
+        cmocka_unit_test(nothing_to_the_point_is_refused),
+        cmocka_unit_test(odd_passages_do_no_harm),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

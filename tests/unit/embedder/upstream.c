@@ -1,0 +1,205 @@
+/* What an upstream's errors and replies mean, the wait it asks for, and the breaker. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "embedder/embed.h"
+#include "embedder/upstream.h"
+
+static void
+statuses_and_codes_map_to_our_errors(void **state)
+{
+    static const struct { long status; const char *body; enum err err; } rows[] = {
+        { 401, "{}", ERR_UPSTREAM_REFUSED },
+        { 403, "", ERR_UPSTREAM_REFUSED },
+        { 404, "{\"error\":{\"code\":\"model_not_found\"}}", ERR_UPSTREAM_REFUSED },
+        { 400, "{}", ERR_UPSTREAM_REFUSED },
+        { 408, "", ERR_UPSTREAM_TIMEOUT },
+        { 429, "{}", ERR_UPSTREAM_LIMITED },
+        { 429, "{\"error\":{\"code\":\"rate_limit_exceeded\"}}", ERR_UPSTREAM_LIMITED },
+        { 429, "{\"error\":{\"code\":\"insufficient_quota\"}}", ERR_UPSTREAM_QUOTA },
+        { 429, "{\"error\":{\"code\":null,\"type\":\"insufficient_quota\"}}", ERR_UPSTREAM_QUOTA },
+        { 429, "{\"error\":{\"code\":\"billing_hard_limit_reached\"}}", ERR_UPSTREAM_QUOTA },
+        { 500, "<html>", ERR_UPSTREAM },
+        { 502, "", ERR_UPSTREAM },
+        { 503, "", ERR_UPSTREAM },
+        { 504, "", ERR_UPSTREAM_TIMEOUT },
+        { 501, "", ERR_UPSTREAM_REFUSED },
+        { 302, "", ERR_UPSTREAM_REPLY },
+        { 204, "", ERR_UPSTREAM_REPLY },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct upstream_fault f = upstream_map(rows[i].status, str_of(rows[i].body));
+
+        assert_int_equal(f.err, rows[i].err);
+        assert_non_null(f.text);
+    }
+}
+
+static void
+upstream_text_is_reduced_to_a_clean_code(void **state)
+{
+    struct upstream_fault f = upstream_map(500, STR("{\"error\":{\"code\":\"a b\\n\\\"<c>\",\"message\":\"secret\"}}"));
+
+    (void)state;
+    assert_string_equal(f.code, "abc");
+    assert_null(strstr(f.text, "secret"));
+}
+
+static void
+a_refused_parameter_is_recognised(void **state)
+{
+    (void)state;
+    assert_true(upstream_blames(STR("{\"error\":{\"param\":\"stream_options\"}}"), "stream_options"));
+    assert_true(upstream_blames(STR("{\"error\":{\"message\":\"Unknown: 'stream_options'\"}}"), "stream_options"));
+    assert_true(upstream_blames(STR("{\"message\":\"encoding_format is not supported\"}"), "encoding_format"));
+    assert_false(upstream_blames(STR("{\"error\":{\"message\":\"bad\"}}"), "temperature"));
+    assert_false(upstream_blames(STR("not json: temperature"), "temperature"));
+}
+
+static void
+waits_are_read_in_every_form(void **state)
+{
+    static const struct { const char *text; int64_t ms; } rows[] = {
+        { "2", 2000 }, { " 2 ", 2000 }, { "0.5", 500 }, { "6m0s", 360000 }, { "250ms", 250 }, { "1.5s", 1500 }, { "1h", 3600000 },
+        { "", -1 }, { "soon", -1 }, { "-3", -1 }, { "1s2", -1 }, { "99999999999", 86400000 }, { "Wed, 21 Oct 2015 07:28:00 GMT", -1 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(upstream_wait_ms(str_of(rows[i].text)), rows[i].ms);
+}
+
+static void
+five_failures_open_it_and_one_probe_at_a_time_tries_again(void **state)
+{
+    struct fuse f = { 0 };
+    bool probe;
+    int64_t wait, now = 1000;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        fuse_bad(&f, false, now);
+    fuse_good(&f, false);
+    for (int i = 0; i < 4; i++)
+        fuse_bad(&f, false, now);
+    assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
+    fuse_bad(&f, false, now);
+    for (int64_t open = 1000; open <= 16000; open *= 2) {
+        assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_UPSTREAM);
+        assert_int_equal(wait, open > 8000 ? 8000 : open);
+        now += wait;
+        assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
+        assert_true(probe);
+        assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_UPSTREAM);
+        fuse_bad(&f, false, now); /* a late one changes nothing */
+        assert_int_equal(f.state, FUSE_PROBE);
+        fuse_bad(&f, true, now);
+    }
+    now += 8000;
+    assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
+    fuse_drop(&f, probe, now); /* the probe's caller went away: the next one probes */
+    assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
+    assert_true(probe);
+    fuse_good(&f, true);
+    assert_int_equal(f.state, FUSE_CLOSED);
+}
+
+static void
+a_billing_error_allows_one_call_a_minute(void **state)
+{
+    struct fuse f = { 0 };
+    bool probe;
+    int64_t wait;
+    int sent = 0;
+
+    (void)state;
+    for (int64_t now = 0; now < 300000; now += 50)
+        if (fuse_ask(&f, now, &probe, &wait) == ERR_OK) {
+            sent++;
+            fuse_quota(&f, now);
+        } else {
+            assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_UPSTREAM_QUOTA);
+        }
+    assert_int_equal(sent, 5);
+}
+
+static bool
+reply(const char *body, size_t n, int64_t dims)
+{
+    struct embed_task t = { .n = n, .dims = dims };
+    bool ok = embed_reply_parse(str_of(body), &t);
+
+    assert_int_equal(t.err, ok ? ERR_OK : ERR_UPSTREAM_REPLY);
+    if (ok)
+        assert_true(t.vectors[0] * t.vectors[0] + t.vectors[1] * t.vectors[1] > 0.999f);
+    mem_free(&t.vectors);
+    return ok;
+}
+
+#define ROW(i, v) "{\"index\":" #i ",\"embedding\":" v "}"
+
+static void
+vectors_are_taken_as_base64_or_numbers_and_scaled(void **state)
+{
+    (void)state;
+    assert_true(reply("{\"data\":[" ROW(0, "[3,4]") "," ROW(1, "[1,0.0]") "]}", 2, 0));
+    assert_true(reply("{\"data\":[" ROW(0, "\"AABAQAAAgEA=\"") "]}", 1, 2)); /* 3, 4 */
+}
+
+static void
+every_unusable_reply_is_refused(void **state)
+{
+    static const struct { const char *body; size_t n; int64_t dims; } rows[] = {
+        { "<html>nope</html>", 1, 0 },
+        { "", 1, 0 },
+        { "{}", 1, 0 },
+        { "{\"data\":{}}", 1, 0 },
+        { "{\"data\":[]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,4]") "]}", 2, 0 },
+        { "{\"data\":[" ROW(0, "[3,4]") "," ROW(1, "[3,4]") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,4]") "," ROW(0, "[3,4]") "]}", 2, 0 },
+        { "{\"data\":[" ROW(1, "[3,4]") "," ROW(0, "[3,4]") "]}", 2, 0 },
+        { "{\"data\":[{\"embedding\":[3,4]}]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,4]") "," ROW(1, "[3,4,5]") "]}", 2, 0 },
+        { "{\"data\":[" ROW(0, "[3,4]") "]}", 1, 3 },
+        { "{\"data\":[" ROW(0, "[]") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[0,0]") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,NaN]") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,1e999]") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,1e300]") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,\"4\"]") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "null") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "\"AABAQAAAgE\"") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "\"!!!!\"") "]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "\"AADAfwAAgEA=\"") "]}", 1, 0 }, /* NaN */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (reply(rows[i].body, rows[i].n, rows[i].dims))
+            fail_msg("row %zu was taken: %s", i, rows[i].body);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statuses_and_codes_map_to_our_errors),
+        cmocka_unit_test(upstream_text_is_reduced_to_a_clean_code),
+        cmocka_unit_test(a_refused_parameter_is_recognised),
+        cmocka_unit_test(waits_are_read_in_every_form),
+        cmocka_unit_test(five_failures_open_it_and_one_probe_at_a_time_tries_again),
+        cmocka_unit_test(a_billing_error_allows_one_call_a_minute),
+        cmocka_unit_test(vectors_are_taken_as_base64_or_numbers_and_scaled),
+        cmocka_unit_test(every_unusable_reply_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

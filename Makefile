@@ -85,6 +85,61 @@ unit-build: $(UNIT_BIN)
 test-unit: unit-build ## unit tests (cmocka)
 	@tests/kit/run_unit.sh $(UNIT_BIN)
 
+UPSTREAM_STUB := $(OUT)/upstream-stub
+$(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o
+	$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl
+.PHONY: kit
+kit: $(UPSTREAM_STUB) ## the test kit's programs
+
+# ---- packages: everything that comes from Debian, in one place -------------------------------------------------------
+DEPS_BUILD := build-essential pkg-config git ca-certificates libczmq-dev libzmq3-dev libpq-dev libhiredis-dev \
+    libcurl4-openssl-dev libmsgpack-c-dev|libmsgpack-dev libcivetweb-dev libjansson-dev libssl-dev libstemmer-dev \
+    libutf8proc-dev
+DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
+DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev python3 python3-pytest python3-zmq python3-msgpack \
+    python3-psycopg2 python3-redis python3-requests chromium shellcheck
+.PHONY: deps deps-test
+deps: ## install the Debian packages that building and running need
+	@deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(DEPS_RUN),'$(d)')
+deps-test: deps
+	@deploy/deps.sh $(foreach d,$(DEPS_TEST),'$(d)')
+
+# ---- running on this machine ----------------------------------------------------------------------------------------
+.PHONY: run stop status restart logs psql redis-cli ingest secrets
+run: deps ## build and start everything; ends with a cited answer and the URL
+	@$(MAKE) --no-print-directory build >build.log 2>&1 || { tail -30 build.log; exit 1; }
+	@rm -f build.log
+	@deploy/run.sh up
+stop: ## stop what `make run` started
+	@deploy/run.sh stop
+status: ## which services run and are ready
+	@deploy/run.sh status
+restart: ## restart one service: make restart SERVICE=embedder
+	@deploy/run.sh restart "$(SERVICE)"
+logs: ## last log lines: make logs [SERVICE=store] [FOLLOW=1]
+	@FOLLOW=$(FOLLOW) deploy/run.sh logs "$(SERVICE)"
+psql: ## a psql prompt on the private database
+	@deploy/run.sh psql
+redis-cli: ## a redis-cli prompt on the private Redis
+	@deploy/run.sh redis-cli
+ingest: ## add the documents of a folder: make ingest DIR=path
+	@deploy/run.sh ingest "$(DIR)"
+secrets: ## make the secrets that compose needs (deploy/secrets, mode 0600)
+	@deploy/secrets.sh
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+.PHONY: test test-service test-e2e test-asan test-clang lint
+test: deps-test ## all tests: lint, warnings with gcc and clang, unit, service and end-to-end, sanitizers
+	@tests/kit/run_all.sh
+test-service: build kit ## service tests: each real process among fake neighbours
+	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/service
+test-e2e: build kit ## end-to-end tests: the whole suite with real Postgres and Redis
+	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/e2e
+test-compose: ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
+	@tests/compose/run.sh
+lint: ## sizes, layers, banned calls, shell scripts
+	@tests/kit/lint.sh
+
 .PHONY: clean
 clean: ## remove everything that was built
 	rm -rf build

@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# Footnote on this machine, with nothing configured: private Postgres and Redis under .run/, the five services, the
+# sample documents, one demonstration question. Everything it starts has a pid file; it stops only what it started.
+# usage: run.sh up|stop|status|restart SERVICE|logs [SERVICE]|psql|redis-cli|ingest DIR
+#   DATABASE_URL, REDIS_URL, OPENAI_BASE_URL, OPENAI_API_KEY …, when set, are used instead of the private ones.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+bin=${FOOTNOTE_BIN:-$top/build/release}
+run=${FOOTNOTE_RUN:-$top/.run}
+services=(store embedder retriever janitor gateway)
+export HOST=${HOST:-127.0.0.1} PORT=${PORT:-8080} AUTH=${AUTH:-off}
+export HUB_BIND=${HUB_BIND:-tcp://127.0.0.1:5555}
+export HUB_ENDPOINTS=${HUB_ENDPOINTS:-$HUB_BIND}
+url=http://$HOST:$PORT
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'footnote: %s\n' "$*" >&2; exit 1; }
+alive() { [ -s "$run/pid/$1" ] && kill -0 "$(cat "$run/pid/$1")" 2>/dev/null; }
+
+# wait_for SECONDS WHAT COMMAND…: poll until the command succeeds.
+wait_for() {
+    local end=$((SECONDS + $1)) what=$2; shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $end ] || { say "$what did not become ready" >&2; return 1; }
+        sleep 0.02
+    done
+}
+
+# ---- private Postgres: its own user when we are root, a folder it can reach, a socket path that is short enough ----
+pg_bin() { local d; for d in /usr/lib/postgresql/*/bin; do [ -x "$d/postgres" ] && echo "$d"; done | sort -V | tail -1; }
+as_pg() { if [ "$(id -u)" -eq 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+pg_can_reach() { [ "$(id -u)" -ne 0 ] || runuser -u postgres -- test -x "$1"; }
+private_dir() {
+    # a link when the checkout lies where user postgres may not go, or where a socket's path would be too long
+    if [ ! -e "$run/db" ]; then
+        if pg_can_reach "$run" && [ ${#run} -lt 70 ]; then mkdir -p "$run/db"; else ln -s "$(mktemp -d /var/tmp/footnote-XXXXXX)" "$run/db"; fi
+        chmod 755 "$run/db/."
+        mkdir -p "$run/db/pg" "$run/db/sock"
+        chmod 700 "$run/db/pg" "$run/db/sock"
+        [ "$(id -u)" -ne 0 ] || chown postgres: "$run/db/pg" "$run/db/sock"
+    fi
+    db=$(readlink -f "$run/db")
+}
+pg_up() {
+    [ -z "${DATABASE_URL:-}${NEON_DATABASE_URL:-}" ] || return 0
+    local b; b=$(pg_bin); [ -n "$b" ] || die "Postgres is not installed: run 'make deps'"
+    private_dir
+    if [ ! -s "$db/pg/PG_VERSION" ]; then
+        as_pg "$b/initdb" -D "$db/pg" -U footnote -E UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=reject \
+            > "$run/log/initdb.log" 2>&1 || { cat "$run/log/initdb.log" >&2; die "initdb failed"; }
+    fi
+    if ! as_pg "$b/pg_ctl" -D "$db/pg" status >/dev/null 2>&1; then
+        rm -f "$db/pg/postmaster.pid"
+        # the server writes its log into its own folder: $run/log is not its user's
+        as_pg "$b/pg_ctl" -D "$db/pg" -s -w -t 30 -l "$db/pg/server.log" \
+            -o "-c listen_addresses='' -c unix_socket_directories='$db/sock' -c unix_socket_permissions=0777 -c max_connections=100" \
+            start || { tail -5 "$db/pg/server.log" >&2; die "Postgres did not start"; }
+    fi
+    psql_cmd -d postgres -Atc "SELECT 1 FROM pg_database WHERE datname='footnote'" | grep -q 1 ||
+        psql_cmd -d postgres -qc 'CREATE DATABASE footnote'
+    export DATABASE_URL="postgresql://footnote@/footnote?host=$db/sock"
+}
+psql_cmd() { "$(pg_bin)/psql" -h "$db/sock" -U footnote "$@"; }
+
+redis_up() {
+    [ -z "${REDIS_URL:-}" ] || return 0
+    private_dir; mkdir -p "$run/redis"
+    command -v redis-server >/dev/null || die "Redis is not installed: run 'make deps'"
+    export REDIS_URL="unix://$db/redis.sock"
+    alive redis && return 0
+    rm -f "$db/redis.sock"
+    redis-server --port 0 --unixsocket "$db/redis.sock" --unixsocketperm 700 --dir "$run/redis" --appendonly yes \
+        --save '' --maxmemory 256mb --maxmemory-policy volatile-lru --logfile "$run/log/redis.log" \
+        --daemonize yes --pidfile "$run/pid/redis" >/dev/null
+    wait_for 10 Redis redis-cli -s "$db/redis.sock" ping
+}
+
+# ---- services ----
+start_service() {
+    local s=$1
+    alive "$s" && return 0
+    setsid nohup "$bin/footnote-$s" </dev/null >>"$run/log/$s.log" 2>&1 &
+    echo $! > "$run/pid/$s"
+}
+stop_service() {
+    alive "$1" || { rm -f "$run/pid/$1"; return 0; }
+    local pid; pid=$(cat "$run/pid/$1")
+    kill -TERM "$pid"
+    local end=$((SECONDS + 130))
+    while kill -0 "$pid" 2>/dev/null; do
+        [ $SECONDS -lt $end ] || { kill -KILL "$pid"; break; }
+        sleep 0.02
+    done
+    rm -f "$run/pid/$1"
+}
+ready() { "$bin/footnote-$1" --ready; }
+tell_why() { say "--- last lines of $run/log/$1.log:" >&2; tail -8 "$run/log/$1.log" >&2; }
+secrets() {
+    mkdir -p "$run/secrets"; chmod 700 "$run/secrets"
+    if [ -z "${DEPLOYMENT_SECRET:-}${DEPLOYMENT_SECRET_FILE:-}" ]; then
+        [ -s "$run/secrets/deployment_secret" ] || (umask 077; head -c 32 /dev/urandom | base64 > "$run/secrets/deployment_secret")
+        export DEPLOYMENT_SECRET_FILE="$run/secrets/deployment_secret"
+    fi
+}
+environment() { mkdir -p "$run/log" "$run/pid"; secrets; pg_up; redis_up; }
+
+up() {
+    local s check
+    environment
+    if ! alive gateway && (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null; then
+        die "port $PORT of $HOST is in use by another program: make run PORT=8081"
+    fi
+    for s in "${services[@]}"; do
+        check=$("$bin/footnote-$s" --check-config 2>&1) || die "$s: $check"
+        # a service that is older than its program is replaced
+        if alive "$s" && [ "$bin/footnote-$s" -nt "$run/pid/$s" ]; then stop_service "$s"; fi
+        start_service "$s"
+    done
+    for s in "${services[@]}"; do
+        wait_for 30 "$s" ready "$s" || { tell_why "$s"; exit 1; }
+    done
+    mkdir -p "$run/sample"
+    if [ ! -e "$run/sample/done" ] && [ "${SAMPLE_DOCUMENTS:-on}" = on ]; then
+        say "Adding the sample documents (docs/):"
+        "$bin/footnote" ingest "$top/docs" --url "$url"
+        touch "$run/sample/done"
+    fi
+    say ""
+    question='What happens to questions in flight when a service is restarted?'
+    say "Q: $question"
+    "$bin/footnote" ask "$question" --url "$url"
+    say ""
+    say "Footnote answers at $url  (make stop ends it, make status shows it)"
+}
+stop() {
+    local s
+    for s in gateway janitor retriever embedder store; do stop_service "$s"; done
+    if alive redis; then stop_service redis; fi
+    if [ -e "$run/db/pg/PG_VERSION" ]; then
+        as_pg "$(pg_bin)/pg_ctl" -D "$(readlink -f "$run/db")/pg" -s -m fast stop 2>/dev/null || true
+    fi
+    say "stopped"
+}
+status() {
+    local s rc=0
+    for s in "${services[@]}"; do
+        if ! alive "$s"; then say "$s: not running"; rc=1
+        elif ready "$s" >/dev/null 2>&1; then say "$s: ready (pid $(cat "$run/pid/$s"))"
+        else say "$s: running, not ready (pid $(cat "$run/pid/$s")): see .run/log/$s.log"; rc=1; fi
+    done
+    alive gateway && say "$url"
+    return $rc
+}
+restart() {
+    [[ " ${services[*]} " == *" $1 "* ]] || die "restart what? make restart SERVICE=${services[*]// /|}"
+    environment
+    stop_service "$1"; start_service "$1"
+    wait_for 30 "$1" ready "$1" || { tell_why "$1"; exit 1; }
+    say "$1: ready (pid $(cat "$run/pid/$1"))"
+}
+
+case ${1:-} in
+up) up ;;
+stop) stop ;;
+status) status ;;
+restart) restart "${2:-}" ;;
+logs) tail -n "${LINES_SHOWN:-40}" ${FOLLOW:+-f} "$run"/log/${2:-*}.log ;;
+psql) private_dir; exec "$(pg_bin)/psql" -h "$db/sock" -U footnote footnote ;;
+redis-cli) private_dir; exec redis-cli -s "$db/redis.sock" ;;
+ingest) [ -n "${2:-}" ] || die "which folder? make ingest DIR=path"; exec "$bin/footnote" ingest "$2" --url "$url" ;;
+*) sed -n '2,6p' "$0" | sed 's/^# //'; exit 2 ;;
+esac

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# `make lint`: the rules of the code that a machine can check. Prints each finding, ends with a count, exits 1 on any.
+#   sizes: .c ≤ 600 lines, .h ≤ 150, functions ≤ 60 lines   layers: service → proto → common, no service includes another
+#   banned calls   one file per foreign library   absolute machine paths   shell scripts (shellcheck)
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+findings=0
+say() { printf '%s\n' "$*"; findings=$((findings + 1)); }
+code() { git ls-files --cached --others --exclude-standard -- "$@"; }
+product=$(code 'common/*.[ch]' 'proto/*.[ch]' 'gateway/*.[ch]' 'embedder/*.[ch]' 'retriever/*.[ch]' 'store/*.[ch]' 'janitor/*.[ch]')
+
+for f in $product; do
+    n=$(wc -l < "$f"); max=600; [[ $f == *.h ]] && max=150
+    [ "$n" -le $max ] || say "$f: $n lines, at most $max"
+done
+# A function starts with '{' in the first column and ends with '}' there; "long:" in a comment above it gives the reason.
+long=$(for f in $(code '*.c'); do
+    awk -v f="$f" '/^\/\* long:/ {why=NR} /^\{/ {start=NR} /^\}/ && start {if (NR-start-1 > 60 && why < start-6) print f ":" start ": function of " NR-start-1 " lines"; start=0}' "$f"
+done)
+[ -z "$long" ] || while read -r l; do say "$l"; done <<<"$long"
+
+layer() { # layer FILES-PATTERN FORBIDDEN-INCLUDE-REGEX WHY
+    local hits
+    hits=$(grep -nE "^#include \"($2)" $(code "$1/*.[ch]") /dev/null)
+    [ -z "$hits" ] || while read -r l; do say "$l ($3)"; done <<<"$hits"
+}
+layer common '(proto|gateway|embedder|retriever|store|janitor)/' 'common knows no service'
+layer proto '(gateway|embedder|retriever|store|janitor)/' 'proto knows no service'
+for s in gateway embedder retriever store janitor; do
+    others=$(printf '%s\n' gateway embedder retriever store janitor | grep -vx $s | paste -sd'|')
+    layer $s "($others)/" 'a service never includes another'
+done
+
+ban() { # ban REGEX EXCEPT-FILES-REGEX WHY
+    local hits
+    hits=$(grep -nE "(^|[^A-Za-z0-9_])($1)[[:space:]]*\(" $product /dev/null | grep -vE "^($2):" | grep -vE ':[0-9]+:[[:space:]]*(/?\*|//)')
+    [ -z "$hits" ] || while read -r l; do say "$l ($3)"; done <<<"$hits"
+}
+ban 'strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|gets|alloca' 'none' 'banned call'
+ban 'malloc|calloc|realloc|free|strdup|strndup' 'common/mem\.[ch]' 'memory only through common/mem.h'
+ban 'PQescape[A-Za-z]*|PQexec' 'none' 'SQL only with parameters'
+only() { # only HEADER-REGEX ALLOWED-FILES-REGEX
+    local hits
+    hits=$(grep -nE "^#include <($1)" $product /dev/null | grep -vE "^($2):")
+    [ -z "$hits" ] || while read -r l; do say "$l (one place per foreign library)"; done <<<"$hits"
+}
+only 'zmq|czmq' 'proto/zsock\.[ch]|proto/worker_conn\.c|gateway/hub[a-z_]*\.c'
+only 'libpq|postgres' 'store/(pool|conn|tx|stats)[a-z_]*\.[ch]'
+only 'curl' 'embedder/upstream[a-z_]*\.[ch]|gateway/cli/.*'
+only 'civetweb' 'gateway/(http|conn)\.[ch]'
+only 'hiredis' 'common/redis\.[ch]'
+only 'msgpack' 'proto/msg\.c'
+only 'openssl' 'common/digest\.c'
+
+paths=$(git grep -nE '(^|[^A-Za-z0-9_.-])/(work|root|home/[a-z]+)/' -- . ':!tests/kit/lint.sh' 2>/dev/null)
+[ -z "$paths" ] || while read -r l; do say "$l (absolute path of a machine)"; done <<<"$paths"
+todo=$(grep -nE '\b(TODO|FIXME|XXX)\b' $product /dev/null)
+[ -z "$todo" ] || while read -r l; do say "$l (unfinished)"; done <<<"$todo"
+if command -v shellcheck >/dev/null; then
+    out=$(shellcheck -S warning $(code '*.sh' '.ci/run') 2>&1) || { printf '%s\n' "$out"; say "shellcheck found something"; }
+fi
+echo "lint: $findings findings"
+[ $findings -eq 0 ]

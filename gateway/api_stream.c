@@ -46,7 +46,7 @@ on_begun(void *arg)
     render_key_uuid(&b, "message_id", &q->message_id);
     render_key_uuid(&b, "conversation_id", &q->conversation_id);
     render_key_uuid(&b, "session_id", &q->session);
-    buf_key_str(&b, "model", q->model.p ? q->model : q->settings && q->settings->model.n ? q->settings->model : STR_NONE);
+    buf_key_str(&b, "model", q->model.p ? q->model : q->settings ? q->settings->model : STR_NONE);
     buf_c(&b, '}');
     return send(s, "meta", &b);
 }

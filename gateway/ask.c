@@ -1,4 +1,5 @@
-/* One question as a straight line of calls (ask.h): turn.begin → embed → search → chat → cite → turn.finish → cache.
+/* One question as a straight line of calls (ask.h):
+ *   turn.begin → embed → search → chat → cite → turn.finish → cache.
  *
  * The question is stored before anything is paid for. An embedding that fails for a passing reason leaves the lexical
  * half of the search, and the answer is marked degraded. Without a passage no chat model is asked. An answer that

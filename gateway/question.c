@@ -189,14 +189,14 @@ turn_pack(struct question *q)
 
 /* ---- hits ---- */
 
+/* As the store names the citations of a copied answer. */
 struct uuid
 ask_citation_id(const struct uuid *message_id, int64_t n)
 {
-    char number[24];
-    struct str parts[3] = { STR("citation"), { (const char *)message_id->b, 16 }, STR_NONE };
+    const struct str parts[3] = { STR("citation"),
+                                  { (const char *)message_id->b, 16 },
+                                  { (const char *)&n, sizeof n } };
 
-    snprintf(number, sizeof number, "%lld", (long long)n);
-    parts[2] = str_of(number);
     return uuid_named(parts, 3);
 }
 
@@ -223,18 +223,15 @@ bool
 ask_admit(struct question *q)
 {
     struct cache_hit hit = { 0 };
-    bool looked;
 
     ask_ids(q);
     probe_set(q);
-    looked = q->probe.key[0] != '\0';
-    if (looked && api_save_hits(q->r))
+    if (q->probe.key[0] && api_save_hits(q->r))
         turn_pack(q);
     if (!admit(q->r, q->session_hash, &q->probe, &hit))
         return false;
     if (hit.hit)
         hit_take(q, &hit);
-    request_header_add(q->r, "X-Cache", q->from_cache ? "hit" : looked ? "miss" : "bypass");
     return true;
 }
 

@@ -1,0 +1,73 @@
+/* What handlers share: the call's tenant, checks of what it brought, plain answers. */
+#include <jansson.h>
+
+#include "common/json.h"
+#include "store/store.h"
+
+struct str
+tenant_of(const struct call *c)
+{
+    return c->tenant && c->tenant[0] ? str_of(c->tenant) : STR("default");
+}
+
+struct tx *
+call_tx(struct call *c, tx_fn done)
+{
+    return tx_new(store_of(c)->pool, c, done);
+}
+
+bool
+session_ok(struct call *c, struct str session)
+{
+    if (session.n == 32)
+        return true;
+    worker_fail(c, ERR_VALIDATION, 0, "the session is not a SHA-256");
+    return false;
+}
+
+bool
+collection_ok(struct call *c, struct str name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    bool ok = name.n >= 1 && name.n <= 64;
+
+    for (size_t i = 0; ok && i < name.n; i++)
+        ok = memchr(allowed, name.p[i], sizeof allowed - 1) != NULL;
+    if (!ok)
+        worker_fail(c, ERR_VALIDATION, 0, "a collection's name has 1 to 64 of A-Z a-z 0-9 . _ -");
+    return ok;
+}
+
+bool
+metadata_ok(struct call *c, struct str json)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *o;
+    bool ok = true;
+
+    if (!json.p || json.n == 0)
+        return true;
+    o = json_read(json, &fault, &detail);
+    ok = json_is_object(o);
+    json_decref(o);
+    if (!ok)
+        worker_fail(c, ERR_VALIDATION, 0, "metadata is not a JSON object");
+    return ok;
+}
+
+void
+ack_touched(struct tx *t)
+{
+    struct ack rep = { .count = tx_touched(t, 0) };
+
+    worker_reply(t->call, &rep);
+}
+
+void
+ack_ok(struct tx *t)
+{
+    struct ack rep = { .count = 1 };
+
+    worker_reply(t->call, &rep);
+}

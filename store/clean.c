@@ -1,0 +1,47 @@
+/* Clean-up in batches: one transaction deletes at most `limit` rows of one of clean.tbl's jobs. Rows in use are skipped;
+ * two batches of one job never run at once (advisory lock, ERR_CONFLICT). The clock is the database's. */
+#include "store/stats.h"
+#include "store/store.h"
+
+static const struct { const char *name, *table; enum sql_id clean, count; } cleans[] = {
+#define CLEAN(name, id, table, cond) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id },
+#include "store/clean.tbl"
+#undef CLEAN
+};
+#define CLEANS (sizeof cleans / sizeof cleans[0])
+
+static void
+on_clean(struct tx *t)
+{
+    const struct cleanup_req *r = t->call->req;
+    int info = r->mark ? 3 : 2;
+    struct cleanup_rep rep = { .deleted = col_i64(t, 1, 0, 0), .clock_ms = col_ms(t, info, 0, 0),
+                               .last_run_ms = col_ms(t, info, 0, 1), .rows = col_i64(t, info, 0, 2) };
+
+    if (!r->dry_run)
+        stat_add(&store_stats, STAT_CLEANED, (uint64_t)rep.deleted);
+    worker_reply(t->call, &rep);
+}
+
+void
+cleanup(struct call *c)
+{
+    const struct cleanup_req *r = c->req;
+    size_t i = 0;
+    struct tx *t;
+    struct param limit = p_i64(r->limit > 0 ? r->limit : 0);
+
+    while (i < CLEANS && !str_is(r->job, cleans[i].name))
+        i++;
+    if (i == CLEANS) {
+        worker_fail(c, ERR_VALIDATION, 0, "there is no such clean-up job");
+        return;
+    }
+    t = call_tx(c, on_clean);
+    TX(t, CLEAN_LOCK, p_str(r->job));
+    tx_add(t, r->dry_run ? cleans[i].count : cleans[i].clean, &limit, 1);
+    if (r->mark)
+        TX(t, CLEAN_MARK, p_str(r->job));
+    TX(t, CLEAN_INFO, p_str(r->job), p_z(cleans[i].table));
+    tx_run(t);
+}

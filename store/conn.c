@@ -1,0 +1,598 @@
+/* One connection to Postgres. The only file that knows libpq.
+ *
+ *   OPENING ──connected──▶ SETUP ──▶ IDLE ◀──▶ PING, BUSY          any of them ──lost──▶ CLOSED
+ *
+ * Everything runs in pipeline mode: statements that this connection has not seen are prepared in the same round trip that
+ * uses them. A connection is judged by PQstatus (a restart sets no SQLSTATE); the first error aborts the rest of its
+ * pipeline up to the sync, and with it the transaction. Scripts (migrations) leave pipeline mode for one simple query. */
+#include "store/conn.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <endian.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#define CONNECT_MS 2000
+#define PING_MS 1000
+#define PG_EPOCH_MS 946684800000 /* 2000-01-01 */
+
+const char *const conn_reasons[CLOSE_COUNT + 1] = {
+#define CLOSE(id, label) label,
+    CONN_CLOSES
+#undef CLOSE
+    NULL
+};
+
+static void on_fd(void *arg, int fd, uint32_t events);
+
+static void
+watch(struct conn *c, uint32_t events)
+{
+    int fd = PQsocket(c->pg);
+
+    if (c->fd >= 0 && c->fd != fd)
+        loop_fd(pool_loop(c->pool), c->fd, 0, NULL, NULL);
+    c->fd = fd;
+    if (fd >= 0)
+        loop_fd(pool_loop(c->pool), fd, events, on_fd, c);
+}
+
+static void
+unwatch(struct conn *c)
+{
+    if (c->fd >= 0)
+        loop_fd(pool_loop(c->pool), c->fd, 0, NULL, NULL);
+    c->fd = -1;
+}
+
+/* First line of what libpq says; it may name hosts, so it is for the log only. */
+static void
+log_fault(struct conn *c, const char *what)
+{
+    static struct log_gate gate;
+    struct str s = str_of(PQerrorMessage(c->pg));
+    const char *nl = s.n ? memchr(s.p, '\n', s.n) : NULL;
+
+    if (nl)
+        s.n = (size_t)(nl - s.p);
+    if (log_gate(&gate))
+        LOG(WARN, NULL, M(what), KN("detail", s), KS("sqlstate", c->sqlstate));
+}
+
+static void
+lost(struct conn *c, const char *why)
+{
+    log_fault(c, why);
+    pool_on_lost(c, why);
+}
+
+static void
+on_fail(void *arg)
+{
+    struct conn *c = arg;
+
+    c->timer = 0;
+    lost(c, "postgres connection failed while sending");
+}
+
+/* Reports a loss from the loop, not from inside the call that found it. */
+static void
+lost_soon(struct conn *c)
+{
+    loop_cancel(pool_loop(c->pool), &c->timer);
+    c->timer = loop_after(pool_loop(c->pool), 0, on_fail, c);
+}
+
+static void
+on_timeout(void *arg)
+{
+    struct conn *c = arg;
+
+    c->timer = 0;
+    lost(c, "postgres does not answer");
+}
+
+static void
+on_notice(void *arg, const char *text)
+{
+    (void)arg;
+    LOG(DEBUG, NULL, M("postgres notice"), KS("text", text));
+}
+
+/* ---- sending */
+
+static bool
+expect(struct conn *c, enum conn_op op, int i)
+{
+    assert(c->n_ops < CONN_OPS);
+    c->op[c->n_ops].op = op;
+    c->op[c->n_ops++].i = i;
+    return true;
+}
+
+static void
+ops_begin(struct conn *c, enum conn_state s)
+{
+    c->state = s;
+    c->n_ops = c->at = 0;
+    c->got = c->failed = false;
+}
+
+static void
+flush(struct conn *c)
+{
+    int rc = PQflush(c->pg);
+
+    if (rc < 0)
+        lost_soon(c);
+    else
+        watch(c, rc ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static bool
+send_statement(struct conn *c, enum sql_id id, int i, const struct param *p, int n)
+{
+    const char *values[TX_PARAMS];
+    int lengths[TX_PARAMS], formats[TX_PARAMS];
+
+    for (int k = 0; k < n; k++) {
+        values[k] = p[k].p ? p[k].p : p[k].n ? p[k].be : NULL;
+        lengths[k] = (int)p[k].n;
+        formats[k] = 1;
+    }
+    if (!c->prepared[id]) {
+        if (!PQsendPrepare(c->pg, sqls[id].name, sqls[id].text, 0, NULL))
+            return false;
+        expect(c, OP_PREPARE, (int)id);
+    }
+    if (!PQsendQueryPrepared(c->pg, sqls[id].name, n, values, lengths, formats, 1))
+        return false;
+    return expect(c, OP_STATEMENT, i);
+}
+
+static bool
+send_pipeline(struct conn *c, struct tx *t)
+{
+    char ms[24];
+    int64_t left = t->deadline_ms - clock_ms() - 30;
+    struct param limit;
+
+    snprintf(ms, sizeof ms, "%lld", (long long)(left < 10 ? 10 : left));
+    limit = p_z(ms);
+    if (!send_statement(c, SQL_TIMEOUT, -1, &limit, 1))
+        return false;
+    for (int i = 0; i < t->n; i++) {
+        if (!send_statement(c, t->stmt[i].id, i, t->param + t->stmt[i].at, t->stmt[i].n))
+            return false;
+        /* two uses of one statement in a pipeline: prepared by the first */
+        c->prepared[t->stmt[i].id] = true;
+    }
+    return PQpipelineSync(c->pg) && expect(c, OP_SYNC, 0);
+}
+
+void
+conn_run(struct conn *c, struct tx *t)
+{
+    bool ok;
+
+    ops_begin(c, CONN_BUSY);
+    c->tx = t;
+    t->conn = c;
+    t->sent = true;
+    if (t->script)
+        ok = PQexitPipelineMode(c->pg) && PQsendQuery(c->pg, t->script);
+    else
+        ok = send_pipeline(c, t);
+    if (ok)
+        flush(c);
+    else
+        lost_soon(c);
+}
+
+void
+conn_ping(struct conn *c)
+{
+    ops_begin(c, CONN_PING);
+    c->timer = loop_after(pool_loop(c->pool), PING_MS, on_timeout, c);
+    if (PQsendQueryParams(c->pg, "", 0, NULL, NULL, NULL, NULL, 0) && expect(c, OP_PING, 0) &&
+        PQpipelineSync(c->pg) && expect(c, OP_SYNC, 0))
+        flush(c);
+    else
+        lost_soon(c);
+}
+
+static void
+setup(struct conn *c)
+{
+    static const char sql[] = "SELECT set_config('search_path', $1, false), set_config('lock_timeout', '500', false),"
+                              " set_config('idle_in_transaction_session_timeout', '5000', false)";
+    const char *schema = pool_cfg(c->pool)->schema;
+
+    ops_begin(c, CONN_SETUP);
+    if (PQsetnonblocking(c->pg, 1) == 0 && PQenterPipelineMode(c->pg) &&
+        PQsendQueryParams(c->pg, sql, 1, NULL, &schema, NULL, NULL, 0) && expect(c, OP_SETUP, 0) &&
+        PQpipelineSync(c->pg) && expect(c, OP_SYNC, 0))
+        flush(c);
+    else
+        lost_soon(c);
+}
+
+/* ---- receiving */
+
+static void
+note_error(struct conn *c, const PGresult *r)
+{
+    const char *s = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    char *to = c->tx ? c->tx->sqlstate : c->sqlstate;
+
+    c->failed = true;
+    if (to[0] == '\0')
+        snprintf(to, 6, "%s", s ? s : "XX000");
+    if (c->tx && strncmp(to, "FN", 2) != 0) {
+        static struct log_gate gate;
+        const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+
+        if (log_gate(&gate))
+            LOG(WARN, c->tx->call ? c->tx->call->trace : NULL, M("statement failed"),
+                KS("statement", c->at < c->n_ops && c->op[c->at].op == OP_STATEMENT && c->op[c->at].i >= 0
+                                    ? sqls[c->tx->stmt[c->op[c->at].i].id].name : "other"),
+                KS("sqlstate", to), KS("text", text ? text : ""));
+    }
+}
+
+/* One result of a pipeline; consumes it. */
+static void
+take(struct conn *c, PGresult *r)
+{
+    ExecStatusType s = PQresultStatus(r);
+    enum conn_op op = c->op[c->at].op;
+    int i = c->op[c->at].i;
+
+    c->got = true;
+    if (s == PGRES_PIPELINE_SYNC) {
+        c->at++;
+        c->got = false;
+    } else if (s == PGRES_PIPELINE_ABORTED || s == PGRES_FATAL_ERROR || s == PGRES_BAD_RESPONSE) {
+        if (s != PGRES_PIPELINE_ABORTED)
+            note_error(c, r);
+        c->failed = true;
+        if (op == OP_PREPARE)
+            c->prepared[i] = false;
+    } else if (op == OP_PREPARE) {
+        c->prepared[i] = true;
+    } else if (op == OP_STATEMENT && i >= 0 && c->tx) {
+        c->tx->result[i] = r;
+        r = NULL;
+    }
+    PQclear(r);
+}
+
+static void
+finish(struct conn *c)
+{
+    loop_cancel(pool_loop(c->pool), &c->timer);
+    if (c->failed && c->state != CONN_BUSY) {
+        lost(c, "postgres refused a new connection's settings");
+        return;
+    }
+    switch (c->state) {
+    case CONN_SETUP:
+        c->state = CONN_IDLE;
+        pool_on_open(c);
+        break;
+    case CONN_PING:
+        c->state = CONN_IDLE;
+        pool_on_pong(c);
+        break;
+    default:
+        c->state = CONN_IDLE;
+        pool_on_done(c);
+    }
+}
+
+static void
+read_pipeline(struct conn *c)
+{
+    while (c->at < c->n_ops && !PQisBusy(c->pg)) {
+        PGresult *r = PQgetResult(c->pg);
+
+        if (PQstatus(c->pg) == CONNECTION_BAD) {
+            if (r)
+                note_error(c, r);
+            PQclear(r);
+            lost(c, "postgres connection was lost");
+            return;
+        }
+        if (r) {
+            take(c, r);
+        } else {
+            if (!c->got)
+                return;
+            c->got = false;
+            c->at++;
+        }
+    }
+    if (c->at == c->n_ops)
+        finish(c);
+}
+
+static void
+read_script(struct conn *c)
+{
+    PGresult *r;
+
+    while (!PQisBusy(c->pg)) {
+        r = PQgetResult(c->pg);
+        if (PQstatus(c->pg) == CONNECTION_BAD) {
+            PQclear(r);
+            lost(c, "postgres connection was lost");
+            return;
+        }
+        if (!r) {
+            if (PQenterPipelineMode(c->pg))
+                finish(c);
+            else
+                lost(c, "postgres connection is unusable");
+            return;
+        }
+        if (PQresultStatus(r) == PGRES_FATAL_ERROR)
+            note_error(c, r);
+        PQclear(c->tx->result[0]);
+        c->tx->result[0] = r;
+    }
+}
+
+static void
+connecting(struct conn *c)
+{
+    /* libpq may have several sockets, one after the other: forget the old one before it is closed */
+    unwatch(c);
+    switch (PQconnectPoll(c->pg)) {
+    case PGRES_POLLING_READING:
+        watch(c, EPOLLIN);
+        break;
+    case PGRES_POLLING_WRITING:
+        watch(c, EPOLLOUT);
+        break;
+    case PGRES_POLLING_OK:
+        setup(c);
+        break;
+    default:
+        lost(c, "postgres cannot be reached");
+    }
+}
+
+static void
+on_fd(void *arg, int fd, uint32_t events)
+{
+    struct conn *c = arg;
+
+    (void)fd;
+    if (c->state == CONN_OPENING) {
+        connecting(c);
+        return;
+    }
+    if ((events & EPOLLOUT) && c->state != CONN_IDLE)
+        flush(c);
+    if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+        return;
+    if (!PQconsumeInput(c->pg) || c->state == CONN_IDLE) {
+        lost(c, c->state == CONN_IDLE ? "postgres closed an idle connection" : "postgres connection was lost");
+        return;
+    }
+    if (c->tx && c->tx->script)
+        read_script(c);
+    else
+        read_pipeline(c);
+}
+
+/* ---- birth and death */
+
+static void
+on_started(void *arg)
+{
+    struct conn *c = arg;
+
+    c->timer = loop_after(pool_loop(c->pool), CONNECT_MS, on_timeout, c);
+    connecting(c);
+}
+
+struct conn *
+conn_open(struct pool *p, const struct pool_config *cfg, struct loop *l)
+{
+    const char *const keys[] = { "dbname", "application_name", "client_encoding", "tcp_user_timeout",
+                                 "keepalives_idle", "keepalives_interval", "keepalives_count", NULL };
+    const char *const values[] = { cfg->url, "footnote-store", "UTF8", "10000", "30", "10", "3", NULL };
+    PGconn *pg = PQconnectStartParams(keys, values, 1);
+    struct conn *c;
+
+    if (!pg)
+        return NULL;
+    c = mem_new(sizeof *c);
+    c->pool = p;
+    c->pg = pg;
+    c->fd = -1;
+    c->opened_ms = c->idle_ms = clock_ms();
+    PQsetNoticeProcessor(pg, on_notice, NULL);
+    if (PQstatus(pg) == CONNECTION_BAD)
+        lost_soon(c);
+    else
+        c->timer = loop_after(l, 0, on_started, c);
+    return c;
+}
+
+void
+conn_close(struct conn **c)
+{
+    if (!*c)
+        return;
+    loop_cancel(pool_loop((*c)->pool), &(*c)->timer);
+    unwatch(*c);
+    PQfinish((*c)->pg);
+    mem_free(c);
+}
+
+bool
+conn_alive(struct conn *c)
+{
+    struct pollfd f = { .fd = c->fd, .events = POLLIN };
+
+    return PQstatus(c->pg) == CONNECTION_OK && c->fd >= 0 && poll(&f, 1, 0) == 0;
+}
+
+/* ---- results */
+
+static void
+clear_results(struct tx *t)
+{
+    for (int i = 0; i < TX_STATEMENTS; i++) {
+        PQclear(t->result[i]);
+        t->result[i] = NULL;
+    }
+}
+
+void
+tx_free(struct tx **t)
+{
+    if (!*t)
+        return;
+    clear_results(*t);
+    for (int i = 0; i < (*t)->n_bufs; i++)
+        buf_free(&(*t)->buf[i]);
+    mem_free(t);
+}
+
+void
+tx_forget(struct tx *t)
+{
+    clear_results(t);
+    t->sqlstate[0] = '\0';
+    t->conn = NULL;
+}
+
+size_t
+tx_rows(const struct tx *t, int i)
+{
+    return t->result[i] ? (size_t)PQntuples(t->result[i]) : 0;
+}
+
+int64_t
+tx_touched(const struct tx *t, int i)
+{
+    int64_t n = 0;
+
+    for (const char *s = t->result[i] ? PQcmdTuples(t->result[i]) : ""; *s >= '0' && *s <= '9'; s++)
+        n = n * 10 + (*s - '0');
+    return n;
+}
+
+struct str
+col_str(const struct tx *t, int i, size_t row, int col)
+{
+    PGresult *r = t->result[i];
+
+    if (!r || row >= (size_t)PQntuples(r) || col >= PQnfields(r) || PQgetisnull(r, (int)row, col))
+        return STR_NONE;
+    return (struct str){ PQgetvalue(r, (int)row, col), (size_t)PQgetlength(r, (int)row, col) };
+}
+
+int64_t
+col_i64(const struct tx *t, int i, size_t row, int col)
+{
+    struct str s = col_str(t, i, row, col);
+    uint64_t v = 0;
+
+    if (s.n != 8 && s.n != 4)
+        return 0;
+    for (size_t k = 0; k < s.n; k++)
+        v = v << 8 | (uint8_t)s.p[k];
+    return s.n == 4 ? (int32_t)(uint32_t)v : (int64_t)v;
+}
+
+double
+col_f64(const struct tx *t, int i, size_t row, int col)
+{
+    int64_t v = col_i64(t, i, row, col);
+    double d;
+
+    memcpy(&d, &v, sizeof d);
+    return d;
+}
+
+bool
+col_flag(const struct tx *t, int i, size_t row, int col)
+{
+    struct str s = col_str(t, i, row, col);
+
+    return s.n == 1 && s.p[0] == 1;
+}
+
+struct uuid
+col_id(const struct tx *t, int i, size_t row, int col)
+{
+    struct str s = col_str(t, i, row, col);
+    struct uuid u = { { 0 } };
+
+    if (s.n == sizeof u.b)
+        memcpy(u.b, s.p, sizeof u.b);
+    return u;
+}
+
+int64_t
+col_raw_time(const struct tx *t, int i, size_t row, int col)
+{
+    return col_i64(t, i, row, col);
+}
+
+int64_t
+col_ms(const struct tx *t, int i, size_t row, int col)
+{
+    return col_str(t, i, row, col).n == 8 ? col_i64(t, i, row, col) / 1000 + PG_EPOCH_MS : 0;
+}
+
+static uint32_t
+be32(const char *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof v);
+    return ntohl(v);
+}
+
+struct strs
+col_strs(const struct tx *t, int i, size_t row, int col, struct arena *a)
+{
+    struct str s = col_str(t, i, row, col);
+    struct strs out = { NULL, 0 };
+    size_t n, at = 20;
+
+    if (s.n < 20 || be32(s.p) != 1)
+        return out;
+    n = be32(s.p + 12);
+    if (n > s.n / 4 || !(out.v = arena_alloc(a, n * sizeof *out.v)))
+        return out;
+    for (; out.n < n && at + 4 <= s.n; out.n++) {
+        uint32_t len = be32(s.p + at);
+
+        at += 4;
+        if (len == UINT32_MAX)
+            len = 0;
+        if (len > s.n - at)
+            break;
+        out.v[out.n] = (struct str){ s.p + at, len };
+        at += len;
+    }
+    return out;
+}
+
+struct param
+p_time(int64_t wall_ms)
+{
+    return wall_ms > 0 ? p_i64((wall_ms - PG_EPOCH_MS) * 1000) : p_str(STR_NONE);
+}

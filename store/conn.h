@@ -1,0 +1,62 @@
+/* One connection to Postgres, never blocking. Between conn.c (libpq) and pool.c (policy). */
+#ifndef STORE_CONN_H
+#define STORE_CONN_H
+
+#include "store/pool.h"
+
+enum conn_state { CONN_OPENING, CONN_SETUP, CONN_IDLE, CONN_PING, CONN_BUSY, CONN_CLOSED };
+
+/* Why a connection went. CLOSE(id, label) */
+#define CONN_CLOSES                                                                                                    \
+    CLOSE(OVERFLOW, "overflow")                                                                                        \
+    CLOSE(AGE, "age")                                                                                                  \
+    CLOSE(STALE, "invalidated")                                                                                        \
+    CLOSE(LOST, "lost")                                                                                                \
+    CLOSE(REFUSED, "refused")                                                                                          \
+    CLOSE(TIMEOUT, "timeout")                                                                                          \
+    CLOSE(STOP, "stop")
+enum conn_close {
+#define CLOSE(id, label) CLOSE_##id,
+    CONN_CLOSES
+#undef CLOSE
+    CLOSE_COUNT
+};
+extern const char *const conn_reasons[CLOSE_COUNT + 1];
+
+enum conn_op { OP_PREPARE, OP_STATEMENT, OP_PING, OP_SETUP, OP_SYNC };
+#define CONN_OPS (2 * TX_STATEMENTS + 6)
+
+struct conn {
+    struct pool *pool;
+    void *pg;                     /* PGconn */
+    enum conn_state state;
+    int fd;                       /* watched descriptor, -1: none */
+    struct tx *tx;                /* at work on; NULL otherwise */
+    struct conn *next, *prev;     /* in the pool's list */
+    uint64_t born;                /* the pool's generation when it was opened */
+    int64_t opened_ms, idle_ms;   /* clock_ms() of birth and of the last return */
+    uint64_t timer;               /* limit of connecting and of pings */
+    bool prepared[SQL_COUNT];     /* statements this connection knows */
+    struct { enum conn_op op; int i; } op[CONN_OPS]; /* results that are to come */
+    int n_ops, at;                /* how many, which is next */
+    bool got;                     /* the current one gave its result */
+    bool failed;                  /* SETUP or PING failed */
+    char sqlstate[6];             /* of a failure outside a transaction */
+};
+
+/* Begins to connect; NULL when libpq has no memory. pool_on_open or pool_on_lost follows. */
+struct conn *conn_open(struct pool *p, const struct pool_config *cfg, struct loop *l);
+void conn_close(struct conn **c);
+bool conn_alive(struct conn *c);             /* idle socket check: quiet and open */
+void conn_ping(struct conn *c);              /* pool_on_pong or pool_on_lost follows */
+void conn_run(struct conn *c, struct tx *t); /* pool_on_done or pool_on_lost follows */
+
+/* The pool's side. */
+void pool_on_open(struct conn *c);
+void pool_on_pong(struct conn *c);
+void pool_on_done(struct conn *c);           /* the transaction ended, t->err says how; the connection is good */
+void pool_on_lost(struct conn *c, const char *why);
+struct loop *pool_loop(const struct pool *p);
+const struct pool_config *pool_cfg(const struct pool *p);
+
+#endif

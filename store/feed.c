@@ -1,0 +1,133 @@
+/* What the index reads: the change feed, the chunks of one document, vectors that are known already.
+ * The head is read before the rows, so that it never promises a change that the rows lack. */
+#include "store/store.h"
+
+#define CHUNKS_ROWS 512         /* of one reply */
+#define CHUNKS_BYTES 60000000   /* the reply's limit is 64 MB */
+#define VECTORS_BYTES 32000000  /* the reply's limit is 32 MB */
+
+static void
+on_changes(struct tx *t)
+{
+    struct call *c = t->call;
+    size_t n = tx_rows(t, 1);
+    struct changes_rep rep = { .seq = col_i64(t, 0, 0, 0), .jobs_pending = col_i64(t, 0, 0, 1) };
+
+    if (!(rep.items.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.items.v))) {
+        worker_fail(c, ERR_BUSY, 1000, NULL);
+        return;
+    }
+    for (size_t row = 0; row < n; row++) {
+        struct change *k = &rep.items.v[rep.items.n++];
+
+        k->seq = col_i64(t, 1, row, 0);
+        k->tenant = col_str(t, 1, row, 1);
+        k->collection = col_str(t, 1, row, 2);
+        k->document_id = col_id(t, 1, row, 3);
+        k->op = col_str(t, 1, row, 4);
+        if (k->seq > rep.seq)
+            rep.seq = k->seq;
+    }
+    worker_reply(c, &rep);
+}
+
+void
+changes(struct call *c)
+{
+    const struct changes_req *r = c->req;
+    struct tx *t = call_tx(c, on_changes);
+
+    tx_add(t, SQL_FEED_HEAD, NULL, 0);
+    TX(t, FEED, p_i64(r->after), p_i64(r->limit < 1 ? 1 : r->limit));
+    tx_run(t);
+}
+
+static void
+read_chunk(struct tx *t, size_t row, struct chunk *k)
+{
+    k->id = col_id(t, 1, row, 0);
+    k->ord = col_i64(t, 1, row, 1);
+    k->start = col_i64(t, 1, row, 2);
+    k->end = col_i64(t, 1, row, 3);
+    k->chapter = col_str(t, 1, row, 4);
+    k->section = col_str(t, 1, row, 5);
+    k->hash = col_str(t, 1, row, 6);
+    k->vector = col_str(t, 1, row, 7);
+    k->text = utf8_cut(col_str(t, 1, row, 8), 65536);
+}
+
+static void
+on_chunks(struct tx *t)
+{
+    struct call *c = t->call;
+    size_t n = tx_rows(t, 1), bytes = 0;
+    struct document d = { 0 };
+    struct chunks_get_rep rep = { .document = { &d, 1 } };
+
+    if (tx_rows(t, 0) == 0) {
+        worker_fail(c, ERR_NOT_FOUND, 0, NULL);
+        return;
+    }
+    if (!(rep.chunks.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.chunks.v))) {
+        worker_fail(c, ERR_BUSY, 1000, NULL);
+        return;
+    }
+    document_row(t, 0, 0, &d);
+    rep.tenant = col_str(t, 0, 0, 16);
+    rep.model = col_str(t, 0, 0, 17);
+    while (rep.chunks.n < n && rep.chunks.n < CHUNKS_ROWS && bytes < CHUNKS_BYTES) {
+        struct chunk *k = &rep.chunks.v[rep.chunks.n];
+
+        read_chunk(t, rep.chunks.n, k);
+        bytes += k->vector.n + k->text.n + k->chapter.n + k->section.n + 256;
+        rep.chunks.n++;
+    }
+    rep.has_more = rep.chunks.n < n;
+    worker_reply(c, &rep);
+}
+
+void
+chunks_get(struct call *c)
+{
+    const struct chunks_get_req *r = c->req;
+    struct tx *t = call_tx(c, on_chunks);
+
+    TX(t, CHUNKS_DOCUMENT, p_id(&r->document_id));
+    TX(t, CHUNKS_GET, p_id(&r->document_id), p_i64(r->from_ord), p_i64(CHUNKS_ROWS + 1));
+    tx_run(t);
+}
+
+static void
+on_vectors(struct tx *t)
+{
+    struct call *c = t->call;
+    size_t n = tx_rows(t, 0), bytes = 0;
+    struct vectors_known_rep rep = { 0 };
+
+    if (!(rep.items.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.items.v))) {
+        worker_fail(c, ERR_BUSY, 1000, NULL);
+        return;
+    }
+    for (size_t row = 0; row < n && bytes < VECTORS_BYTES; row++) {
+        struct known_vector *k = &rep.items.v[rep.items.n++];
+
+        k->hash = col_str(t, 0, row, 0);
+        k->vector = col_str(t, 0, row, 1);
+        bytes += k->vector.n + 128;
+    }
+    worker_reply(c, &rep);
+}
+
+void
+vectors_known(struct call *c)
+{
+    const struct vectors_known_req *r = c->req;
+    struct tx *t = call_tx(c, on_vectors);
+    struct buf *b = tx_buf(t);
+
+    array_begin(b, ARRAY_BYTEA, r->hashes.n);
+    for (size_t i = 0; i < r->hashes.n; i++)
+        array_add(b, p_str(r->hashes.v[i].hash));
+    TX(t, VECTORS_KNOWN, p_str(r->tenant), p_str(r->model), p_str(buf_slice(b)));
+    tx_run(t);
+}

@@ -1,0 +1,246 @@
+/* footnote-store: the only process that knows SQL and holds database connections.
+ *
+ *   hub ──request──▶ handler ──transaction──▶ pool ──pipeline──▶ Postgres        one thread, one loop, nothing blocks
+ *   Redis fn:turns ──batch──▶ outbox ──transaction──▶ pool
+ *
+ * Serves every KIND(… STORE …) of proto/kind.tbl. Owns the schema DATABASE_SCHEMA, which it migrates at start, and the
+ * pool (10 + 20 connections), which is its capacity on the bus. Starts with everything else down.
+ * SIGTERM: no new work, what is in flight ends (DRAIN_TIMEOUT), connections are closed, exit 0. */
+#include "common/clock.h"
+#include "common/log.h"
+#include "store/stats.h"
+#include "store/store.h"
+
+#define OPT_STRUCT struct store_opt
+static const struct opt_def opts[] = {
+#define OPT OPT_ROW
+#include "store/opt.tbl"
+#undef OPT
+};
+
+static void store_health(struct call *c);
+
+static const call_fn handlers[KIND_COUNT] = {
+    [KIND_TURN_BEGIN] = turn_begin,
+    [KIND_TURN_FINISH] = turn_finish,
+    [KIND_HISTORY] = history,
+    [KIND_SESSION_PUT] = session_put,
+    [KIND_SESSION_GET] = session_get,
+    [KIND_SESSION_DELETE] = session_delete,
+    [KIND_COLLECTION_PUT] = collection_put,
+    [KIND_COLLECTION_LIST] = collection_list,
+    [KIND_COLLECTION_DELETE] = collection_delete,
+    [KIND_DOCUMENT_PUT] = document_put,
+    [KIND_DOCUMENT_GET] = document_get,
+    [KIND_DOCUMENT_LIST] = document_list,
+    [KIND_DOCUMENT_DELETE] = document_delete,
+    [KIND_DOCUMENT_TEXT] = document_text,
+    [KIND_JOB_GET] = job_get,
+    [KIND_JOB_CLAIM] = job_claim,
+    [KIND_JOB_RENEW] = job_renew,
+    [KIND_JOB_TEXT] = job_text,
+    [KIND_JOB_CHUNKS] = job_chunks,
+    [KIND_JOB_FINISH] = job_finish,
+    [KIND_VECTORS_KNOWN] = vectors_known,
+    [KIND_CHUNKS_GET] = chunks_get,
+    [KIND_CHANGES] = changes,
+    [KIND_KEY_LIST] = key_list,
+    [KIND_KEY_PUT] = key_put,
+    [KIND_KEY_DELETE] = key_delete,
+    [KIND_CLEANUP] = cleanup,
+    [KIND_STORE_HEALTH] = store_health,
+};
+
+static void
+store_health(struct call *c)
+{
+    const struct store *s = store_of(c);
+    struct pool_state p = pool_state(s->pool);
+    struct store_health_rep rep = { .postgres = p.up, .pool_active = p.active, .pool_idle = p.idle, .pool_max = p.max,
+                                    .migration = s->migration, .outbox = s->outbox ? outbox_length(s->outbox) : 0 };
+
+    worker_reply(c, &rep);
+}
+
+/* Every request comes in here. */
+static void
+on_call(struct call *c)
+{
+    if (!store_of(c)->migrated && c->kind != KIND_STORE_HEALTH)
+        worker_fail(c, ERR_STORE_DOWN, 2000, "the database is not ready");
+    else
+        handlers[c->kind](c);
+}
+
+static void
+check(const void *opt, struct buf *err)
+{
+    const struct store_opt *o = opt;
+    struct buf url = BUF_MAX(8192), dropped = BUF_MAX(1024);
+    const char *why = NULL;
+
+    if (!o->database_url || !o->database_url[0])
+        buf_z(err, "DATABASE_URL: missing; postgresql://user:password@host:port/database\n");
+    else if (!pg_url_read(o->database_url, &url, &dropped, &why))
+        buf_printf(err, "DATABASE_URL: %s\n", why);
+    if (strspn(o->schema, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(o->schema) ||
+        (o->schema[0] >= '0' && o->schema[0] <= '9'))
+        buf_z(err, "DATABASE_SCHEMA: a name of a-z, 0-9 and _ that does not begin with a digit\n");
+    buf_free(&url);
+    buf_free(&dropped);
+}
+
+static void
+on_migrated(struct store *s)
+{
+    s->migrated = true;
+}
+
+static int
+start_outbox(struct store *s)
+{
+    const char *url = s->opt->redis_state_url, *why = NULL;
+
+    if (!url || !url[0])
+        url = s->opt->redis_url;
+    if (!url || !url[0]) {
+        LOG(WARN, NULL, M("REDIS_URL is not set: turns queued in Redis are not drained"));
+        return 0;
+    }
+    if ((s->outbox = outbox_new(s, url, &why)))
+        return 0;
+    LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KS("why", why));
+    return -1;
+}
+
+static struct worker *
+new_worker(struct store *s)
+{
+    const struct worker_service offer = { SERVICE_STORE, s->opt->pool_size + s->opt->max_overflow };
+    struct worker_config cfg = { .endpoints = s->opt->hub_endpoints, .services = &offer, .n_services = 1, .ctx = s,
+                                 .drain_ms = s->opt->drain_timeout * 1000 };
+
+    for (size_t k = 0; k < KIND_COUNT; k++)
+        cfg.handlers[k] = handlers[k] ? on_call : NULL;
+    return worker_new(s->proc->loop, &cfg);
+}
+
+static int
+start(struct proc *p)
+{
+    struct store *s = mem_new(sizeof *s);
+    struct buf dropped = BUF_MAX(1024);
+    struct pool_config cfg = { 0 };
+    const char *why;
+
+    p->ctx = s;
+    s->proc = p;
+    s->opt = p->opt;
+    s->url = BUF_MAX(8192);
+    stats_init();
+    if (!pg_url_read(s->opt->database_url, &s->url, &dropped, &why)) {
+        LOG(ERROR, NULL, M("DATABASE_URL cannot be used"), KS("why", why));
+        return -1;
+    }
+    if (dropped.n)
+        LOG(WARN, NULL, M("parameters of DATABASE_URL that libpq does not know were left out"), KN("names", buf_slice(&dropped)));
+    buf_free(&dropped);
+    cfg = (struct pool_config){ .url = s->url.p, .schema = s->opt->schema, .size = s->opt->pool_size,
+                                .overflow = s->opt->max_overflow, .recycle_ms = s->opt->pool_recycle * 1000,
+                                .timeout_ms = s->opt->pool_timeout * 1000, .pre_ping = s->opt->pre_ping };
+    s->pool = pool_new(p->loop, &cfg);
+    s->migrate = migrate_new(s, on_migrated);
+    s->worker = new_worker(s);
+    return s->worker ? start_outbox(s) : -1;
+}
+
+static bool
+ready(struct proc *p, struct buf *reasons)
+{
+    const struct store *s = p->ctx;
+    size_t before = reasons->n;
+
+    if (!s->migrated)
+        buf_z(reasons, pool_state(s->pool).up ? "migrating" : "postgres");
+    if (!worker_registered(s->worker))
+        buf_printf(reasons, "%shub", reasons->n > before ? ", " : "");
+    return reasons->n == before;
+}
+
+static void
+on_drained(struct store *s)
+{
+    proc_exit(s->proc, 0);
+}
+
+static void
+on_worker_drained(void *arg)
+{
+    struct store *s = arg;
+
+    if (s->outbox)
+        outbox_stop(s->outbox, on_drained);
+    else
+        on_drained(s);
+}
+
+static void
+drain(struct proc *p)
+{
+    struct store *s = p->ctx;
+
+    worker_drain(s->worker, on_worker_drained, s);
+}
+
+static void
+stop(struct proc *p)
+{
+    struct store *s = p->ctx;
+
+    if (!s)
+        return;
+    pool_free(&s->pool); /* first: it fails what is still running, which needs the others */
+    outbox_free(&s->outbox);
+    migrate_free(&s->migrate);
+    worker_free(&s->worker);
+    buf_free(&s->url);
+    mem_free(&p->ctx);
+}
+
+static void
+sample(struct proc *p)
+{
+    const struct store *s = p->ctx;
+    struct pool_state st = pool_state(s->pool);
+
+    stat_set(&store_stats, STAT_POOL_ACTIVE, (double)st.active);
+    stat_set(&store_stats, STAT_POOL_IDLE, (double)st.idle);
+    stat_set(&store_stats, STAT_POOL_MAX, (double)st.max);
+    stat_set(&store_stats, STAT_POOL_WAITING, (double)st.waiting);
+    stat_set(&store_stats, STAT_STORE_UP, st.up);
+    stat_set(&store_stats, STAT_STORE_MIGRATION, (double)s->migration);
+    stat_set(&store_stats, STAT_OUTBOX_LENGTH, s->outbox ? (double)outbox_length(s->outbox) : 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct service svc = {
+        .name = "store",
+        .summary = "keeps sessions, messages, documents and keys in Postgres",
+        .manual = "Answers the suite's requests for stored things; the only process that knows SQL. Needs DATABASE_URL;"
+                  " migrates its schema at start. REDIS_URL lets it drain turns that were queued while Postgres was"
+                  " away. Stops on SIGTERM after finishing what it was given.",
+        .opts = opts,
+        .n_opts = sizeof opts / sizeof opts[0],
+        .opt_size = sizeof(struct store_opt),
+        .check = check,
+        .start = start,
+        .ready = ready,
+        .drain = drain,
+        .stop = stop,
+        .sample = sample,
+    };
+
+    return proc_main(argc, argv, &svc);
+}

@@ -1,0 +1,200 @@
+/* Migrations: numbered, forward only, compiled in, one transaction each. Stores that start together wait for each other
+ * in an advisory lock; the second one's row collides, and it takes the migration as done.
+ *
+ *   CHECK server ─▶ SCHEMA ─▶ READ versions ─▶ APPLY 1 … n ─▶ done            (server away: again in 250 ms) */
+#include <stdio.h>
+
+#include "common/log.h"
+#include "store/store.h"
+
+#define RETRY_MS 250
+#define SCRIPT_MS 600000
+#define LOCK "SELECT pg_advisory_xact_lock(hashtextextended('footnote migration', 0));"
+
+static const struct { int n; const char *name, *sql; } migrations[] = {
+#define MIGRATION(n, name, sql) { n, name, sql },
+#include "store/migrations/migrations.inc"
+#undef MIGRATION
+};
+#define MIGRATIONS ((int)(sizeof migrations / sizeof migrations[0]))
+
+enum step { STEP_CHECK, STEP_SCHEMA, STEP_READ, STEP_APPLY };
+
+struct migrate {
+    struct store *s;
+    void (*done)(struct store *s);
+    enum step step;
+    int next;            /* index of the migration to apply */
+    struct buf script;
+    uint64_t timer;
+};
+
+static void run(void *arg);
+
+int
+migrate_count(void)
+{
+    return MIGRATIONS;
+}
+
+const char *
+migrate_sql(int n, const char **name)
+{
+    if (n < 1 || n > MIGRATIONS)
+        return NULL;
+    *name = migrations[n - 1].name;
+    return migrations[n - 1].sql;
+}
+
+static void
+again(struct migrate *m)
+{
+    if (m->timer == 0)
+        m->timer = loop_after(m->s->proc->loop, RETRY_MS, run, m);
+}
+
+/* A server that may lose a commit that it has acknowledged breaks what we promise. */
+static bool
+safe(struct migrate *m, struct tx *t)
+{
+    bool fsync = col_flag(t, 0, 0, 0), sync = col_flag(t, 0, 0, 1);
+    int64_t max = col_i64(t, 0, 0, 2);
+    const struct store_opt *o = m->s->opt;
+
+    if (max < o->pool_size + o->max_overflow)
+        LOG(WARN, NULL, M("the pool may open more connections than the server takes"),
+            KI("pool_max", o->pool_size + o->max_overflow), KI("max_connections", max));
+    if (fsync && sync)
+        return true;
+    if (o->allow_unsafe) {
+        LOG(WARN, NULL, M("the server may lose commits; going on because of ALLOW_UNSAFE_PG"), KB("fsync", fsync),
+            KB("synchronous_commit", sync));
+        return true;
+    }
+    LOG(ERROR, NULL, M("the server may lose commits: turn fsync and synchronous_commit on, or set ALLOW_UNSAFE_PG=1"),
+        KB("fsync", fsync), KB("synchronous_commit", sync));
+    return false;
+}
+
+static void
+finish(struct migrate *m)
+{
+    m->s->migration = MIGRATIONS;
+    LOG(INFO, NULL, M("schema is up to date"), KS("schema", m->s->opt->schema), KI("migration", MIGRATIONS));
+    m->done(m->s);
+}
+
+/* Highest version in the database → what to apply. */
+static void
+plan(struct migrate *m, struct tx *t)
+{
+    struct str v = col_str(t, 0, 0, 0); /* a script's results are text */
+    int version = 0;
+
+    for (size_t i = 0; i < v.n && v.p[i] >= '0' && v.p[i] <= '9' && version < 100000; i++)
+        version = version * 10 + (v.p[i] - '0');
+    if (version > MIGRATIONS)
+        LOG(WARN, NULL, M("the database is newer than this program"), KI("database", version), KI("program", MIGRATIONS));
+    for (m->next = 0; m->next < MIGRATIONS && migrations[m->next].n <= version; m->next++)
+        ;
+    m->step = STEP_APPLY;
+}
+
+static void
+on_applied(struct migrate *m)
+{
+    LOG(INFO, NULL, M("migration applied"), KI("number", migrations[m->next].n), KS("name", migrations[m->next].name));
+    m->next++;
+}
+
+static void
+on_step(struct tx *t)
+{
+    struct migrate *m = t->arg;
+    bool raced = m->step == STEP_APPLY && strcmp(t->sqlstate, "23505") == 0;
+
+    if (t->err && !raced) {
+        static struct log_gate gate;
+
+        if (log_gate(&gate))
+            LOG(WARN, NULL, M("schema is not ready yet"), KS("why", err_name(t->err)), KS("sqlstate", t->sqlstate));
+        again(m);
+        return;
+    }
+    if (m->step == STEP_CHECK && !safe(m, t)) {
+        proc_exit(m->s->proc, 1);
+        return;
+    }
+    if (m->step == STEP_READ)
+        plan(m, t);
+    else if (m->step == STEP_APPLY && !raced)
+        on_applied(m);
+    else if (m->step == STEP_APPLY)
+        m->next++;
+    else
+        m->step++;
+    if (m->step == STEP_APPLY && m->next == MIGRATIONS)
+        finish(m);
+    else
+        run(m);
+}
+
+static void
+write_script(struct migrate *m)
+{
+    const char *schema = m->s->opt->schema; /* checked at start: [a-z_][a-z0-9_]* */
+    struct buf *b = &m->script;
+
+    buf_reset(b);
+    if (m->step == STEP_SCHEMA) {
+        buf_z(b, LOCK);
+        buf_printf(b, "DO $x$ BEGIN IF to_regnamespace('%s') IS NULL THEN CREATE SCHEMA %s; END IF; END $x$;", schema,
+                   schema);
+        buf_printf(b, "CREATE TABLE IF NOT EXISTS %s.schema_migrations (version integer PRIMARY KEY, name text NOT NULL,"
+                   " applied_at timestamptz NOT NULL DEFAULT now())", schema);
+    } else if (m->step == STEP_READ) {
+        buf_printf(b, "SELECT COALESCE(max(version), 0)::text FROM %s.schema_migrations", schema);
+    } else {
+        buf_z(b, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;" LOCK);
+        buf_printf(b, "INSERT INTO schema_migrations (version, name) VALUES (%d, '%s');", migrations[m->next].n,
+                   migrations[m->next].name);
+        buf_z(b, migrations[m->next].sql);
+    }
+}
+
+static void
+run(void *arg)
+{
+    struct migrate *m = arg;
+    struct tx *t = tx_own(m->s->pool, m->step == STEP_CHECK ? 5000 : SCRIPT_MS, on_step, m);
+
+    m->timer = 0;
+    if (m->step == STEP_CHECK) {
+        tx_add(t, SQL_SAFETY, NULL, 0);
+    } else {
+        write_script(m);
+        t->script = m->script.p;
+    }
+    tx_run(t);
+}
+
+struct migrate *
+migrate_new(struct store *s, void (*done)(struct store *s))
+{
+    struct migrate *m = mem_new(sizeof *m);
+
+    m->s = s;
+    m->done = done;
+    again(m);
+    return m;
+}
+
+void
+migrate_free(struct migrate **m)
+{
+    if (!*m)
+        return;
+    loop_cancel((*m)->s->proc->loop, &(*m)->timer);
+    buf_free(&(*m)->script);
+    mem_free(m);
+}

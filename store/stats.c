@@ -1,0 +1,25 @@
+/* The store's statistics, from stat.tbl. */
+#include "store/stats.h"
+
+#include "store/conn.h"
+
+struct stat_set store_stats;
+
+const char *const tx_kinds[] = {
+#define KIND(id, name, ...) name,
+#include "proto/kind.tbl"
+#undef KIND
+    "internal", NULL
+};
+
+static const struct stat_def defs[] = {
+#undef STAT_TBL
+#define STAT_TBL "store/stat.tbl"
+#include "common/stat_rows.h"
+};
+
+void
+stats_init(void)
+{
+    stat_register(&store_stats, defs, sizeof defs / sizeof defs[0]);
+}

@@ -1,0 +1,98 @@
+/* The store's own state and what its files offer each other. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "common/proc.h"
+#include "proto/worker.h"
+#include "store/pool.h"
+
+struct store_opt {
+#define OPT(type, field, name, def, min, max, help) OPT_C_##type field;
+#include "store/opt.tbl"
+#undef OPT
+};
+
+struct outbox;
+struct migrate;
+
+struct store {
+    struct proc *proc;
+    const struct store_opt *opt;
+    struct buf url;              /* DATABASE_URL as libpq takes it */
+    struct pool *pool;
+    struct worker *worker;
+    struct migrate *migrate;     /* until the schema is there */
+    struct outbox *outbox;       /* NULL without Redis */
+    int64_t migration;           /* newest one applied; 0: not known yet */
+    bool migrated;               /* requests may be served */
+};
+
+static inline struct store *
+store_of(const struct call *c)
+{
+    return worker_ctx(c);
+}
+/* The call's tenant; "default" when the caller gave none. */
+struct str tenant_of(const struct call *c);
+struct tx *call_tx(struct call *c, tx_fn done);
+/* 32 bytes? If not, the call is failed and false returned. */
+bool session_ok(struct call *c, struct str session);
+/* Id of a session's row: named by tenant and session, so that it needs no look-up. */
+struct uuid session_key(struct str tenant, struct str session);
+/* A name of a collection, [A-Za-z0-9._-]{1,64}? If not, the call is failed. */
+bool collection_ok(struct call *c, struct str name);
+/* A JSON object or absent? If not, the call is failed. */
+bool metadata_ok(struct call *c, struct str json);
+/* Answer with an ack of the rows that statement 0 touched. */
+void ack_touched(struct tx *t);
+void ack_ok(struct tx *t);
+
+/* Handlers, one a kind. */
+void turn_begin(struct call *c);
+void turn_finish(struct call *c);
+void history(struct call *c);
+void session_put(struct call *c);
+void session_get(struct call *c);
+void session_delete(struct call *c);
+void collection_put(struct call *c);
+void collection_list(struct call *c);
+void collection_delete(struct call *c);
+void document_put(struct call *c);
+void document_get(struct call *c);
+void document_list(struct call *c);
+void document_delete(struct call *c);
+void document_text(struct call *c);
+void job_get(struct call *c);
+void job_claim(struct call *c);
+void job_renew(struct call *c);
+void job_text(struct call *c);
+void job_chunks(struct call *c);
+void job_finish(struct call *c);
+void vectors_known(struct call *c);
+void chunks_get(struct call *c);
+void changes(struct call *c);
+void key_list(struct call *c);
+void key_put(struct call *c);
+void key_delete(struct call *c);
+void cleanup(struct call *c);
+
+/* turn.c: the statements of a finished turn (also the outbox's). */
+void turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant);
+
+/* document.c: one row of DOC_COLS. */
+void document_row(const struct tx *t, int i, size_t row, struct document *d);
+
+/* migrate.c: brings the schema up to date, for as long as it takes; done(s) once. Exits the process when the server may
+ * lose commits (unless allowed). */
+struct migrate *migrate_new(struct store *s, void (*done)(struct store *s));
+void migrate_free(struct migrate **m);
+int migrate_count(void);                                   /* newest migration compiled in */
+const char *migrate_sql(int n, const char **name);         /* 1 … migrate_count() */
+
+/* outbox.c: drains fn:turns. */
+struct outbox *outbox_new(struct store *s, const char *redis_url, const char **why);
+void outbox_stop(struct outbox *o, void (*done)(struct store *s)); /* finish the batch at hand */
+void outbox_free(struct outbox **o);
+int64_t outbox_length(const struct outbox *o);
+
+#endif

@@ -1,0 +1,230 @@
+/* Turns: turn.begin stores the question before anything is paid for, turn.finish the answer with its citations.
+ * Each is one pipeline: one transaction, one round trip.
+ *
+ *   begin:  session ▸ idempotency row ▸ conversation ▸ question ▸ recent history
+ *   finish: (session ▸ conversation ▸ question, when the question was not stored yet) ▸ answer ▸ citations ▸ stored answer
+ *
+ * Both are idempotent by the ids of the messages: a repeated call changes nothing. */
+#include "common/clock.h"
+#include "store/store.h"
+
+#define HISTORY_MESSAGE 65536  /* bytes of one earlier message */
+#define HISTORY_BYTES 900000   /* of all of them: the reply's limit is 1 MB */
+
+struct uuid
+session_key(struct str tenant, struct str session)
+{
+    return uuid_named((const struct str[]){ STR("session"), tenant, session }, 3);
+}
+
+/* ---- begin */
+
+struct begin {
+    int conversation;   /* index of its result */
+    int history;        /* -1: not asked for */
+};
+
+static void
+on_stored(struct tx *t)
+{
+    struct turn_begin_rep rep = { .stored = col_str(t, 0, 0, 0), .stored_status = col_i64(t, 0, 0, 1) };
+    const struct turn_begin_req *r = t->call->req;
+
+    rep.conversation_id = r->conversation_id;
+    if (tx_rows(t, 0) == 0)
+        worker_fail(t->call, ERR_IN_PROGRESS, 1000, NULL); /* expired between two statements */
+    else
+        worker_reply(t->call, &rep);
+}
+
+/* refuse(0): the same request was answered before. */
+static void
+replay(struct call *c)
+{
+    const struct turn_begin_req *r = c->req;
+    struct tx *t = call_tx(c, on_stored);
+
+    TX(t, IDEM_STORED, p_str(tenant_of(c)), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key));
+    tx_run(t);
+}
+
+/* Rows are newest first; the reply is oldest first and bounded. */
+static bool
+take_history(struct tx *t, int i, struct turn_begin_rep *rep)
+{
+    size_t n = tx_rows(t, i), bytes = 0, keep = 0;
+
+    rep->history.v = arena_alloc(t->call->arena, (n ? n : 1) * sizeof *rep->history.v);
+    if (!rep->history.v)
+        return false;
+    for (; keep < n; keep++) {
+        bytes += utf8_cut(col_str(t, i, keep, 1), HISTORY_MESSAGE).n + 64;
+        if (bytes > HISTORY_BYTES)
+            break;
+    }
+    for (size_t k = 0; k < keep; k++) {
+        struct turn *to = &rep->history.v[k];
+
+        to->role = col_str(t, i, keep - 1 - k, 0);
+        to->content = utf8_cut(col_str(t, i, keep - 1 - k, 1), HISTORY_MESSAGE);
+    }
+    rep->history.n = keep;
+    return true;
+}
+
+static void
+on_begun(struct tx *t)
+{
+    struct begin *b = t->arg;
+    struct call *c = t->call;
+    struct turn_begin_rep rep = { 0 };
+
+    if (t->err) {
+        if (t->refused == 0)
+            replay(c);
+        else
+            worker_fail(c, t->err, t->refused == ERR_IN_PROGRESS || err_retryable(t->err) ? 1000 : 0, NULL);
+        return;
+    }
+    rep.conversation_id = col_id(t, b->conversation, 0, 0);
+    if (b->history >= 0 && !take_history(t, b->history, &rep))
+        worker_fail(c, ERR_BUSY, 1000, NULL);
+    else
+        worker_reply(c, &rep);
+}
+
+/* The conversation: the given one, which must be the session's, or the session's open one. */
+static int
+add_conversation(struct tx *t, const struct uuid *given, const struct uuid *session, struct str tenant, int64_t days)
+{
+    struct uuid fresh;
+
+    if (!uuid_is_nil(given))
+        return TX(t, CONVERSATION_TOUCH, p_id(given), p_str(tenant), p_id(session), p_i64(days));
+    fresh = uuid_v7();
+    return TX(t, CONVERSATION_OPEN, p_id(&fresh), p_str(tenant), p_id(session), p_i64(days));
+}
+
+void
+turn_begin(struct call *c)
+{
+    const struct turn_begin_req *r = c->req;
+    struct str tenant = tenant_of(c);
+    struct uuid key;
+    struct begin *b;
+    struct tx *t;
+
+    if (!session_ok(c, r->session))
+        return;
+    if (!(b = arena_alloc(c->arena, sizeof *b))) {
+        worker_fail(c, ERR_BUSY, 1000, NULL);
+        return;
+    }
+    key = session_key(tenant, r->session);
+    t = call_tx(c, on_begun);
+    t->arg = b;
+    t->want_errors = true;
+    TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(r->user_id), p_i64(r->expiry_days));
+    if (r->idem_key.p)
+        TX(t, IDEM_CLAIM, p_str(tenant), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key),
+           p_str(r->idem_hash.p ? r->idem_hash : STR("")), p_id(&r->question_id), p_id(&key), p_i64(r->idem_lease_ms));
+    b->conversation = add_conversation(t, &r->conversation_id, &key, tenant, r->expiry_days);
+    TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id),
+       p_str(r->question), p_str(r->page_context), p_time(0), p_i64(r->expiry_days));
+    b->history = -1;
+    if (r->history > 0 && !uuid_is_nil(&r->conversation_id))
+        b->history = TX(t, TURN_HISTORY, p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
+                        p_i64(r->history < 64 ? r->history : 64));
+    tx_run(t);
+}
+
+/* ---- finish */
+
+/* What a citation has, column by column: each becomes an array, so that all go in one statement. */
+enum column { COL_N, COL_DOCUMENT, COL_CHUNK, COL_EXTERNAL, COL_TITLE, COL_CHAPTER, COL_SECTION, COL_URL, COL_EXCERPT,
+              COL_START, COL_END, COL_SCORE, COL_ID };
+
+static struct param
+cell(const struct turn_finish_req *r, size_t i, enum column col)
+{
+    const struct citation *k = &r->citations.v[i];
+    const struct str texts[] = { k->external_id, k->title, k->chapter, k->section, k->url, k->excerpt };
+    int64_t n = k->n;
+    struct uuid id = k->id;
+
+    switch (col) {
+    case COL_N: return p_i64(n);
+    case COL_DOCUMENT: return p_id(&k->document_id);
+    case COL_CHUNK: return p_id(&k->chunk_id);
+    case COL_START: return p_i64(k->start);
+    case COL_END: return p_i64(k->end);
+    case COL_SCORE: return p_f64(k->score);
+    case COL_ID:
+        if (uuid_is_nil(&id))
+            id = uuid_named((const struct str[]){ STR("citation"), { (const char *)r->message_id.b, 16 },
+                                                  { (const char *)&n, sizeof n } }, 3);
+        return p_id(&id);
+    default: return p_str(texts[col - COL_EXTERNAL]);
+    }
+}
+
+static struct param
+column(struct tx *t, const struct turn_finish_req *r, enum column col, enum array_type type)
+{
+    struct buf *b = tx_buf(t);
+
+    array_begin(b, type, r->citations.n);
+    for (size_t i = 0; i < r->citations.n; i++)
+        array_add(b, cell(r, i, col));
+    return p_str(buf_slice(b));
+}
+
+static void
+add_citations(struct tx *t, const struct turn_finish_req *r, struct str tenant)
+{
+    TX(t, CITATIONS_ADD, p_str(tenant), p_id(&r->message_id), column(t, r, COL_ID, ARRAY_UUID),
+       column(t, r, COL_N, ARRAY_INT8), column(t, r, COL_DOCUMENT, ARRAY_UUID), column(t, r, COL_CHUNK, ARRAY_UUID),
+       column(t, r, COL_EXTERNAL, ARRAY_TEXT), column(t, r, COL_TITLE, ARRAY_TEXT),
+       column(t, r, COL_CHAPTER, ARRAY_TEXT), column(t, r, COL_SECTION, ARRAY_TEXT), column(t, r, COL_URL, ARRAY_TEXT),
+       column(t, r, COL_EXCERPT, ARRAY_TEXT), column(t, r, COL_START, ARRAY_INT8), column(t, r, COL_END, ARRAY_INT8),
+       column(t, r, COL_SCORE, ARRAY_FLOAT8));
+}
+
+void
+turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant)
+{
+    struct uuid key = session_key(tenant, r->session);
+    int64_t at = r->created_ms;
+
+    if (r->question.p) {
+        if (at == 0)
+            at = clock_wall_ms();
+        TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(STR_NONE), p_i64(r->expiry_days));
+        add_conversation(t, &r->conversation_id, &key, tenant, r->expiry_days);
+        TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id),
+           p_str(r->question), p_str(STR_NONE), p_time(at), p_i64(r->expiry_days));
+        at++; /* the answer comes after its question */
+    }
+    TX(t, ANSWER_ADD, p_id(&r->message_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
+       p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
+       p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at), p_i64(r->expiry_days));
+    TX(t, ANSWER_CHECK, p_id(&r->message_id), p_str(tenant));
+    if (r->citations.n > 0)
+        add_citations(t, r, tenant);
+    if (r->idem_key.p)
+        TX(t, IDEM_DONE, p_str(tenant), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key),
+           p_id(&r->question_id), p_str(r->idem_body.p ? r->idem_body : STR("")), p_i64(r->idem_status));
+}
+
+void
+turn_finish(struct call *c)
+{
+    const struct turn_finish_req *r = c->req;
+    struct tx *t;
+
+    if (!session_ok(c, r->session))
+        return;
+    t = call_tx(c, ack_ok);
+    turn_finish_add(t, r, tenant_of(c));
+    tx_run(t);
+}

@@ -85,6 +85,18 @@ unit-build: $(UNIT_BIN)
 test-unit: unit-build ## unit tests (cmocka)
 	@tests/kit/run_unit.sh $(UNIT_BIN)
 
+# ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services --------------------
+FUZZ_SECONDS ?= 30
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_LIB := $(call src,common) $(call src,proto) gateway/hub_core.c gateway/hub_worker.c gateway/hub_timer.c
+build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/hub*.h)
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB) \
+	    $(LIBS_proto) $(LIBS_common) -pthread
+.PHONY: fuzz
+fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%) ## fuzz every target for FUZZ_SECONDS (30)
+	@tests/kit/fuzz.sh $(FUZZ_SECONDS) $^
+
 UPSTREAM_STUB := $(OUT)/upstream-stub
 $(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o
 	$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl

@@ -15,7 +15,9 @@
  *   POST /_stub/reset           rules and counters
  *
  * Whole answers go out in one write; drips, one event at a time. While it delays it watches the socket for a hang-up. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <arpa/inet.h>
 #include <civetweb.h>
 #include <ctype.h>

@@ -171,6 +171,7 @@ def test_a_server_without_base64_is_asked_again_for_numbers(emb, stub):
 
 
 def test_without_redis_all_is_answered(stub):
+    stub.reset()
     e = Embedder(OPENAI_BASE_URL=stub.url + "/v1", OPENAI_API_KEY="k", REDIS_URL="redis://127.0.0.1:1")
     assert e.hub.embed("text").wait().code == 0
     assert e.stat("embedding_cache_bypass_total") == 1
@@ -178,6 +179,7 @@ def test_without_redis_all_is_answered(stub):
 
 
 def test_a_server_without_embeddings_is_named_at_start(stub):
+    stub.reset()
     stub.script({"route": EMBED, "status": 501})
     e = Embedder(OPENAI_BASE_URL=stub.url + "/v1")
     wait_for(lambda: "EMBEDDING_PROVIDER=builtin" in e.logs())

@@ -38,7 +38,7 @@ parts_are_read_as_they_were_sent(void **state)
 static void
 a_form_that_is_cut_anywhere_is_refused(void **state)
 {
-    size_t whole = strstr(form, "--xYz--") + 7 - form;
+    size_t whole = (size_t)(strstr(form, "--xYz--") + 7 - form);
 
     (void)state;
     for (size_t n = 0; n < whole; n++) {

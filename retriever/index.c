@@ -17,7 +17,7 @@ index_new(size_t max_bytes)
     pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&ix->change, NULL);
     ix->max_bytes = max_bytes;
-    ix->vector_weight = 0.3;
+    ix->vector_weight = -1;
     ix->dot = dot_i8();
     return ix;
 }

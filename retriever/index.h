@@ -15,7 +15,7 @@ struct index_doc;
 
 struct index *index_new(size_t max_bytes);
 void index_free(struct index **ix);
-void index_set_weight(struct index *ix, double vector_weight); /* of the cosine in the fused score, 0 … 1; before use */
+void index_set_weight(struct index *ix, double vector_weight); /* VECTOR_WEIGHT; before use */
 
 /* A document from its first chunks.get reply (copied; chunks are added by index_doc_add). NULL when there is no memory. */
 struct index_doc *index_doc_new(const struct chunks_get_rep *rep);
@@ -57,8 +57,7 @@ enum err index_search(struct index *ix, struct words *w, const struct index_quer
 /* The evidence behind the score of the best passage, for calibration (tests/eval). signals may be NULL. */
 struct index_signals {
     double coverage; /* idf-weighted share of the question's words that one passage has, 0 … 1 */
-    double missing;  /* idf of the weightiest word that it lacks, over the largest possible idf, 0 … 1 */
-    double z;        /* its cosine in standard deviations above the collection's mean; 0 without a vector */
+    double z;        /* its cosine in standard deviations above the collection's mean, where enough were seen */
     double cosine;   /* of the best passage */
     double words;    /* content words of the question */
 };

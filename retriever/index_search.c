@@ -9,7 +9,7 @@
 #include "retriever/rank.h"
 #include "retriever/shard.h"
 
-enum { SHARDS_MAX = 64, CANDIDATES_MIN = 64, WORDS_SEEN = 512, RELEVANT_OF = 10 };
+enum { SHARDS_MAX = 64, CANDIDATES_MIN = 64, WORDS_SEEN = 512, RELEVANT_OF = 10, Z_SEEN = 30 };
 
 struct query_term {
     uint64_t h;         /* word */
@@ -19,7 +19,7 @@ struct candidate {
     const struct shard *shard;
     uint32_t slot;
     float bm25, cosine;
-    double fused, coverage, missing;
+    double fused, coverage;
 };
 struct search {
     struct index *ix;
@@ -30,7 +30,6 @@ struct search {
     double passages, mean_len;          /* over all shards */
     struct query_term terms[WORDS_SEEN];
     size_t n_terms;
-    double max_idf;                     /* of a word that no passage has */
     int8_t *query;                      /* quantised vector, or NULL */
     float query_scale;
     struct space_result by_vector, by_words; /* of the shard at hand; sums run over all */
@@ -85,7 +84,6 @@ static void
 weigh_terms(struct search *s, struct words *w)
 {
     words_each(w, s->q->text, add_term, s);
-    s->max_idf = rank_idf(s->passages, 0);
     for (size_t i = 0; i < s->n_terms; i++) {
         double df = 0;
 
@@ -184,8 +182,6 @@ cover(const struct search *s, struct candidate *c)
         all += s->terms[i].weight;
         if (lo < p->first + p->n && d->hash[lo] == s->terms[i].h)
             have += s->terms[i].weight;
-        else if (s->terms[i].weight / s->max_idf > c->missing)
-            c->missing = s->terms[i].weight / s->max_idf;
     }
     c->coverage = have / all;
 }
@@ -246,9 +242,11 @@ by_fused(const void *a, const void *b)
 static void
 fuse(struct search *s)
 {
-    double best_words = 1e-9, best_cosine = 0, w = s->query && s->by_vector.seen ? s->ix->vector_weight : 0;
+    double best_words = 1e-9, best_cosine = 0, w = 0;
     double seen = s->by_vector.seen ? (double)s->by_vector.seen : 1;
 
+    if (s->query && s->by_vector.seen)
+        w = rank_vector_weight(s->ix->vector_weight, s->q->model);
     s->mean = s->by_vector.sum / seen;
     s->deviation = sqrt(fmax(s->by_vector.sum2 / seen - s->mean * s->mean, 0));
     for (size_t i = 0; i < s->n_cands; i++) {
@@ -277,9 +275,10 @@ relevance(const struct search *s, struct index_signals *best)
         words += s->terms[i].weight > 0.5 * s->terms[i].idf;
     for (size_t i = 0; i < s->n_cands && i < RELEVANT_OF; i++) {
         const struct candidate *c = &s->cands[i];
-        struct index_signals sig = { .coverage = c->coverage, .missing = c->missing, .cosine = c->cosine, .words = words };
+        struct index_signals sig = { .coverage = c->coverage, .cosine = c->cosine, .words = words,
+            .z = RANK_Z_UNKNOWN };
 
-        if (s->by_vector.seen > 30)
+        if (s->by_vector.seen > Z_SEEN)
             sig.z = (c->cosine - s->mean) / fmax(s->deviation, 1e-6);
         double r = rank_relevance(&sig);
 

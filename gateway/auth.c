@@ -201,6 +201,8 @@ auth_check(struct request *r)
         return fail(r, "keys do not belong into a URL: send Authorization: Bearer");
     if (key.p == NULL)
         return r->gw->opt->auth ? as_anonymous(r) : as_local(r);
+    if (key.n == 0)
+        return r->gw->opt->auth ? fail(r, NULL) : as_local(r);
     sha256(&key, 1, hash);
     k = keyring_find(r->gw->keys, hash, r->arena);
     admin = admin_key(r, hash);

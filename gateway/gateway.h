@@ -25,6 +25,7 @@ enum {
     GW_STATS
 };
 extern struct stat_set gateway_stats;
+void gateway_stats_register(void);
 
 enum cache_outcome { CACHE_HIT, CACHE_MISS, CACHE_STALE, CACHE_COLLISION, CACHE_BAD, CACHE_BYPASS, CACHE_STORED, CACHE_FAILED };
 enum { POLICY_SESSION, POLICY_KEY, POLICY_HOUR, POLICY_ADDRESS, POLICY_AUTH, POLICY_CONCURRENCY }; /* policy_labels */

@@ -16,16 +16,6 @@
 #include "gateway/conn.h"
 #include "gateway/reply.h"
 
-extern const char *const cut_labels[], *const cache_labels[], *const policy_labels[], *const turn_labels[];
-
-struct stat_set gateway_stats;
-
-static const struct stat_def stats[] = {
-#define STAT_TBL "gateway/stat.tbl"
-#include "common/stat_rows.h"
-#undef STAT_TBL
-};
-
 static const struct opt_def opts[] = {
 #define OPT_STRUCT struct gateway_opt
 #define OPT OPT_ROW
@@ -105,7 +95,7 @@ start(struct proc *p)
     gw->proc = p;
     gw->opt = p->opt;
     signal(SIGPIPE, SIG_IGN);
-    stat_register(&gateway_stats, stats, GW_STATS);
+    gateway_stats_register();
     secrets(gw);
     admit_init();
     gw->limiter = limiter_new((size_t)gw->opt->http_threads);

@@ -234,6 +234,7 @@ err_of_status(int status)
     return status == 413 || status == 431 ? ERR_HEADERS_LARGE
            : status == 408                ? ERR_TIMEOUT_BODY
            : status == 501                ? ERR_TRANSFER_CODING
+           : status == 505                ? ERR_BAD_REQUEST
            : status >= 500                ? ERR_INTERNAL
                                           : ERR_BAD_REQUEST;
 }

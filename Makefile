@@ -37,7 +37,7 @@ LIBS_common := -lhiredis -ljansson -lcrypto -lm
 LIBS_proto := -lzmq $(lib_msgpack)
 LIBS_gateway := -lcivetweb -lssl -ldl
 LIBS_embedder := -lcurl -lstemmer -lutf8proc
-LIBS_retriever := -lstemmer -lutf8proc -lmd4c
+LIBS_retriever := -lstemmer -lutf8proc
 LIBS_store := -lpq
 LIBS_janitor :=
 

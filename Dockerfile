@@ -1,0 +1,51 @@
+# Footnote in one image: the five services and the client. docker-compose.yml says which of them a container runs.
+#   docker build -t footnote:local .
+#   docker run --rm footnote:local footnote-gateway --help
+# Debian 13 (BASE may be a mirror's copy of it). Nothing here needs a shell at run time; the root may be read-only, the
+# user is 10001, health checks are the programs' own (footnote-NAME --health, --ready).
+ARG BASE=debian:trixie-slim
+
+FROM ${BASE} AS build
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make pkg-config \
+      libzmq3-dev libpq-dev libhiredis-dev libcurl4-openssl-dev libmsgpack-c-dev libcivetweb-dev libjansson-dev \
+      libssl-dev libstemmer-dev libutf8proc-dev >/dev/null \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Makefile ./
+COPY common common
+COPY proto proto
+COPY embedder embedder
+COPY retriever retriever
+COPY store store
+COPY janitor janitor
+COPY gateway gateway
+COPY deploy/prompts deploy/prompts
+# the commit, or any other name of this build: --version, /api/v1/health and build_info say it
+ARG BUILD_ID=image
+ARG JOBS=2
+RUN make -j"${JOBS}" build BUILD_ID="${BUILD_ID}" \
+ && install -D -t /out/usr/local/bin build/release/footnote-gateway build/release/footnote-embedder \
+      build/release/footnote-retriever build/release/footnote-store build/release/footnote-janitor build/release/footnote \
+ && install -D -m 644 -t /out/etc/footnote/prompts deploy/prompts/*
+
+FROM ${BASE}
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libzmq5 libpq5 libhiredis1.1.0 \
+      libcurl4t64 libmsgpack-c2 libcivetweb1 libjansson4 libssl3t64 libstemmer0d libutf8proc3 ca-certificates tzdata \
+      >/dev/null \
+ && rm -rf /var/lib/apt/lists/* \
+ && groupadd -r -g 10001 footnote \
+ && useradd -r -u 10001 -g footnote -M -d /nonexistent -s /usr/sbin/nologin footnote
+COPY --from=build /out /
+# a library that is missing here shall break the build, not the start
+RUN for s in gateway embedder retriever store janitor; do "footnote-$s" --version || exit 1; done \
+ && footnote --version
+ARG BUILD_ID=image
+LABEL org.opencontainers.image.title="Footnote" \
+      org.opencontainers.image.description="Answers questions from your documents and cites the exact bytes it used" \
+      org.opencontainers.image.revision="${BUILD_ID}"
+USER 10001:10001
+STOPSIGNAL SIGTERM
+EXPOSE 8080
+CMD ["footnote-gateway"]

@@ -5,6 +5,7 @@
 #include "gateway/gateway.h"
 
 #define BODY_TOTAL (512L << 20)
+#define READ_STEP 65536u
 
 /* Claim memory for a body; false: too much is in use. */
 static bool
@@ -43,11 +44,11 @@ read_all(struct request *r, size_t limit)
 {
     struct http_conn *c = r->conn;
     size_t want = c->frame.chunked ? limit + 1 : (size_t)c->frame.length;
+    size_t room = want < READ_STEP ? want : READ_STEP;
+    char *step = arena_alloc(r->arena, room);
 
-    while (c->body.n < want) {
-        char step[2048];
-        size_t ask = want - c->body.n < sizeof step ? want - c->body.n : sizeof step;
-        long got = http_read(c, step, ask);
+    while (step != NULL && c->body.n < want) {
+        long got = http_read(c, step, want - c->body.n < room ? want - c->body.n : room);
 
         if (got < 0 || (got == 0 && !c->frame.chunked) || conn_was_cut(c->fd))
             return cut_short(r);
@@ -55,7 +56,7 @@ read_all(struct request *r, size_t limit)
             break;
         buf_add(&c->body, step, (size_t)got);
     }
-    if (c->body.n > limit)
+    if (step == NULL || c->body.n > limit)
         return too_large(r);
     c->body_done = true;
     return true;

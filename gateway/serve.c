@@ -227,7 +227,7 @@ account(struct request *r)
 static void
 drop_rest(struct http_conn *c)
 {
-    char step[2048];
+    char step[1024];
 
     if (c->body_done || !c->close || c->stream || (!c->frame.chunked && c->frame.length <= 0))
         return;

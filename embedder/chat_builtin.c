@@ -3,7 +3,7 @@
  * question, the answer is the refusal text. Deterministic; computed on threads.
  *
  *   hits ─▶ lines ─▶ blocks: prose, list, table, code, (headings only as context) ─▶ sentences
- *   question ─▶ stems, weighted ln(1 + sentences / sentences with it)             ─▶ coverage + place + hit score
+ *   question ─▶ stems, rare ones weighing up to some 3 times the common ones       ─▶ coverage + place + hit score
  *
  * Sentences of prose and lists go first; rows of tables and lines of code are quoted only when no prose answers. */
 #include <ctype.h>
@@ -16,7 +16,8 @@
 #define SENTENCE_MAX 600         /* bytes; a longer one is not quoted */
 #define SENTENCE_MIN 20
 #define QUOTES 3
-#define LEAST_COVERAGE 0.34
+#define LEAST_COVERAGE 0.45
+#define SURE 0.6                 /* a hit's score from which one of several words is enough */
 #define ALSO 0.72                /* further quotes: at least this share of the best score */
 
 enum block { BLOCK_PROSE, BLOCK_LIST, BLOCK_TABLE, BLOCK_CODE };
@@ -257,15 +258,30 @@ cut_all(struct digest *d)
 }
 
 /* ---- choosing */
+/* Rare words weigh more; a word that no sentence has weighs as the rarest of the others. Returns the sum. */
+static double
+weigh_terms(struct digest *d)
+{
+    double total = 0, most = 1;
+
+    for (size_t i = 0; i < d->n_terms; i++) {
+        struct term *t = &d->terms[i];
+
+        t->weight = t->seen == 0 ? 0 : 1.0 + 0.5 * log(1.0 + (double)d->n / (1.0 + t->seen));
+        most = t->weight > most ? t->weight : most;
+    }
+    for (size_t i = 0; i < d->n_terms; i++) {
+        d->terms[i].weight = d->terms[i].seen == 0 ? most : d->terms[i].weight;
+        total += d->terms[i].weight;
+    }
+    return total;
+}
+
 static void
 weigh(struct digest *d)
 {
-    double total = 0;
+    double total = weigh_terms(d);
 
-    for (size_t i = 0; i < d->n_terms; i++) {
-        d->terms[i].weight = log(1.0 + (double)d->n / (1.0 + d->terms[i].seen));
-        total += d->terms[i].weight;
-    }
     for (size_t k = 0; k < d->n; k++) {
         struct sentence *s = &d->s[k];
         const struct hit *h = &d->req->hits.v[s->hit];
@@ -285,9 +301,12 @@ weigh(struct digest *d)
 }
 
 static bool
-may_quote(const struct sentence *s, bool prose)
+may_quote(const struct digest *d, const struct sentence *s, bool prose)
 {
-    return s->coverage >= LEAST_COVERAGE && (s->block <= BLOCK_LIST) == prose;
+    uint32_t any = s->terms | s->context;
+    bool enough = d->n_terms == 1 || (any & (any - 1)) != 0 || d->req->hits.v[s->hit].score >= SURE;
+
+    return s->terms != 0 && enough && s->coverage >= LEAST_COVERAGE && (s->block <= BLOCK_LIST) == prose;
 }
 
 static bool
@@ -310,7 +329,7 @@ choose(const struct digest *d, bool prose, const struct sentence **out)
         for (size_t k = 0; k < d->n; k++) {
             const struct sentence *s = &d->s[k];
 
-            if (may_quote(s, prose) && is_news(s, out, n) && (best == NULL || s->score > best->score))
+            if (may_quote(d, s, prose) && is_news(s, out, n) && (best == NULL || s->score > best->score))
                 best = s;
         }
         if (best == NULL || (n > 0 && best->score < out[0]->score * ALSO))

@@ -473,7 +473,7 @@ embed_free(struct embed **m)
 {
     if (*m == NULL)
         return;
-    (*m)->p->free((*m)->p);
+    (*m)->p->close((*m)->p);
     mem_free(m);
 }
 

@@ -38,7 +38,7 @@ struct embed_provider {
     size_t max_bytes;            /* of one task's texts */
     void (*run)(struct embed_task *t);
     void (*cancel)(struct embed_task *t);   /* nobody wants it any more; done still comes, at once or soon */
-    void (*free)(struct embed_provider *p);
+    void (*close)(struct embed_provider *p);
     void *impl;                  /* its own state */
 };
 struct embed_provider *embed_openai_new(struct embedder *e);

@@ -176,7 +176,7 @@ cancel(struct embed_task *t)
 }
 
 static void
-free_builtin(struct embed_provider *p)
+close_builtin(struct embed_provider *p)
 {
     mem_free(&p);
 }
@@ -188,6 +188,6 @@ embed_builtin_new(struct embedder *e)
 
     (void)e;
     *p = (struct embed_provider){ .model = BUILTIN_EMBED_MODEL, .dims = BUILTIN_EMBED_DIMS, .max_texts = 64,
-                                  .max_bytes = 262144, .run = run, .cancel = cancel, .free = free_builtin };
+                                  .max_bytes = 262144, .run = run, .cancel = cancel, .close = close_builtin };
     return p;
 }

@@ -257,7 +257,7 @@ cancel(struct embed_task *t)
 }
 
 static void
-free_openai(struct embed_provider *p)
+close_openai(struct embed_provider *p)
 {
     struct openai_embed *m = p->impl;
 
@@ -271,7 +271,7 @@ embed_openai_new(struct embedder *e)
 
     m->p = (struct embed_provider){ .model = e->opt->embedding_model, .dims = e->opt->embedding_dims, .paid = true,
                                     .any_model = true, .max_texts = BATCH_TEXTS, .max_bytes = BATCH_BYTES, .run = run,
-                                    .cancel = cancel, .free = free_openai, .impl = m };
+                                    .cancel = cancel, .close = close_openai, .impl = m };
     return &m->p;
 }
 

@@ -53,6 +53,9 @@ check(const void *opt, struct buf *err)
         buf_z(err, "CHAT_PROVIDER: auto, builtin or openai\n");
     if (!one_of(o->chat_fallback, fallbacks))
         buf_z(err, "CHAT_FALLBACK: off or builtin\n");
+    if ((strcmp(o->embedding_provider, "openai") == 0 || strcmp(o->chat_provider, "openai") == 0) && o->api_key[0] == 0 &&
+        o->base_url[0] == 0)
+        buf_z(err, "OPENAI_API_KEY or OPENAI_BASE_URL: one is needed for provider openai\n");
     if (o->base_url[0] != 0 && strncmp(o->base_url, "http://", 7) != 0 && strncmp(o->base_url, "https://", 8) != 0)
         buf_z(err, "OPENAI_BASE_URL: must begin with http:// or https://\n");
     for (const char *p = o->api_key; *p != 0; p++)

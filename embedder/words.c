@@ -21,7 +21,7 @@ static const char *const stop_words[] = {
     "a",     "about", "after", "all",  "also", "an",    "and",   "any",   "are",  "as",    "at",    "be",    "because",
     "been",  "but",   "by",    "can",  "could", "did",  "do",    "does",  "don",  "each",  "for",   "from",  "get",
     "had",   "has",   "have",  "he",   "her",  "his",   "how",   "i",     "if",   "in",    "into",  "is",    "it",
-    "its",   "just",  "many",  "may",  "me",   "more",  "most",  "much",  "my",   "no",    "not",   "of",    "on",
+    "its",   "just",  "long", "many",  "may",  "me",   "more",  "most",  "much",  "my",   "no",    "not",   "of",    "often", "on",
     "one",   "only",  "or",    "other", "our", "out",   "please", "s",    "she",  "should", "so",   "some",  "such",
     "t",     "tell",  "than",  "that", "the",  "their", "them",  "then",  "there", "these", "they", "this",  "to",
     "up",    "us",    "very",  "was",  "we",   "were",  "what",  "when",  "where", "which", "who",  "whose", "why",

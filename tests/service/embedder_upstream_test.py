@@ -1,9 +1,11 @@
 """The embedder against a model server: replies, faults, the cache, one call for many, cancel, the breaker."""
+import os
+import subprocess
 import time
 
 import pytest
 
-from embedder_kit import Embedder, Redis, Stub, http, wait_for
+from embedder_kit import BIN, Embedder, Redis, Stub, http, wait_for
 
 PASSAGES = [("Guide", "# Pool\n\nThe pool keeps ten connections. More text."), ("Other", "Rain is expected.")]
 EMBED, CHAT = "embeddings", "chat"
@@ -184,6 +186,29 @@ def test_a_server_without_embeddings_is_named_at_start(stub):
     e = Embedder(OPENAI_BASE_URL=stub.url + "/v1")
     wait_for(lambda: "EMBEDDING_PROVIDER=builtin" in e.logs())
     e.close()
+
+
+def test_a_kept_connection_that_was_closed_costs_nothing():
+    first = Stub()
+    e = Embedder(OPENAI_BASE_URL=first.url + "/v1", OPENAI_API_KEY="k")
+    assert e.hub.embed("one").wait().code == 0
+    first.close()
+    second = Stub("--port", first.url.rsplit(":", 1)[1])
+    assert e.hub.embed("two").wait().code == 0
+    assert e.hub.chat("q?", PASSAGES).wait().code == 0
+    second.close()
+    refused = e.hub.embed("three").wait()
+    assert refused.code == UPSTREAM and refused.head["retryable"] and refused.seconds < 1
+    e.close()
+
+
+def test_a_wrong_configuration_is_named_and_refused():
+    for env, word in (({"EMBEDDING_PROVIDER": "openai"}, "OPENAI_API_KEY"), ({"EMBEDDER_ROLE": "x"}, "EMBEDDER_ROLE"),
+                      ({"OPENAI_BASE_URL": "ftp://x"}, "http://"), ({"CHAT_FALLBACK": "maybe"}, "CHAT_FALLBACK")):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "EMBED", "CHAT_"))}
+        run = subprocess.run([os.path.join(BIN, "footnote-embedder"), "--check-config"], env=dict(clean, **env),
+                             capture_output=True, text=True)
+        assert run.returncode == 1 and word in run.stdout + run.stderr
 
 
 # ---- chat

@@ -43,6 +43,7 @@ struct index_query {
     struct str tenant;            /* the wall */
     const struct strs *collections;
     struct str text;              /* the question */
+    struct str context;           /* what it follows up on; may be absent */
     const float *vector;          /* unit length; NULL: by words only */
     size_t dims;                  /* of vector */
     struct str model;             /* that made it */

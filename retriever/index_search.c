@@ -13,7 +13,9 @@ enum { SHARDS_MAX = 64, CANDIDATES_MIN = 64, WORDS_SEEN = 512, RELEVANT_OF = 10,
 
 struct query_term {
     uint64_t h;         /* word */
-    double idf, weight; /* weight: of coverage */
+    double idf;         /* times what its place is worth */
+    double weight;      /* in coverage */
+    bool context;       /* not of the question itself */
 };
 struct candidate {
     const struct shard *shard;
@@ -30,6 +32,7 @@ struct search {
     double passages, mean_len;          /* over all shards */
     struct query_term terms[WORDS_SEEN];
     size_t n_terms;
+    bool in_context;                    /* while words of the context are added */
     int8_t *query;                      /* quantised vector, or NULL */
     float query_scale;
     struct space_result by_vector, by_words; /* of the shard at hand; sums run over all */
@@ -68,7 +71,7 @@ add_term(void *arg, const struct word *w)
     for (size_t i = 0; i < s->n_terms; i++)
         if (s->terms[i].h == w->h)
             return;
-    s->terms[s->n_terms++] = (struct query_term){ w->h, 0, w->cls == WORD_WEAK ? RANK_WEAK : 1 };
+    s->terms[s->n_terms++] = (struct query_term){ w->h, 0, w->cls == WORD_WEAK ? RANK_WEAK : 1, s->in_context };
 }
 
 static int
@@ -84,6 +87,8 @@ static void
 weigh_terms(struct search *s, struct words *w)
 {
     words_each(w, s->q->text, add_term, s);
+    s->in_context = true;
+    words_each(w, s->q->context, add_term, s);
     for (size_t i = 0; i < s->n_terms; i++) {
         double df = 0;
 
@@ -92,7 +97,7 @@ weigh_terms(struct search *s, struct words *w)
 
             df += t ? t->df : 0;
         }
-        s->terms[i].idf = rank_idf(s->passages, df);
+        s->terms[i].idf = rank_idf(s->passages, df) * (s->terms[i].context ? RANK_CONTEXT : 1);
         s->terms[i].weight *= s->terms[i].idf;
     }
     qsort(s->terms, s->n_terms, sizeof(*s->terms), by_idf);
@@ -160,30 +165,36 @@ score_words(const struct search *s, const struct shard *sh, const uint8_t *allow
     }
 }
 
-/* How much of the question one passage has. */
+static bool
+has_word(const struct index_doc *d, const struct passage *p, uint64_t h)
+{
+    size_t lo = p->first, hi = p->first + p->n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (d->hash[mid] < h)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < p->first + p->n && d->hash[lo] == h;
+}
+
+/* How much of the question one passage has; with its context when that says more ("and how long does it take?"). */
 static void
 cover(const struct search *s, struct candidate *c)
 {
     const struct index_doc *d;
     const struct passage *p = shard_passage(c->shard, c->slot, &d);
-    double have = 0, all = 1e-9;
+    double have[2] = { 0 }, all[2] = { 1e-9, 1e-9 };
 
     for (size_t i = 0; i < s->n_terms; i++) {
-        size_t lo = p->first, hi = p->first + p->n;
-
-        while (lo < hi) {
-            size_t mid = lo + (hi - lo) / 2;
-
-            if (d->hash[mid] < s->terms[i].h)
-                lo = mid + 1;
-            else
-                hi = mid;
-        }
-        all += s->terms[i].weight;
-        if (lo < p->first + p->n && d->hash[lo] == s->terms[i].h)
-            have += s->terms[i].weight;
+        all[s->terms[i].context] += s->terms[i].weight;
+        if (has_word(d, p, s->terms[i].h))
+            have[s->terms[i].context] += s->terms[i].weight;
     }
-    c->coverage = have / all;
+    c->coverage = fmax(have[0] / all[0], (have[0] + have[1]) / (all[0] + all[1]));
 }
 
 static void
@@ -267,12 +278,13 @@ fuse(struct search *s)
 static double
 relevance(const struct search *s, struct index_signals *best)
 {
-    double top = 0;
-    double words = 0;
+    double top = 0, words = 0;
 
     *best = (struct index_signals){ 0 };
     for (size_t i = 0; i < s->n_terms; i++)
-        words += s->terms[i].weight > 0.5 * s->terms[i].idf;
+        words += !s->terms[i].context && s->terms[i].weight > 0.5 * s->terms[i].idf;
+    if (words < 1 && s->q->context.n)
+        words = 1;
     for (size_t i = 0; i < s->n_cands && i < RELEVANT_OF; i++) {
         const struct candidate *c = &s->cands[i];
         struct index_signals sig = { .coverage = c->coverage, .cosine = c->cosine, .words = words,

@@ -129,7 +129,9 @@ write_group(struct scan *k, size_t start, const struct group *g)
     for (size_t i = 0; i < g->count; i++)
         good += g->n[i] >= 1 && g->n[i] <= MARK_NUMBER_MAX && (size_t)g->n[i] <= k->hits;
     k->marks->dropped += g->count - good;
-    if (good == 0)
+    size_t bracket;
+
+    if (good == 0 && !(g->end < k->s.n && opens(k->s, g->end, &bracket)))
         drop_space(k->out);
     if (good == g->count && g->plain) {
         for (size_t i = 0; i < g->count; i++)

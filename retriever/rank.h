@@ -7,6 +7,7 @@
 #define RANK_K1 1.1      /* BM25: how soon repetition saturates */
 #define RANK_B 0.7       /* BM25: how much longer passages pay */
 #define RANK_WEAK 0.3    /* weight of a weak word in coverage */
+#define RANK_CONTEXT 0.2 /* weight of a word that only the context has */
 #define RANK_Z_UNKNOWN 3.2 /* z where too few vectors were seen to tell */
 #define RANK_THRESHOLD 0.35 /* default: below this a passage does not answer */
 

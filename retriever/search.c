@@ -167,6 +167,7 @@ take_query(struct task *t, const struct search_req *q)
     t->query.tenant = str_of(t->call->tenant);
     t->query.collections = &q->collections;
     t->query.text = q->query;
+    t->query.context = q->context;
     t->query.model = q->model;
     t->query.filter = t->filter;
     t->query.top_k = q->top_k > 0 && q->top_k <= 200 ? (size_t)q->top_k : q->top_k > 200 ? 200 : TOP_K_DEFAULT;

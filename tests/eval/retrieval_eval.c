@@ -4,7 +4,7 @@
  *   retrieval_eval [-w vector weight] [-n questions a set] [-s signals.tsv] [-h] FOLDER SET…
  *
  * -s writes the evidence behind each question's score (label, coverage, z, cosine, words), to calibrate rank.c with. -h
- * puts the previous exchange before follow-up questions. Questions of the other sets are asked too: all must be refused.
+ * gives follow-up questions the previous exchange as context. Questions of the other sets are asked too: all must be refused.
  * One passage is one record of corpus.jsonl; each question is searched alone. Built by tests/eval/run.sh. */
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static const struct { const char *set; double floor; } floors[] = {
 };
 
 struct lines { char **v; size_t n; };          /* JSON texts of a file */
-struct question { char *id, *text; };
+struct question { char *id, *text, *context; };
 struct questions { struct question *v; size_t n; };
 struct set {
     const char *name;
@@ -103,15 +103,15 @@ read_questions(const struct eval *e, const char *set, const char *file)
     q.v = mem_new((l.n + 1) * sizeof(*q.v));
     for (size_t i = 0; i < l.n && (e->limit == 0 || q.n < (size_t)e->limit); i++) {
         json_t *o = parse(l.v[i]);
-        struct buf text = { 0 };
+        struct buf context = { 0 };
 
         if (!o)
             continue;
         if (e->history)
-            add_turns(&text, json_object_get(o, "history"));
-        buf_str(&text, json_str(o, "text"));
-        q.v[q.n++] = (struct question){ mem_dup_str(json_str(o, "id")), mem_dup_str(buf_slice(&text)) };
-        buf_free(&text);
+            add_turns(&context, json_object_get(o, "history"));
+        q.v[q.n++] = (struct question){ mem_dup_str(json_str(o, "id")), mem_dup_str(json_str(o, "text")),
+            mem_dup_str(buf_slice(&context)) };
+        buf_free(&context);
         json_decref(o);
     }
     return q;
@@ -148,17 +148,18 @@ add_record(struct eval *e, const char *set, size_t ord, const char *line)
 struct answer { size_t n; char id[TOP][64]; double score; struct index_signals signals; };
 
 static void
-ask(const struct eval *e, const char *set, const char *text, bool all, struct answer *out)
+ask(const struct eval *e, const char *set, const struct question *what, bool all, struct answer *out)
 {
     float vector[DIMS];
     struct arena *a = arena_new((size_t)1 << 24);
     struct str name = str_of(set);
     struct strs collections = { &name, 1 };
     struct search_rep rep;
-    struct index_query q = { .tenant = STR("t"), .collections = &collections, .text = str_of(text), .vector = vector,
+    struct index_query q = { .tenant = STR("t"), .collections = &collections, .text = str_of(what->text),
+        .context = str_of(what->context), .vector = vector,
         .dims = DIMS, .model = STR("builtin-ngram-v1"), .filter = e->all, .top_k = TOP, .all = all };
 
-    eval_embed(text, strlen(text), vector, DIMS);
+    eval_embed(what->text, strlen(what->text), vector, DIMS);
     (void)index_search_explained(e->index, e->words, &q, a, &rep, &out->signals);
     out->n = rep.hits.n;
     out->score = rep.hits.n ? rep.hits.v[0].score : 0;
@@ -206,7 +207,7 @@ refused(const struct eval *e, const char *set, const struct questions *q, size_t
     for (size_t i = 0; i < q->n; i += step) {
         struct answer a;
 
-        ask(e, set, q->v[i].text, false, &a);
+        ask(e, set, &q->v[i], false, &a);
         empty += a.n == 0;
         n++;
         if (e->signals)
@@ -227,7 +228,7 @@ measure(const struct eval *e, const struct set *s)
         struct answer a;
         int64_t t = clock_us();
 
-        ask(e, s->name, s->own.v[i].text, true, &a);
+        ask(e, s->name, &s->own.v[i], true, &a);
         took += clock_us() - t;
         double v = ndcg(s, s->own.v[i].id, &a);
 

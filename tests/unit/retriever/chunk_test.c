@@ -1,0 +1,237 @@
+/* Extraction and chunking: what is refused, what is normalised, and that offsets always point at whole characters of the
+ * stored text. FOOTNOTE_EVAL (default /work/shared/eval) adds real Markdown when it is there. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/text.h"
+#include "retriever/chunk.h"
+#include "retriever/markdown.h"
+#include "retriever/sentence.h"
+
+static const char *
+extract(const char *mime, struct str body, struct buf *out)
+{
+    static char reason[256];
+    enum doc_format format;
+
+    return extract_text(str_of(mime), body, &format, out, reason);
+}
+
+static void
+a_wrong_document_is_refused_with_a_reason(void **state)
+{
+    struct buf out = BUF_MAX(1000);
+
+    (void)state;
+    const char *why = extract("application/zip", STR("PK"), &out);
+
+    assert_non_null(strstr(why, "application/zip"));
+    assert_non_null(strstr(why, "text/markdown"));
+    assert_non_null(strstr(extract("text/plain", STR("a\0b"), &out), "NUL"));
+    assert_non_null(strstr(extract("text/plain", STR("a\xff" "b"), &out), "UTF-8"));
+    assert_non_null(strstr(extract("text/plain", STR("\xed\xa0\x80"), &out), "UTF-8"));
+    assert_non_null(strstr(extract("text/plain", STR(" \r\n\t\xe2\x80\x8b"), &out), "no text"));
+    buf_free(&out);
+}
+
+static void
+text_is_normalised(void **state)
+{
+    struct buf out = BUF_MAX(1000);
+
+    (void)state;
+    assert_null(extract("Text/Markdown; charset=utf-8",
+                        STR("\xef\xbb\xbf" "a\r\nb\rc\xe2\x80\x8b\xe2\x80\xae" "d e\xcc\x81 \xc2\xad" "f\x07"), &out));
+    assert_string_equal(out.p, "a\nb\ncd \xc3\xa9 f");
+    buf_free(&out);
+}
+
+/* The promise: ascending, trimmed, whole characters; everything that is not white space is in some chunk. */
+static void
+check_pieces(struct str text, const struct pieces *p, size_t target, size_t overlap)
+{
+    size_t covered = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        const struct piece *x = &p->v[i];
+        struct str s = { text.p + x->start, x->end - x->start };
+
+        assert_true(x->start < x->end && x->end <= text.n);
+        assert_true(utf8_valid(s));
+        assert_true(utf8_valid(x->section) && utf8_valid(x->chapter));
+        assert_true(s.n <= 2 * target);
+        assert_false(space_byte(s.p[0]) || space_byte(s.p[s.n - 1]));
+        assert_true(x->start + overlap >= covered);
+        for (size_t k = covered; k < x->start; k++)
+            assert_true(space_byte(text.p[k]));
+        assert_true(x->end > covered);
+        covered = x->end;
+    }
+    for (size_t k = covered; k < text.n; k++)
+        assert_true(space_byte(text.p[k]));
+}
+
+static size_t
+cut(struct str text, enum doc_format format, size_t target, size_t overlap)
+{
+    struct arena *a = arena_new((size_t)1 << 26);
+    struct chunk_rules rules = { .target = target, .overlap = overlap };
+    struct pieces p;
+
+    assert_true(chunk_text(text, format, &rules, a, &p));
+    check_pieces(text, &p, target, overlap);
+    size_t n = p.n;
+
+    arena_free(&a);
+    return n;
+}
+
+static void
+chunks_cover_generated_text(void **state)
+{
+    static const char *const parts[] = { "# Head\n", "\n", "A sentence here. ", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "word ",
+        "```\ncode line\n", "```\n", "\n\n", "- item\n", "Title\n===\n", "| a | b |\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "......", "## Sub {#id}\n", "\t", "~~~\n" };
+    unsigned seed = 1;
+
+    (void)state;
+    for (int round = 0; round < 400; round++) {
+        struct buf b = { 0 };
+
+        for (int i = 0; i < 300; i++) {
+            seed = seed * 1103515245u + 12345u;
+            buf_z(&b, parts[(seed >> 16) % (sizeof(parts) / sizeof(*parts))]);
+        }
+        (void)cut(buf_slice(&b), round % 3 ? DOC_MARKDOWN : DOC_TEXT, 200 + (size_t)(round % 5) * 100, (size_t)(round % 4) * 40);
+        buf_free(&b);
+    }
+}
+
+static void
+chunks_cover_real_documents(void **state)
+{
+    const char *dir = getenv("FOOTNOTE_EVAL");
+    char pattern[512];
+    glob_t g;
+
+    (void)state;
+    (void)snprintf(pattern, sizeof(pattern), "%s/*/docs/*.md", dir ? dir : "/work/shared/eval");
+    if (glob(pattern, 0, NULL, &g) != 0)
+        skip();
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        struct buf b = { 0 }, out = BUF_MAX(1 << 26);
+        static char block[4096];
+        FILE *f = fopen(g.gl_pathv[i], "rb");
+
+        assert_non_null(f);
+        for (size_t n; (n = fread(block, 1, sizeof(block), f)) > 0;)
+            buf_add(&b, block, n);
+        (void)fclose(f);
+        assert_null(extract("text/markdown", buf_slice(&b), &out));
+        /* Front matter is kept in the text but is no passage. */
+        size_t front = md_front_matter(buf_slice(&out));
+
+        assert_true(cut((struct str){ out.p + front, out.n - front }, DOC_MARKDOWN, 1100, 0) > 0);
+        (void)cut((struct str){ out.p + front, out.n - front }, DOC_MARKDOWN, 600, 120);
+        buf_free(&b);
+        buf_free(&out);
+    }
+    globfree(&g);
+}
+
+static void
+a_long_text_without_borders_is_cut_in_linear_time(void **state)
+{
+    struct buf b = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 1 << 18; i++)
+        buf_z(&b, i & 1 ? "x.\"" : "....");
+    assert_true(cut(buf_slice(&b), DOC_TEXT, 1000, 0) >= b.n / 2000);
+    buf_free(&b);
+}
+
+static void
+headings_name_their_passages(void **state)
+{
+    struct str text = STR("---\ntitle: \"Front\"\n---\n# The *Guide*\n\nIntro text that stands alone.\n\n# Two\n\n## Install {#in}\n\n"
+                          "```\n# not a heading\n```\n\n### On Debian\n\nRun it.\n");
+    struct arena *a = arena_new(1 << 20);
+    struct chunk_rules rules = { .target = 200 };
+    struct pieces p;
+
+    (void)state;
+    assert_true(chunk_text(text, DOC_MARKDOWN, &rules, a, &p));
+    assert_int_equal(p.n, 2);
+    assert_true(str_is(p.v[0].chapter, "The Guide"));
+    assert_int_equal(p.v[0].section.n, 0);
+    assert_true(str_is(p.v[1].chapter, "Two"));
+    assert_true(str_is(p.v[1].section, "Install"));
+    assert_true(str_is(extract_title(text, DOC_MARKDOWN, a), "The Guide"));
+    assert_true(str_is(extract_title(STR("---\ntitle: 'F'\n---\ntext"), DOC_MARKDOWN, a), "F"));
+    assert_null(extract_title(STR("# x"), DOC_TEXT, a).p);
+    arena_free(&a);
+}
+
+static void
+a_fence_that_fits_stays_whole(void **state)
+{
+    struct buf b = { 0 };
+    struct arena *a = arena_new(1 << 20);
+    struct chunk_rules rules = { .target = 300 };
+    struct pieces p;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        buf_z(&b, "Some words before the code that take room. ");
+    buf_z(&b, "\n\n```c\nint\nmain(void)\n{\n\n    return 0; /* a comment that makes this fence a little longer than it was */\n}\n```\n");
+    assert_true(chunk_text(buf_slice(&b), DOC_MARKDOWN, &rules, a, &p));
+    assert_int_equal(p.n, 2);
+    assert_true(str_starts((struct str){ b.p + p.v[1].start, p.v[1].end - p.v[1].start }, "```c"));
+    assert_int_equal(p.v[1].end, b.n - 1);
+    buf_free(&b);
+    arena_free(&a);
+}
+
+static void
+sentences_end_where_readers_see_it(void **state)
+{
+    struct str s = STR("Dr. Smith met J. Doe, e.g. at 3.5 km. He left! \"Why?\" she said.\n- item one\n- item two\n\nLast");
+    const char *want[] = { "Dr. Smith met J. Doe, e.g. at 3.5 km.", "He left!", "\"Why?\"", "she said.", "- item one",
+        "- item two", "Last" };
+    struct span x;
+    size_t at = 0, n = 0;
+
+    (void)state;
+    while (sentence_next(s, &at, &x)) {
+        assert_true(n < 7);
+        assert_true(str_is((struct str){ s.p + x.start, x.end - x.start }, want[n]));
+        n++;
+    }
+    assert_int_equal(n, 7);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_wrong_document_is_refused_with_a_reason),
+        cmocka_unit_test(text_is_normalised),
+        cmocka_unit_test(chunks_cover_generated_text),
+        cmocka_unit_test(chunks_cover_real_documents),
+        cmocka_unit_test(a_long_text_without_borders_is_cut_in_linear_time),
+        cmocka_unit_test(headings_name_their_passages),
+        cmocka_unit_test(a_fence_that_fits_stays_whole),
+        cmocka_unit_test(sentences_end_where_readers_see_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+/* Citations: marks, excerpts that are the passage's own bytes, and answers that cite nothing. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/text.h"
+#include "retriever/cite.h"
+
+static const char *const passages[] = {
+    "Sensors gather data from the physical world. A soil moisture sensor measures how wet the soil is. Actuators do the "
+    "opposite: they turn data into actions, such as switching on a pump.",
+    "The hub expires a worker after three seconds of silence. A killed worker is noticed within 300 milliseconds, because "
+    "the hub probes busy workers. \xe2\x82\xac 5 was paid.",
+    "Pizza dough rests for a day.",
+};
+
+struct fixture { struct hit hits[3]; struct cite_req req; struct cite_rep rep; struct cite_counts counts; struct arena *a; };
+
+static void
+run(struct fixture *f, const char *answer, bool refused)
+{
+    struct words *w = words_new();
+
+    memset(f, 0, sizeof(*f));
+    f->a = arena_new(1 << 22);
+    for (size_t i = 0; i < 3; i++)
+        f->hits[i] = (struct hit){ .chunk_id = uuid_v4(), .document_id = uuid_v4(), .collection = STR("docs"),
+            .text = str_of(passages[i]), .start = 100, .end = 100 + (int64_t)strlen(passages[i]), .score = 0.8 };
+    f->req = (struct cite_req){ .answer = str_of(answer), .question = STR("What does a moisture sensor measure?"),
+        .refused = refused, .hits = { f->hits, 3 } };
+    assert_int_equal(cite_answer(&f->req, w, f->a, &f->rep, &f->counts), ERR_OK);
+    for (size_t i = 0; i < f->rep.citations.n; i++) {
+        const struct citation *c = &f->rep.citations.v[i];
+        const struct hit *h = &f->hits[c->n - 1];
+
+        assert_true(c->start >= h->start && c->end <= h->end && c->end > c->start);
+        assert_memory_equal(c->excerpt.p, h->text.p + (c->start - h->start), (size_t)(c->end - c->start));
+        assert_int_equal(c->excerpt.n, c->end - c->start);
+        assert_true(utf8_valid(c->excerpt) && utf8_count(c->excerpt) <= CITE_EXCERPT_CHARS);
+        assert_true(uuid_eq(&c->chunk_id, &h->chunk_id) && uuid_version(&c->id) == 7);
+    }
+    words_free(&w);
+}
+
+static bool
+answer_is(const struct fixture *f, const char *z)
+{
+    return str_is(f->rep.answer, z);
+}
+
+static void
+a_mark_leads_to_the_sentence_that_supports_it(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    run(&f, "It tells you the wetness of soil: it measures how wet it is [1]. A dead worker is noticed in 300 ms, by probes.[2]", false);
+    assert_int_equal(f.rep.citations.n, 2);
+    assert_true(str_is(f.rep.citations.v[0].excerpt, "A soil moisture sensor measures how wet the soil is."));
+    assert_true(str_starts(f.rep.citations.v[1].excerpt, "A killed worker is noticed"));
+    assert_true(f.rep.grounded);
+    assert_true(f.rep.confidence > 0.4 && f.rep.confidence <= 0.8);
+    arena_free(&f.a);
+}
+
+static void
+a_verbatim_quote_is_found_as_it_stands(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    run(&f, "The hub expires a worker after three seconds of silence. [2]", false);
+    assert_int_equal(f.counts.verbatim, 1);
+    assert_true(str_is(f.rep.citations.v[0].excerpt, "The hub expires a worker after three seconds of silence."));
+    assert_true(f.rep.confidence > 0.79);
+    arena_free(&f.a);
+    run(&f, "The manual says \"they turn data into actions\" about them [1].", false);
+    assert_int_equal(f.counts.verbatim, 1);
+    assert_true(str_starts(f.rep.citations.v[0].excerpt, "Actuators do the opposite"));
+    arena_free(&f.a);
+}
+
+static void
+marks_that_point_nowhere_are_removed(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    run(&f, "One [9]. Two [0] and [1, 7] three [4][2] [99999999999999999999].", false);
+    assert_true(answer_is(&f, "One. Two and [1] three [2]."));
+    assert_int_equal(f.counts.dropped, 5);
+    assert_int_equal(f.rep.citations.n, 2);
+    arena_free(&f.a);
+}
+
+static void
+all_ways_of_writing_a_mark_are_understood(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    run(&f, "A [1, 2]. B [1][3]. C \xe3\x80\x90" "2\xe3\x80\x91. D \xe3\x80\x90" "3\xe2\x80\xa0source\xe3\x80\x91", false);
+    assert_true(answer_is(&f, "A [1, 2]. B [1][3]. C [2]. D [3]"));
+    assert_int_equal(f.rep.citations.n, 3);
+    assert_int_equal(f.counts.marks, 6);
+    arena_free(&f.a);
+}
+
+static void
+code_and_links_are_no_marks(void **state)
+{
+    const char *answer = "Use `a[9]` and [9](http://x/) or\n```\nb[8]\n```\nand [x], [], [1.";
+    struct fixture f;
+
+    (void)state;
+    run(&f, answer, false);
+    assert_true(answer_is(&f, answer));
+    assert_int_equal(f.rep.citations.n, 0);
+    assert_false(f.rep.grounded);
+    arena_free(&f.a);
+}
+
+static void
+a_refusal_or_an_answer_without_marks_is_not_grounded(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    run(&f, "These documents do not say [1].", true);
+    assert_true(answer_is(&f, "These documents do not say."));
+    assert_false(f.rep.grounded);
+    assert_int_equal(f.rep.citations.n, 0);
+    assert_true(f.rep.confidence <= 0);
+    arena_free(&f.a);
+    run(&f, "Just so.", false);
+    assert_false(f.rep.grounded);
+    arena_free(&f.a);
+    run(&f, "", false);
+    assert_false(f.rep.grounded);
+    arena_free(&f.a);
+}
+
+static void
+any_bytes_of_a_model_are_survived(void **state)
+{
+    static const char *const parts[] = { "[", "]", "1", "2", ",", " ", "`", "```", "\xe3\x80\x90", "\xe3\x80\x91", "\xe2\x80\xa0",
+        ". ", "soil", "\n", "\"", "(", "99", "\xe2\x80\x9c", "\xe2\x80\x9d", "[1]" };
+    unsigned seed = 7;
+
+    (void)state;
+    for (int round = 0; round < 500; round++) {
+        struct buf b = { 0 };
+        struct fixture f;
+
+        for (int i = 0; i < 60; i++) {
+            seed = seed * 1103515245u + 12345u;
+            buf_z(&b, parts[(seed >> 16) % (sizeof(parts) / sizeof(*parts))]);
+        }
+        run(&f, b.p, false);
+        assert_true(utf8_valid(f.rep.answer));
+        arena_free(&f.a);
+        buf_free(&b);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mark_leads_to_the_sentence_that_supports_it),
+        cmocka_unit_test(a_verbatim_quote_is_found_as_it_stands),
+        cmocka_unit_test(marks_that_point_nowhere_are_removed),
+        cmocka_unit_test(all_ways_of_writing_a_mark_are_understood),
+        cmocka_unit_test(code_and_links_are_no_marks),
+        cmocka_unit_test(a_refusal_or_an_answer_without_marks_is_not_grounded),
+        cmocka_unit_test(any_bytes_of_a_model_are_survived),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -112,11 +112,13 @@ reply_head(struct request *r, int status, const char *content_type, int64_t leng
 void
 reply_bytes(struct request *r, int status, const char *content_type, struct str body)
 {
+    static struct log_gate gate;
     struct buf out = BUF_MAX(0);
     bool bare = r->method == METHOD_HEAD || status == 204 || status == 304;
 
     if (r->conn->sent) {
-        LOG(ERROR, r->id, M("a request was answered twice"), KI("status", status));
+        if (log_gate(&gate))
+            LOG(ERROR, r->id, M("a request was answered twice"), KI("status", status));
         return;
     }
     reply_head(r, status, content_type, (int64_t)body.n, &out);

@@ -1,0 +1,346 @@
+/* Limits and the query cache against a private Redis: one trip, and every wrong value is a miss that goes away. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "gateway/admit.h"
+
+static pid_t server;
+static int port;
+static struct gateway gw;
+static struct gateway_opt opt = { .rate_requests = 60, .rate_window = 60, .rate_hour = 1000, .rate_addr = 600,
+                                  .query_cache_ttl = 3600 };
+static struct http_conn conn;
+static struct arena *arena;
+static uint8_t session[32] = { 7 };
+
+static int
+free_port(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+static struct redis_val
+run(const char *const *words, size_t n, struct str last)
+{
+    struct str argv[8];
+    struct redis_cmd cmd = { argv, n };
+    struct redis_val v = { .type = REDIS_ERROR };
+
+    for (size_t i = 0; i < n; i++)
+        argv[i] = words[i] ? str_of(words[i]) : last;
+    redis_run(gw.cache, arena, &cmd, 1, &v);
+    return v;
+}
+#define REDIS(last, ...) run((const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *), last)
+
+static int
+set_up(void **state)
+{
+    char url[64], number[8];
+    const char *why;
+    int64_t until = clock_ms() + 10000;
+
+    (void)state;
+    port = free_port();
+    snprintf(number, sizeof number, "%d", port);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%d/0", port);
+    server = fork();
+    if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (!freopen("/dev/null", "w", stdout))
+            _exit(126);
+        execlp("redis-server", "redis-server", "--port", number, "--bind", "127.0.0.1", "--save", "", (char *)NULL);
+        _exit(127);
+    }
+    gateway_stats_register();
+    admit_init();
+    gw = (struct gateway){ .opt = &opt, .limiter = limiter_new(8), .cache = redis_new(url, &why) };
+    gw.state = gw.cache;
+    arena = arena_new(64u << 20);
+    while (REDIS(STR_NONE, "PING").type != REDIS_STATUS) {
+        assert_true(clock_ms() < until);
+        poll(NULL, 0, 20);
+    }
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    redis_free(&gw.cache);
+    limiter_free(&gw.limiter);
+    arena_free(&arena);
+    stat_fini();
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    return 0;
+}
+
+/* Each test: empty Redis, fresh local buckets, a request whose answers are not written anywhere. */
+static int
+fresh(void **state)
+{
+    (void)state;
+    limiter_free(&gw.limiter);
+    gw.limiter = limiter_new(8);
+    assert_int_equal(REDIS(STR_NONE, "FLUSHALL").type, REDIS_STATUS);
+    return 0;
+}
+
+static struct request
+request_of(void)
+{
+    struct request r = { .gw = &gw, .conn = &conn, .arena = arena, .id = "r", .method = METHOD_POST, .peer = "1.2.3.4" };
+
+    conn = (struct http_conn){ .fd = -1, .sent = true, .limits.violated = -1 };
+    return r;
+}
+
+static struct cache_probe
+probe_of(const char *turn)
+{
+    struct cache_probe p = { .key = "fn:q:default:00112233445566778899aabbccddeeff", .epoch = 258, .turn = str_of(turn) };
+
+    memset(p.sha256, 0xab, 32);
+    return p;
+}
+
+/* A value as the answer codec packs it. */
+static struct str
+value_of(uint8_t sha, uint8_t epoch_low, const char *magic)
+{
+    static char v[64];
+
+    memset(v, 0, sizeof v);
+    memcpy(v, magic, 4);
+    memset(v + 4, sha, 32);
+    v[42] = 1;
+    v[43] = (char)epoch_low;
+    v[47] = 2;
+    memcpy(v + 48, "{}", 2);
+    return (struct str){ v, 60 };
+}
+
+static double
+counted(enum cache_outcome how)
+{
+    return stat_value(&gateway_stats, GW_CACHE, how, 0);
+}
+
+static bool
+look(const char *turn, struct cache_hit *hit)
+{
+    struct cache_probe p = probe_of(turn);
+    struct request r = request_of();
+    bool good = admit(&r, session, &p, hit);
+
+    buf_free(&r.headers);
+    return good;
+}
+
+static void
+a_stored_answer_is_a_hit_with_its_time_to_live(void **state)
+{
+    struct cache_probe p = probe_of(NULL);
+    struct request r = request_of();
+    struct cache_hit hit;
+    struct redis_val ttl;
+
+    (void)state;
+    assert_true(look(NULL, &hit));
+    assert_false(hit.hit);
+    cache_store(&r, session, &p, value_of(0xab, 2, "FA01"));
+    ttl = REDIS(STR_NONE, "TTL", "fn:q:default:00112233445566778899aabbccddeeff");
+    assert_true(ttl.i > 3590 && ttl.i <= 3600);
+    assert_true(look(NULL, &hit));
+    assert_true(hit.hit && !hit.appended);
+    assert_true(str_eq(hit.value, value_of(0xab, 2, "FA01")));
+}
+
+static void
+a_hit_appends_its_turn_and_answer_in_the_same_trip(void **state)
+{
+    struct cache_hit hit;
+    struct redis_val v;
+
+    (void)state;
+    REDIS(value_of(0xab, 2, "FA01"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
+    assert_true(look("turn bytes", &hit));
+    assert_true(hit.hit && hit.appended);
+    v = REDIS(STR_NONE, "XRANGE", "fn:turns", "-", "+");
+    assert_int_equal(v.n, 1);
+    v = v.v[0].v[1];
+    assert_int_equal(v.n, 4);
+    assert_true(str_is(v.v[0].s, "q") && str_is(v.v[1].s, "turn bytes") && str_is(v.v[2].s, "a"));
+    assert_true(str_eq(v.v[3].s, value_of(0xab, 2, "FA01")));
+}
+
+static void
+wrong_values_are_misses_that_are_deleted_and_counted(void **state)
+{
+    static const struct {
+        uint8_t sha, epoch;
+        const char *magic;
+        size_t n;
+        enum cache_outcome how;
+    } rows[] = { { 0xaa, 2, "FA01", 60, CACHE_COLLISION },
+                 { 0xab, 1, "FA01", 60, CACHE_STALE },
+                 { 0xab, 2, "FA02", 60, CACHE_BAD },
+                 { 0xab, 2, "FA01", 20, CACHE_BAD } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct str v = value_of(rows[i].sha, rows[i].epoch, rows[i].magic);
+        double before = counted(rows[i].how);
+        struct cache_hit hit;
+
+        v.n = rows[i].n;
+        REDIS(v, "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
+        assert_true(look("turn", &hit));
+        assert_false(hit.hit || hit.appended);
+        assert_true(counted(rows[i].how) > before);
+        assert_int_equal(REDIS(STR_NONE, "EXISTS", "fn:q:default:00112233445566778899aabbccddeeff").i, 0);
+        assert_int_equal(REDIS(STR_NONE, "XLEN", "fn:turns").i, 0);
+    }
+}
+
+static void
+values_of_another_type_hurt_nobody(void **state)
+{
+    struct cache_hit hit;
+    char hex[65], key[128];
+
+    (void)state;
+    snprintf(key, sizeof key, "fn:rl:s:%s", hex_text(session, 32, hex));
+    REDIS(STR_NONE, "LPUSH", "fn:q:default:00112233445566778899aabbccddeeff", "x");
+    REDIS(STR_NONE, "LPUSH", key, "x");
+    REDIS(STR_NONE, "SET", "fn:rl:a:1.2.3.4", "not a number");
+    assert_true(look(NULL, &hit));
+    assert_false(hit.hit);
+    assert_int_equal(conn.limits.p[0].remaining, 59);
+    REDIS(value_of(0xab, 2, "FA01"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
+    REDIS(STR_NONE, "SET", "fn:turns", "not a stream");
+    assert_true(look("turn", &hit));
+    assert_true(hit.hit && !hit.appended);
+}
+
+static void
+a_full_stream_takes_no_more_turns(void **state)
+{
+    struct redis_val v;
+    struct request r = request_of();
+    struct cache_hit hit;
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        v = REDIS(STR_NONE, "EVAL", "for i = 1, 500 do redis.call('XADD', 'fn:turns', '*', 'q', 'x') end return 1", "0");
+        assert_int_equal(v.i, 1);
+    }
+    REDIS(value_of(0xab, 2, "FA01"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
+    assert_true(look("turn", &hit));
+    assert_true(hit.hit && !hit.appended);
+    assert_false(turns_append(&r, STR("turn")));
+    REDIS(STR_NONE, "DEL", "fn:turns");
+    assert_true(turns_append(&r, STR("turn")));
+}
+
+static void
+of_70_requests_60_pass_and_the_rest_learn_when_to_come_again(void **state)
+{
+    int passed = 0;
+
+    (void)state;
+    for (int i = 0; i < 70; i++)
+        passed += look(NULL, &(struct cache_hit){ 0 });
+    assert_true(passed == 60 || passed == 61);
+    assert_int_equal(conn.limits.violated, 0);
+    assert_int_equal(conn.limits.p[0].remaining, 0);
+    assert_true(conn.retry_after_ms > 0 && conn.retry_after_ms <= 1000);
+    /* A refused request charges nothing: the hour still has what the passed ones left. */
+    assert_int_equal(conn.limits.p[1].remaining, 1000 - passed);
+}
+
+static void
+a_redis_that_forgets_meets_the_floor_at_twice_the_limit(void **state)
+{
+    int passed = 0;
+
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        if (i % 50 == 0)
+            REDIS(STR_NONE, "FLUSHALL");
+        passed += look(NULL, &(struct cache_hit){ 0 });
+    }
+    assert_true(passed >= 120 && passed <= 122);
+}
+
+static void
+erasing_a_session_erases_its_cached_answers(void **state)
+{
+    struct cache_probe p = probe_of(NULL);
+    struct request r = request_of();
+    uint8_t other[32] = { 9 };
+
+    (void)state;
+    cache_store(&r, session, &p, value_of(0xab, 2, "FA01"));
+    cache_erase_session(&r, other);
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 1);
+    cache_erase_session(&r, session);
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 0);
+}
+
+static void
+without_redis_the_process_limits_by_itself(void **state)
+{
+    struct redis *kept = gw.cache;
+    int passed = 0;
+    struct cache_hit hit;
+
+    (void)state;
+    gw.cache = gw.state = NULL;
+    for (int i = 0; i < 70; i++) {
+        passed += look("turn", &hit);
+        assert_false(hit.hit);
+    }
+    gw.cache = gw.state = kept;
+    assert_int_equal(passed, 60);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup(name, fresh)
+    const struct CMUnitTest tests[] = {
+        T(a_stored_answer_is_a_hit_with_its_time_to_live),
+        T(a_hit_appends_its_turn_and_answer_in_the_same_trip),
+        T(wrong_values_are_misses_that_are_deleted_and_counted),
+        T(values_of_another_type_hurt_nobody),
+        T(a_full_stream_takes_no_more_turns),
+        T(of_70_requests_60_pass_and_the_rest_learn_when_to_come_again),
+        T(a_redis_that_forgets_meets_the_floor_at_twice_the_limit),
+        T(erasing_a_session_erases_its_cached_answers),
+        T(without_redis_the_process_limits_by_itself),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

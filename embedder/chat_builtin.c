@@ -12,6 +12,7 @@
 #include "embedder/embedder.h"
 
 #define TERMS 32                 /* of the question */
+#define SELECTION_TERMS 8        /* of the selected text, when the question has hardly any */
 #define SENTENCES 1024           /* that are looked at */
 #define SENTENCE_MAX 600         /* bytes; a longer one is not quoted */
 #define SENTENCE_MIN 20
@@ -86,15 +87,15 @@ add_term(struct digest *d, struct str stem)
     d->n_terms++;
 }
 
+/* Terms of a text until there are max; stops: the commonest words too. */
 static void
-read_question(struct digest *d, bool stops)
+read_terms(struct digest *d, struct str text, bool stops, size_t max)
 {
     static const char *const numeric[] = { "many", "much", "long", "often", "when", "large", "old", "fast", "big" };
-    struct str q = d->req->question;
     struct word w;
 
-    words_set(d->words, q);
-    while (words_next(d->words, &w)) {
+    words_set(d->words, text);
+    while (d->n_terms < max && words_next(d->words, &w)) {
         for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; i++)
             d->wants_number |= str_is(w.raw, numeric[i]);
         if (stops || !w.stop)
@@ -360,9 +361,11 @@ builtin_answer(const struct chat_req *req, struct buf *out, bool *refused)
     const struct sentence *q[QUOTES];
     size_t n;
 
-    read_question(&d, false);
+    read_terms(&d, req->question, false, TERMS);
+    if (d.n_terms < 2 && req->selection.n > 0)
+        read_terms(&d, req->selection, false, SELECTION_TERMS); /* "What does this mean?" */
     if (d.n_terms == 0)
-        read_question(&d, true);
+        read_terms(&d, req->question, true, TERMS);
     cut_all(&d);
     weigh(&d);
     n = choose(&d, true, q);

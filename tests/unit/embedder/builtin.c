@@ -157,6 +157,23 @@ nothing_to_the_point_is_refused(void **state)
 }
 
 static void
+a_question_about_the_selection_takes_its_words_from_there(void **state)
+{
+    struct hit hit = { .text = str_of(guide), .score = 0.5 };
+    struct chat_req req = { .question = STR("What does this mean?"), .selection = STR("ten database connections") };
+    struct buf out = { 0 };
+    bool refused;
+
+    (void)state;
+    req.hits.v = &hit;
+    req.hits.n = 1;
+    builtin_answer(&req, &out, &refused);
+    assert_false(refused);
+    assert_true(str_starts(buf_slice(&out), "The store keeps ten database connections open. [1]"));
+    buf_free(&out);
+}
+
+static void
 odd_passages_do_no_harm(void **state)
 {
     static const char *const odd[] = { "", "\n\n\n", "```", "#", "| a |", "- ", "1. ", "\xf0\x9f\x98\x80", "....", "a.b.c. D. E?!",
@@ -188,6 +205,7 @@ main(void)
         cmocka_unit_test(answers_quote_the_best_sentences_verbatim_with_marks),
         cmocka_unit_test(headings_tables_and_code_are_not_quoted_while_prose_answers),
         cmocka_unit_test(nothing_to_the_point_is_refused),
+        cmocka_unit_test(a_question_about_the_selection_takes_its_words_from_there),
         cmocka_unit_test(odd_passages_do_no_harm),
     };
 

@@ -1,5 +1,5 @@
-/* /keys: make, list, revoke. A key is "fn_" and 256 random bits; the store knows only its SHA-256, which is also its id.
- * An admin of tenant `default` may name another tenant; every other admin has only their own. */
+/* /keys: make, list, revoke. A key is "fn_" and 256 random bits; the store knows only its SHA-256, which is also its
+ * id. An admin of tenant `default` may name another tenant; every other admin has only their own. */
 #include <stdio.h>
 
 #include "common/clock.h"

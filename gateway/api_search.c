@@ -1,5 +1,5 @@
-/* POST /search: ranked passages without an answer, weak ones too. When no embedding can be had for a passing reason, the
- * words alone are searched, and the answer says so. */
+/* POST /search: ranked passages without an answer, weak ones too. When no embedding can be had for a passing reason,
+ * the words alone are searched, and the answer says so. */
 #include "gateway/api.h"
 #include "gateway/render.h"
 

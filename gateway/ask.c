@@ -64,27 +64,36 @@ begin(struct question *q)
 
 /* ---- embed and search ---- */
 
-/* What is searched for: the question, with the previous exchange in front ("and how long does it take?" alone finds
- * nothing), or with the selected text behind. */
+/* What stands around the question: the previous exchange ("and how long does it take?" alone finds nothing), or the
+ * selected text. Absent when there is none. */
 static struct str
-search_text(struct question *q)
+search_context(struct question *q)
 {
     struct buf b = BUF_MAX(65536);
-    struct str s;
+    struct str s = STR_NONE;
     size_t n = q->begun->history.n;
 
     for (size_t i = n > 2 ? n - 2 : 0; i < n; i++) {
         buf_str(&b, utf8_cut(q->begun->history.v[i].content, EXCHANGE_BYTES));
         buf_c(&b, '\n');
     }
-    buf_str(&b, q->text);
-    if (q->selection.n > 0) {
-        buf_c(&b, '\n');
-        buf_str(&b, utf8_cut(q->selection, SELECTION_BYTES));
-    }
-    s = arena_str(q->r->arena, buf_slice(&b));
+    buf_str(&b, utf8_cut(q->selection, SELECTION_BYTES));
+    if (b.n > 0)
+        s = arena_str(q->r->arena, text_trim(buf_slice(&b)));
     buf_free(&b);
-    return s.p ? s : q->text;
+    return s;
+}
+
+/* One text for the vector: the context in front of the question. */
+static struct str
+embed_text(struct question *q, struct str context)
+{
+    char *both;
+
+    if (context.n == 0)
+        return q->text;
+    both = arena_printf(q->r->arena, STR_FMT "\n" STR_FMT, STR_ARG(context), STR_ARG(q->text));
+    return both ? str_of(both) : q->text;
 }
 
 static enum err
@@ -107,16 +116,17 @@ embed(struct question *q, struct str text, struct search_req *req, struct answer
 static enum asked
 search(struct question *q)
 {
-    struct str text = search_text(q);
+    struct str context = search_context(q);
     struct search_req req = {
-        .query = text,
+        .query = q->text,
+        .context = context,
         .collections = { &q->collection, 1 },
         .top_k = q->top_k ? q->top_k : q->settings ? q->settings->top_k : 0,
         .filter = q->filter,
         .threshold = q->settings ? q->settings->threshold : 0,
     };
     struct answer embedded, a;
-    enum err e = embed(q, text, &req, &embedded);
+    enum err e = embed(q, embed_text(q, context), &req, &embedded);
 
     if (e && !err_retryable(e))
         return failed(q, &embedded);

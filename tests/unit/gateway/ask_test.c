@@ -34,7 +34,8 @@ static struct world {
     struct cache_probe probe;   /* as admit saw it */
     struct buf turn;            /* as admit or turns_append saw it */
     int admitted, stored, queued, freed, opened;
-    struct buf searched;        /* SEARCH's query */
+    struct buf searched;        /* SEARCH's query and context */
+    struct buf embedded;        /* EMBED's text */
     bool had_vector;
     struct buf finished;        /* TURN_FINISH: status and answer */
     bool finish_has_question;
@@ -90,11 +91,16 @@ reply_of(enum kind kind)
 static void
 look(enum kind kind, const void *req)
 {
+    const struct embed_req *e = req;
     const struct search_req *s = req;
     const struct turn_finish_req *t = req;
 
+    if (kind == KIND_EMBED)
+        buf_str(&w.embedded, e->texts.v[0]);
     if (kind == KIND_SEARCH) {
         buf_str(&w.searched, s->query);
+        buf_c(&w.searched, '|');
+        buf_str(&w.searched, s->context);
         w.had_vector = s->vector.n > 0;
     } else if (kind == KIND_TURN_FINISH) {
         buf_str(&w.finished, t->status);
@@ -336,6 +342,7 @@ fresh(void **state)
     buf_free(&w.value);
     buf_free(&w.turn);
     buf_free(&w.searched);
+    buf_free(&w.embedded);
     buf_free(&w.finished);
     buf_free(&w.body);
     buf_free(&w.events);
@@ -621,7 +628,8 @@ a_turn_with_history_searches_with_the_previous_exchange(void **state)
     w.turns[1] = (struct turn){ STR("assistant"), STR("It keeps answers.") };
     w.n_turns = 2;
     ask("{\"question\":\"How long?\",\"session_id\":\"" SESSION "\",\"conversation_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f\"}");
-    assert_true(str_is(buf_slice(&w.searched), "What is the cache?\nIt keeps answers.\nHow long?"));
+    assert_true(str_is(buf_slice(&w.searched), "How long?|What is the cache?\nIt keeps answers."));
+    assert_true(str_is(buf_slice(&w.embedded), "What is the cache?\nIt keeps answers.\nHow long?"));
 }
 
 static void
@@ -692,7 +700,7 @@ a_selection_shapes_search_and_key(void **state)
              "{\"selected_text\":\"kept for one hour\",\"question\":\"Why?\",\"session_id\":\"" SESSION "\",\"chapter\":\"Caches\"}",
              false);
     assert_int_equal(w.status, 200);
-    assert_true(str_is(buf_slice(&w.searched), "Why?\nkept for one hour"));
+    assert_true(str_is(buf_slice(&w.searched), "Why?|kept for one hour"));
     fresh(NULL);
     ask_with(route_chat_selection,
              "{\"selected_text\":\"four\",\"question\":\"Why?\",\"session_id\":\"" SESSION "\",\"chapter\":\"Caches\"}", false);

@@ -264,12 +264,12 @@ fuse(struct search *s)
         best_words = fmax(best_words, s->cands[i].bm25);
         best_cosine = fmax(best_cosine, s->cands[i].cosine);
     }
-    double span = fmax(best_cosine - s->mean, 1e-6);
+    double base = s->by_vector.seen > Z_SEEN ? s->mean : 0, span = fmax(best_cosine - base, 1e-6);
 
     for (size_t i = 0; i < s->n_cands; i++) {
         struct candidate *c = &s->cands[i];
 
-        c->fused = (1 - w) * c->bm25 / best_words + w * fmin(fmax((c->cosine - s->mean) / span, 0), 1);
+        c->fused = (1 - w) * c->bm25 / best_words + w * fmin(fmax((c->cosine - base) / span, 0), 1);
     }
     qsort(s->cands, s->n_cands, sizeof(*s->cands), by_fused);
 }

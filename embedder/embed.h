@@ -25,6 +25,7 @@ struct embed_task {
     float *vectors;              /* n × out_dims, unit length; freed by the service */
     size_t out_dims;
     int64_t tokens;              /* paid for */
+    bool base64;                 /* the reply's vectors came as base64, not as numbers */
     void (*done)(struct embed_task *t);   /* exactly once, in the loop's thread; may come from inside cancel, not run */
     void *impl;                  /* the provider's own */
 };

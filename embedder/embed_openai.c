@@ -19,6 +19,7 @@
 struct openai_embed {
     struct embed_provider p;      /* first: what others see */
     bool no_base64;               /* the server refused encoding_format */
+    bool base64;                  /* the last reply had base64 vectors: replies are small */
     size_t dims;                  /* of the default model, learned; 0: not yet */
     size_t other_dims;            /* what replies say instead */
     int other_n;                  /* how many in a row */
@@ -109,6 +110,7 @@ read_vector(const json_t *row, size_t at, struct embed_task *t)
 
     if (json_int(row, "index", -1) != (int64_t)at || vector_len(v) != t->out_dims)
         return false;
+    t->base64 = !json_is_array(v);
     if (!(json_is_array(v) ? from_array(v, out, t->out_dims) : from_base64(v, out, t->out_dims)))
         return false;
     return vector_unit(out, t->out_dims);
@@ -209,6 +211,7 @@ on_end(void *arg, const struct upstream_end *end)
     }
     if (end->err == ERR_OK && embed_reply_parse(end->body, t) && !dims_agree(a->m, t))
         refuse(t, "the model server sent vectors of other dimensions than before");
+    a->m->base64 = end->err == ERR_OK && t->err == ERR_OK && t->base64;
     if (t->err == ERR_OK)
         stat_add_at(&embedder_stats, UPSTREAM_TOKENS, TOKENS_EMBED, 0, (uint64_t)t->tokens);
     end_ask(a);
@@ -227,10 +230,8 @@ send_ask(struct ask *a)
 
     a->plain = a->m->no_base64;
     build_body(t, a->plain, &body);
-    /* base64 takes 5.4 bytes a number, text up to 24 */
-    req.max_body = t->n * dims * (a->plain ? 24 : 6) + 65536;
-    if (!a->plain && a->m->dims == 0)
-        req.max_body *= 4; /* a server may send arrays all the same */
+    /* base64 takes 5.4 bytes a number, text up to 24; some servers send text although base64 was asked for */
+    req.max_body = t->n * dims * (a->m->base64 && !a->plain ? 6 : 24) + 65536;
     a->transfer = upstream_start(t->e->upstream, &req);
 }
 

@@ -10,7 +10,7 @@
  *   GET  /_stub/last            body of the last chat request
  *   POST /_stub/script          one rule or an array: {"route": "embeddings|chat|completions|models", "times": 1 (0: all),
  *     "status", "code", "message", "param", "retry_after", "redirect", "delay_ms", "drip_ms", "cut_after_bytes", "garbage",
- *     "wrong_dims", "nan", "drop_last", "bad_index", "text", "hang", "no_done", "error_after" (events), "reject_param",
+ *     "wrong_dims", "nan", "floats", "drop_last", "bad_index", "text", "hang", "no_done", "error_after" (events), "reject_param",
  *     "content_type"}. A route's rules are used in order; reject_param only applies to requests that have the parameter.
  *   POST /_stub/reset           rules and counters
  *
@@ -412,6 +412,7 @@ answer_embeddings(struct turn *t)
     dims = dims == 0 || dims > MAX_DIMS ? 1 : dims;
     if (flag(t->rule, "wrong_dims"))
         dims -= 1;
+    base64 = base64 && !flag(t->rule, "floats");
     fputs("{\"object\":\"list\",\"data\":[", f);
     for (size_t i = 0; i + (size_t)flag(t->rule, "drop_last") < n; i++) {
         const char *z = json_string_value(json_is_array(input) ? json_array_get(input, i) : input);

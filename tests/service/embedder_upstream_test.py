@@ -172,6 +172,13 @@ def test_a_server_without_base64_is_asked_again_for_numbers(emb, stub):
     assert stub.stats()[EMBED] == 3
 
 
+def test_a_server_that_ignores_base64_is_understood(emb, stub):
+    stub.script({"route": EMBED, "floats": True, "times": 0})
+    for i in range(3):
+        call = emb.hub.embed(*["text %d of %d" % (k, i) for k in range(256)]).wait()
+        assert call.code == 0 and len(call.vectors) == 256
+
+
 def test_without_redis_all_is_answered(stub):
     stub.reset()
     e = Embedder(OPENAI_BASE_URL=stub.url + "/v1", OPENAI_API_KEY="k", REDIS_URL="redis://127.0.0.1:1")

@@ -73,7 +73,10 @@ request_json(struct request *r, const char *const *keys)
         return NULL;
     o = json_read(r->body, &fault, &detail);
     if (o == NULL) {
-        reply_problem(r, fault == JSON_BAD_UTF8 ? ERR_BAD_UTF8 : ERR_BAD_JSON, detail);
+        if (fault == JSON_BAD && strstr(detail, "contains NUL")) /* well-formed JSON, but no text that can be stored */
+            reply_problem(r, ERR_VALIDATION, detail);
+        else
+            reply_problem(r, fault == JSON_BAD_UTF8 ? ERR_BAD_UTF8 : ERR_BAD_JSON, detail);
         return NULL;
     }
     if (!json_is_object(o)) {

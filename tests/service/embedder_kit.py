@@ -2,6 +2,7 @@
 
 Everything listens on free ports of 127.0.0.1, lives in a private folder and is stopped by its pid.
 """
+import atexit
 import json
 import os
 import signal
@@ -20,6 +21,13 @@ import zmq
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.join(ROOT, os.environ.get("FOOTNOTE_BIN", "build/release"))
 READY, REQUEST, PARTIAL, FINAL, HEARTBEAT, DISCONNECT, CANCEL, DRAIN, NACK, CREDIT = range(1, 11)
+
+
+def start(args, **how):
+    """A child that does not outlive the tests, however they end."""
+    child = subprocess.Popen(args, **how)
+    atexit.register(lambda: child.poll() is None and child.kill())
+    return child
 
 
 def free_port():
@@ -155,7 +163,7 @@ def hit(title, text, score=0.8):
 
 class Stub:
     def __init__(self, *flags):
-        self.proc = subprocess.Popen([os.path.join(BIN, "upstream-stub"), *flags], stdout=subprocess.PIPE)
+        self.proc = start([os.path.join(BIN, "upstream-stub"), *flags], stdout=subprocess.PIPE)
         self.url = "http://127.0.0.1:%d" % int(self.proc.stdout.readline())
 
     def script(self, *rules):
@@ -178,7 +186,7 @@ class Stub:
 class Redis:
     def __init__(self):
         self.dir, self.port = tempfile.TemporaryDirectory(), free_port()
-        self.proc = subprocess.Popen(
+        self.proc = start(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.dir.name],
             stdout=subprocess.DEVNULL)
         import redis
@@ -207,7 +215,7 @@ class Embedder:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "EMBED", "CHAT_", "REDIS_"))}
         clean.update(HUB_ENDPOINTS="tcp://127.0.0.1:%d" % self.hub.port, METRICS_PORT=str(self.metrics_port),
                      **dict(dict(REDIS_URL=""), **env))
-        self.proc = subprocess.Popen([os.path.join(BIN, "footnote-embedder")], env=clean, stderr=self.log)
+        self.proc = start([os.path.join(BIN, "footnote-embedder")], env=clean, stderr=self.log)
         wait_for(lambda: self.hub.offers)
         wait_for(self.is_ready)
 

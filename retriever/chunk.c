@@ -1,12 +1,12 @@
 /* The chunker. Blocks are packed greedily; a chunk is closed before a block that would overfill it, and before a heading
- * once it is a third full (small sections share a chunk). Too long blocks are cut at lines (fences) or sentences. */
+ * unless it has only a few words (very small sections share a chunk). Too long blocks are cut at lines (fences) or sentences. */
 #include "retriever/chunk.h"
 
 #include "common/text.h"
 #include "retriever/markdown.h"
 #include "retriever/sentence.h"
 
-enum { LEVELS = 6 };
+enum { LEVELS = 6, SMALL = 8 };
 
 struct chunker {
     struct str text;                 /* the whole document */
@@ -88,7 +88,7 @@ cur_size(const struct chunker *c)
 static void
 on_heading(struct chunker *c, const struct block *b)
 {
-    if (c->body && (b->level == 1 || cur_size(c) >= c->rules->target / 3))
+    if (c->body && (b->level == 1 || cur_size(c) >= c->rules->target / SMALL))
         push(c);
     c->path[b->level] = md_plain(b->heading, c->arena);
     for (int l = b->level + 1; l <= LEVELS; l++)

@@ -32,6 +32,7 @@ struct search {
     double passages, mean_len;          /* over all shards */
     struct query_term terms[WORDS_SEEN];
     size_t n_terms;
+    double words_asked;                 /* content words of the question */
     bool in_context;                    /* while words of the context are added */
     int8_t *query;                      /* quantised vector, or NULL */
     float query_scale;
@@ -97,8 +98,11 @@ weigh_terms(struct search *s, struct words *w)
 
             df += t ? t->df : 0;
         }
-        s->terms[i].idf = rank_idf(s->passages, df) * (s->terms[i].context ? RANK_CONTEXT : 1);
-        s->terms[i].weight *= s->terms[i].idf;
+        double place = s->terms[i].context ? RANK_CONTEXT : 1;
+
+        s->words_asked += !s->terms[i].context && s->terms[i].weight >= 1;
+        s->terms[i].idf = rank_idf(s->passages, df) * place;
+        s->terms[i].weight *= rank_rarity(s->passages, df) * place;
     }
     qsort(s->terms, s->n_terms, sizeof(*s->terms), by_idf);
     if (s->n_terms > QUERY_TERMS)
@@ -278,11 +282,9 @@ fuse(struct search *s)
 static double
 relevance(const struct search *s, struct index_signals *best)
 {
-    double top = 0, words = 0;
+    double top = 0, words = s->words_asked;
 
     *best = (struct index_signals){ 0 };
-    for (size_t i = 0; i < s->n_terms; i++)
-        words += !s->terms[i].context && s->terms[i].weight > 0.5 * s->terms[i].idf;
     if (words < 1 && s->q->context.n)
         words = 1;
     for (size_t i = 0; i < s->n_cands && i < RELEVANT_OF; i++) {

@@ -83,6 +83,16 @@ ingest_model(struct ingest *g, const struct embed_rep *rep)
 
 /* ---- claiming */
 
+/* Our own lease lapsed (the store was away) and we got the same version again: the job at hand goes on. */
+static bool
+at_hand(const struct ingest *g, const struct job_claim_rep *c)
+{
+    for (const struct job *j = g->jobs; j; j = j->next)
+        if (!j->dead && j->claim->generation == c->generation && uuid_eq(&j->claim->document_id, &c->document_id))
+            return true;
+    return false;
+}
+
 static void
 on_claim(void *arg, struct reply *r)
 {
@@ -96,6 +106,10 @@ on_claim(void *arg, struct reply *r)
         return;
     }
     g->pause_ms = 0;
+    if (at_hand(g, r->rep)) {
+        check_drained(g);
+        return;
+    }
     struct job *j = job_new(g, r);
 
     if (g->draining)

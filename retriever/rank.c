@@ -10,6 +10,13 @@ rank_idf(double n, double df)
     return log(1 + (n - df + 0.5) / (df + 0.5));
 }
 
+/* In a handful of passages nearly every word of a question is rare or missing: that says little yet. */
+double
+rank_rarity(double n, double df)
+{
+    return log(1 + (n + 30) / (df + 1));
+}
+
 /* The built-in model knows words and parts of words only: beside BM25 it mostly helps with misspellings. */
 double
 rank_vector_weight(double option, struct str model)

@@ -12,6 +12,7 @@
 #define RANK_THRESHOLD 0.35 /* default: below this a passage does not answer */
 
 double rank_idf(double n, double df);                     /* BM25's, > 0 */
+double rank_rarity(double n, double df);                  /* what a word weighs in coverage: flatter in small collections */
 double rank_vector_weight(double option, struct str model); /* of the cosine in the order; option < 0: by the model */
 double rank_relevance(const struct index_signals *s);     /* 0 … 1: how sure are we that it answers */
 

@@ -170,11 +170,12 @@ headings_name_their_passages(void **state)
 
     (void)state;
     assert_true(chunk_text(text, DOC_MARKDOWN, &rules, a, &p));
-    assert_int_equal(p.n, 2);
+    assert_int_equal(p.n, 3);
     assert_true(str_is(p.v[0].chapter, "The Guide"));
     assert_int_equal(p.v[0].section.n, 0);
     assert_true(str_is(p.v[1].chapter, "Two"));
     assert_true(str_is(p.v[1].section, "Install"));
+    assert_true(str_is(p.v[2].section, "Install > On Debian"));
     assert_true(str_is(extract_title(text, DOC_MARKDOWN, a), "The Guide"));
     assert_true(str_is(extract_title(STR("---\ntitle: 'F'\n---\ntext"), DOC_MARKDOWN, a), "F"));
     assert_null(extract_title(STR("# x"), DOC_TEXT, a).p);

@@ -1,0 +1,204 @@
+"""The real retriever beside a fake hub, store and embedder: documents become searchable, faults pass, nothing is lost."""
+import signal
+import time
+
+import pytest
+
+from busfake import CODES, DISCONNECT, Service, wait_for
+from retriever_kit import Backend
+
+GUIDE = """# Garden guide
+
+Plants need water, light and patience.
+
+## Watering
+
+A soil moisture sensor measures how wet the soil is. The pump starts when the reading falls below 300.
+
+## Harvest
+
+Tomatoes are ripe when they are red and come off with a light twist.
+"""
+
+
+@pytest.fixture
+def back():
+    with Backend(lease_s=1.5) as b:
+        yield b
+
+
+@pytest.fixture
+def retriever(back):
+    with Service("retriever", back.hub, CHUNK_BYTES=200) as s:
+        yield s
+
+
+def found(back, doc, query, **kw):
+    return any(h["document_id"] == doc["id"] for h in back.hits(query, **kw))
+
+
+def wait_status(doc, status, seconds=10):
+    wait_for(f"document {status}", lambda: doc["status"] == status, seconds)
+
+
+def test_a_document_becomes_searchable_with_offsets_into_its_text(back, retriever):
+    doc = back.put("\ufeff" + GUIDE.replace("\n", "\r\n"), external_id="guide")
+    wait_status(doc, "ready")
+    wait_for("searchable", lambda: found(back, doc, "How wet is the soil?"))
+    rep = back.search("How wet is the soil?")
+    hit = rep["hits"][0]
+    assert rep["seq"] >= back.changes[doc["id"]]["seq"]
+    assert hit["title"] == "Garden guide" and hit["section"] == "Watering" and hit["external_id"] == "guide"
+    assert hit["text"].encode() == doc["text"][hit["start"]:hit["end"]]
+    assert b"\r" not in doc["text"] and "moisture sensor" in hit["text"]
+    assert 0 < hit["score"] <= 1
+    assert retriever.metric("retriever_jobs_total", result="done") == 1
+    assert retriever.metric("retriever_index_documents") == 1
+    empty = retriever.metric("retriever_search_empty_total")
+    assert back.hits("Who won the world cup final in 1998?") == []
+    assert retriever.metric("retriever_search_empty_total") == empty + 1
+
+
+def test_a_deleted_document_is_unfindable_within_250_ms(back, retriever):
+    keep, doc = back.put("# One\n\nZebras graze."), back.put("# Two\n\nZebras sleep standing.")
+    for d in (keep, doc):
+        wait_status(d, "ready")
+        wait_for("searchable", lambda d=d: found(back, d, "zebras"))
+    begun = time.monotonic()
+    back.delete(doc)
+    wait_for("unfindable", lambda: not found(back, doc, "zebras"), 3)
+    assert time.monotonic() - begun < 0.25
+    assert found(back, keep, "zebras")
+    assert retriever.metric("retriever_feed_deletes_total") == 1
+
+
+def test_a_replaced_document_shows_only_its_new_text(back, retriever):
+    doc = back.put("# T\n\nThe old walrus swims.")
+    wait_status(doc, "ready")
+    wait_for("searchable", lambda: found(back, doc, "walrus"))
+    back.replace(doc, "# T\n\nThe young penguin dives.")
+    wait_for("new text", lambda: found(back, doc, "penguin"))
+    assert not found(back, doc, "walrus")
+
+
+def test_nothing_is_embedded_twice(back, retriever):
+    doc = back.put(GUIDE)
+    wait_status(doc, "ready")
+    texts = list(back.embedded)
+    assert len(texts) == len(set(texts)) == len(doc["chunks"]) > 1
+    back.replace(doc, GUIDE + "\nA new last paragraph about onions, long enough to change only the end of the document.\n")
+    wait_for("new generation", lambda: doc["status"] == "ready" and any(c["generation"] == 2 for c in doc["chunks"].values()))
+    assert len(back.embedded) == len(set(back.embedded)) <= len(texts) + 2
+    back.put(GUIDE)
+    wait_for("the copy", lambda: all(d["status"] == "ready" for d in back.docs.values()))
+    assert len(back.embedded) <= len(texts) + 2
+
+
+@pytest.mark.parametrize("body,mime,words", [
+    (b"PK\x03\x04", "application/zip", "not supported"), (b"a\xffb", "text/plain", "UTF-8"),
+    (b"a\0b", "text/plain", "NUL"), (b" \n ", "text/plain", "no text")])
+def test_a_wrong_document_fails_with_a_reason(back, retriever, body, mime, words):
+    doc = back.put(body, mime=mime)
+    wait_status(doc, "failed")
+    assert words in doc["error"]
+    assert retriever.metric("retriever_jobs_total", result="failed") == 1
+
+
+def test_a_failing_embedder_puts_documents_off_and_uses_up_no_attempts(back, retriever):
+    back.lease_s = 60
+    first = back.put("# A\n\nLions roar.")
+    wait_status(first, "ready")
+    back.broken["embed"] = "UPSTREAM"
+    doc = back.put("# B\n\nTigers prowl.")
+    wait_for("put back", lambda: doc["error"] and doc["status"] == "pending", 15)
+    attempts = doc["attempts"]
+    time.sleep(1)
+    assert doc["attempts"] == attempts == 1
+    assert found(back, first, "lions")
+    del back.broken["embed"]
+    wait_status(doc, "ready", 20)
+    wait_for("searchable", lambda: found(back, doc, "tigers"))
+
+
+def test_a_killed_retriever_in_mid_job_is_replaced_by_another(back):
+    back.broken["job.chunks"] = None        # silence: the job hangs there
+    one = Service("retriever", back.hub)
+    doc = back.put(GUIDE)
+    wait_for("embedded", lambda: back.embed_calls > 0)
+    embedded = len(back.embedded)
+    one.kill(signal.SIGKILL)
+    del back.broken["job.chunks"]
+    back.hub.workers.clear()
+    with Service("retriever", back.hub) as two:
+        wait_status(doc, "ready", 15)
+        wait_for("searchable", lambda: found(back, doc, "soil"))
+        assert len({w for _, w in back.claims}) == 2
+        assert doc["attempts"] == 2 and len(back.embedded) <= 2 * embedded
+        assert two.metric("retriever_jobs_total", result="done") == 1
+
+
+def test_a_lost_lease_drops_the_work(back):
+    back.broken["job.chunks"] = "STORE_DOWN"
+    with Service("retriever", back.hub) as s:
+        doc = back.put(GUIDE)
+        wait_for("embedded", lambda: back.embed_calls > 0)
+        doc["worker"] = "somebody else"
+        doc["lease"] = time.monotonic() + 60
+        del back.broken["job.chunks"]
+        wait_for("lost", lambda: s.metric("retriever_jobs_total", result="lost") == 1)
+        assert doc["status"] == "processing" and not doc["chunks"]
+
+
+def test_a_restarted_retriever_has_everything_again_before_it_is_ready(back):
+    docs = [back.put(f"# D{i}\n\nNumber {i} is about animal{i} and its life.") for i in range(30)]
+    with Service("retriever", back.hub, INGEST_JOBS=4):
+        wait_for("all ready", lambda: all(d["status"] == "ready" for d in docs), 20)
+    back.hub.workers.clear()
+    embedded = len(back.embedded)
+    with Service("retriever", back.hub):
+        assert all(found(back, d, f"animal{i}") for i, d in enumerate(docs))
+    assert len(back.embedded) == embedded
+
+
+def test_without_a_hub_the_index_keeps_serving(back, retriever):
+    doc = back.put("# A\n\nFalcons dive fast.")
+    wait_status(doc, "ready")
+    wait_for("searchable", lambda: found(back, doc, "falcons"))
+    back.broken.update({"changes": None, "chunks.get": None})
+    assert found(back, doc, "falcons")
+    worker = back.hub.wait_worker("retrieve")
+    back.hub.workers.clear()
+    back.hub.send(worker, DISCONNECT, {"reason": "test"})
+    wait_for("back again", lambda: back.hub.workers.get("retrieve"))
+    assert found(back, doc, "falcons")
+    back.broken.clear()
+    other = back.put("# B\n\nOtters swim.")
+    wait_for("searchable", lambda: found(back, other, "otters"), 15)
+
+
+def test_a_stopped_retriever_gives_its_documents_back(back):
+    back.broken["job.chunks"] = "STORE_DOWN"
+    with Service("retriever", back.hub):
+        doc = back.put(GUIDE)
+        wait_for("embedded", lambda: back.embed_calls > 0)
+    assert doc["status"] == "pending" and "stopping" in doc["error"]
+
+
+def test_a_full_index_refuses_documents_with_a_reason(back):
+    with Service("retriever", back.hub, INDEX_MAX_BYTES=1048576) as s:
+        doc = back.put("word " * 400000, mime="text/plain")
+        wait_status(doc, "failed")
+        assert "index is full" in doc["error"]
+        small = back.put("# S\n\nBadgers dig.")
+        wait_for("searchable", lambda: found(back, small, "badgers"))
+        assert s.metric("retriever_jobs_total", result="failed") == 1
+
+
+def test_a_restored_database_is_read_again_from_the_start(back, retriever):
+    a, b = back.put("# A\n\nHerons wade."), back.put("# B\n\nStorks nest.")
+    for d, q in ((a, "herons"), (b, "storks")):
+        wait_for("searchable", lambda d=d, q=q: found(back, d, q))
+    del back.docs[b["id"]], back.changes[b["id"]]
+    back.changes[a["id"]]["seq"] = back.seq = 1
+    wait_for("read again", lambda: not found(back, b, "storks"))
+    wait_for("still there", lambda: found(back, a, "herons"))

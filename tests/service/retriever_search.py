@@ -1,0 +1,93 @@
+"""SEARCH and CITE of the real retriever: walls, filters, thresholds, bad requests, citations."""
+import struct
+
+import pytest
+
+from busfake import CODES, Service, wait_for
+from retriever_kit import DIMS, Backend, vector
+
+
+@pytest.fixture(scope="module")
+def back():
+    with Backend() as b:
+        yield b
+
+
+@pytest.fixture(scope="module", autouse=True)
+def retriever(back):
+    docs = [back.put("# Otters\n\nOtters hold hands while they sleep.", metadata='{"year": 2021, "tags": ["sea", "fur"]}',
+                     external_id="otters"),
+            back.put("# Beavers\n\nBeavers build dams of wood and mud.", metadata='{"year": 2023}', external_id="beavers"),
+            back.put("# Secret\n\nThe vault code of the otters is 4711.", tenant="acme"),
+            back.put("# Other\n\nOtters in the other collection.", collection="more")]
+    with Service("retriever", back.hub) as s:
+        wait_for("all indexed", lambda: all(d["status"] == "ready" for d in docs) and
+                 s.metric("retriever_index_documents") == 4)
+        yield s
+
+
+def names(back, query, **kw):
+    return {h.get("external_id", "") for h in back.hits(query, **kw)}
+
+
+def test_no_tenant_sees_another(back):
+    assert names(back, "otters sleep", all=True) == {"otters"}
+    assert all("vault" not in h["text"] for h in back.hits("vault code of the otters", all=True, top_k=200))
+    assert back.hits("vault code", tenant="acme")[0]["text"].endswith("4711.")
+    assert back.hits("otters", tenant="nobody", all=True) == []
+    assert back.hits("otters", tenant="", all=True) == []
+
+
+def test_collections_are_searched_as_asked(back):
+    assert len(back.hits("otters", all=True)) == 1
+    assert len(back.hits("otters", collections=("docs", "more", "docs"), all=True)) == 2
+    assert back.hits("otters", collections=("none",), all=True) == []
+
+
+def test_filters_narrow_the_search(back):
+    everything = "otters beavers"
+    assert names(back, everything, all=True) == {"otters", "beavers"}
+    assert names(back, everything, all=True, filter='{"year":{"gte":2022}}') == {"beavers"}
+    assert names(back, everything, all=True, filter='{"tags":"fur"}') == {"otters"}
+    assert names(back, everything, all=True, filter='{"document":["beavers"]}') == {"beavers"}
+    assert names(back, everything, all=True, filter='{"chapter":"Otters"}') == {"otters"}
+    assert names(back, everything, all=True, filter='{"year":1999}') == set()
+
+
+@pytest.mark.parametrize("bad", [
+    {"filter": "{"}, {"filter": '{"a":{"near":1}}'}, {"vector": b"abc"}, {"vector": bytes(4 * DIMS)},
+    {"vector": struct.pack("<f", float("nan")) * DIMS}, {"threshold": float("nan")}])
+def test_a_bad_search_is_refused_and_counted(back, retriever, bad):
+    before = retriever.metric("retriever_search_refused_total")
+    req = {"query": "otters", "collections": ["docs"], "vector": vector("otters"), "model": back.model, **bad}
+    assert back.hub.ask("search", req)[0] == CODES["VALIDATION"]
+    assert retriever.metric("retriever_search_refused_total") == before + 1
+
+
+def test_a_search_by_words_alone_works(back):
+    rep = back.hub.ok("search", {"query": "Who builds dams?", "collections": ["docs"]})
+    assert rep["hits"][0]["external_id"] == "beavers"
+    assert rep["hits"][0].get("vector", 0) == 0
+
+
+def test_the_threshold_decides_what_counts_as_an_answer(back):
+    assert back.hits("Which animals build dams of wood?")
+    assert back.hits("Which animals build dams of wood?", threshold=0.999) == []
+    assert back.hits("What is the boiling point of tungsten?") == []
+    assert back.hits("otters and tungsten boiling chemistry points", all=True)
+
+
+def test_an_answer_gets_its_citations(back, retriever):
+    hits = back.hits("How do otters sleep? And do beavers build dams?", all=True)
+    n = [h["external_id"] for h in hits].index("otters") + 1
+    rep = back.hub.ok("cite", {"question": "How do otters sleep?", "hits": hits,
+                               "answer": f"They hold hands while they sleep [{n}]. Nothing else is known [99]."})
+    assert rep["answer"] == f"They hold hands while they sleep [{n}]. Nothing else is known."
+    [c] = rep["citations"]
+    doc = back.docs[c["document_id"]]
+    assert c["excerpt"].encode() == doc["text"][c["start"]:c["end"]] and c["n"] == n
+    assert c["excerpt"] == "Otters hold hands while they sleep."
+    assert rep["grounded"] and 0 < rep["confidence"] <= 1
+    assert retriever.metric("retriever_marks_dropped_total") == 1
+    rep = back.hub.ok("cite", {"question": "?", "hits": hits, "answer": "I do not know [1].", "refused": True})
+    assert not rep.get("grounded") and rep["citations"] == [] and rep["confidence"] == 0

@@ -207,6 +207,9 @@ answer(struct request *r)
         LOG(ERROR, r->id, M("a handler gave no answer"), KS("route", r->route->name));
         reply_problem(r, ERR_INTERNAL, NULL);
     }
+    /* A key that was made or revoked here counts here at once, on other gateways within 5 s. */
+    if (r->route->handler == route_key_create || r->route->handler == route_key_delete)
+        keyring_refresh(r->gw->keys);
 }
 
 static void

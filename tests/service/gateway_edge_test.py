@@ -19,7 +19,7 @@ import unittest
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BIN = os.environ.get("FOOTNOTE_BIN", os.path.join(ROOT, "build", "release"))
+BIN = os.path.join(ROOT, os.environ.get("FOOTNOTE_BIN", "build/release"))
 ADMIN = "an-admin-key-for-the-tests-0123456789"
 ORIGIN = "https://docs.example"
 
@@ -565,6 +565,33 @@ class Guard(unittest.TestCase):
             for s in held:
                 s.close()
             gw.stop()
+
+
+    def test_when_every_thread_works_the_next_connection_gets_503_at_once(self):
+        gw = Gateway(HTTP_THREADS=4)
+        held = []
+        try:
+            for _ in range(4):
+                s = gw.connect()
+                s.sendall(request(H, b"Content-Length: 9", b"Content-Type: application/json",
+                                  line=b"POST /api/v1/chat/query HTTP/1.1"))
+                held.append(s)
+                wait_for(lambda: gw.metric("footnote_http_in_flight(?= )") == len(held))
+            wait_for(lambda: gw.metric("footnote_http_connections(?= )") == 4)
+            begun = time.monotonic()
+            with gw.connect() as s:
+                s.settimeout(5)
+                got = parse(s.recv(4096))
+            self.assertLess(time.monotonic() - begun, 0.5)
+            self.assertEqual((got[0], json.loads(got[2])["code"], got[1]["retry-after"]), (503, "overloaded", "1"))
+            for s in held:
+                s.close()
+            held = []
+            wait_for(lambda: gw.ask("GET", "/healthz")[0] == 200)
+        finally:
+            for s in held:
+                s.close()
+            self.assertEqual(gw.stop(), 0)
 
 
 class Life(unittest.TestCase):

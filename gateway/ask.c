@@ -324,13 +324,15 @@ save_incomplete(struct question *q, enum asked state)
     return state;
 }
 
+/* An index that had not yet seen the change that the epoch stands for may have found what is deleted: such an answer
+ * must not outlive the moment. */
 static void
 remember(struct question *q)
 {
     struct buf fragment = BUF_MAX(ANSWER_MAX), value = BUF_MAX(ANSWER_MAX);
     struct turn_finish_req t;
 
-    if (!q->probe.key[0] || !q->grounded || q->refused || q->degraded)
+    if (!q->probe.key[0] || !q->grounded || q->refused || q->degraded || q->found->seq < q->probe.epoch)
         return;
     ask_turn(q, &t);
     t.conversation_id = q->conversation_id;

@@ -27,7 +27,7 @@ static struct world {
     size_t hits;                /* passages found */
     bool refused, uncited, degraded, redis_down, epoch_known, save_hits, cached, appended, gone;
     int streams_left;           /* writes before the client goes; -1: never */
-    int64_t epoch;
+    int64_t epoch, index_seq;
     struct turn turns[2];
     size_t n_turns;
     struct buf value;           /* what cache_store was given */
@@ -71,6 +71,7 @@ reply_of(enum kind kind)
                                 .text = STR("Answers are kept for one hour."), .end = 30, .score = 0.9 };
     found.hits.v = hits;
     found.hits.n = w.hits;
+    found.seq = w.index_seq;
     said = (struct chat_rep){ .text = STR("For one hour [1]."), .model = STR("gpt"), .prompt_tokens = 10,
                               .completion_tokens = 5, .refused = w.refused, .degraded = w.degraded };
     cite = (struct citation){ .id = uuid_v7(), .n = 1, .document_id = document, .chunk_id = chunk,
@@ -349,7 +350,7 @@ fresh(void **state)
     memset(&w, 0, sizeof w);
     w.hits = 2;
     w.epoch_known = w.save_hits = w.appended = true;
-    w.epoch = 7;
+    w.epoch = w.index_seq = 7;
     w.streams_left = -1;
     conversation = uuid_v7();
     document = uuid_v4();
@@ -601,6 +602,20 @@ only_whole_grounded_answers_are_cached(void **state)
 }
 
 static void
+an_answer_from_an_index_behind_the_epoch_is_not_cached(void **state)
+{
+    (void)state;
+    w.index_seq = 6; /* the gateway knows of a deletion that the index has not seen */
+    ask(ASKED);
+    assert_int_equal(w.status, 200);
+    assert_int_equal(w.stored, 0);
+    fresh(NULL);
+    w.index_seq = 9;
+    ask(ASKED);
+    assert_int_equal(w.stored, 1);
+}
+
+static void
 nothing_found_asks_no_model_and_says_so(void **state)
 {
     json_t *o;
@@ -777,6 +792,7 @@ main(void)
         cmocka_unit_test_setup(every_field_that_shapes_the_answer_is_in_the_cache_key, fresh),
         cmocka_unit_test_setup(the_cache_is_left_alone_when_it_does_not_apply, fresh),
         cmocka_unit_test_setup(only_whole_grounded_answers_are_cached, fresh),
+        cmocka_unit_test_setup(an_answer_from_an_index_behind_the_epoch_is_not_cached, fresh),
         cmocka_unit_test_setup(nothing_found_asks_no_model_and_says_so, fresh),
         cmocka_unit_test_setup(a_turn_with_history_searches_with_the_previous_exchange, fresh),
         cmocka_unit_test_setup(without_an_embedding_the_words_are_searched_and_the_answer_is_degraded, fresh),

@@ -52,9 +52,13 @@ DOCUMENTS = (
     ("pump", PUMP, {"title": "Pump P-77", "metadata": {"lang": "en", "year": 2019, "tags": ["machine"]}}),
 )
 Q_BUILT = "Who built the lighthouse of Varnholm and when?"
-Q_LAMP = "How far is the lamp of the lighthouse visible?"
-Q_BREAD = "How hot is the oven when the loaf is baked?"
+Q_LAMP = "Which oil does the lamp burn and for how many nautical miles is it visible?"
+Q_BREAD = "At how many degrees is the loaf baked and for how many minutes?"
 Q_PUMP = "What does fault code E14 of the pump mean?"
+# Plain questions whose answer stands in the corpus, in other words than the text's own.
+PLAIN = (("How far is the lamp of the lighthouse visible?", "23 nautical miles"),
+         ("How hot must it be when the loaf is baked?", "240 degrees"),
+         ("How often is the sourdough starter fed?", "twelve hours"))
 Q_NOTHING = "Which zorblatt governs the quixotic parliament of Neptune?"
 
 ANSWER_FIELDS = {"answer", "sources", "session_id", "message_id", "conversation_id", "confidence", "cached", "grounded",

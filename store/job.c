@@ -149,12 +149,31 @@ on_chunks(struct tx *t)
     worker_reply(t->call, &rep);
 }
 
+static bool
+chunks_ok(struct call *c, const struct job_chunks_req *r)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < r->chunks.n; i++) {
+        const struct chunk *k = &r->chunks.v[i];
+
+        ok = k->hash.n == 32 && k->vector.n % 4 == 0 && k->start >= 0 && k->start <= k->end && k->end <= INT32_MAX &&
+             k->ord >= 0;
+    }
+    if (!ok)
+        worker_fail(c, ERR_VALIDATION, 0, "a chunk has a SHA-256, float32s and offsets in order");
+    return ok;
+}
+
 void
 job_chunks(struct call *c)
 {
     const struct job_chunks_req *r = c->req;
-    struct tx *t = call_tx(c, on_chunks);
+    struct tx *t;
 
+    if (!chunks_ok(c, r))
+        return;
+    t = call_tx(c, on_chunks);
     TX(t, CHUNKS_CHECK, p_id(&r->document_id), p_i64(r->generation), p_str(r->worker), p_str(r->model));
     TX(t, CHUNKS_ADD, p_id(&r->document_id), p_i64(r->generation), p_str(r->worker), p_str(r->model),
        p_i64(r->embedded), column(t, r, COL_ID, ARRAY_UUID), column(t, r, COL_ORD, ARRAY_INT8),

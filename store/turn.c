@@ -27,10 +27,9 @@ struct begin {
 static void
 on_stored(struct tx *t)
 {
-    struct turn_begin_rep rep = { .stored = col_str(t, 0, 0, 0), .stored_status = col_i64(t, 0, 0, 1) };
-    const struct turn_begin_req *r = t->call->req;
+    struct turn_begin_rep rep = { .stored = col_str(t, 0, 0, 0), .stored_status = col_i64(t, 0, 0, 1),
+                                  .conversation_id = col_id(t, 0, 0, 2) };
 
-    rep.conversation_id = r->conversation_id;
     if (tx_rows(t, 0) == 0)
         worker_fail(t->call, ERR_IN_PROGRESS, 1000, NULL); /* expired between two statements */
     else

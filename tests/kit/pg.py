@@ -1,0 +1,169 @@
+"""A private Postgres for tests: a folder of its own, a Unix socket and a free port, stopped by its pid.
+
+    with Postgres() as pg:
+        pg.url                      postgresql://…@127.0.0.1:PORT/footnote   (for DATABASE_URL)
+        pg.connect()                a psycopg2 connection, autocommit, search_path = footnote
+        pg.psql("select 1")         what psql prints
+        pg.restart("fast"), pg.stop("immediate"), pg.start(), pg.pause(), pg.resume(), pg.conf(max_connections=10)
+
+As root the server runs as the user postgres (Postgres refuses to run as root).
+"""
+import atexit
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import psycopg2
+
+BIN = os.environ.get("PG_BIN") or max(
+    (os.path.join(d, "bin") for d in (os.path.join("/usr/lib/postgresql", v) for v in os.listdir("/usr/lib/postgresql"))
+     if os.path.exists(os.path.join(d, "bin", "initdb"))), key=lambda p: int(p.split("/")[-2]))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Postgres:
+    def __init__(self, start=True, **conf):
+        self.root = tempfile.mkdtemp(prefix="fnpg-")
+        self.data = os.path.join(self.root, "data")
+        self.port = free_port()
+        self.pid = None
+        self._conf = dict(conf)
+        self._user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+        atexit.register(self.close)
+        os.chmod(self.root, 0o755)
+        if os.getuid() == 0:
+            shutil.chown(self.root, "postgres", "postgres")
+        try:
+            self._run("initdb", "-D", self.data, "-U", "footnote", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+            if start:
+                self.start()
+                self.psql("CREATE DATABASE footnote", db="postgres")
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- names
+    @property
+    def url(self):
+        return f"postgresql://footnote@127.0.0.1:{self.port}/footnote"
+
+    @property
+    def dsn(self):
+        return self.url + "?options=-csearch_path%3Dfootnote"
+
+    # ---- running
+    def _as_owner(self):
+        if os.getuid() != 0:
+            return None
+        who = pwd.getpwnam("postgres")
+
+        def drop():
+            os.setgid(who.pw_gid)
+            os.setuid(who.pw_uid)
+        return drop
+
+    def _run(self, tool, *args):
+        r = subprocess.run([os.path.join(BIN, tool), *args], preexec_fn=self._as_owner(), cwd=self.root,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert r.returncode == 0, f"{tool}: {r.stdout}"
+        return r.stdout
+
+    def conf(self, **conf):
+        """Settings of the next start."""
+        self._conf.update(conf)
+
+    def start(self, wait=True):
+        with open(os.path.join(self.data, "postgresql.auto.conf"), "w") as f:
+            for k, v in self._conf.items():
+                f.write(f"{k} = '{v}'\n")
+        log = open(os.path.join(self.root, "log"), "ab")
+        self.process = subprocess.Popen(
+            [os.path.join(BIN, "postgres"), "-D", self.data, "-p", str(self.port), "-k", self.root, "-h", "127.0.0.1",
+             "-c", "shared_buffers=32MB"],
+            preexec_fn=self._as_owner(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        self.pid = self.process.pid
+        end = time.monotonic() + 30
+        while wait:
+            try:
+                psycopg2.connect(host=self.root, port=self.port, user="footnote", dbname="postgres").close()
+                break
+            except psycopg2.OperationalError:
+                assert self.process.poll() is None and time.monotonic() < end, open(self.root + "/log").read()[-2000:]
+                time.sleep(0.01)
+
+    def stop(self, mode="fast"):
+        """smart, fast, immediate; or kill: no chance to say good-bye."""
+        if self.pid is None:
+            return
+        how = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT, "kill": signal.SIGKILL}[mode]
+        os.kill(self.pid, signal.SIGCONT)
+        os.kill(self.pid, how)
+        self.process.wait(30)
+        self.pid = None
+
+    def restart(self, mode="fast"):
+        self.stop(mode)
+        self.start()
+
+    def _all(self, sig):
+        """The server and its children: a stopped postmaster alone would let its backends go on."""
+        kids = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True).stdout
+        for pid in [self.pid, *map(int, kids.split())]:
+            try:
+                os.kill(pid, sig)
+            except ProcessLookupError:
+                pass
+
+    def pause(self):
+        self._all(signal.SIGSTOP)
+
+    def resume(self):
+        self._all(signal.SIGCONT)
+
+    # ---- asking
+    def connect(self, **kw):
+        c = psycopg2.connect(kw.pop("dsn", self.dsn), **kw)
+        c.autocommit = True
+        return c
+
+    def query(self, sql, *args):
+        """Rows of one statement, on a connection of its own."""
+        c = self.connect()
+        try:
+            with c.cursor() as cur:
+                cur.execute(sql, args or None)
+                return cur.fetchall() if cur.description else cur.rowcount
+        finally:
+            c.close()
+
+    def value(self, sql, *args):
+        return self.query(sql, *args)[0][0]
+
+    def psql(self, sql, db="footnote"):
+        return self._run("psql", "-XqAt", "-h", self.root, "-p", str(self.port), "-U", "footnote", "-d", db,
+                         "-v", "ON_ERROR_STOP=1", "-c", sql)
+
+    def close(self):
+        try:
+            if self.pid is not None and self.process.poll() is None:
+                self._all(signal.SIGCONT)
+                self.stop("immediate")
+        finally:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

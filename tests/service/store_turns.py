@@ -1,0 +1,175 @@
+"""The store's question path: turns, history, sessions, idempotency, against a private Postgres."""
+import pytest
+
+from busfake import CODES, Hub, Service
+from pg import Postgres
+from store_kit import begin_req, citation, finish_req, new_id, session, turn
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres() as p:
+        yield p
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with Hub() as h:
+        yield h
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(pg, hub):
+    with Service("store", hub, DATABASE_URL=pg.url.replace("postgresql:", "postgresql+asyncpg:")) as s:
+        yield s
+
+
+def test_a_turn_is_stored_with_its_citations_and_read_back(hub):
+    s = session()
+    b = begin_req(s, page_context="page")
+    rep = hub.ok("turn.begin", b)
+    cites = [citation(1, external_id="e", chapter="C", section="S", url="https://x/"), citation(2)]
+    hub.ok("turn.finish", finish_req(b, citations=cites, conversation_id=rep["conversation_id"]))
+    items = hub.ok("history", {"session": s, "limit": 50})["items"]
+    assert [m["role"] for m in items] == ["user", "assistant"]
+    assert items[0]["content"] == b["question"] and items[1]["id"] == b["message_id"]
+    assert items[1]["confidence"] == 0.75 and items[1]["grounded"] and items[1]["status"] == "complete"
+    got = items[1]["citations"]
+    assert [{k: g[k] for k in c} for g, c in zip(got, cites)] == cites
+
+
+def test_a_repeated_begin_and_finish_change_nothing(hub, pg):
+    s = session()
+    b = begin_req(s)
+    f = finish_req(b)
+    first = hub.ok("turn.begin", b)
+    assert hub.ok("turn.begin", b) == first
+    for _ in range(3):
+        hub.ok("turn.finish", f)
+    assert len(hub.ok("history", {"session": s, "limit": 50})["items"]) == 2
+    assert pg.value("select count(*) from citations where message_id = %s::uuid", b["message_id"].hex()) == 1
+
+
+def test_a_conversation_of_another_session_or_tenant_is_not_found(hub):
+    s, other = session(), session()
+    conv = hub.ok("turn.begin", begin_req(s))["conversation_id"]
+    assert hub.ask("turn.begin", begin_req(other, conversation_id=conv))[0] == CODES["NOT_FOUND"]
+    assert hub.ask("turn.begin", begin_req(s, conversation_id=conv), tenant="acme")[0] == CODES["NOT_FOUND"]
+    assert hub.ok("turn.begin", begin_req(s, conversation_id=conv))["conversation_id"] == conv
+    assert hub.ok("history", {"session": s, "limit": 50}, tenant="acme")["items"] == []
+
+
+def test_history_of_a_conversation_is_oldest_first_and_without_the_question(hub):
+    s = session()
+    _, rep = turn(hub, s, "one?")
+    conv = rep["conversation_id"]
+    turn(hub, s, "two?", conversation_id=conv)
+    got = hub.ok("turn.begin", begin_req(s, "three?", conversation_id=conv, history=3))["history"]
+    assert [(t["role"], t["content"]) for t in got] == [("assistant", "An answer [1]."), ("user", "two?"),
+                                                       ("assistant", "An answer [1].")]
+
+
+def test_an_idempotency_key_runs_once_and_replays_its_answer(hub):
+    s = session()
+    idem = {"idem_key": "k1", "idem_scope": "key/route", "idem_hash": b"h" * 32, "idem_lease_ms": 60000}
+    b = begin_req(s, **idem)
+    hub.ok("turn.begin", b)
+    hub.ok("turn.begin", b)                                              # the same request, sent again by the hub
+    assert hub.ask("turn.begin", begin_req(s, **idem))[0] == CODES["IN_PROGRESS"]
+    assert hub.ask("turn.begin", begin_req(s, **{**idem, "idem_hash": b"x" * 32}))[0] == CODES["IDEMPOTENCY"]
+    hub.ok("turn.finish", finish_req(b, idem_key="k1", idem_scope="key/route", idem_body=b"{}", idem_status=200))
+    rep = hub.ok("turn.begin", begin_req(s, **idem))
+    assert rep["stored"] == b"{}" and rep["stored_status"] == 200
+    assert len(hub.ok("history", {"session": s, "limit": 50})["items"]) == 2
+    assert "stored" not in hub.ok("turn.begin", begin_req(s, **idem), tenant="acme")
+
+
+def test_a_lapsed_lease_lets_the_next_one_run(hub):
+    s = session()
+    idem = {"idem_key": "k2", "idem_scope": "r", "idem_hash": b"h" * 32, "idem_lease_ms": 0}
+    hub.ok("turn.begin", begin_req(s, **idem))
+    assert not hub.ok("turn.begin", begin_req(s, **idem)).get("stored")
+
+
+def test_pages_and_cursors_show_every_message_once(hub, pg):
+    s = session()
+    convs = []
+    for i in range(3):
+        b, rep = turn(hub, s, f"q{i}")
+        convs.append(rep["conversation_id"])
+        for k in range(3):
+            turn(hub, s, f"q{i}.{k}", conversation_id=convs[-1])
+        pg.query("update conversations set is_open = false, created_at = now() - %s * interval '1 hour'"
+                 " where id = %s::uuid", 3 - i, convs[-1].hex())
+    whole = hub.ok("history", {"session": s, "limit": 200})["items"]
+    assert len(whole) == 24 and [m["conversation_id"] for m in whole[::8]] == convs[::-1]
+    assert [m["content"] for m in whole[:8:2]] == ["q2", "q2.0", "q2.1", "q2.2"]
+    cursor, seen = {}, []
+    while True:
+        rep = hub.ok("history", {"session": s, "limit": 5, **cursor})
+        seen += rep["items"]
+        if not rep.get("has_more"):
+            break
+        cursor = {"cursor": rep["next_cursor"]}
+    assert seen == whole
+    pages = [hub.ok("history", {"session": s, "limit": 5, "page": p})["items"] for p in range(1, 6)]
+    assert sum(pages, []) == whole
+    one = hub.ok("history", {"session": s, "limit": 200, "conversation_id": convs[1]})["items"]
+    assert {m["conversation_id"] for m in one} == {convs[1]} and len(one) == 8
+
+
+def test_a_bad_cursor_or_limit_is_refused(hub):
+    for bad in ({"cursor": "zz"}, {"limit": 0}, {"limit": 201}, {"page": -1}):
+        assert hub.ask("history", {"session": session(), "limit": 5, **bad})[0] in (CODES["VALIDATION"], CODES["BAD_FRAME"])
+    assert hub.ask("history", {"session": b"short", "limit": 5})[0] == CODES["VALIDATION"]
+
+
+def test_a_queued_answer_brings_its_question_and_conversation(hub):
+    s = session()
+    b = begin_req(s, "from the cache?")
+    hub.ok("turn.finish", finish_req(b, question=b["question"], from_cache=True, created_ms=1700000000000))
+    items = hub.ok("history", {"session": s, "limit": 5})["items"]
+    assert [m["content"] for m in items] == ["from the cache?", "An answer [1]."]
+    assert items[1]["from_cache"] and items[0]["created_ms"] == 1700000000000
+
+
+def test_an_answer_to_an_erased_session_is_not_found(hub):
+    s = session()
+    b = begin_req(s)
+    hub.ok("turn.begin", b)
+    hub.ok("session.delete", {"session": s})
+    assert hub.ask("turn.finish", finish_req(b))[0] == CODES["NOT_FOUND"]
+
+
+def test_erasing_a_session_removes_everything_below_it(hub, pg):
+    s = session()
+    idem = {"idem_key": "gone", "idem_scope": "r", "idem_hash": b"h" * 32, "idem_lease_ms": 1}
+    b, _ = turn(hub, s, **idem)
+    hub.ok("session.put", {"session": s, "user_id": "u1", "expiry_days": 3})
+    got = hub.ok("session.get", {"session": s})
+    assert got["user_id"] == "u1" and got["conversations"] == 1 and got["messages"] == 2
+    assert hub.ok("session.delete", {"session": s})["messages"] == 2
+    assert hub.ask("session.get", {"session": s})[0] == CODES["NOT_FOUND"]
+    assert hub.ask("session.delete", {"session": s})[0] == CODES["NOT_FOUND"]
+    for sql in ("select count(*) from messages where id = %s::uuid", "select count(*) from citations where message_id = %s::uuid"):
+        assert pg.value(sql, b["message_id"].hex()) == 0
+    assert pg.value("select count(*) from idempotency where key = 'gone'") == 0
+
+
+def test_expiry_slides_and_never_shrinks(hub):
+    s = session()
+    a = hub.ok("session.put", {"session": s, "expiry_days": 10})["expires_ms"]
+    assert hub.ok("session.put", {"session": s, "expiry_days": 5})["expires_ms"] == a
+    assert hub.ok("session.put", {"session": s, "expiry_days": 20})["expires_ms"] > a
+
+
+def test_text_that_postgres_cannot_hold_is_a_validation_error(hub, store):
+    before = store.metric("store_errors_total", **{"class": "data"})
+    assert hub.ask("turn.begin", begin_req(session(), "nul \0 here"))[0] == CODES["VALIDATION"]
+    assert store.metric("store_errors_total", **{"class": "data"}) == before + 1
+
+
+def test_the_secret_of_a_session_is_not_in_the_database(pg):
+    cols = pg.query("select data_type from information_schema.columns where table_schema = 'footnote'"
+                    " and table_name = 'user_sessions' and column_name = 'session_id'")
+    assert cols == [("bytea",)]

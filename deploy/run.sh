@@ -102,10 +102,24 @@ secrets() {
         export DEPLOYMENT_SECRET_FILE="$run/secrets/deployment_secret"
     fi
 }
+# The options that were given to `up` are kept (mode 0600), so that a restart of one service has them too.
+option_names() { for s in "${services[@]}"; do "$bin/footnote-$s" --print-options=env; done | sed -n 's/^#\([A-Z][A-Z0-9_]*\)=.*/\1\n\1_FILE/p' | sort -u; }
+remember_options() {
+    local n new
+    new=$(for n in $(option_names); do [ -z "${!n+x}" ] || printf 'export %s=%q\n' "$n" "${!n}"; done)
+    if [ "$new" != "$(cat "$run/options" 2>/dev/null)" ]; then
+        [ ! -e "$run/options" ] || stop_services
+        (umask 077; printf '%s\n' "$new" > "$run/options")
+    fi
+}
+# shellcheck disable=SC1091
+recall_options() { if [ -e "$run/options" ]; then . "$run/options"; fi; url=http://$HOST:$PORT; }
 environment() { mkdir -p "$run/log" "$run/pid"; secrets; pg_up; redis_up; }
 
 up() {
     local s check
+    mkdir -p "$run/log" "$run/pid"
+    remember_options
     environment
     if ! alive gateway && (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null; then
         die "port $PORT of $HOST is in use by another program: make run PORT=8081"
@@ -119,11 +133,13 @@ up() {
     for s in "${services[@]}"; do
         wait_for 30 "$s" ready "$s" || { tell_why "$s"; exit 1; }
     done
-    mkdir -p "$run/sample"
-    if [ ! -e "$run/sample/done" ] && [ "${SAMPLE_DOCUMENTS:-on}" = on ]; then
-        say "Adding the sample documents (docs/):"
-        "$bin/footnote" ingest "$top/docs" --url "$url"
-        touch "$run/sample/done"
+    if [ "${SAMPLE_DOCUMENTS:-on}" = on ]; then
+        docs=$(cat "$top"/docs/*.md | sha256sum)
+        if [ "$docs" != "$(cat "$run/sample" 2>/dev/null)" ]; then
+            say "Adding the sample documents (docs/):"
+            "$bin/footnote" ingest "$top/docs" --url "$url"
+            printf '%s\n' "$docs" > "$run/sample"
+        fi
     fi
     say ""
     question='What happens to questions in flight when a service is restarted?'
@@ -132,9 +148,9 @@ up() {
     say ""
     say "Footnote answers at $url  (make stop ends it, make status shows it)"
 }
+stop_services() { local s; for s in gateway janitor retriever embedder store; do stop_service "$s"; done; }
 stop() {
-    local s
-    for s in gateway janitor retriever embedder store; do stop_service "$s"; done
+    stop_services
     if alive redis; then stop_service redis; fi
     if [ -e "$run/db/pg/PG_VERSION" ]; then
         as_pg "$(pg_bin)/pg_ctl" -D "$(readlink -f "$run/db")/pg" -s -m fast stop 2>/dev/null || true
@@ -143,6 +159,7 @@ stop() {
 }
 status() {
     local s rc=0
+    recall_options
     for s in "${services[@]}"; do
         if ! alive "$s"; then say "$s: not running"; rc=1
         elif ready "$s" >/dev/null 2>&1; then say "$s: ready (pid $(cat "$run/pid/$s"))"
@@ -152,7 +169,8 @@ status() {
     return $rc
 }
 restart() {
-    [[ " ${services[*]} " == *" $1 "* ]] || die "restart what? make restart SERVICE=${services[*]// /|}"
+    [[ -n $1 && " ${services[*]} " == *" $1 "* ]] || die "restart what? make restart SERVICE=$(IFS='|'; echo "${services[*]}")"
+    recall_options
     environment
     stop_service "$1"; start_service "$1"
     wait_for 30 "$1" ready "$1" || { tell_why "$1"; exit 1; }
@@ -167,6 +185,6 @@ restart) restart "${2:-}" ;;
 logs) tail -n "${LINES_SHOWN:-40}" ${FOLLOW:+-f} "$run"/log/${2:-*}.log ;;
 psql) private_dir; exec "$(pg_bin)/psql" -h "$db/sock" -U footnote footnote ;;
 redis-cli) private_dir; exec redis-cli -s "$db/redis.sock" ;;
-ingest) [ -n "${2:-}" ] || die "which folder? make ingest DIR=path"; exec "$bin/footnote" ingest "$2" --url "$url" ;;
+ingest) [ -n "${2:-}" ] || die "which folder? make ingest DIR=path"; recall_options; exec "$bin/footnote" ingest "$2" --url "$url" ;;
 *) sed -n '2,6p' "$0" | sed 's/^# //'; exit 2 ;;
 esac

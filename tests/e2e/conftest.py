@@ -29,7 +29,7 @@ def main(stub_suite):
 @pytest.fixture(scope="session")
 def plain():
     """Nothing configured: built-in embedding and built-in answers, with the corpus."""
-    for s in running():
+    for s in running(service_env={"gateway": {"BODY_TIMEOUT": "2"}}):
         s.documents = add_corpus(s)
         yield s
 

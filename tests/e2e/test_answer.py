@@ -36,7 +36,7 @@ def test_sources_name_their_chapter_and_section(main):
     a = main.answered(Q_BREAD)
     s = a["sources"][0]
     assert s["document_id"] == main.documents["bread"] and s["chapter"] == "Course"
-    assert s["section"] and "Baking" in s["section"]
+    assert "Baking" in s["section"], "the section is the one that the quoted bytes stand in"
 
 
 def test_the_same_question_again_comes_from_the_query_cache_for_an_hour(main):

@@ -17,7 +17,7 @@ from suite import ADMIN_KEY, BIN, SERVICES, SLOW, Suite, free_port, new_session,
 @pytest.mark.parametrize("service", SERVICES)
 def test_after_a_restart_of_a_service_the_next_question_is_answered(plain, service):
     assert plain.restart(service) == 0
-    a = plain.answered(f"{Q_BUILT} (asked after {service})")
+    a = plain.answered(Q_BUILT, headers={"Cache-Control": "no-cache"})
     assert a["grounded"] and "Ingrid Solheim" in a["answer"]
     check_sources(plain, a)
 
@@ -27,7 +27,7 @@ def test_a_question_asked_while_a_service_restarts_waits_for_it(plain, service):
     got = []
 
     def ask():
-        got.append(plain.ask(f"{Q_LAMP} (asked while {service} restarts)", headers={"Cache-Control": "no-cache"}))
+        got.append(plain.ask(Q_LAMP, headers={"Cache-Control": "no-cache"}))
     assert plain.stop_service(service) == 0
     t = threading.Thread(target=ask)
     t.start()
@@ -55,8 +55,8 @@ def test_a_killed_service_is_missed_and_found_again(plain):
 def test_replicas_share_the_work_and_one_may_go(plain):
     plain.add_replica("embedder")
     wait_for("the hub sees two", lambda: plain.request("GET", "/api/v1/health").json()["services"]["embed"]["workers"] == 2, 3)
-    for i in range(6):
-        plain.answered(f"{Q_BREAD} {i}", headers={"Cache-Control": "no-cache"})
+    for _ in range(6):
+        assert plain.answered(Q_BREAD, headers={"Cache-Control": "no-cache"})["grounded"]
     assert plain.stop_service("embedder.2") == 0
     assert plain.answered(Q_BREAD)["grounded"]
     wait_for("the hub sees one", lambda: plain.request("GET", "/api/v1/health").json()["services"]["embed"]["workers"] == 1, 6)
@@ -128,7 +128,8 @@ def test_a_program_explains_itself(service, tmp_path):
     assert r.returncode == 1 and "METRICS_PORT" in r.stderr
     r = run("--no-such-flag")
     assert r.returncode == 2 and "--no-such-flag" in r.stderr
-    assert run("--health", METRICS_PORT=str(free_port())).returncode == 1
+    r = run("--health", METRICS_PORT=str(free_port()), DATABASE_URL="postgresql://127.0.0.1/x")
+    assert r.returncode == 1, r.stderr
 
 
 def test_health_of_the_program_asks_the_running_process(plain):
@@ -207,13 +208,18 @@ def test_a_second_sigterm_ends_each_process_within_a_second():
     with Suite(stub=True) as s:
         add_corpus(s)
         s.stub.script({"route": "chat", "hang": True, "times": 0})
-        t = threading.Thread(target=lambda: s.ask(Q_BUILT, headers={"X-Request-Timeout-Ms": "8000"}))
+        def ask():
+            try:
+                s.ask(Q_BUILT, headers={"X-Request-Timeout-Ms": "8000"})
+            except requests.RequestException:
+                pass  # cut: nobody gave it more time
+        t = threading.Thread(target=ask)
         t.start()
         wait_for("the model hangs", lambda: s.stub.stats()["concurrent"] == 1, 5)
-        for name in ("gateway", "embedder", "retriever", "janitor", "store"):
+        for name in ("embedder", "retriever", "janitor", "store", "gateway"):
             p = s.services[name]
             p.signal(signal.SIGTERM)
-            if name in ("gateway", "embedder"):
+            if name == "embedder":
                 assert p.wait(0.5) is None, f"{name} did not wait for the work in flight"
             p.signal(signal.SIGTERM)
             begun = time.monotonic()

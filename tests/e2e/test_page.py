@@ -1,0 +1,111 @@
+"""The page at / in a real browser: ask, see the answer, open the source. Text of documents is text, whatever it looks like."""
+import shutil
+
+import pytest
+
+from corpus_kit import Q_BUILT, Q_NOTHING
+from suite import SANITIZED, wait_for
+
+pytestmark = [pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed"),
+              pytest.mark.skipif(SANITIZED, reason="the page is the same in every build"), pytest.mark.limit(90)]
+EVIL = ("# Trap <script>window.hacked = 1</script>\n\nThe frobnicator is set to <img src=x onerror=\"window.hacked=1\"> seven "
+        "<b>notches</b> of the frobnicator dial [link](javascript:window.hacked=1).\n")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from browser_kit import Browser
+    with Browser() as b:
+        yield b
+
+
+@pytest.fixture
+def page(browser, plain):
+    browser.errors.clear()
+    browser.requests.clear()
+    browser.open(plain.url + "/")
+    return browser
+
+
+def ask(page, question):
+    n = page.js("document.querySelectorAll('article').length")
+    page.type("#question", question)
+    page.click("#go")
+    page.wait_js(f"document.querySelectorAll('article').length == {n + 1}")
+    page.wait_js("document.querySelector('article:last-of-type .facts').innerText.length > 0")
+
+
+def test_a_question_is_asked_its_answer_and_the_cited_source_are_read(page, plain):
+    ask(page, Q_BUILT)
+    assert "Ingrid Solheim" in page.text("article:last-of-type .text")
+    assert page.text("article:last-of-type .cite") == "1"
+    page.click("article:last-of-type .cite")
+    page.wait_js("document.querySelector('#source').open && document.querySelector('#source mark')")
+    # the passage is shown in its surroundings, with the quoted bytes marked
+    page.wait_js("document.querySelector('#source-text').innerText.includes('wooden beacon')")
+    assert "Ingrid Solheim" in page.text("#source mark")
+    assert "The lighthouse of Varnholm" in page.text("#source-title") and "bytes " in page.text("#source-facts")
+    page.click("#source [data-close]")
+    page.wait_js("!document.querySelector('#source').open")
+    assert page.errors == []
+    assert {u.split("/")[2] for u in page.requests if u.startswith("http")} == {plain.url[7:]}  # nothing from elsewhere
+
+
+def test_what_was_asked_is_there_again_after_a_reload(page, plain):
+    ask(page, Q_BUILT)
+    before = page.js("document.querySelectorAll('article').length")
+    page.open(plain.url + "/?again")
+    wait_for("the history is drawn", lambda: page.js("document.querySelectorAll('article .cite').length") >= 1)
+    wait_for("all of it", lambda: page.js("document.querySelectorAll('article').length") >= before)
+    assert page.errors == []
+
+
+def test_a_question_about_nothing_says_so_and_has_no_source(page):
+    ask(page, Q_NOTHING)
+    assert "not answered by the documents" in page.text("article:last-of-type .facts")
+    assert page.js("document.querySelectorAll('article:last-of-type .cite').length") == 0
+    assert page.errors == []
+
+
+def test_markup_in_a_document_is_shown_as_text_and_never_run(page, plain):
+    d = plain.ingest(EVIL, "evil", title="Trap <img src=x onerror=window.hacked=1>")
+    try:
+        ask(page, "To how many notches of the dial is the frobnicator set?")
+        page.click("article:last-of-type .cite")
+        page.wait_js("document.querySelector('#source').open")
+        page.wait_js("document.querySelector('#source-text').innerText.includes('onerror')")
+        assert "<img src=x onerror" in page.text("#source-text") and "<img" in page.text("#source-title")
+        assert "onerror" in page.text("article:last-of-type .text")
+        assert page.js("document.querySelectorAll('article img, article b.x, #source img, #source-text script').length") == 0
+        assert page.js("document.querySelectorAll('a[href^=\"javascript\"]').length") == 0
+        assert page.js("window.hacked === undefined") and page.dialogs == [] and page.errors == []
+    finally:
+        plain.request("DELETE", f"/api/v1/documents/{d['document_id']}")
+
+
+def test_the_page_allows_only_its_own_script_and_no_frame(plain):
+    a, b = plain.request("GET", "/"), plain.request("GET", "/")
+    policy = a.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+    nonce = policy.split("script-src 'nonce-")[1].split("'")[0]
+    assert f'nonce="{nonce}"' in a.text and nonce not in b.text
+    assert a.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_an_error_is_told_in_words(page):
+    page.js("session = 'not-a-uuid'")
+    page.type("#question", "Does this fail?")
+    page.click("#go")
+    page.wait_js("document.querySelector('article:last-of-type .problem')")
+    assert "session_id" in page.text("article:last-of-type .problem")
+
+
+def test_documents_are_listed_and_added_on_the_page(page, plain):
+    page.click("#library")
+    page.wait_js("document.querySelector('#docs').open && document.querySelectorAll('#files li').length >= 3")
+    assert "The lighthouse of Varnholm" in page.text("#files")
+    page.js("""upload([new File(['# Quill\\n\\nThe quill of the page is violet.\\n'], 'quill.md', {type: 'text/markdown'})])""")
+    page.wait_js("document.querySelector('#files').innerText.includes('Quill')")
+    wait_for("it is found", lambda: [h for h in plain.search("quill violet") if h["external_id"] == "quill.md"], 5)
+    plain.request("DELETE", "/api/v1/documents/quill.md")
+    assert page.errors == []

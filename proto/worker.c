@@ -51,6 +51,9 @@ send_final(struct incoming *in, enum err e, int64_t retry_after_ms, const char *
     h.retry_after_ms = retry_after_ms;
     h.work_ms = (clock_us() - in->start_us) / 1000;
     h.text = utf8_cut(str_of(text), 400);
+    if (in->trace[0]) /* what nobody's request caused (polls) would drown the rest */
+        LOG(DEBUG, in->trace, M("call"), KS("kind", kind_names[in->pub.kind]), KS("result", err_name(e)),
+            KI("ms", h.work_ms));
     if (in->conn)
         conn_send(in->conn, CMD_FINAL, &h, payload);
 }

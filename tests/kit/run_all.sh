@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# `make test`: everything that must hold, one part after the other, each with its own time limit. A part that hangs or fails
+# is named and its last lines are shown. The last line is the sum of all parts: "N passed, N failed"; exit 1 on any failure.
+# usage: run_all.sh [PART…]      parts: see the table at the end
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+exec </dev/null
+unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+trap 'exit 130' INT TERM
+export TSAN_OPTIONS="suppressions=$PWD/tests/kit/tsan.supp halt_on_error=0 exitcode=66"
+export ASAN_OPTIONS="detect_leaks=1 exitcode=99" UBSAN_OPTIONS="print_stacktrace=1"
+passed=0 failed=0 wanted=("$@")
+
+# make's jobs follow the processors; nice, so that a desktop stays usable
+mk() { nice make --no-print-directory -j"$(nproc)" "$@"; }
+# a build counts as one test: it must come through without a warning (-Werror)
+build_gcc() { mk build kit unit-build; }
+build_clang() { mk VARIANT=clang build kit unit-build; }
+build_asan() { mk VARIANT=asan build kit unit-build; }
+unit() { mk VARIANT="$1" -j1 test-unit; }
+# threads: what runs on more than one, under the thread sanitizer
+tsan_units() { find tests/unit/common tests/unit/proto tests/unit/gateway -name '*.c' | sort | sed 's,^tests/unit/\(.*\)\.c$,build/tsan/unit/\1,'; }
+unit_tsan() {
+    local programs; mapfile -t programs < <(tsan_units)
+    mk VARIANT=tsan "${programs[@]}" && tests/kit/run_unit.sh "${programs[@]}"
+}
+py() { FOOTNOTE_BIN=build/$1 FOOTNOTE_PART_LIMIT=$2 tests/kit/run_py.sh "${@:3}"; }
+unit_release() { unit release; }
+unit_asan() { unit asan; }
+service() { py release 400 tests/service; }
+e2e() { py release 500 tests/e2e; }
+e2e_asan() { py asan 280 tests/e2e/test_answer.py tests/e2e/test_stream.py; }
+lint() { tests/kit/lint.sh; }
+if [ "${1:-}" = --run ]; then trap - EXIT; rm -rf "$logs"; "$2"; exit; fi
+
+# part LIMIT NAME COMMAND: count what it says in its last "…: N passed, N failed"; without one, itself as one test.
+part() {
+    local limit=$1 name=$2 log="$logs/$2" begun=$SECONDS line rc
+    [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+    timeout -s INT -k 40 "$limit" bash "$0" --run "$3" >"$log" 2>&1
+    rc=$?
+    line=$(grep -oE '[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1)
+    if [ $rc -eq 124 ] || [ $rc -eq 137 ] || [ -z "$line" ] || { [ $rc -ne 0 ] && [[ $line == *" 0 failed" ]]; }; then
+        [ $rc -eq 124 ] || [ $rc -eq 137 ] && echo "HANG: $name took longer than $limit s"
+        line="$([ $rc -eq 0 ] && echo '1 passed, 0 failed' || echo '0 passed, 1 failed')"
+    fi
+    read -r ok _ bad _ <<<"$line"
+    passed=$((passed + ok)) failed=$((failed + bad))
+    printf '%-14s %4d passed, %d failed  (%d s)\n' "$name" "$ok" "$bad" $((SECONDS - begun))
+    [ "$bad" -eq 0 ] || { sed "s/^/    /" "$log" | cut -c1-400 | tail -120; }
+}
+part 120 lint         lint
+part 400 build-gcc    build_gcc
+part 400 build-clang  build_clang
+part 240 unit         unit_release
+part 400 build-asan   build_asan
+part 300 unit-asan    unit_asan
+part 500 unit-tsan    unit_tsan
+part 420 service      service
+part 520 e2e          e2e
+part 300 e2e-asan     e2e_asan
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

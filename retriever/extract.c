@@ -3,7 +3,6 @@
 #include "retriever/extract.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 #include <utf8proc.h>
 
@@ -92,7 +91,7 @@ compose(struct str clean, struct buf *out)
                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (n >= 0)
         buf_add(out, map, (size_t)n);
-    free(map);
+    mem_free(&map);
     return n < 0 ? "the document's characters could not be normalised" : NULL;
 }
 

@@ -124,7 +124,7 @@ fold(struct str raw, char out[WORD_MAX], bool *letters)
         for (size_t i = 0; i < n; i++)
             *letters = *letters && out[i] >= 'a' && out[i] <= 'z';
     }
-    free(map);
+    mem_free(&map);
     return n;
 }
 

@@ -1,4 +1,4 @@
-/* Measures the retriever's index on the evaluation sets (/work/shared/eval or a folder like it): nDCG@10 beside its floor,
+/* Measures the retriever's index on a folder of evaluation sets (corpus, queries, qrels): nDCG@10 beside its floor,
  * how many of a set's own questions get passages, and how many of those that it cannot answer are refused.
  *
  *   retrieval_eval [-w vector weight] [-n questions a set] [-s signals.tsv] [-h] FOLDER SET…

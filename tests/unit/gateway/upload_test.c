@@ -1,0 +1,409 @@
+/* POST /documents against a fake store: four forms, one job, faults by line, waiting until it can be found. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+/* cmocka wants the above first */
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "gateway/upload.h"
+
+struct ask {
+    enum kind kind;
+    enum err err;
+    struct document_put_rep put;
+};
+
+static struct world {
+    int puts, refuse_at, fail_at;   /* DOCUMENT_PUTs; which one is refused or fails (from 1) */
+    int in_flight, most;
+    char mimes[8][32], ids[8][64], titles[8][64];
+    int looks, done_after;          /* JOB_GETs; from which on the job is at its end */
+    bool job_failed;
+    int searches, found_after;      /* SEARCHes; from which on the index is there */
+    int64_t epoch;
+    const char *content_type, *wait, *collection, *filename;
+    int status;
+    struct buf body;
+    char pointer[64], location[128];
+    enum err problem;
+} w;
+static struct uuid job;
+
+/* ---- the hub: the first put makes the job, later ones must name it */
+
+static enum err
+put(struct ask *q, const struct document_put_req *req)
+{
+    int n = w.puts++;
+
+    assert_true(n == 0 || w.refuse_at == 1 || w.fail_at == 1 || uuid_eq(&req->job_id, &job));
+    if (n < 8) {
+        snprintf(w.mimes[n], 32, STR_FMT, STR_ARG(req->mime));
+        snprintf(w.ids[n], 64, STR_FMT, STR_ARG(req->external_id));
+        snprintf(w.titles[n], 64, STR_FMT, STR_ARG(req->title));
+    }
+    q->put = (struct document_put_rep){ .document_id = uuid_v4(), .job_id = job };
+    return n + 1 == w.refuse_at ? ERR_VALIDATION : w.fail_at && n + 1 >= w.fail_at ? ERR_STORE_DOWN : ERR_OK;
+}
+
+struct ask *
+hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms)
+{
+    struct ask *q = calloc(1, sizeof *q);
+
+    (void)h;
+    (void)trace;
+    (void)deadline_ms;
+    assert_string_equal(tenant, "default");
+    q->kind = kind;
+    if (kind == KIND_DOCUMENT_PUT)
+        q->err = put(q, req);
+    if (++w.in_flight > w.most)
+        w.most = w.in_flight;
+    return q;
+}
+
+static const void *
+reply_of(struct ask *q)
+{
+    static struct job_rep running;
+    static struct search_rep found;
+    static struct document doc;
+    static struct document_rep docs;
+
+    switch (q->kind) {
+    case KIND_DOCUMENT_PUT:
+        return &q->put;
+    case KIND_JOB_GET:
+        running = (struct job_rep){ .job_id = job, .seq = 5, .status = STR("running"), .error = STR("not readable") };
+        if (++w.looks > w.done_after)
+            running.status = w.job_failed ? STR("failed") : STR("done");
+        return &running;
+    case KIND_SEARCH:
+        found.seq = ++w.searches > w.found_after ? 5 : 4;
+        return &found;
+    default:
+        doc = (struct document){ .id = uuid_v4(), .collection = STR("docs"), .status = STR("ready") };
+        docs.items.v = &doc;
+        docs.items.n = 1;
+        return &docs;
+    }
+}
+
+enum ask_event
+ask_wait(struct ask *q, int64_t wake_ms, struct answer *out)
+{
+    (void)wake_ms;
+    *out = (struct answer){ .err = q->err, .text = q->err ? "said the store" : "" };
+    out->msg = q->err ? NULL : reply_of(q);
+    return ASK_DONE;
+}
+
+void
+ask_free(struct ask **q)
+{
+    w.in_flight -= *q != NULL;
+    free(*q);
+    *q = NULL;
+}
+
+enum err
+ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms,
+         struct ask **q, struct answer *out)
+{
+    *q = hub_ask(h, kind, req, tenant, trace, deadline_ms);
+    ask_wait(*q, INT64_MAX, out);
+    return out->err;
+}
+
+/* ---- the edge */
+
+struct hub *api_hub(const struct request *r) { (void)r; return NULL; }
+bool api_gone(const struct request *r) { (void)r; return false; }
+bool collection_allowed(const struct request *r, struct str name) { (void)r; return !str_is(name, "foreign"); }
+
+struct str
+request_header(const struct request *r, const char *name)
+{
+    (void)r;
+    return strcmp(name, "X-Filename") == 0 ? str_of(w.filename) : str_of(w.content_type);
+}
+
+struct str
+request_param(struct request *r, const char *name)
+{
+    (void)r;
+    return strcmp(name, "wait") == 0 ? str_of(w.wait) : strcmp(name, "collection") == 0 ? str_of(w.collection) : STR_NONE;
+}
+
+void
+request_header_add(struct request *r, const char *name, const char *value)
+{
+    (void)r;
+    assert_string_equal(name, "Location");
+    snprintf(w.location, sizeof w.location, "%s", value);
+}
+
+json_t *
+request_json(struct request *r, const char *const *keys)
+{
+    enum json_fault fault;
+    const char *detail;
+
+    (void)keys;
+    return json_read(r->body, &fault, &detail);
+}
+
+void
+reply_json(struct request *r, int status, struct str body)
+{
+    (void)r;
+    assert_int_equal(w.status, 0); /* exactly one answer */
+    w.status = status;
+    buf_str(&w.body, body);
+}
+
+void
+reply_problem(struct request *r, enum err e, const char *detail)
+{
+    reply_json(r, err_http(e), str_of(detail));
+    w.problem = e;
+}
+
+void
+reply_invalid(struct request *r, const char *pointer, const char *detail)
+{
+    reply_problem(r, ERR_VALIDATION, detail);
+    snprintf(w.pointer, sizeof w.pointer, "%s", pointer);
+}
+
+void reply_answer_error(struct request *r, const struct answer *a) { reply_problem(r, a->err, a->text); }
+
+bool
+epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch)
+{
+    (void)gw;
+    (void)tenant;
+    (void)collection;
+    *epoch = w.epoch;
+    return true;
+}
+
+/* ---- the tests */
+
+static int
+fresh(void **state)
+{
+    (void)state;
+    buf_free(&w.body);
+    memset(&w, 0, sizeof w);
+    w.epoch = 5;
+    job = uuid_v7();
+    return 0;
+}
+
+static void
+send_for(const char *type, const char *body, int64_t ms)
+{
+    struct str t = str_of(type);
+    const char *semicolon = strchr(type, ';');
+    struct request r = { .arena = arena_new(8 << 20), .id = "req-1", .body = str_of(body), .who = { .tenant = "default" },
+                         .deadline_ms = clock_ms() + ms };
+
+    w.content_type = type;
+    r.content_type = semicolon ? (struct str){ type, (size_t)(semicolon - type) } : t;
+    route_document_put(&r);
+    arena_free(&r.arena);
+    assert_int_equal(w.in_flight, 0);
+}
+
+static void upload(const char *type, const char *body) { send_for(type, body, 5000); }
+
+static json_t *
+body(void)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *o = json_read(buf_slice(&w.body), &fault, &detail);
+
+    assert_non_null(o);
+    return o;
+}
+
+static void
+a_document_becomes_a_job(void **state)
+{
+    char want[128], text[37];
+    json_t *o;
+
+    (void)state;
+    upload("application/json", "{\"id\":\"a\",\"title\":\"A\",\"text\":\"words\"}");
+    assert_int_equal(w.status, 202);
+    snprintf(want, sizeof want, "/api/v1/jobs/%s", uuid_text(&job, text));
+    assert_string_equal(w.location, want);
+    o = body();
+    assert_true(str_is(json_str(o, "job_id"), text) && str_is(json_str(o, "status"), "pending"));
+    assert_int_equal(json_array_size(json_object_get(o, "document_ids")), 1);
+    json_decref(o);
+}
+
+static void
+wrong_records_are_listed_by_line_and_the_others_share_one_job(void **state)
+{
+    struct buf b = BUF_MAX(0);
+    json_t *o, *errors;
+
+    (void)state;
+    buf_z(&b, "{\"text\":\"first\"}\nnonsense\n{\"titel\":1,\"text\":\"x\"}\n{\"text\":\"y\",\"collection\":\"foreign\"}\n");
+    for (int i = 0; i < 30; i++)
+        buf_z(&b, "{\"text\":\"more\"}\n");
+    upload("application/x-ndjson", b.p);
+    assert_int_equal(w.status, 202);
+    assert_int_equal(w.puts, 31);
+    assert_int_equal(w.most, UPLOAD_WINDOW);
+    o = body();
+    errors = json_object_get(o, "errors");
+    assert_int_equal(json_array_size(errors), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(json_int(json_array_get(errors, i), "line", 0), (int)i + 2);
+    json_decref(o);
+    buf_free(&b);
+}
+
+static void
+a_store_that_fails_ends_the_upload(void **state)
+{
+    json_t *o;
+
+    (void)state;
+    w.fail_at = 1;
+    upload("application/jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}\n");
+    assert_int_equal(w.problem, ERR_STORE_DOWN);
+    assert_int_equal(w.puts, 1);
+    fresh(NULL);
+    w.fail_at = 2;
+    upload("application/jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
+    assert_int_equal(w.status, 202);
+    o = body();
+    assert_int_equal(json_int(o, "refused", 0), 1);
+    json_decref(o);
+    fresh(NULL);
+    w.refuse_at = 1;
+    upload("application/json", "{\"text\":\"a\"}");
+    assert_int_equal(w.problem, ERR_VALIDATION);
+}
+
+static void
+a_request_without_a_good_record_is_refused(void **state)
+{
+    (void)state;
+    upload("application/jsonl", "\n\n");
+    assert_int_equal(w.status, 422);
+    fresh(NULL);
+    upload("application/jsonl", "[]\n{}\n");
+    assert_int_equal(w.status, 422);
+    fresh(NULL);
+    w.collection = "foreign";
+    upload("application/json", "{\"text\":\"a\"}");
+    assert_int_equal(w.problem, ERR_NOT_FOUND);
+    fresh(NULL);
+    upload("application/json", "{\"text\":\"a\",\"collection\":\"foreign\"}");
+    assert_int_equal(w.problem, ERR_NOT_FOUND);
+    assert_int_equal(w.puts, 0);
+}
+
+static void
+a_raw_body_takes_its_type_and_name_from_headers(void **state)
+{
+    (void)state;
+    w.filename = "dir/notes.md";
+    upload("text/plain; charset=utf-8", "# Notes\n");
+    assert_int_equal(w.status, 202);
+    assert_string_equal(w.mimes[0], "text/markdown");
+    assert_string_equal(w.ids[0], "notes.md");
+    fresh(NULL);
+    upload("application/pdf", "%PDF");
+    assert_int_equal(w.status, 415);
+    fresh(NULL);
+    upload("text/plain", "caf\xE9");
+    assert_int_equal(w.status, 422);
+}
+
+static void
+a_form_takes_all_its_files_or_none(void **state)
+{
+    static const char good[] = "--b\r\nContent-Disposition: form-data; name=f; filename=a.md\r\n\r\n# A\r\n"
+                               "--b\r\nContent-Disposition: form-data; name=f; filename=b.txt\r\n\r\nB\r\n"
+                               "--b\r\nContent-Disposition: form-data; name=collection\r\n\r\nc\r\n--b--";
+    static const char bad[] = "--b\r\nContent-Disposition: form-data; name=f; filename=a.md\r\n\r\n# A\r\n"
+                              "--b\r\nContent-Disposition: form-data; name=f; filename=b.bin\r\n\r\nB\r\n--b--";
+
+    (void)state;
+    upload("multipart/form-data; boundary=b", good);
+    assert_int_equal(w.status, 202);
+    assert_int_equal(w.puts, 2);
+    assert_string_equal(w.ids[1], "b.txt");
+    assert_string_equal(w.titles[1], "b.txt");
+    fresh(NULL);
+    upload("multipart/form-data; boundary=b", bad);
+    assert_int_equal(w.status, 415);
+    assert_int_equal(w.puts, 0);
+    fresh(NULL);
+    upload("multipart/form-data", good);
+    assert_int_equal(w.status, 400);
+    fresh(NULL);
+    upload("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=secret\r\n\r\nc\r\n--b--");
+    assert_int_equal(w.status, 422);
+}
+
+static void
+waiting_ends_when_feed_and_index_have_it(void **state)
+{
+    (void)state;
+    w.wait = "1";
+    w.done_after = 2;
+    w.found_after = 2;
+    upload("application/json", "{\"text\":\"a\"}");
+    assert_int_equal(w.status, 200);
+    assert_int_equal(w.looks, 3);
+    assert_int_equal(w.searches, 3);
+}
+
+static void
+waiting_too_long_gives_the_job_and_a_failed_job_its_reason(void **state)
+{
+    (void)state;
+    w.wait = "1";
+    w.epoch = 4; /* this gateway has not seen the change */
+    send_for("application/json", "{\"text\":\"a\"}", 300);
+    assert_int_equal(w.status, 202);
+    assert_int_equal(w.searches, 0);
+    fresh(NULL);
+    w.wait = "1";
+    w.job_failed = true;
+    upload("application/json", "{\"text\":\"a\"}");
+    assert_int_equal(w.status, 422);
+    assert_string_equal(w.body.p, "not readable");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_document_becomes_a_job, fresh),
+        cmocka_unit_test_setup(wrong_records_are_listed_by_line_and_the_others_share_one_job, fresh),
+        cmocka_unit_test_setup(a_store_that_fails_ends_the_upload, fresh),
+        cmocka_unit_test_setup(a_request_without_a_good_record_is_refused, fresh),
+        cmocka_unit_test_setup(a_raw_body_takes_its_type_and_name_from_headers, fresh),
+        cmocka_unit_test_setup(a_form_takes_all_its_files_or_none, fresh),
+        cmocka_unit_test_setup(waiting_ends_when_feed_and_index_have_it, fresh),
+        cmocka_unit_test_setup(waiting_too_long_gives_the_job_and_a_failed_job_its_reason, fresh),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    fresh(NULL);
+    return failed;
+}

@@ -201,7 +201,7 @@ on_finished(struct tx *t)
     struct tx *again;
 
     if (t->err && t->refused != 0) {
-        worker_fail(t->call, t->err, err_retryable(t->err) ? 1000 : 0, NULL);
+        tx_fail(t);
     } else if (t->err) {
         /* done before: the first reply was lost */
         again = call_tx(t->call, on_seq);

@@ -6,8 +6,8 @@
  *   5 waiters are served first come, first served,  10 the connection last used is used first, so that spare ones age
  *     and give up after min(timeout, time left)
  *
- * Server away: one probe at a time, 100 ms apart, doubling (500 ms at most; 2 s when the server has too many clients),
- * with jitter. Requests wait PATIENCE_MS for its return, later ones fail at once.
+ * Server away: one probe at a time, 100 ms apart, doubling to 500 ms (2 s when the server lives but takes no more clients), with
+ * jitter. Requests wait PATIENCE_MS for its return, later ones fail at once.
  * A transaction whose connection is lost is begun again: all of them are idempotent, so a commit in doubt is no harm. */
 #include "store/pool.h"
 
@@ -337,9 +337,9 @@ on_retry(void *arg)
 }
 
 static void
-back_off(struct pool *p, const char *sqlstate)
+back_off(struct pool *p)
 {
-    int64_t cap = strncmp(sqlstate, "53", 2) == 0 ? 2000 : 500;
+    int64_t cap = established(p) > 0 ? 2000 : 500; /* it lives, but takes no more clients */
     uint8_t r;
 
     if (established(p) == 0 && !p->down) {
@@ -416,10 +416,8 @@ pool_on_lost(struct conn *c, const char *why)
     struct pool *p = c->pool;
     enum conn_state s = c->state;
     struct tx *t = c->tx;
-    char sqlstate[6];
 
     (void)why;
-    memcpy(sqlstate, c->sqlstate, sizeof sqlstate);
     c->tx = NULL;
     if (s == CONN_OPENING || s == CONN_SETUP || s == CONN_PING)
         p->coming--;
@@ -427,7 +425,7 @@ pool_on_lost(struct conn *c, const char *why)
         p->opening--;
     drop(p, s == CONN_IDLE ? &p->idle : &p->used, c, s == CONN_OPENING || s == CONN_SETUP ? CLOSE_REFUSED : CLOSE_LOST);
     if (s == CONN_OPENING || s == CONN_SETUP)
-        back_off(p, sqlstate);
+        back_off(p);
     if (s == CONN_PING || s == CONN_BUSY)
         invalidate(p);
     if (t)

@@ -93,6 +93,7 @@ int tx_add(struct tx *t, enum sql_id id, const struct param *params, size_t n); 
 struct buf *tx_buf(struct tx *t);  /* memory that lives as long as the transaction */
 void tx_run(struct tx *t);
 void tx_end(struct tx *t);         /* the pool's: done, or the call failed; frees */
+void tx_fail(struct tx *t);        /* fail the call with t->err */
 void tx_free(struct tx **t);
 void tx_forget(struct tx *t);      /* results dropped, ready to be begun again */
 enum err tx_map(const char *sqlstate, int *refused);

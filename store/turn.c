@@ -82,7 +82,7 @@ on_begun(struct tx *t)
         if (t->refused == 0)
             replay(c);
         else
-            worker_fail(c, t->err, t->refused == ERR_IN_PROGRESS || err_retryable(t->err) ? 1000 : 0, NULL);
+            tx_fail(t);
         return;
     }
     rep.conversation_id = col_id(t, b->conversation, 0, 0);

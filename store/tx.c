@@ -29,13 +29,6 @@ static const struct { const char *state; enum err err; int class; } states[] = {
 const char *const sql_classes[] = { "refused", "connection", "timeout", "lock", "full", "conflict", "data", "other",
                                     NULL };
 
-/* What users may read of it. */
-static const char *
-phrase(enum err e)
-{
-    return e == ERR_STORE_DOWN || e == ERR_STORE_IN_DOUBT ? "the database cannot be reached" : NULL;
-}
-
 enum err
 tx_map(const char *sqlstate, int *refused)
 {
@@ -212,10 +205,13 @@ tx_run(struct tx *t)
     pool_submit(t->pool, t);
 }
 
-static int64_t
-retry_after(enum err e)
+void
+tx_fail(struct tx *t)
 {
-    return e == ERR_STORE_DOWN || e == ERR_STORE_IN_DOUBT ? 2000 : e == ERR_STORE_BUSY ? 1000 : 0;
+    bool away = t->err == ERR_STORE_DOWN || t->err == ERR_STORE_IN_DOUBT;
+
+    worker_fail(t->call, t->err, away ? 2000 : t->err == ERR_STORE_BUSY || t->err == ERR_IN_PROGRESS ? 1000 : 0,
+                away ? "the database cannot be reached" : NULL);
 }
 
 void
@@ -226,6 +222,6 @@ tx_end(struct tx *t)
     if (t->err == ERR_OK || t->want_errors)
         t->done(t);
     else if (t->call)
-        worker_fail(t->call, t->err, retry_after(t->err), phrase(t->err));
+        tx_fail(t);
     tx_free(&t);
 }

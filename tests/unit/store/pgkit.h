@@ -64,15 +64,14 @@ pgkit_spawn(struct pgkit *k, char *const argv[])
 static void
 pgkit_start(struct pgkit *k)
 {
-    char exe[160], data[96], port[16], sock[128];
+    char exe[160], data[96], port[16];
     char *argv[] = { exe, "-D", data, "-p", port, "-k", k->root, "-h", "127.0.0.1", "-c", "shared_buffers=16MB", NULL };
     struct sockaddr_un a = { .sun_family = AF_UNIX };
 
     snprintf(exe, sizeof exe, "%s/postgres", k->bin);
     snprintf(data, sizeof data, "%s/data", k->root);
     snprintf(port, sizeof port, "%d", k->port);
-    snprintf(sock, sizeof sock, "%s/.s.PGSQL.%d", k->root, k->port);
-    snprintf(a.sun_path, sizeof a.sun_path, "%s", sock);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s/.s.PGSQL.%d", k->root, k->port);
     k->pid = pgkit_spawn(k, argv);
     for (int i = 0; i < 3000; i++) {
         int fd = socket(AF_UNIX, SOCK_STREAM, 0), rc = connect(fd, (struct sockaddr *)&a, sizeof a);

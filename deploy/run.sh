@@ -125,7 +125,7 @@ up() {
         die "port $PORT of $HOST is in use by another program: make run PORT=8081"
     fi
     for s in "${services[@]}"; do
-        check=$("$bin/footnote-$s" --check-config 2>&1) || die "$s: $check"
+        check=$("$bin/footnote-$s" --check-config 2>&1 >/dev/null) || die "$s: $check"
         # a service that is older than its program is replaced
         if alive "$s" && [ "$bin/footnote-$s" -nt "$run/pid/$s" ]; then stop_service "$s"; fi
         start_service "$s"

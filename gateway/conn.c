@@ -263,6 +263,14 @@ conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms)
 }
 
 bool
+conn_header_pending(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s != NULL && atomic_load(&s->phase) == CONN_HEADER && !atomic_load(&s->cut);
+}
+
+bool
 conn_was_cut(int fd)
 {
     struct slot *s = slot_used(fd);

@@ -17,6 +17,8 @@ void conn_guard_stop(void);
 int conn_current(void);
 /* A phase begins; limit_ms: how long it may last (0: any time). */
 void conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms);
+/* Did bytes of a head arrive that nobody has answered or cut? */
+bool conn_header_pending(int fd);
 /* Did the guard cut this connection for being slow? */
 bool conn_was_cut(int fd);
 /* Has the client closed its side for good? Never blocks. */

@@ -7,6 +7,7 @@
  * itself (unreadable requests) come through http_error and get our shape. Stopping cuts replies: drain first. */
 #include <civetweb.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "common/log.h"
 #include "gateway/conn.h"
@@ -73,16 +74,64 @@ on_request(struct mg_connection *mg)
     return 1;
 }
 
-/* What the library refuses by itself: not parsable, too large a head, no time left. */
+/* The library stopped at the method, so its headers were not parsed: find the request id in what follows the version. */
+static void
+find_request_id(const struct mg_request_info *ri, char id[129], struct head *h)
+{
+    static const char name[] = "\nX-Request-ID: ";
+    const char *p = ri->http_version + strlen(ri->http_version);
+    size_t n;
+
+    for (int i = 0; i < 3 && *p == 0; i++) /* white space after the version was cut to NULs */
+        p++;
+    p = strncasecmp(p, name + 1, sizeof name - 2) == 0 ? p - 1 : strcasestr(p, name);
+    if (p == NULL)
+        return;
+    p += sizeof name - 1;
+    n = strcspn(p, "\r\n");
+    if (n >= 129)
+        return;
+    memcpy(id, p, n);
+    id[n] = 0;
+    h->h[0].name = "X-Request-ID";
+    h->h[0].value = id;
+    h->n = 1;
+}
+
+/* What the library refuses by itself: not parsable, a method it does not know, too large a head. */
 static int
 on_error(struct mg_connection *mg, int status, const char *text)
 {
+    const struct mg_request_info *ri = mg_get_request_info(mg);
     struct http_conn c = { .mg = mg, .fd = -1, .limits.violated = -1 };
+    char id[129];
 
     (void)text;
     http_close_after(&c);
+    conn_phase_set(conn_current(), CONN_WORK, 0);
+    if (status == 400 && ri != NULL && ri->request_method != NULL && ri->request_uri != NULL &&
+        ri->http_version != NULL && ri->num_headers == 0 && strncmp(ri->http_version, "1.", 2) == 0 &&
+        method_of(ri->request_method) == METHOD_OTHER) {
+        c.head.method = ri->request_method;
+        c.head.target = ri->request_uri;
+        find_request_id(ri, id, &c.head);
+    }
     reply_raw_error(&c, status);
     return 0;
+}
+
+/* Bytes came, but the library neither asked us nor refused: a target that is not ours, such as http://other/. */
+static void
+on_close(const struct mg_connection *mg)
+{
+    struct http_conn c = { .fd = -1, .limits.violated = -1 };
+    int fd = conn_current();
+
+    if (!conn_header_pending(fd))
+        return;
+    memcpy(&c.mg, &mg, sizeof mg);
+    c.close = true;
+    reply_raw_error(&c, 400);
 }
 
 static int
@@ -119,7 +168,7 @@ struct http *
 http_start(struct gateway *gw)
 {
     static const struct mg_callbacks callbacks = { .begin_request = on_request, .http_error = on_error,
-                                                   .log_message = on_message };
+                                                   .log_message = on_message, .connection_close = on_close };
     char port[96], threads[16];
     const char *options[] = { "listening_ports", port, "num_threads", threads, "enable_keep_alive", "yes",
                               "keep_alive_timeout_ms", "15000", "request_timeout_ms", "10000", "tcp_nodelay", "1",

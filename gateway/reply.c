@@ -241,16 +241,36 @@ err_of_status(int status)
                                           : ERR_BAD_REQUEST;
 }
 
+/* A method that the library does not know: 405 or 404, as for any other wrong method. */
+static void
+reply_unknown_method(struct request *r)
+{
+    const char *target = r->conn->head.target;
+    char allow[64];
+    struct str arg;
+    bool known;
+
+    router_find(METHOD_OTHER, (struct str){ target, strcspn(target, "?") }, &arg, &known, allow);
+    if (known)
+        request_header_add(r, "Allow", allow);
+    reply_problem(r, known ? ERR_METHOD : ERR_NOT_FOUND, NULL);
+}
+
 void
 reply_raw_error(struct http_conn *c, int status)
 {
-    char id[37];
+    const char *given = head_get(&c->head, "X-Request-ID");
     struct uuid u = uuid_v7();
-    struct request r = { .conn = c, .id = uuid_text(&u, id), .method = METHOD_OTHER };
+    char id[37];
+    struct request r = { .conn = c, .method = METHOD_OTHER };
 
-    reply_problem(&r, err_of_status(status), NULL);
+    r.id = given && request_id_valid(given) ? given : uuid_text(&u, id);
+    if (c->head.method != NULL)
+        reply_unknown_method(&r);
+    else
+        reply_problem(&r, err_of_status(status), NULL);
     stat_inc(&gateway_stats, GW_EDGE_REFUSED);
     stat_add_at(&gateway_stats, GW_REQUESTS, route_count, status_label(r.status), 1);
-    LOG(INFO, r.id, M("request"), KS("route", "none"), KI("status", r.status));
+    LOG(INFO, r.id, M("request"), KS("route", "none"), KS("method", "OTHER"), KI("status", r.status));
     buf_free(&r.headers);
 }

@@ -225,16 +225,17 @@ account(struct request *r)
         KI("bytes", r->conn->sent_bytes), KS("tenant", r->who.tenant));
 }
 
-/* Bytes that came for a refused request would make the kernel reset the connection before the answer is read: take
- * them, within bounds of size and time. */
+/* The rest of a refused request's body. Before a close: unread bytes would make the kernel reset the connection before the
+ * answer is read. On a connection that stays: the next request begins behind them. Within bounds of size and time. */
 static void
-drop_rest(struct http_conn *c)
+drop_rest(struct request *r)
 {
+    struct http_conn *c = r->conn;
     char step[1024];
 
-    if (c->body_done || !c->close || c->stream || (!c->frame.chunked && c->frame.length <= 0))
+    if (c->body_done || c->stream || (!c->frame.chunked && c->frame.length <= 0))
         return;
-    conn_phase_set(c->fd, CONN_BODY, 500);
+    conn_phase_set(c->fd, CONN_BODY, c->close ? 500 : (int64_t)r->gw->opt->body_timeout * 1000);
     for (size_t n = 0; n < 4u << 20;) {
         long got = http_read(c, step, sizeof step);
 
@@ -258,7 +259,7 @@ serve(struct gateway *gw, struct http_conn *c, const char *peer)
     if (c->counted_key)
         limiter_key_leave(gw->limiter, r.who.key_hash);
     account(&r);
-    drop_rest(c);
+    drop_rest(&r);
     if (c->working)
         atomic_fetch_sub(&gw->working, 1);
     atomic_fetch_sub(&gw->body_bytes, (long)c->body_charged);

@@ -34,25 +34,8 @@ enum bus_cmd {
 };
 extern const char *const cmd_names[CMD_COUNT + 1]; /* by number; NULL-terminated */
 
-#define MSG(name) struct name {
-#define FIELD(type, name, need, max) MSG_C_##type name;
-#define LIST(rec, name, need, max) struct { struct rec *v; size_t n; } name;
-#define MSG_END };
-#include "proto/head.tbl"
-#undef MSG
-#undef FIELD
-#undef LIST
-#undef MSG_END
-
-#define MSG(name) const struct msg_desc *name##_desc(void);
-#define FIELD(type, name, need, max)
-#define LIST(rec, name, need, max)
-#define MSG_END
-#include "proto/head.tbl"
-#undef MSG
-#undef FIELD
-#undef LIST
-#undef MSG_END
+#define MSG_TBL "proto/head.tbl"
+#include "proto/msg_decl.h"
 
 /* Bytes shared by reference: a payload that is queued, sent, perhaps sent again. The count is atomic. */
 struct blob {

@@ -20,19 +20,12 @@ struct strs {
 #define MSG_C_flag bool
 #define MSG_C_id struct uuid
 
-#define MSG(name) struct name {
-#define FIELD(type, name, need, max) MSG_C_##type name;
-#define LIST(rec, name, need, max) struct { struct rec *v; size_t n; } name;
-#define MSG_END };
-#include "proto/msg.tbl"
-#undef MSG
-#undef FIELD
-#undef LIST
-#undef MSG_END
+struct msg_desc;
+#define MSG_TBL "proto/msg.tbl"
+#include "proto/msg_decl.h"
 
 enum field_type { FT_str, FT_bin, FT_strs, FT_i64, FT_f64, FT_flag, FT_id, FT_list };
 
-struct msg_desc;
 struct field_desc {
     const char *name;              /* key on the wire */
     enum field_type type;
@@ -48,15 +41,6 @@ struct msg_desc {
     size_t n;
 };
 
-#define MSG(name) const struct msg_desc *name##_desc(void);
-#define FIELD(type, name, need, max)
-#define LIST(rec, name, need, max)
-#define MSG_END
-#include "proto/msg.tbl"
-#undef MSG
-#undef FIELD
-#undef LIST
-#undef MSG_END
 static inline const struct msg_desc *
 none_desc(void)
 {

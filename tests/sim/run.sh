@@ -14,6 +14,7 @@ short=0
 for f in $rest; do
     o=$out/obj/${f//\//_}.o
     mkdir -p $out/obj
+    # shellcheck disable=SC2046 # flags are split on purpose
     [ "$o" -nt "$f" ] || gcc "${flags[@]}" -I. $(pkg-config --cflags hiredis jansson libzmq) -c -o "$o" "$f" || exit 1
 done
 build() { # build INCLUDE-FIRST OUT

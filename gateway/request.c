@@ -62,6 +62,23 @@ body_is_json(struct request *r)
     return true;
 }
 
+/* NUL in a string is valid JSON that cannot be stored (FAULTS A12): said of its field. */
+static bool
+nul_refused(struct request *r)
+{
+    json_t *o = json_loadb(r->body.p, r->body.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL), *v;
+    const char *key, *at = "";
+
+    if (o == NULL)
+        return false;
+    json_object_foreach(o, key, v)
+        if (json_is_string(v) && strlen(json_string_value(v)) != json_string_length(v))
+            at = pointer_of(r, key);
+    reply_invalid(r, at, "must not contain NUL");
+    json_decref(o);
+    return true;
+}
+
 json_t *
 request_json(struct request *r, const char *const *keys)
 {
@@ -73,9 +90,7 @@ request_json(struct request *r, const char *const *keys)
         return NULL;
     o = json_read(r->body, &fault, &detail);
     if (o == NULL) {
-        if (fault == JSON_BAD && strstr(detail, "contains NUL")) /* well-formed JSON, but no text that can be stored */
-            reply_problem(r, ERR_VALIDATION, detail);
-        else
+        if (fault != JSON_BAD || !nul_refused(r))
             reply_problem(r, fault == JSON_BAD_UTF8 ? ERR_BAD_UTF8 : ERR_BAD_JSON, detail);
         return NULL;
     }

@@ -100,7 +100,9 @@ fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%) ## fuzz every target for FUZZ_SECO
 UPSTREAM_STUB := $(OUT)/upstream-stub
 $(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o
 	$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl
+# what .incbin takes in, which -MMD does not see
 $(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt
+$(OUT)/obj/gateway/api_page.o: gateway/web/index.html
 .PHONY: kit
 kit: $(UPSTREAM_STUB) ## the test kit's programs
 

@@ -1,0 +1,161 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # work, url, project … are kit.sh's
+# The bars of run.sh, a function each; the order is run.sh's.
+
+image_is_built() {
+    local begun
+    begun=$(now_ms)
+    # over the host's network, like images.sh; then compose itself, which finds every layer there
+    if ! docker build --network host --build-arg BUILD_ID="$BUILD_ID" --build-arg BASE="${BASE:-debian:trixie-slim}" \
+            -t "$FOOTNOTE_IMAGE" . >"$work/build.log" 2>&1 || ! compose build gateway >>"$work/build.log" 2>&1; then
+        tail -20 "$work/build.log"
+        bar image_built no = yes
+        exit 1
+    fi
+    bar image_built yes = yes
+    bar image_build_s $(( ($(now_ms) - begun) / 1000 )) '<=' 600
+    bar image_user "$(docker image inspect -f '{{.Config.User}}' "$FOOTNOTE_IMAGE")" = 10001:10001
+    bar image_stop_signal "$(docker image inspect -f '{{.Config.StopSignal}}' "$FOOTNOTE_IMAGE")" = SIGTERM
+}
+
+stack_becomes_healthy() {
+    local begun
+    begun=$(now_ms)
+    compose up -d >"$work/up.log" 2>&1 || { tail -5 "$work/up.log"; bar up failed = started; exit 1; }
+    until_true 90 all_healthy 8
+    bar healthy_containers "$(containers --filter health=healthy | wc -l)" = 8
+    bar up_and_healthy_ms $(( $(now_ms) - begun )) '<=' 60000
+    curl -s -m 5 "$url/api/v1/health" > "$work/health"
+    bar health_status "$(field "$work/health" 'd["status"]')" = ok
+    bar client_in_the_image "$(compose exec -T gateway footnote health >/dev/null 2>&1; echo $?)" = 0
+}
+
+containers_are_hardened() {
+    local id hard=0 ports=''
+    for id in $(containers); do
+        # read-only root, no capability, no new privileges, a user that is not root, bounded logs
+        [ "$(docker inspect -f '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{if .Config.User}}user{{end}} {{index .HostConfig.LogConfig.Config "max-size"}}' "$id")" \
+            = 'true [ALL] [no-new-privileges:true] user 10m' ] && hard=$((hard + 1))
+        ports+=$(docker port "$id")
+    done
+    bar hardened_containers $hard = 8
+    bar published_ports "$ports" = "8080/tcp -> 127.0.0.1:$PORT"
+    bar back_network_is_internal "$(docker network inspect -f '{{.Internal}}' "${project}_back")" = true
+}
+
+keyless_upload_is_refused() {
+    bar keyless_upload "$(curl -s -m 10 -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' \
+        -d '{"title":"x","text":"y"}' "$url/api/v1/documents")" = 401
+}
+
+documents_are_ingested() {
+    local status
+    status=$(admin -o "$work/put" -w '%{http_code}' -H 'Content-Type: application/x-ndjson' \
+        --data-binary @"$here/documents.jsonl" "$url/api/v1/documents?wait=1")
+    bar ingest_with_admin_key "$status" = 200
+    until_true 20 three_ready
+    bar documents_ready "$(field "$work/list" 'sum(i["status"] == "ready" for i in d["items"])')" = 3
+    bar client_lists_documents "$(compose exec -T gateway footnote documents --key-file /run/secrets/admin_key 2>/dev/null | grep -c ready)" = 3
+}
+three_ready() {
+    admin "$url/api/v1/documents" > "$work/list"
+    [ "$(field "$work/list" 'sum(i["status"] == "ready" for i in d["items"])')" = 3 ]
+}
+
+widget_gets_a_cited_answer() {
+    local status id
+    status=$(widget 'How long is a dump of the database kept?' "$work/first" -D "$work/head")
+    bar widget_answer "$status" = 200
+    bar answer_is_cited "$(field "$work/first" '"[1]" in d["answer"] and d["grounded"] and len(d["sources"]) >= 1')" = True
+    bar answer_is_saved "$(field "$work/first" 'd["saved"]')" = yes
+    bar answer_allows_the_origin "$(grep -ci "^access-control-allow-origin: $origin" "$work/head")" = 1
+    id=$(field "$work/first" 'd["sources"][0]["document_id"]')
+    admin "$url/api/v1/documents/$id/text" > "$work/text"
+    bar source_bytes_hold_the_excerpt "$(python3 - "$work/first" "$work/text" <<'PY'
+import json, sys
+s = json.load(open(sys.argv[1]))["sources"][0]
+part = open(sys.argv[2], "rb").read()[s["start"]:s["end"]]
+print(len(part) > 0 and s["content_excerpt"].encode() in part)
+PY
+)" = True
+    # the same question again comes from the cache, that is: Redis works from inside the gateway's container
+    widget 'How long is a dump of the database kept?' "$work/again" >/dev/null
+    bar same_question_again "$(field "$work/again" 'd["cached"]')" = query
+}
+
+foreign_origin_is_refused() {
+    bar foreign_origin "$(origin=https://evil.example.net widget 'How long is a dump kept?' /dev/null)" = 403
+}
+
+embedders_scale() {
+    local begun
+    begun=$(now_ms)
+    compose up -d --scale embedder=3 >"$work/scale.log" 2>&1 || tail -5 "$work/scale.log"
+    until_true 30 workers embed 3
+    bar embedders_at_the_hub "$(field "$work/health" 'd["services"]["embed"]["workers"]')" = 3
+    bar scaled_in_ms $(( $(now_ms) - begun )) '<=' 30000
+    answered 'When does the amber lamp blink?'
+    bar answer_with_three_embedders $? = 0
+    compose up -d --scale embedder=1 >"$work/scale.log" 2>&1 || tail -5 "$work/scale.log"
+    until_true 30 workers embed 1
+    bar embedders_after_scaling_back "$(field "$work/health" 'd["services"]["embed"]["workers"]')" = 1
+}
+
+# After a restart the next question is answered: asked again, as a client with the retry of API.md would, for 2 s. The
+# database and a store without it need longer, and say so with 503 and Retry-After: 10 s.
+restart_is_survived() {
+    local begun tries=0 limit=2000
+    [[ $1 != postgres ]] || limit=10000
+    compose restart "$1" >"$work/restart.log" 2>&1 || tail -3 "$work/restart.log"
+    begun=$(now_ms)
+    until answered "What does the red lamp mean?"; do
+        tries=$((tries + 1))
+        [ $(( $(now_ms) - begun )) -lt 20000 ] || break
+        sleep 0.1
+    done
+    bar "restart_${1}_answered_in_ms" $(( $(now_ms) - begun )) '<=' $limit
+    [ $tries -eq 0 ] || echo "    ($tries times refused before)"
+}
+
+# restart: unless-stopped. `docker kill` would count as a stop by hand, so the process itself is killed.
+killed_service_comes_back() {
+    local begun
+    kill -KILL "$(docker inspect -f '{{.State.Pid}}' "$(container_of retriever)")"
+    begun=$(now_ms)
+    until_true 20 answered 'What does a visitor get at the north gate?'
+    bar killed_retriever_answered_in_ms $(( $(now_ms) - begun )) '<=' 5000
+    bar killed_retriever_restarts "$(docker inspect -f '{{.RestartCount}}' "$(container_of retriever)")" = 1
+}
+
+logs_hold_no_secret() {
+    local s found=0
+    compose logs --no-color > "$work/logs" 2>&1
+    for s in postgres_password admin_key deployment_secret; do
+        if grep -qF -f "$SECRETS_DIR/$s" "$work/logs"; then found=$((found + 1)); fi
+    done
+    if grep -qF "$session" "$work/logs"; then found=$((found + 1)); fi
+    bar secrets_in_the_logs $found = 0
+    bar log_lines_that_are_not_json "$(grep -E '^(gateway|embedder|retriever|store|janitor)[-_]' "$work/logs" | sed 's/^[^|]*| //' |
+        grep -cv '^{.*}$')" = 0
+}
+
+stop_ends_with_zero() {
+    local begun id codes=''
+    begun=$(now_ms)
+    compose stop >"$work/stop.log" 2>&1 || tail -3 "$work/stop.log"
+    bar stopped_in_ms $(( $(now_ms) - begun )) '<=' 30000
+    for id in $(containers); do
+        [ "$(docker inspect -f '{{.State.ExitCode}}' "$id")" = 0 ] ||
+            codes+=$(docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}}:{{.State.ExitCode}} ' "$id")
+    done
+    bar exit_codes_that_are_not_zero "${codes:-none}" = none
+}
+
+history_survives_everything() {
+    compose up -d >"$work/up.log" 2>&1 || tail -5 "$work/up.log"
+    until_true 60 all_healthy 8
+    curl -s -m 10 -H "Origin: $origin" -H "X-Session-ID: $session" "$url/api/v1/chat/history" > "$work/history"
+    bar history_after_a_restart_of_all "$(field "$work/history" 'any(m["sources"] for m in d["items"]) and len(d["items"]) >= 4')" = True
+    until_true 5 answered 'What does the badge open?'
+    bar answer_after_a_restart_of_all $? = 0
+}

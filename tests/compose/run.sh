@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# `make test-compose`: the stack of docker-compose.yml, as a stranger starts it, against its bars. One line a bar:
+#   NAME MEASURED BAR ok|SHORT        and exit 1 when one is SHORT.
+# Docker is private (up.sh) unless COMPOSE_TEST_DOCKER=existing, which uses the one at hand. The stack has its own project
+# name, port, secrets and volumes, and is taken away at the end. KEEP=1 leaves the private docker running.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+cd "$top" || exit 2
+# shellcheck source=tests/compose/kit.sh
+. "$here/kit.sh"
+# shellcheck source=tests/compose/bars.sh
+. "$here/bars.sh"
+
+for tool in curl python3; do command -v $tool >/dev/null || { echo "test-compose: $tool is missing: make deps-test" >&2; exit 2; }; done
+if [ "${COMPOSE_TEST_DOCKER:-private}" = private ]; then
+    "$here/up.sh" || exit 2
+    # shellcheck source=tests/compose/lab.sh
+    . "$here/lab.sh"
+fi
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+prepare
+image_is_built
+stack_becomes_healthy
+containers_are_hardened
+keyless_upload_is_refused
+documents_are_ingested
+widget_gets_a_cited_answer
+foreign_origin_is_refused
+embedders_scale
+for service in gateway embedder retriever store janitor redis redis-state postgres; do restart_is_survived $service; done
+killed_service_comes_back
+logs_hold_no_secret
+stop_ends_with_zero
+history_survives_everything
+exit "$short"

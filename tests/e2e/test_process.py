@@ -221,6 +221,8 @@ def test_a_second_sigterm_ends_each_process_within_a_second():
             p.signal(signal.SIGTERM)
             if name == "embedder":
                 assert p.wait(0.5) is None, f"{name} did not wait for the work in flight"
+            # two signals at once would be one
+            wait_for("the first is noticed", lambda: not p.running() or any(x.get("msg") == "draining" for x in p.log_lines()), 3)
             p.signal(signal.SIGTERM)
             begun = time.monotonic()
             assert p.wait(3) is not None and time.monotonic() - begun < 1.2 * SLOW, name

@@ -7,9 +7,7 @@
  * pipeline up to the sync, and with it the transaction. Scripts (migrations) leave pipeline mode for one simple query. */
 #include "store/conn.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <endian.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
@@ -20,7 +18,6 @@
 
 #define CONNECT_MS 2000
 #define PING_MS 1000
-#define PG_EPOCH_MS 946684800000 /* 2000-01-01 */
 
 const char *const conn_reasons[CLOSE_COUNT + 1] = {
 #define CLOSE(id, label) label,
@@ -446,6 +443,27 @@ conn_alive(struct conn *c)
     return PQstatus(c->pg) == CONNECTION_OK && c->fd >= 0 && poll(&f, 1, 0) == 0;
 }
 
+bool
+conn_parameter(struct str name)
+{
+    PQconninfoOption *all = PQconndefaults(), *o;
+    bool found = false;
+
+    for (o = all; o && o->keyword && !found; o++)
+        found = str_is(name, o->keyword);
+    PQconninfoFree(all);
+    return found;
+}
+
+bool
+conn_readable(const char *conninfo)
+{
+    PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
+
+    PQconninfoFree(parsed);
+    return parsed != NULL;
+}
+
 /* ---- results */
 
 static void
@@ -500,99 +518,4 @@ col_str(const struct tx *t, int i, size_t row, int col)
     if (!r || row >= (size_t)PQntuples(r) || col >= PQnfields(r) || PQgetisnull(r, (int)row, col))
         return STR_NONE;
     return (struct str){ PQgetvalue(r, (int)row, col), (size_t)PQgetlength(r, (int)row, col) };
-}
-
-int64_t
-col_i64(const struct tx *t, int i, size_t row, int col)
-{
-    struct str s = col_str(t, i, row, col);
-    uint64_t v = 0;
-
-    if (s.n != 8 && s.n != 4)
-        return 0;
-    for (size_t k = 0; k < s.n; k++)
-        v = v << 8 | (uint8_t)s.p[k];
-    return s.n == 4 ? (int32_t)(uint32_t)v : (int64_t)v;
-}
-
-double
-col_f64(const struct tx *t, int i, size_t row, int col)
-{
-    int64_t v = col_i64(t, i, row, col);
-    double d;
-
-    memcpy(&d, &v, sizeof d);
-    return d;
-}
-
-bool
-col_flag(const struct tx *t, int i, size_t row, int col)
-{
-    struct str s = col_str(t, i, row, col);
-
-    return s.n == 1 && s.p[0] == 1;
-}
-
-struct uuid
-col_id(const struct tx *t, int i, size_t row, int col)
-{
-    struct str s = col_str(t, i, row, col);
-    struct uuid u = { { 0 } };
-
-    if (s.n == sizeof u.b)
-        memcpy(u.b, s.p, sizeof u.b);
-    return u;
-}
-
-int64_t
-col_raw_time(const struct tx *t, int i, size_t row, int col)
-{
-    return col_i64(t, i, row, col);
-}
-
-int64_t
-col_ms(const struct tx *t, int i, size_t row, int col)
-{
-    return col_str(t, i, row, col).n == 8 ? col_i64(t, i, row, col) / 1000 + PG_EPOCH_MS : 0;
-}
-
-static uint32_t
-be32(const char *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof v);
-    return ntohl(v);
-}
-
-struct strs
-col_strs(const struct tx *t, int i, size_t row, int col, struct arena *a)
-{
-    struct str s = col_str(t, i, row, col);
-    struct strs out = { NULL, 0 };
-    size_t n, at = 20;
-
-    if (s.n < 20 || be32(s.p) != 1)
-        return out;
-    n = be32(s.p + 12);
-    if (n > s.n / 4 || !(out.v = arena_alloc(a, n * sizeof *out.v)))
-        return out;
-    for (; out.n < n && at + 4 <= s.n; out.n++) {
-        uint32_t len = be32(s.p + at);
-
-        at += 4;
-        if (len == UINT32_MAX)
-            len = 0;
-        if (len > s.n - at)
-            break;
-        out.v[out.n] = (struct str){ s.p + at, len };
-        at += len;
-    }
-    return out;
-}
-
-struct param
-p_time(int64_t wall_ms)
-{
-    return wall_ms > 0 ? p_i64((wall_ms - PG_EPOCH_MS) * 1000) : p_str(STR_NONE);
 }

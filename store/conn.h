@@ -51,6 +51,9 @@ bool conn_alive(struct conn *c);             /* idle socket check: quiet and ope
 void conn_ping(struct conn *c);              /* pool_on_pong or pool_on_lost follows */
 void conn_run(struct conn *c, struct tx *t); /* pool_on_done or pool_on_lost follows */
 
+bool conn_parameter(struct str name);        /* does libpq know a connection parameter of this name */
+bool conn_readable(const char *conninfo);    /* can libpq read it */
+
 /* The pool's side. */
 void pool_on_open(struct conn *c);
 void pool_on_pong(struct conn *c);

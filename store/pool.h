@@ -1,5 +1,4 @@
-/* Postgres as the rest of the store sees it: transactions in, results out. Only conn.c (and url.c, for its grammar)
- * know libpq.
+/* Postgres as the rest of the store sees it: transactions in, results out. Only conn.c knows libpq.
  *
  *   handler → tx_new → TX(…) TX(…) → tx_run → [waiters, FIFO] → [connection: one pipeline, one round trip] → done(tx)
  *

@@ -177,7 +177,8 @@ tx_add(struct tx *t, enum sql_id id, const struct param *params, size_t n)
     t->stmt[t->n].id = id;
     t->stmt[t->n].at = t->n_params;
     t->stmt[t->n].n = (int)n;
-    memcpy(t->param + t->n_params, params, n * sizeof *params);
+    if (n > 0)
+        memcpy(t->param + t->n_params, params, n * sizeof *params);
     t->n_params += (int)n;
     return t->n++;
 }

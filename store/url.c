@@ -1,20 +1,6 @@
 /* Database URLs as people have them: SQLAlchemy's schemes and asyncpg's ssl= become what libpq reads. The rest of the
  * grammar is libpq's own (https://www.postgresql.org/docs/current/libpq-connect.html, 34.1.1.2). */
-#include <libpq-fe.h>
-
-#include "store/pool.h"
-
-static bool
-known(struct str key)
-{
-    PQconninfoOption *all = PQconndefaults(), *o;
-    bool found = false;
-
-    for (o = all; o && o->keyword && !found; o++)
-        found = str_is(key, o->keyword);
-    PQconninfoFree(all);
-    return found;
-}
+#include "store/conn.h"
 
 /* One name=value of the query. */
 static void
@@ -31,7 +17,7 @@ add_pair(struct str pair, char *sep, struct buf *out, struct buf *dropped)
         else if (str_is(value, "false") || str_is(value, "0") || str_is(value, "off"))
             value = STR("disable");
     }
-    if (!known(key)) {
+    if (!conn_parameter(key)) {
         buf_printf(dropped, "%s" STR_FMT, dropped->n ? ", " : "", STR_ARG(key));
         return;
     }
@@ -65,7 +51,6 @@ pg_url_read(const char *url, struct buf *out, struct buf *dropped, const char **
     const char *rest = strstr(url, "://");
     struct str scheme = { url, rest ? (size_t)(rest - url) : 0 };
     const char *query;
-    PQconninfoOption *parsed;
 
     *why = NULL;
     if (rest) {
@@ -82,9 +67,8 @@ pg_url_read(const char *url, struct buf *out, struct buf *dropped, const char **
     } else {
         buf_z(out, url);
     }
-    parsed = out->failed || out->n == 0 ? NULL : PQconninfoParse(out->p, NULL);
-    if (!parsed)
-        *why = "libpq cannot read it (user:password@host:port/database, special characters as %XX)";
-    PQconninfoFree(parsed);
-    return parsed != NULL;
+    if (!out->failed && out->n > 0 && conn_readable(out->p))
+        return true;
+    *why = "libpq cannot read it (user:password@host:port/database, special characters as %XX)";
+    return false;
 }

@@ -232,7 +232,7 @@ send_ask(struct ask *a)
     build_body(t, a->plain, &body);
     /* base64 takes 5.4 bytes a number, text up to 24; some servers send text although base64 was asked for */
     req.max_body = t->n * dims * (a->m->base64 && !a->plain ? 6 : 24) + 65536;
-    a->transfer = upstream_start(t->e->upstream, &req);
+    a->transfer = upstream_start(t->e->embed_upstream, &req);
 }
 
 static void
@@ -304,5 +304,5 @@ embed_openai_probe(struct embedder *e, struct embed_provider *p)
 
     memcpy(t.model, p->model, strlen(p->model) < sizeof t.model ? strlen(p->model) : sizeof t.model - 1);
     build_body(&t, false, &body);
-    (void)upstream_start(e->upstream, &req);
+    (void)upstream_start(e->embed_upstream, &req);
 }

@@ -39,7 +39,8 @@ struct embedder {
     struct redis *redis;                 /* embedding cache; NULL: none */
     struct pool_threads *threads;        /* for the built-in models */
     unsigned n_threads;                  /* how many of them */
-    struct upstream *upstream;           /* NULL: everything is built in */
+    struct upstream *upstream;           /* of chat; NULL: built in */
+    struct upstream *embed_upstream;     /* of embeddings: the same one or its own; NULL: built in */
     struct embed *embed;                 /* NULL: not offered */
     struct chat_service *chat;           /* NULL: not offered */
     char *prompt;                        /* system prompt in force */

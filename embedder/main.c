@@ -38,6 +38,23 @@ one_of(const char *value, const char *const *names)
 }
 
 static void
+check_url(const char *url, const char *name, struct buf *err)
+{
+    if (url[0] != 0 && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        buf_printf(err, "%s: must begin with http:// or https://\n", name);
+}
+
+static void
+check_key(const char *key, const char *name, struct buf *err)
+{
+    for (; *key != 0; key++)
+        if (*key <= ' ' || *key > '~') {
+            buf_printf(err, "%s: holds characters that no key has\n", name);
+            return;
+        }
+}
+
+static void
 check(const void *opt, struct buf *err)
 {
     static const char *const roles[] = { "both", "embed", "chat", NULL };
@@ -53,26 +70,45 @@ check(const void *opt, struct buf *err)
         buf_z(err, "CHAT_PROVIDER: auto, builtin or openai\n");
     if (!one_of(o->chat_fallback, fallbacks))
         buf_z(err, "CHAT_FALLBACK: off or builtin\n");
-    if ((strcmp(o->embedding_provider, "openai") == 0 || strcmp(o->chat_provider, "openai") == 0) && o->api_key[0] == 0 &&
-        o->base_url[0] == 0)
+    if (((strcmp(o->embedding_provider, "openai") == 0 && o->embedding_base_url[0] == 0) ||
+         strcmp(o->chat_provider, "openai") == 0) && o->api_key[0] == 0 && o->base_url[0] == 0)
         buf_z(err, "OPENAI_API_KEY or OPENAI_BASE_URL: one is needed for provider openai\n");
-    if (o->base_url[0] != 0 && strncmp(o->base_url, "http://", 7) != 0 && strncmp(o->base_url, "https://", 8) != 0)
-        buf_z(err, "OPENAI_BASE_URL: must begin with http:// or https://\n");
-    for (const char *p = o->api_key; *p != 0; p++)
-        if (*p <= ' ' || *p > '~') {
-            buf_z(err, "OPENAI_API_KEY: holds characters that no key has\n");
-            break;
-        }
+    check_url(o->base_url, "OPENAI_BASE_URL", err);
+    check_url(o->embedding_base_url, "OPENAI_EMBEDDING_BASE_URL", err);
+    check_key(o->api_key, "OPENAI_API_KEY", err);
+    check_key(o->embedding_api_key, "OPENAI_EMBEDDING_API_KEY", err);
     if (strchr(o->embedding_model, ' ') != NULL || strchr(o->model, ' ') != NULL)
         buf_z(err, "OPENAI_MODEL, OPENAI_EMBEDDING_MODEL: a name without spaces\n");
 }
 
 static bool
-uses_openai(const struct embedder_opt *o, const char *provider)
+chat_upstream(const struct embedder_opt *o)
 {
-    if (strcmp(provider, "auto") == 0)
+    if (strcmp(o->chat_provider, "auto") == 0)
         return o->api_key[0] != 0 || o->base_url[0] != 0;
-    return strcmp(provider, "openai") == 0;
+    return strcmp(o->chat_provider, "openai") == 0;
+}
+
+static bool
+embed_upstream(const struct embedder_opt *o)
+{
+    if (strcmp(o->embedding_provider, "auto") == 0)
+        return o->api_key[0] != 0 || o->base_url[0] != 0 || o->embedding_base_url[0] != 0;
+    return strcmp(o->embedding_provider, "openai") == 0;
+}
+
+/* One server for both, or two that share nothing, keys neither. */
+static int
+start_upstreams(struct embedder *e, bool embed, bool chat)
+{
+    const struct embedder_opt *o = e->opt;
+    const char *base = o->base_url[0] != 0 ? o->base_url : DEFAULT_BASE;
+    bool own = embed && o->embedding_base_url[0] != 0;
+
+    if ((chat || (embed && !own)) && (e->upstream = upstream_new(e->loop, base, o->api_key)) == NULL)
+        return -1;
+    e->embed_upstream = own ? upstream_new(e->loop, o->embedding_base_url, o->embedding_api_key) : e->upstream;
+    return own && e->embed_upstream == NULL ? -1 : 0;
 }
 
 /* PROMPT_FILE's text, or the compiled-in default; NULL after logging why the file is no good. */
@@ -103,17 +139,14 @@ static int
 start_models(struct embedder *e, bool embed, bool chat)
 {
     const struct embedder_opt *o = e->opt;
-    bool embed_up = embed && uses_openai(o, o->embedding_provider), chat_up = chat && uses_openai(o, o->chat_provider);
+    bool embed_up = embed && embed_upstream(o), chat_up = chat && chat_upstream(o);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const char *why;
 
     e->n_threads = (unsigned)(o->threads > 0 ? o->threads : cores > 0 ? cores : 1);
     e->threads = threads_new(e->loop, e->n_threads, 4096);
-    if (embed_up || chat_up) {
-        e->upstream = upstream_new(e->loop, o->base_url[0] != 0 ? o->base_url : DEFAULT_BASE, o->api_key);
-        if (e->upstream == NULL)
-            return -1;
-    }
+    if (start_upstreams(e, embed_up, chat_up) != 0)
+        return -1;
     if (embed && o->redis_url[0] != 0 && o->cache_ttl > 0) {
         e->redis = redis_new(o->redis_url, &why);
         if (e->redis == NULL) {
@@ -146,13 +179,13 @@ start_worker(struct proc *p, struct embedder *e)
     bool by_default = true;
 
     if (e->embed != NULL) {
-        long n = capacity(o->embed_capacity, uses_openai(o, o->embedding_provider), 256, e->n_threads);
+        long n = capacity(o->embed_capacity, embed_upstream(o), 256, e->n_threads);
 
         services[cfg.n_services++] = (struct worker_service){ SERVICE_EMBED, n };
         cfg.handlers[KIND_EMBED] = embed_on_call;
     }
     if (e->chat != NULL) {
-        long n = capacity(o->chat_capacity, uses_openai(o, o->chat_provider), 1024, e->n_threads);
+        long n = capacity(o->chat_capacity, chat_upstream(o), 1024, e->n_threads);
 
         services[cfg.n_services++] = (struct worker_service){ SERVICE_CHAT, n };
         cfg.handlers[KIND_CHAT] = chat_on_call;
@@ -227,7 +260,9 @@ sample(struct proc *p)
     struct embedder *e = p->ctx;
 
     if (e->upstream != NULL)
-        upstream_sample(e->upstream);
+        upstream_sample(e->upstream, ROUTE_CHAT);
+    if (e->embed_upstream != NULL)
+        upstream_sample(e->embed_upstream, ROUTE_EMBED);
     if (e->embed != NULL)
         embed_sample(e->embed);
 }
@@ -241,6 +276,8 @@ stop(struct proc *p)
         return;
     threads_free(&e->threads); /* first: its work reads what the others own */
     worker_free(&e->worker);
+    if (e->embed_upstream != e->upstream)
+        upstream_free(&e->embed_upstream);
     upstream_free(&e->upstream);
     embed_free(&e->embed);
     chat_free(&e->chat);
@@ -254,7 +291,8 @@ static const struct service service = {
     .name = "embedder",
     .summary = "embeds texts and writes answers, upstream or built in",
     .manual = "Takes texts and questions from the hub (HUB_ENDPOINTS), and gives back vectors and streamed answers: from an "
-              "OpenAI-compatible server when OPENAI_API_KEY or OPENAI_BASE_URL is set, else from the built-in models. "
+              "OpenAI-compatible server when OPENAI_API_KEY or OPENAI_BASE_URL is set, else from the built-in models; embeddings may "
+              "have a server of their own (OPENAI_EMBEDDING_BASE_URL). "
               "Vectors are kept in Redis for a day. Needs nothing to start; ready when a hub knows it. SIGTERM: finishes what it "
               "has, then exits; SIGHUP: reads PROMPT_FILE again.",
     .opts = opts,

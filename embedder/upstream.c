@@ -499,10 +499,8 @@ upstream_free(struct upstream **up)
 }
 
 void
-upstream_sample(struct upstream *u)
+upstream_sample(struct upstream *u, enum upstream_route route)
 {
-    for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        stat_set_at(&embedder_stats, UPSTREAM_BREAKER, i, 0, u->fuse[i].state);
-        stat_set_at(&embedder_stats, UPSTREAM_ACTIVE, i, 0, (double)u->active[i]);
-    }
+    stat_set_at(&embedder_stats, UPSTREAM_BREAKER, route, 0, u->fuse[route].state);
+    stat_set_at(&embedder_stats, UPSTREAM_ACTIVE, route, 0, (double)u->active[route]);
 }

@@ -67,6 +67,6 @@ void upstream_free(struct upstream **u);
 struct transfer *upstream_start(struct upstream *u, const struct upstream_req *r);
 /* Drops it; on_end does not come any more. */
 void upstream_cancel(struct transfer **t);
-void upstream_sample(struct upstream *u);      /* gauges */
+void upstream_sample(struct upstream *u, enum upstream_route route);      /* gauges */
 
 #endif

@@ -107,8 +107,11 @@ class Postgres:
         if self.pid is None:
             return
         how = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT, "kill": signal.SIGKILL}[mode]
-        os.kill(self.pid, signal.SIGCONT)
-        os.kill(self.pid, how)
+        if mode == "kill":
+            self._all(signal.SIGKILL)  # backends outlive a killed postmaster for a moment
+        else:
+            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self.pid, how)
         self.process.wait(30)
         self.pid = None
 

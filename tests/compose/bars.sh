@@ -102,10 +102,10 @@ embedders_scale() {
 }
 
 # After a restart the next question is answered: asked again, as a client with the retry of API.md would, for 2 s. The
-# database and a store without it need longer, and say so with 503 and Retry-After: 10 s.
+# database and a store without it need longer, and say so with 503 and Retry-After: 5 s.
 restart_is_survived() {
     local begun tries=0 limit=2000
-    [[ $1 != postgres ]] || limit=10000
+    [[ $1 != postgres ]] || limit=5000
     compose restart "$1" >"$work/restart.log" 2>&1 || tail -3 "$work/restart.log"
     begun=$(now_ms)
     until answered "What does the red lamp mean?"; do

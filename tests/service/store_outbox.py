@@ -152,12 +152,15 @@ def test_turns_queued_while_postgres_is_away_are_saved_after_it(hub, rd, pg, sto
 def test_a_killed_stores_batch_is_taken_over(hub, rd, pg):
     s = session()
     a = Service("store", hub, DATABASE_URL=pg.url, REDIS_URL=rd.url)
-    with pg.connect() as c, c.cursor() as cur:
-        cur.execute("begin; lock table messages")
-        rd.r.xadd("fn:turns", {"q": msgpack.packb(entry(s))})
-        wait_for("it taken", lambda: pg.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"))
+    try:
+        with pg.connect() as c, c.cursor() as cur:
+            cur.execute("begin; lock table messages")
+            rd.r.xadd("fn:turns", {"q": msgpack.packb(entry(s))})
+            wait_for("it taken", lambda: pg.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"))
+            a.kill()
+            cur.execute("rollback")
+    finally:
         a.kill()
-        cur.execute("rollback")
     hub.workers.clear()
     with Service("store", hub, DATABASE_URL=pg.url, REDIS_URL=rd.url):
         wait_for("the turn", lambda: items(hub, s))

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
@@ -51,6 +52,7 @@ pgkit_spawn(struct pgkit *k, char *const argv[])
 
         if (who && (setgid(who->pw_gid) != 0 || setuid(who->pw_uid) != 0))
             _exit(126);
+        prctl(PR_SET_PDEATHSIG, SIGQUIT); /* a test that aborts takes its server with it */
         snprintf(log, sizeof log, "%s/log", k->root);
         fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
         if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0 || chdir(k->root) != 0)

@@ -1,6 +1,8 @@
 /* Citations of an answer. For each mark: the sentence of the answer that carries it → the sentences of the passage that
  * support it best (a verbatim quote first, else common words weighted by how rare they are in the passage) → an excerpt.
  *
+ * An answer without any mark gets marks by evidence: see mark_by_evidence. Never by guess.
+ *
  *   confidence = the best of: score of the passage × (0.5 + 0.5 × share of the statement's words that the excerpt has) */
 #include "retriever/cite.h"
 
@@ -8,7 +10,10 @@
 #include "retriever/marks.h"
 #include "retriever/sentence.h"
 
-enum { STATEMENT_WORDS = 256, SENTENCES_MAX = 512, QUOTE_MIN = 12, CITED_MAX = 200, LOOKED_MAX = 400 };
+enum { STATEMENT_WORDS = 256, SENTENCES_MAX = 512, QUOTE_MIN = 12, CITED_MAX = 200, LOOKED_MAX = 400,
+       UNMARKED_MAX = 24, UNMARKED_WORDS = 3 };
+#define UNMARKED_OVERLAP 0.75       /* of a statement's weight, in at most three sentences of one passage */
+#define UNMARKED_LEAD 0.15          /* before the next passage */
 
 struct bag {                        /* distinct words of a statement */
     uint64_t h[STATEMENT_WORDS];
@@ -320,12 +325,162 @@ resolve(struct citer *c, struct marks *m, struct cite_rep *rep, struct cite_coun
     return ERR_OK;
 }
 
+/* ---- an answer without marks ---- */
+
+struct facts {                      /* what must agree beside the words */
+    struct str text;
+    uint64_t number[32];
+    size_t n;
+    bool negated;
+};
+
+static void
+fact_add(void *arg, const struct word *w)
+{
+    static const char *const no[] = { "no", "not", "never", "nor", "none", "neither", "cannot", "without" };
+    struct facts *f = arg;
+    struct str s = { f->text.p + w->start, w->end - w->start };
+    bool digit = false;
+
+    for (size_t i = 0; i < sizeof(no) / sizeof(*no); i++)
+        f->negated = f->negated || (strlen(no[i]) == s.n && strncasecmp(no[i], s.p, s.n) == 0);
+    for (size_t i = 0; i < s.n; i++)
+        digit = digit || (s.p[i] >= '0' && s.p[i] <= '9');
+    if (digit && f->n < sizeof(f->number) / sizeof(*f->number))
+        f->number[f->n++] = w->h;
+}
+
+static void
+facts_of(struct citer *c, struct str text, struct facts *f)
+{
+    *f = (struct facts){ .text = text };
+    words_each(c->words, text, fact_add, f);
+    f->negated = f->negated || memmem(text.p, text.n, "n't", 3) || memmem(text.p, text.n, "n\xe2\x80\x99t", 5);
+}
+
+/* Every number of the statement is there, and both deny something or neither does. */
+static bool
+agrees(struct citer *c, const struct facts *said, struct str text)
+{
+    struct facts there;
+
+    facts_of(c, text, &there);
+    for (size_t i = 0; i < said->n; i++) {
+        bool found = false;
+
+        for (size_t k = 0; k < there.n; k++)
+            found = found || there.number[k] == said->number[i];
+        if (!found)
+            return false;
+    }
+    return said->negated == there.negated;
+}
+
+/* Overlapping passages of one document, or the same words twice, are one piece of evidence. */
+static bool
+same_place(const struct hit *a, struct span x, const struct hit *b, struct span y)
+{
+    if (uuid_eq(&a->document_id, &b->document_id) && a->start + (int64_t)x.start < b->start + (int64_t)y.end &&
+        b->start + (int64_t)y.start < a->start + (int64_t)x.end)
+        return true;
+    return str_eq(slice(a->text, x), slice(b->text, y));
+}
+
+/* The one passage (from 1) that says what the statement says; 0: none does, or several do in different words. */
+static long
+passage_of(struct citer *c, struct str statement)
+{
+    const struct hit *hits = c->req->hits.v;
+    struct support best = { 0 };
+    struct facts said;
+    double next = 0;
+    size_t at = 0;
+
+    facts_of(c, statement, &said);
+    for (size_t i = 0; i < c->req->hits.n && i < CITED_MAX; i++) {
+        c->bag.n = 0;
+        words_each(c->words, statement, bag_add, &c->bag);
+        if (c->bag.n < UNMARKED_WORDS)
+            return 0;
+        if (!usable(&hits[i]))
+            continue;
+        struct support s = best_sentences(c, hits[i].text, c->sentences, split(hits[i].text, c->sentences));
+        bool same = best.set && same_place(&hits[at], best.span, &hits[i], s.span);
+
+        if (!agrees(c, &said, slice(hits[i].text, s.span)))
+            continue;
+        if (s.overlap > best.overlap) {
+            next = same ? next : best.overlap;
+            best = s;
+            at = i;
+        } else if (!same && s.overlap > next) {
+            next = s.overlap;
+        }
+    }
+    return best.overlap >= UNMARKED_OVERLAP && best.overlap - next >= UNMARKED_LEAD ? (long)at + 1 : 0;
+}
+
+/* Where a mark belongs in a sentence of prose: before its full stop. 0: it states nothing, or a mark would break it. */
+static size_t
+mark_place(struct str answer, struct span x)
+{
+    size_t end = x.end, ticks = 0;
+
+    if (x.start == end || strchr("?:|", answer.p[end - 1]) || strchr("|#", answer.p[x.start]))
+        return 0;
+    while (end > x.start && strchr(".!", answer.p[end - 1]))
+        end--;
+    for (size_t i = x.start; i < end; i++)
+        ticks += answer.p[i] == '`';
+    return ticks % 2 ? 0 : end;
+}
+
+static bool
+in_fence(struct str answer, size_t end)
+{
+    const char *at = answer.p, *last = answer.p + end;
+    bool open = false;
+
+    while ((at = memmem(at, (size_t)(last - at), "```", 3)) != NULL) {
+        open = !open;
+        at += 3;
+    }
+    return open;
+}
+
+/* Small models cite badly. A sentence whose words stand nearly all in one passage, numbers and denials alike, and in no
+ * other passage as well, gets that passage's mark. What nothing supports stays as it is, and ungrounded. */
+static bool
+mark_by_evidence(struct citer *c, struct buf *out, struct marks *m)
+{
+    size_t at = 0, copied = 0;
+    struct span x;
+
+    m->v = arena_alloc(c->arena, UNMARKED_MAX * sizeof(*m->v));
+    if (!m->v)
+        return false;
+    for (size_t i = 0; i < UNMARKED_MAX && sentence_next(c->answer, &at, &x); i++) {
+        size_t place = in_fence(c->answer, x.end) ? 0 : mark_place(c->answer, x);
+        long n = place > x.start ? passage_of(c, slice(c->answer, x)) : 0;
+
+        if (n == 0)
+            continue;
+        buf_add(out, c->answer.p + copied, place - copied);
+        m->v[m->n++] = (struct mark){ n, out->n + 1 };
+        buf_printf(out, " [%ld]", n);
+        copied = place;
+    }
+    buf_add(out, c->answer.p + copied, c->answer.n - copied);
+    c->answer = arena_str(c->arena, buf_slice(out));
+    return c->answer.p && !out->failed;
+}
+
 enum err
 cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct cite_rep *rep,
             struct cite_counts *counts)
 {
     struct citer *c = arena_alloc(a, sizeof(*c));
-    struct buf clean = BUF_MAX(2 * req->answer.n + 64);
+    struct buf clean = BUF_MAX(2 * req->answer.n + 64), marked = BUF_MAX(2 * req->answer.n + 1024);
     struct marks marks = { 0 };
     enum err err = ERR_INTERNAL;
 
@@ -341,8 +496,15 @@ cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct
     c->words = w;
     c->arena = a;
     c->answer = rep->answer;
+    if (marks.n == 0 && !req->refused && req->hits.n > 0) {
+        if (!mark_by_evidence(c, &marked, &marks))
+            goto out;
+        rep->answer = c->answer;
+        counts->added = marks.n;
+    }
     err = marks.n ? resolve(c, &marks, rep, counts) : ERR_OK;
 out:
+    buf_free(&marked);
     buf_free(&clean);
     return err;
 }

@@ -93,6 +93,7 @@ cite_done(void *arg)
 
     stat_observe(&retriever_stats, RETRIEVER_CITE, (double)(clock_us() - t->started_us) / 1e6);
     stat_add(&retriever_stats, RETRIEVER_MARKS, t->counts.marks);
+    stat_add(&retriever_stats, RETRIEVER_ADDED, t->counts.added);
     stat_add(&retriever_stats, RETRIEVER_DROPPED, t->counts.dropped);
     stat_add(&retriever_stats, RETRIEVER_VERBATIM, t->counts.verbatim);
     task_answer(t, &t->cited);

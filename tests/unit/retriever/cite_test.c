@@ -144,6 +144,95 @@ a_refusal_or_an_answer_without_marks_is_not_grounded(void **state)
 }
 
 static void
+an_unmarked_sentence_that_one_passage_says_gets_its_mark(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    run(&f, "The hub expires a worker after three seconds of silence. Pizza dough rests for a day!", false);
+    assert_true(answer_is(&f, "The hub expires a worker after three seconds of silence [2]. Pizza dough rests for a day [3]!"));
+    assert_int_equal(f.counts.added, 2);
+    assert_int_equal(f.rep.citations.n, 2);
+    assert_true(str_is(f.rep.citations.v[0].excerpt, "The hub expires a worker after three seconds of silence."));
+    assert_true(f.rep.grounded && f.rep.confidence > 0.7);
+    arena_free(&f.a);
+    run(&f, "It is simple:\n- A soil moisture sensor measures how wet soil is [9].\n- I like it.", false);
+    assert_true(answer_is(&f, "It is simple:\n- A soil moisture sensor measures how wet soil is [1].\n- I like it."));
+    arena_free(&f.a);
+}
+
+static void
+what_no_passage_says_gets_no_mark(void **state)
+{
+    static const char *const answers[] = {
+        "The hub expires a worker after 5 seconds of silence, within 300 milliseconds.",   /* another number */
+        "The hub never expires a worker after three seconds of silence.",                  /* denied */
+        "Does the hub expire a worker after three seconds of silence?",
+        "The pump is red, costs 40 euros and was built in Norway.",
+        "The hub is good. Pizza. Yes, dough.",                                             /* too little is said */
+        "# The hub expires a worker after three seconds of silence",
+        "```\nThe hub expires a worker after three seconds of silence.\n```\n",
+        "| The hub expires a worker after three seconds of silence. |",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+        struct fixture f;
+
+        run(&f, answers[i], false);
+        assert_true(answer_is(&f, answers[i]));
+        assert_int_equal(f.counts.added, 0);
+        assert_false(f.rep.grounded);
+        assert_int_equal(f.rep.citations.n, 0);
+        arena_free(&f.a);
+    }
+}
+
+static void
+marks_are_not_added_to_an_answer_that_has_its_own_or_to_a_refusal(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    run(&f, "The hub expires a worker after three seconds of silence. Pizza dough rests for a day [3].", false);
+    assert_int_equal(f.counts.added, 0);
+    assert_int_equal(f.rep.citations.n, 1);
+    arena_free(&f.a);
+    run(&f, "The hub expires a worker after three seconds of silence.", true);
+    assert_int_equal(f.counts.added, 0);
+    assert_false(f.rep.grounded);
+    arena_free(&f.a);
+}
+
+static void
+two_passages_that_differ_support_no_guess_but_the_same_words_twice_do(void **state)
+{
+    static const char *const said = "The archive is closed on Mondays.";
+    struct hit hits[2] = { { .text = STR("The archive is closed on Mondays in winter."), .score = 0.8 },
+                           { .text = STR("The archive is closed on Mondays in May, too."), .score = 0.7 } };
+    struct cite_req req = { .answer = str_of(said), .question = STR("When?"), .hits = { hits, 2 } };
+    struct words *w = words_new();
+    struct arena *a = arena_new(1 << 22);
+    struct cite_counts counts;
+    struct cite_rep rep;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        hits[i].document_id = uuid_v4();
+        hits[i].end = (int64_t)hits[i].text.n;
+    }
+    assert_int_equal(cite_answer(&req, w, a, &rep, &counts), ERR_OK);
+    assert_int_equal(rep.citations.n, 0);
+    hits[1].text = hits[0].text;
+    hits[1].end = hits[0].end;
+    assert_int_equal(cite_answer(&req, w, a, &rep, &counts), ERR_OK);
+    assert_int_equal(rep.citations.n, 1);
+    assert_int_equal(rep.citations.v[0].n, 1);
+    arena_free(&a);
+    words_free(&w);
+}
+
+static void
 any_bytes_of_a_model_are_survived(void **state)
 {
     static const char *const parts[] = { "[", "]", "1", "2", ",", " ", "`", "```", "\xe3\x80\x90", "\xe3\x80\x91", "\xe2\x80\xa0",
@@ -176,6 +265,10 @@ main(void)
         cmocka_unit_test(all_ways_of_writing_a_mark_are_understood),
         cmocka_unit_test(code_and_links_are_no_marks),
         cmocka_unit_test(a_refusal_or_an_answer_without_marks_is_not_grounded),
+        cmocka_unit_test(an_unmarked_sentence_that_one_passage_says_gets_its_mark),
+        cmocka_unit_test(what_no_passage_says_gets_no_mark),
+        cmocka_unit_test(marks_are_not_added_to_an_answer_that_has_its_own_or_to_a_refusal),
+        cmocka_unit_test(two_passages_that_differ_support_no_guess_but_the_same_words_twice_do),
         cmocka_unit_test(any_bytes_of_a_model_are_survived),
     };
 

@@ -174,7 +174,7 @@ start_worker(struct proc *p, struct embedder *e)
 {
     const struct embedder_opt *o = e->opt;
     struct worker_service services[2];
-    struct worker_config cfg = { .endpoints = o->hub_endpoints, .services = services, .ctx = e,
+    struct worker_config cfg = { .endpoints = o->hub_endpoints, .opts = &p->opts, .services = services, .ctx = e,
                                  .drain_ms = o->drain_timeout * 1000L };
     bool by_default = true;
 

@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/hub_core_int.h"
+#include "gateway/hub_zap.h"
 #include "proto/zsock.h"
 
 #define BATCH 256       /* messages taken before the core's timers are looked at */
@@ -71,6 +72,7 @@ struct hub {
     uint64_t unsent[UNSENT_MAX];
     size_t n_unsent;
     int64_t view_ms;
+    struct zap *zap;         /* with CURVE */
 };
 
 static const struct stat_def hub_stat_rows[] = {
@@ -385,22 +387,24 @@ static void
 on_frames(struct hub *h, struct zframes *f)
 {
     const uint8_t *id = f->n ? zmq_msg_data(&f->m[0]) : NULL;
+    struct core_peer from = { 0, UINT32_MAX, 0 };
     struct blob *payload = NULL;
     struct zmessage m;
-    uint64_t peer = 0;
 
     /* Routing ids are the hub's own (a zero byte and a number); a peer that chose its own is a stranger. */
     if (!id || zmq_msg_size(&f->m[0]) != 5 || id[0] != 0)
         return;
     for (int i = 1; i < 5; i++)
-        peer = peer << 8 | id[i];
+        from.id = from.id << 8 | id[i];
     if (!zframes_check(f, 1, &m)) {
-        core_bad_frame(h->core, clock_ms(), peer);
+        core_bad_frame(h->core, clock_ms(), from.id);
         return;
     }
     if (m.payload)
         payload = zframe_blob(m.payload);
-    core_frame(h->core, clock_ms(), peer, m.cmd, m.head, payload);
+    if (h->zap && m.cmd == CMD_READY)
+        zap_user(zmq_msg_gets(&f->m[1], "User-Id"), &from.services, &from.identity);
+    core_frame(h->core, clock_ms(), &from, m.cmd, m.head, payload);
     blob_drop(&payload);
 }
 
@@ -476,7 +480,7 @@ hub_thread(void *arg)
 /* ---- life ---- */
 
 static void *
-router_open(const char *bind)
+router_open(const char *bind, const struct curve_key *secret)
 {
     void *s = zmq_socket(zsock_context(), ZMQ_ROUTER);
     int one = 1, linger = 200;
@@ -486,6 +490,11 @@ router_open(const char *bind)
     zsock_options(s);
     zmq_setsockopt(s, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
     zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger);
+    if (secret && (zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, "footnote", 8) != 0 || !curve_server(s, secret))) {
+        LOG(ERROR, NULL, M("the bus cannot be encrypted: this libzmq has no CURVE"));
+        zmq_close(s);
+        return NULL;
+    }
     if (zmq_bind(s, bind) != 0) {
         LOG(ERROR, NULL, M("the hub cannot bind: is another gateway running? Set HUB_BIND"), KS("address", bind),
             KS("why", zmq_strerror(zmq_errno())));
@@ -493,6 +502,22 @@ router_open(const char *bind)
         return NULL;
     }
     return s;
+}
+
+/* With CURVE: the key check first, then the socket, then the proof that strangers stay out. */
+static bool
+hub_open(struct hub *h, const struct hub_config *cfg)
+{
+    struct curve_key secret, public_key;
+
+    if (!cfg->curve)
+        return (h->router = router_open(cfg->bind, NULL)) != NULL;
+    if (!curve_parse(str_of(cfg->secret_key), &secret) || !curve_public(&secret, &public_key)) {
+        LOG(ERROR, NULL, M("BUS_CURVE=on needs HUB_SECRET_KEY, 64 hex digits (make secrets)"));
+        return false;
+    }
+    return (h->zap = zap_start(cfg->allow_file)) != NULL && (h->router = router_open(cfg->bind, &secret)) != NULL
+        && zap_self_test(cfg->bind, &public_key);
 }
 
 struct hub *
@@ -506,7 +531,10 @@ hub_new(const struct hub_config *cfg)
     h->head = BUF_MAX(BUS_HEAD_MAX);
     h->inbox_tail = &h->inbox;
     h->event_fd = -1;
-    if (!(h->router = router_open(cfg->bind))) {
+    if (!hub_open(h, cfg)) {
+        if (h->router)
+            zmq_close(h->router);
+        zap_stop(&h->zap);
         mem_free(&h);
         return NULL;
     }
@@ -536,11 +564,19 @@ hub_free(struct hub **hp)
     pthread_join(h->thread, NULL);
     take_inbox(h); /* what came after the thread ended */
     zmq_close(h->router);
+    zap_stop(&h->zap);
     close(h->event_fd);
     buf_free(&h->head);
     pthread_mutex_destroy(&h->lock);
     mem_free(hp);
     zsock_context_end();
+}
+
+void
+hub_reload(struct hub *h)
+{
+    if (h->zap)
+        zap_reload(h->zap);
 }
 
 void

@@ -11,6 +11,9 @@ struct ask; /* one question to a service, in flight */
 
 struct hub_config {
     const char *bind;            /* HUB_BIND */
+    bool curve;                  /* BUS_CURVE: only listed keys get in; with: */
+    const char *secret_key;      /* HUB_SECRET_KEY, 64 hex digits */
+    const char *allow_file;      /* HUB_ALLOW_FILE */
 };
 
 struct hub *hub_new(const struct hub_config *cfg);  /* NULL after logging why (address in use, …); starts the thread */
@@ -43,5 +46,6 @@ struct hub_view {             /* what the hub sees, for /health, /readyz and gau
     } service[SERVICE_COUNT];
 };
 void hub_look(struct hub *h, struct hub_view *out);  /* thread-safe */
+void hub_reload(struct hub *h);                      /* read the allow-list again; thread-safe */
 
 #endif

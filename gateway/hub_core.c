@@ -370,7 +370,7 @@ dispatch(struct core *c, int64_t now, enum service_id id)
 
     while (q->last) {
         struct hub_request *r = q->last->next->head;
-        struct hub_worker *w = worker_pick(c, id, r);
+        struct hub_worker *w = worker_pick(c, now, id, r);
 
         if (!w)
             return;
@@ -483,6 +483,7 @@ on_timer(struct core *c, int64_t now, struct hub_request *r)
     } else {
         /* The attempt's own timer: the slot stays taken at that worker, the request goes elsewhere. */
         stat_add_at(&hub_stats, HUB_TIMEOUTS, r->kind, 0, 1);
+        worker_judge(c, now, r->at[r->n_at - 1].worker, id, true);
         cancel_attempts(c, r, now);
         attempt_failed(c, now, r, true, true, ERR_DEADLINE, STR_NONE, 0);
     }

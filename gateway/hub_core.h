@@ -33,6 +33,13 @@ struct core_ask {
     void *asker;          /* given back in part and done */
 };
 
+/* Who sent a frame, as the transport knows it. */
+struct core_peer {
+    uint64_t id;          /* the hub's own routing id */
+    unsigned services;    /* it may offer these (bit n: service n); all ones without CURVE */
+    uint64_t identity;    /* the same for the same key, over connections; 0: not known, so it is never banned */
+};
+
 struct core_view {        /* per service, for health and gauges */
     long workers, draining, capacity, outstanding, queued;
     bool ever;            /* a worker was registered at least once */
@@ -43,7 +50,7 @@ void core_free(struct core **c); /* fails what is open with ERR_DRAINING */
 /* Events. now is a monotonic time in milliseconds that never goes back. */
 uint64_t core_ask(struct core *c, int64_t now, const struct core_ask *q); /* handle for core_giveup; done may come at once */
 void core_giveup(struct core *c, int64_t now, uint64_t handle);           /* the asker has gone; no done any more */
-void core_frame(struct core *c, int64_t now, uint64_t peer, int cmd, struct str head, struct blob *payload);
+void core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, struct str head, struct blob *payload);
 void core_bad_frame(struct core *c, int64_t now, uint64_t peer);          /* wrong frame count, magic or size */
 void core_unsent(struct core *c, int64_t now, uint64_t peer);             /* a send to that peer failed: it is dead */
 void core_tick(struct core *c, int64_t now);

@@ -20,6 +20,10 @@ extern struct stat_set hub_stats;
 #define BAD_FRAMES_MAX 3     /* in a minute; then it is told to go */
 #define BUDGET_SECONDS 10
 #define GONE_MAX 64
+#define BANS_MAX 64
+#define BAN_MS 60000
+#define FAILURES_MAX 5       /* in a row; then a worker is put aside */
+#define ASIDE_MS 5000        /* times how often */
 
 enum request_state { REQ_QUEUED, REQ_OUT, REQ_CLOSED };
 
@@ -77,6 +81,14 @@ struct service_queue {
 struct worker_share {
     bool offered;
     long capacity, outstanding;
+    int failures;              /* in a row */
+    int aside;                 /* times put aside since it last did well */
+    int64_t aside_ms;          /* gets nothing until then */
+};
+
+struct ban {                   /* a key that misbehaved */
+    uint64_t identity;
+    int64_t until_ms;
 };
 
 struct hub_worker {
@@ -87,6 +99,7 @@ struct hub_worker {
     int64_t heard_ms, sent_ms, used_ms;
     int64_t bad_since_ms;
     int bad_frames;
+    uint64_t identity;         /* whose key; 0: not known */
     struct attempt *out;       /* attempts it holds */
     struct hub_request *made;  /* requests it made */
     int n_made;
@@ -110,6 +123,8 @@ struct core {
     size_t n_workers;
     uint64_t gone[GONE_MAX];   /* peers lately lost: a late READY of theirs does not bring them back */
     size_t n_gone;
+    struct ban bans[BANS_MAX];
+    size_t n_bans;
     int64_t scan_ms;           /* next look at the workers */
     struct arena *scratch;     /* decoded headers */
 };
@@ -135,7 +150,9 @@ void timer_set(struct core *c, struct hub_request *r, int64_t when); /* INT64_MA
 struct hub_request *timer_due(struct core *c, int64_t now);          /* NULL: none is due */
 
 /* hub_worker.c */
-struct hub_worker *worker_pick(struct core *c, enum service_id id, const struct hub_request *r);
+struct hub_worker *worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_request *r);
+/* How an attempt at that worker ended: five failures in a row put it aside. */
+void worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum service_id id, bool failed);
 void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e);
 void worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload);
 void workers_tick(struct core *c, int64_t now);

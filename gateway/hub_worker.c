@@ -57,10 +57,45 @@ tried(const struct hub_request *r, const struct hub_worker *w)
     return false;
 }
 
+/* Never more than half of a service is aside, and never its last worker. */
+static bool
+may_go_aside(const struct core *c, int64_t now, enum service_id id)
+{
+    long all = 0, aside = 0;
+
+    for (const struct hub_worker *w = c->workers; w; w = w->next)
+        if (w->share[id].offered && !w->draining) {
+            all++;
+            aside += w->share[id].aside_ms > now;
+        }
+    return (aside + 1) * 2 <= all;
+}
+
+void
+worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum service_id id, bool failed)
+{
+    struct worker_share *s;
+
+    if (!w)
+        return;
+    s = &w->share[id];
+    if (!failed) {
+        s->failures = s->aside = 0;
+        return;
+    }
+    if (++s->failures < FAILURES_MAX || !may_go_aside(c, now, id))
+        return;
+    s->failures = 0;
+    s->aside_ms = now + ASIDE_MS * ++s->aside;
+    stat_add_at(&hub_stats, HUB_ASIDE, id, 0, 1);
+    LOG(WARN, NULL, M("worker put aside after five failures in a row"), KS("service_name", service_names[id]),
+        KI("peer", w->peer), KI("seconds", ASIDE_MS / 1000 * s->aside));
+}
+
 /* The largest free share, ties to the least recently used; a worker that still holds an attempt of this request only
  * when there is no other. */
 struct hub_worker *
-worker_pick(struct core *c, enum service_id id, const struct hub_request *r)
+worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_request *r)
 {
     struct hub_worker *best = NULL, *again = NULL;
     double best_free = 0;
@@ -69,7 +104,7 @@ worker_pick(struct core *c, enum service_id id, const struct hub_request *r)
         const struct worker_share *s = &w->share[id];
         double share;
 
-        if (!s->offered || w->draining || s->outstanding >= s->capacity)
+        if (!s->offered || w->draining || s->outstanding >= s->capacity || s->aside_ms > now)
             continue;
         if (tried(r, w)) {
             again = w;
@@ -146,6 +181,24 @@ core_unsent(struct core *c, int64_t now, uint64_t peer)
 }
 
 static void
+ban(struct core *c, int64_t now, uint64_t identity)
+{
+    if (!identity)
+        return;
+    stat_inc(&hub_stats, HUB_BANNED);
+    c->bans[c->n_bans++ % BANS_MAX] = (struct ban){ identity, now + BAN_MS };
+}
+
+static bool
+is_banned(const struct core *c, int64_t now, uint64_t identity)
+{
+    for (size_t i = 0; identity && i < c->n_bans && i < BANS_MAX; i++)
+        if (c->bans[i].identity == identity && now < c->bans[i].until_ms)
+            return true;
+    return false;
+}
+
+static void
 worker_misbehaves(struct core *c, int64_t now, struct hub_worker *w)
 {
     if (now - w->bad_since_ms > 60000) {
@@ -155,6 +208,7 @@ worker_misbehaves(struct core *c, int64_t now, struct hub_worker *w)
     if (++w->bad_frames < BAD_FRAMES_MAX)
         return;
     LOG(WARN, NULL, M("worker sent malformed messages and is told to go"), KI("peer", w->peer));
+    ban(c, now, w->identity);
     send_disconnect(c, w->peer, "malformed messages");
     worker_lost(c, now, w, ERR_BAD_FRAME);
 }
@@ -171,9 +225,23 @@ core_bad_frame(struct core *c, int64_t now, uint64_t peer)
 
 /* ---- frames ---- */
 
-static void
-on_ready(struct core *c, int64_t now, uint64_t peer, const struct head_ready *h)
+/* A worker offers only what its key is listed for; one that offers more is no worker of ours. */
+static bool
+offers_allowed(const struct head_ready *h, unsigned services)
 {
+    for (size_t i = 0; i < h->services.n; i++) {
+        int id = service_find(h->services.v[i].name);
+
+        if (id >= 0 && !(services >> id & 1))
+            return false;
+    }
+    return true;
+}
+
+static void
+on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct head_ready *h)
+{
+    uint64_t peer = from->id;
     struct hub_worker *w = worker_find(c, peer);
 
     if (w && h->instance.n == 16 && memcmp(w->instance, h->instance.p, 16) == 0) {
@@ -188,8 +256,15 @@ on_ready(struct core *c, int64_t now, uint64_t peer, const struct head_ready *h)
         send_disconnect(c, peer, "unsupported");
         return;
     }
+    if (is_banned(c, now, from->identity) || !offers_allowed(h, from->services)) {
+        stat_inc(&hub_stats, HUB_FORBIDDEN);
+        LOG(WARN, NULL, M("worker refused: banned, or its key is not listed for the service"), KI("peer", peer));
+        send_disconnect(c, peer, "not allowed");
+        return;
+    }
     w = mem_new(sizeof *w);
     w->peer = peer;
+    w->identity = from->identity;
     w->heard_ms = now;
     memcpy(w->instance, h->instance.p, 16);
     w->next = c->workers;
@@ -206,7 +281,7 @@ on_ready(struct core *c, int64_t now, uint64_t peer, const struct head_ready *h)
 
         if (id < 0 || capacity < 1 || capacity > CAPACITY_MAX)
             continue; /* a neighbour version may offer what we do not know */
-        w->share[id] = (struct worker_share){ true, (long)capacity, 0 };
+        w->share[id] = (struct worker_share){ .offered = true, .capacity = (long)capacity };
         c->queue[id].ever = true;
         LOG(INFO, NULL, M("worker joined"), KS("service_name", service_names[id]), KI("capacity", capacity),
             KI("peer", peer));
@@ -303,6 +378,8 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
     e = err_known((int)h->code) ? (enum err)h->code : ERR_INTERNAL;
     if (e == ERR_OK && payload && payload->n > kinds[r->kind].max_bytes)
         e = ERR_BAD_FRAME;
+    if (e == ERR_OK || current)
+        worker_judge(c, now, w, id, e != ERR_OK && err_retryable(e));
     if (!current && r->state != REQ_CLOSED && e == ERR_OK && !r->parted)
         current = true; /* an earlier attempt answers after all: the first answer counts */
     attempt_return(c, a);
@@ -389,9 +466,10 @@ frame_dispatch(struct core *c, int64_t now, struct hub_worker *w, int cmd, const
 }
 
 void
-core_frame(struct core *c, int64_t now, uint64_t peer, int cmd, struct str head, struct blob *payload)
+core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, struct str head, struct blob *payload)
 {
     const struct msg_desc *d = bus_head_desc(cmd);
+    uint64_t peer = from->id;
     struct hub_worker *w = worker_find(c, peer);
     struct arena *a;
     void *h;
@@ -406,7 +484,7 @@ core_frame(struct core *c, int64_t now, uint64_t peer, int cmd, struct str head,
     if (!h || msg_decode(d, head.p, head.n, a, h))
         core_bad_frame(c, now, peer);
     else if (cmd == CMD_READY)
-        on_ready(c, now, peer, h);
+        on_ready(c, now, from, h);
     else if (w)
         frame_dispatch(c, now, w, cmd, h, payload);
     else if (cmd != CMD_DISCONNECT)

@@ -89,7 +89,8 @@ static int
 start(struct proc *p)
 {
     struct gateway *gw = mem_new(sizeof *gw);
-    struct hub_config hub = { .bind = ((const struct gateway_opt *)p->opt)->hub_bind };
+    const struct gateway_opt *o = p->opt;
+    struct hub_config hub = { o->hub_bind, o->bus_curve, o->hub_secret_key, o->hub_allow_file };
 
     p->ctx = gw;
     gw->proc = p;

@@ -110,6 +110,7 @@ start(struct proc *p)
     stat_register(&janitor_stats, stat_rows, sizeof stat_rows / sizeof *stat_rows);
     cron_parse(j->opt->schedule, &j->cron, &why);
     cfg.endpoints = j->opt->hub_endpoints;
+    cfg.opts = &p->opts;
     if (!(j->worker = worker_new(p->loop, &cfg)))
         return -1;
     if (j->opt->once)

@@ -435,6 +435,20 @@ worker_on_conn_lost(struct conn *c)
 
 /* ---- life ---- */
 
+/* BUS_CURVE and its keys. */
+static bool
+curve_options(struct worker *w, const struct opt_set *opts)
+{
+    if (!opts || opt_find_int(opts, "BUS_CURVE") != 1)
+        return true;
+    w->curve = true;
+    if (curve_parse(str_of(opt_find_str(opts, "BUS_SECRET_KEY")), &w->secret)
+        && curve_parse(str_of(opt_find_str(opts, "HUB_PUBLIC_KEY")), &w->hub_key))
+        return true;
+    LOG(ERROR, NULL, M("BUS_CURVE=on needs BUS_SECRET_KEY and HUB_PUBLIC_KEY, 64 hex digits each (make secrets)"));
+    return false;
+}
+
 struct worker *
 worker_new(struct loop *l, const struct worker_config *cfg)
 {
@@ -452,7 +466,7 @@ worker_new(struct loop *l, const struct worker_config *cfg)
     random_bytes(w->instance, sizeof w->instance);
     hex_text(w->instance, sizeof w->instance, w->instance_hex);
     loop_hook(l, conns_hook, w);
-    if (!conns_init(w)) {
+    if (!curve_options(w, cfg->opts) || !conns_init(w)) {
         worker_free(&w);
         return NULL;
     }

@@ -8,6 +8,7 @@
 #define PROTO_WORKER_H
 
 #include "common/loop.h"
+#include "common/opt.h"
 #include "proto/msg.h"
 
 struct worker;
@@ -35,6 +36,7 @@ typedef void (*call_fn)(struct call *c);
 
 struct worker_config {
     const char *endpoints;            /* HUB_ENDPOINTS */
+    const struct opt_set *opts;       /* the process's options: BUS_CURVE and its keys are looked up; NULL: no CURVE */
     const struct worker_service *services;
     size_t n_services;
     call_fn handlers[KIND_COUNT];     /* NULL: unsupported */

@@ -52,6 +52,8 @@ conn_open(struct conn *c)
     if (!c->sock)
         return;
     zsock_options(c->sock);
+    if (c->w->curve && !curve_client(c->sock, &c->w->secret, &c->w->hub_key))
+        LOG(ERROR, NULL, M("the bus cannot be encrypted"), KS("endpoint", c->endpoint));
     zmq_setsockopt(c->sock, ZMQ_IMMEDIATE, &one, sizeof one);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);

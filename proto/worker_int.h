@@ -3,6 +3,7 @@
 #define PROTO_WORKER_INT_H
 
 #include "common/stat.h"
+#include "proto/curve.h"
 #include "proto/worker.h"
 #include "proto/zsock.h"
 
@@ -75,6 +76,8 @@ struct worker {
     uint64_t tick;          /* timer */
     uint64_t done_total[SERVICE_COUNT];
     long inflight[SERVICE_COUNT];
+    bool curve;             /* encrypt; with: */
+    struct curve_key secret, hub_key;
     struct resolver *resolver;
     int64_t resolve_ms;     /* next resolution */
     bool draining;

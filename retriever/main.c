@@ -108,7 +108,7 @@ start(struct proc *p)
     struct retriever *r = mem_new(sizeof(*r));
     unsigned n = thread_count(o);
     const struct worker_service offers[] = { { SERVICE_RETRIEVE, 4 * (long)n } };
-    struct worker_config cfg = { .endpoints = o->hub_endpoints, .services = offers, .n_services = 1, .ctx = r,
+    struct worker_config cfg = { .endpoints = o->hub_endpoints, .opts = &p->opts, .services = offers, .n_services = 1, .ctx = r,
         .drain_ms = 1000 * o->drain_timeout };
 
     retriever_stats_init();

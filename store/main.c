@@ -117,7 +117,7 @@ static struct worker *
 new_worker(struct store *s)
 {
     const struct worker_service offer = { SERVICE_STORE, s->opt->pool_size + s->opt->max_overflow };
-    struct worker_config cfg = { .endpoints = s->opt->hub_endpoints, .services = &offer, .n_services = 1, .ctx = s,
+    struct worker_config cfg = { .endpoints = s->opt->hub_endpoints, .opts = &s->proc->opts, .services = &offer, .n_services = 1, .ctx = s,
                                  .drain_ms = s->opt->drain_timeout * 1000 };
 
     for (size_t k = 0; k < KIND_COUNT; k++)

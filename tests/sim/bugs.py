@@ -13,7 +13,7 @@ BUGS = [
     ("retry_after_a_part", "hub_core.c", "if (r->parted || r->counted", "if (r->counted"),
     ("attempts_without_end", "hub_core.c", "r->counted >= kinds[r->kind].attempts || ", ""),
     ("work_for_a_draining_worker", "hub_worker.c", "!s->offered || w->draining || s->outstanding", "!s->offered || s->outstanding"),
-    ("one_more_than_offered", "hub_worker.c", "s->outstanding >= s->capacity)", "s->outstanding > s->capacity)"),
+    ("one_more_than_offered", "hub_worker.c", "s->outstanding >= s->capacity ||", "s->outstanding > s->capacity ||"),
     ("ttl_is_not_the_time_left", "hub_core.c", ".ttl_ms = r->deadline_ms - now", ".ttl_ms = kinds[r->kind].attempt_ms"),
     ("who_gave_up_stays_queued", "hub_core.c", "    if (r->state == REQ_QUEUED)\n        queue_remove(c, r);\n", ""),
     ("only_the_attempt_has_a_timer", "hub_core.c", "timer_set(c, r, due < r->deadline_ms ? due : r->deadline_ms);", "timer_set(c, r, due);"),

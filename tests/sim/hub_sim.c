@@ -345,7 +345,7 @@ to_core(struct wire *m)
         payload = blob_of_buf(&b);
     }
     w.acting = m->hub;
-    core_frame(w.core[m->hub], w.now, m->peer, m->cmd, buf_slice(&m->head), payload);
+    core_frame(w.core[m->hub], w.now, &(struct core_peer){ m->peer, ~0u, 0 }, m->cmd, buf_slice(&m->head), payload);
     blob_drop(&payload);
 }
 
@@ -575,7 +575,7 @@ step_garbage(void)
     int hub = (int)rnd(HUBS), worker = (int)rnd(WORKERS);
 
     w.acting = hub;
-    core_frame(w.core[hub], w.now, w.link[hub][worker].peer, 1 + (int)rnd(12), STR("\x81\xa3req\xc0"), NULL);
+    core_frame(w.core[hub], w.now, &(struct core_peer){ w.link[hub][worker].peer, ~0u, 0 }, 1 + (int)rnd(12), STR("\x81\xa3req\xc0"), NULL);
 }
 
 static void

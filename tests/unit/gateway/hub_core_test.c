@@ -31,6 +31,9 @@ static struct {
     size_t n_ended, n_parts;
 } t;
 
+static unsigned allowed = ~0u; /* what the next frames' peer may offer */
+static uint64_t identity;
+
 static void
 on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
 {
@@ -71,6 +74,8 @@ setup(void **state)
     static const uint8_t epoch[16] = "hub-epoch-123456";
 
     (void)state;
+    allowed = ~0u;
+    identity = 0;
     memset(&t, 0, sizeof t);
     t.core = core_new(&ops, NULL, epoch, 0);
     return 0;
@@ -90,7 +95,7 @@ frame(int64_t now, uint64_t peer, int cmd, const void *head)
     struct buf b = { 0 };
 
     assert_int_equal(msg_encode(bus_head_desc(cmd), head, &b), ERR_OK);
-    core_frame(t.core, now, peer, cmd, buf_slice(&b), NULL);
+    core_frame(t.core, now, &(struct core_peer){ peer, allowed, identity }, cmd, buf_slice(&b), NULL);
     buf_free(&b);
     assert_null(core_check(t.core));
 }
@@ -184,7 +189,7 @@ the_largest_free_share_gets_the_work(void **state)
 static void
 tenants_take_turns(void **state)
 {
-    char order[8] = "";
+    char order[5] = "";
 
     (void)state;
     join(0, 1, 1);
@@ -194,7 +199,7 @@ tenants_take_turns(void **state)
     ask(2, "small", 9000, 9);
     for (int i = 0; i < 4; i++) {
         final(3, last(CMD_REQUEST), ERR_OK);
-        strncat(order, last(CMD_REQUEST)->tenant, 1);
+        order[i] = last(CMD_REQUEST)->tenant[0];
     }
     assert_string_equal(order, "bsbb");
 }
@@ -341,7 +346,7 @@ after_the_first_part_there_is_no_second_attempt(void **state)
     msg_encode(head_part_desc(), &p, &b);
     buf_z(&payload, "x");
     bl = blob_of_buf(&payload);
-    core_frame(t.core, 2, s.peer, CMD_PARTIAL, buf_slice(&b), bl);
+    core_frame(t.core, 2, &(struct core_peer){ s.peer, ~0u, 0 }, CMD_PARTIAL, buf_slice(&b), bl);
     blob_drop(&bl);
     buf_free(&b);
     assert_int_equal(t.n_parts, 1);
@@ -406,10 +411,72 @@ three_malformed_messages_and_a_worker_must_go(void **state)
     (void)state;
     join(0, 1, 1);
     for (int i = 0; i < 3; i++)
-        core_frame(t.core, 1, 1, CMD_FINAL, STR("\xc1"), NULL);
+        core_frame(t.core, 1, &(struct core_peer){ 1, ~0u, 0 }, CMD_FINAL, STR("\xc1"), NULL);
     core_look(t.core, SERVICE_EMBED, &v);
     assert_int_equal(v.workers, 0);
     assert_int_equal(last(CMD_DISCONNECT)->peer, 1);
+}
+
+static void
+a_worker_offers_only_what_its_key_is_listed_for(void **state)
+{
+    struct core_view v;
+
+    (void)state;
+    allowed = 1u << SERVICE_STORE;
+    join(0, 1, 1);
+    core_look(t.core, SERVICE_EMBED, &v);
+    assert_int_equal(v.workers, 0);
+    assert_int_equal(last(CMD_DISCONNECT)->peer, 1);
+    allowed = 1u << SERVICE_EMBED;
+    join(0, 2, 1);
+    core_look(t.core, SERVICE_EMBED, &v);
+    assert_int_equal(v.workers, 1);
+}
+
+static void
+a_banned_key_stays_out_for_a_minute(void **state)
+{
+    struct core_view v;
+
+    (void)state;
+    identity = 77;
+    join(0, 1, 1);
+    for (int i = 0; i < 3; i++)
+        core_bad_frame(t.core, 1000, 1);
+    join(2000, 2, 1);
+    core_look(t.core, SERVICE_EMBED, &v);
+    assert_int_equal(v.workers, 0);
+    join(61001, 3, 1);
+    core_look(t.core, SERVICE_EMBED, &v);
+    assert_int_equal(v.workers, 1);
+}
+
+static void
+five_failures_in_a_row_put_a_worker_aside_but_never_the_last_one(void **state)
+{
+    (void)state;
+    join(0, 1, 4);
+    for (int i = 0; i < 12; i++) { /* alone: it stays */
+        ask(1, "a", 9000, 0);
+        final(1, last(CMD_REQUEST), ERR_UPSTREAM);
+        while (t.n_ended <= (size_t)i)
+            final(1, last(CMD_REQUEST), ERR_UPSTREAM);
+    }
+    join(2, 2, 4);
+    for (size_t n = t.n_sent, i = 0; i < 20; i++) {
+        ask(3, "a", 9000, 0);
+        final(3, last(CMD_REQUEST), last(CMD_REQUEST)->peer == 1 ? ERR_UPSTREAM_LIMITED : ERR_OK);
+        (void)n;
+    }
+    for (int i = 0; i < 6; i++) {
+        ask(4, "a", 9000, 0);
+        assert_int_equal(last(CMD_REQUEST)->peer, 2);
+        final(4, last(CMD_REQUEST), ERR_OK);
+    }
+    ask(5003, "a", 15000, 0); /* five seconds later it gets work again: it was used longest ago */
+    core_tick(t.core, 5003);
+    assert_int_equal(last(CMD_REQUEST)->peer, 1);
 }
 
 int
@@ -434,6 +501,9 @@ main(void)
         T(who_gives_up_is_not_told_and_the_worker_is),
         T(a_reply_of_another_worker_is_not_taken),
         T(three_malformed_messages_and_a_worker_must_go),
+        T(a_worker_offers_only_what_its_key_is_listed_for),
+        T(a_banned_key_stays_out_for_a_minute),
+        T(five_failures_in_a_row_put_a_worker_aside_but_never_the_last_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

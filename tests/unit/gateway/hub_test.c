@@ -330,7 +330,7 @@ main(int argc, char **argv)
         cmocka_unit_test(without_a_worker_a_request_waits_two_seconds_for_503),
         cmocka_unit_test(the_deadline_ends_it),
     };
-    struct hub_config cfg = { address };
+    struct hub_config cfg = { .bind = address };
 
     if (argc == 3) {
         snprintf(address, sizeof address, "%s", argv[1]);

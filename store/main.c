@@ -48,6 +48,8 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_KEY_PUT] = key_put,
     [KIND_KEY_DELETE] = key_delete,
     [KIND_CLEANUP] = cleanup,
+    [KIND_IDEM_CLAIM] = idem_claim,
+    [KIND_IDEM_FINISH] = idem_finish,
     [KIND_STORE_HEALTH] = store_health,
 };
 

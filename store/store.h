@@ -75,6 +75,8 @@ void key_list(struct call *c);
 void key_put(struct call *c);
 void key_delete(struct call *c);
 void cleanup(struct call *c);
+void idem_claim(struct call *c);
+void idem_finish(struct call *c);
 
 /* turn.c: the statements of a finished turn (also the outbox's). */
 void turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant);

@@ -126,7 +126,8 @@ turn_begin(struct call *c)
     TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(r->user_id), p_i64(r->expiry_days));
     if (r->idem_key.p)
         TX(t, IDEM_CLAIM, p_str(tenant), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key),
-           p_str(r->idem_hash.p ? r->idem_hash : STR("")), p_id(&r->question_id), p_id(&key), p_i64(r->idem_lease_ms));
+           p_str(r->idem_hash.p ? r->idem_hash : STR("")), p_id(&r->question_id), p_id(&key), p_i64(r->idem_lease_ms),
+           p_id(uuid_is_nil(&r->idem_holder) ? &r->question_id : &r->idem_holder));
     b->conversation = add_conversation(t, &r->conversation_id, &key, tenant, r->expiry_days);
     TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id),
        p_str(r->question), p_str(r->page_context), p_time(0), p_i64(r->expiry_days));
@@ -212,7 +213,8 @@ turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant
         add_citations(t, r, tenant);
     if (r->idem_key.p)
         TX(t, IDEM_DONE, p_str(tenant), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key),
-           p_id(&r->question_id), p_str(r->idem_body.p ? r->idem_body : STR("")), p_i64(r->idem_status));
+           p_id(uuid_is_nil(&r->idem_holder) ? &r->question_id : &r->idem_holder),
+           p_str(r->idem_body.p ? r->idem_body : STR("")), p_i64(r->idem_status), p_id(&key));
 }
 
 void

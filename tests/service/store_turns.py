@@ -1,4 +1,6 @@
 """The store's question path: turns, history, sessions, idempotency, against a private Postgres."""
+import hashlib
+
 import pytest
 
 from busfake import CODES, Hub, Service
@@ -89,6 +91,78 @@ def test_a_lapsed_lease_lets_the_next_one_run(hub):
     idem = {"idem_key": "k2", "idem_scope": "r", "idem_hash": b"h" * 32, "idem_lease_ms": 0}
     hub.ok("turn.begin", begin_req(s, **idem))
     assert not hub.ok("turn.begin", begin_req(s, **idem)).get("stored")
+
+
+def claim(key="c1", body=b"h", **kw):
+    return {"scope": "key/route", "key": key, "hash": hashlib.sha256(body).digest(), "holder": new_id(), "lease_ms": 60000, **kw}
+
+
+def finish_of(c, status=200, body=b"sealed", **kw):
+    return {"scope": c["scope"], "key": c["key"], "holder": c["holder"], "status": status, "body": body, **kw}
+
+
+def test_a_claimed_key_is_held_answered_and_replayed(hub):
+    c = claim()
+    seed = hub.ok("idem.claim", c)["seed"]
+    assert hub.ok("idem.claim", c)["seed"] == seed                       # sent again by the hub
+    assert hub.ask("idem.claim", claim())[0] == CODES["IN_PROGRESS"]
+    assert hub.ask("idem.claim", claim(body=b"other"))[0] == CODES["IDEMPOTENCY"]
+    assert hub.ok("idem.finish", finish_of(claim(), body=b"foreign")).get("count", 0) == 0
+    assert hub.ok("idem.finish", finish_of(c, 202))["count"] == 1
+    got = hub.ok("idem.claim", claim())
+    assert got["stored"] == b"sealed" and got["status"] == 202
+    assert hub.ask("idem.claim", claim(body=b"other"))[0] == CODES["IDEMPOTENCY"]
+    assert not hub.ok("idem.claim", claim(body=b"other"), tenant="acme").get("stored")
+
+
+def test_a_freed_or_lapsed_key_runs_again_with_the_same_seed(hub):
+    first = claim("c2")
+    seed = hub.ok("idem.claim", first)["seed"]
+    hub.ok("idem.finish", finish_of(first, 0))
+    second = claim("c2", lease_ms=0)
+    assert hub.ok("idem.claim", second)["seed"] == seed
+    third = claim("c2")
+    assert hub.ok("idem.claim", third)["seed"] == seed
+    assert hub.ok("idem.finish", finish_of(second)).get("count", 0) == 0  # it lost the lease
+    assert hub.ask("idem.claim", claim("c2"))[0] == CODES["IN_PROGRESS"]
+
+
+def test_a_key_that_ran_out_begins_anew(hub, pg):
+    first = claim("c3")
+    seed = hub.ok("idem.claim", first)["seed"]
+    hub.ok("idem.finish", finish_of(first))
+    assert pg.value("select expires_at - now() between interval '23 hours 59 minutes' and interval '24 hours'"
+                    " from idempotency where key = 'c3'")
+    pg.query("update idempotency set expires_at = now() where key = 'c3'")
+    got = hub.ok("idem.claim", claim("c3", b"other"))
+    assert "stored" not in got and got["seed"] != seed
+
+
+def test_a_turn_that_runs_again_has_the_same_rows_and_a_cut_answer_is_made_whole(hub, pg):
+    s, c = session(), claim("c4", lease_ms=0)
+    seed = hub.ok("idem.claim", c)["seed"]
+
+    def idem(who):
+        return {"idem_key": "c4", "idem_scope": who["scope"], "idem_holder": who["holder"]}
+
+    def begin(who):
+        return {**begin_req(s), "question_id": seed, "message_id": b"m" * 16, "idem_hash": who["hash"], "idem_lease_ms": 0, **idem(who)}
+    b = begin(c)
+    hub.ok("turn.begin", b)
+    hub.ok("turn.finish", finish_req(b, answer="An ans", status="incomplete", citations=[]))
+    again = claim("c4", lease_ms=60000)
+    assert hub.ok("idem.claim", again)["seed"] == seed
+    b = begin(again)
+    hub.ok("turn.begin", {**b, "idem_lease_ms": 60000})
+    assert hub.ask("turn.begin", begin(c))[0] == CODES["IN_PROGRESS"]    # the first run has lost it
+    hub.ok("turn.finish", finish_req(b, idem_body=b"sealed", idem_status=200, **idem(again)))
+    hub.ok("turn.finish", finish_req(b, answer="Something else.", citations=[]))
+    items = hub.ok("history", {"session": s, "limit": 50})["items"]
+    assert [(m["role"], m["content"]) for m in items] == [("user", b["question"]), ("assistant", "An answer [1].")]
+    assert items[1]["status"] == "complete" and len(items[1]["citations"]) == 1
+    assert hub.ok("idem.claim", claim("c4"))["stored"] == b"sealed"
+    hub.ok("session.delete", {"session": s})                             # the stored answer goes, too
+    assert pg.value("select count(*) from idempotency where key = 'c4'") == 0
 
 
 def test_pages_and_cursors_show_every_message_once(hub, pg):

@@ -103,8 +103,12 @@ $(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o
 # what .incbin takes in, which -MMD does not see
 $(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt
 $(OUT)/obj/gateway/api_page.o: gateway/web/index.html
+$(OUT)/loadgen: $(OUT)/obj/tests/kit/loadgen.o
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+$(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o
+	$(CC) $(LDFLAGS) -o $@ $^
 .PHONY: kit
-kit: $(UPSTREAM_STUB) ## the test kit's programs
+kit: $(UPSTREAM_STUB) $(OUT)/loadgen $(OUT)/fault-proxy ## the test kit's programs
 
 # ---- packages: everything that comes from Debian, in one place -------------------------------------------------------
 DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-dev libhiredis-dev \

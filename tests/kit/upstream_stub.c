@@ -1,6 +1,7 @@
 /* upstream-stub: an OpenAI-compatible model server for tests and benches, on civetweb. Independent of the suite's code.
  *
  *   upstream-stub [--port N] [--host A] [--threads N] [--dims N] [--embed-delay-ms N] [--chat-delay-ms N] [--drip-ms N]
+ *                 [--echo-canary 1]   a word canary-<12 hex> of the prompt comes back in the answer
  *   prints the port on one line, runs until SIGTERM or SIGINT
  *
  *   POST /v1/embeddings         base64 or float; vectors from hashed words: similar texts get similar vectors
@@ -45,7 +46,7 @@ static const char *const route_names[ROUTES] = { "embeddings", "chat", "completi
 
 static struct {
     const char *host;
-    long port, threads, dims, delay_ms[ROUTES], drip_ms;
+    long port, threads, dims, delay_ms[ROUTES], drip_ms, echo_canary;
 } conf = { .host = "127.0.0.1", .threads = 1300, .dims = 256 };
 
 static atomic_long calls[ROUTES], texts, prompt_tokens, completion_tokens, in_flight, in_flight_max, aborted, scripted;
@@ -453,6 +454,19 @@ default_answer(const char *prompt, char *out, size_t cap)
     snprintf(out, cap, "%.*s [1]", (int)(end - p) + (strchr(".!?", *end) != NULL && *end != 0), p);
 }
 
+/* The prompt's last word canary-<12 hex>: so a test sees whose answer it was given. */
+static void
+add_canary(const char *prompt, char *out, size_t cap)
+{
+    const char *last = NULL;
+    size_t n = strlen(out);
+
+    for (const char *p = strstr(prompt, "canary-"); p != NULL; p = strstr(p + 1, "canary-"))
+        last = p;
+    if (last != NULL)
+        snprintf(out + n, cap - n, " %.19s", last);
+}
+
 static const char *
 prompt_of(const struct turn *t)
 {
@@ -544,6 +558,8 @@ answer_chat(struct turn *t)
 
     if (text == NULL) {
         default_answer(prompt_of(t), quote, sizeof quote);
+        if (conf.echo_canary)
+            add_canary(prompt_of(t), quote, sizeof quote);
         text = quote;
     }
     ctok = (long)(strlen(text) + 3) / 4;
@@ -649,7 +665,7 @@ read_args(int argc, char **argv)
 {
     const struct { const char *name; long *at; } flags[] = {
         { "--port", &conf.port }, { "--threads", &conf.threads }, { "--dims", &conf.dims }, { "--drip-ms", &conf.drip_ms },
-        { "--embed-delay-ms", &conf.delay_ms[EMBEDDINGS] }, { "--chat-delay-ms", &conf.delay_ms[CHAT] },
+        { "--echo-canary", &conf.echo_canary }, { "--embed-delay-ms", &conf.delay_ms[EMBEDDINGS] }, { "--chat-delay-ms", &conf.delay_ms[CHAT] },
     };
 
     for (int i = 1; i < argc; i += 2) {
@@ -664,7 +680,7 @@ read_args(int argc, char **argv)
             }
         if (!known) {
             fprintf(stderr, "usage: upstream-stub [--port N] [--host A] [--threads N] [--dims N] [--embed-delay-ms N] "
-                            "[--chat-delay-ms N] [--drip-ms N]\n");
+                            "[--chat-delay-ms N] [--drip-ms N] [--echo-canary 1]\n");
             return false;
         }
     }

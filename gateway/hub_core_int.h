@@ -2,17 +2,8 @@
 #ifndef GATEWAY_HUB_CORE_INT_H
 #define GATEWAY_HUB_CORE_INT_H
 
-#include "common/stat.h"
 #include "gateway/hub_core.h"
-
-enum drop_why { DROP_LATE, DROP_DUP, DROP_EPOCH };
-extern const char *const drop_names[];
-enum {
-#define STAT_TBL "gateway/hub_stat.tbl"
-#include "common/stat_enum.h"
-#undef STAT_TBL
-};
-extern struct stat_set hub_stats;
+#include "gateway/hub_stat.h"
 
 #define ATTEMPT_MAX 8        /* dispatches of one request, NACKs included */
 #define START_GRACE_MS 2000  /* a fresh hub lets requests wait for the first workers */

@@ -169,7 +169,10 @@ stop(struct proc *p)
 static void
 reload(struct proc *p)
 {
-    keyring_refresh(((struct gateway *)p->ctx)->keys);
+    struct gateway *gw = p->ctx;
+
+    keyring_refresh(gw->keys);
+    hub_reload(gw->hub);
 }
 
 static void

@@ -1,0 +1,16 @@
+/* Statistics of the hub (hub_stat.tbl). */
+#ifndef GATEWAY_HUB_STAT_H
+#define GATEWAY_HUB_STAT_H
+
+#include "common/stat.h"
+
+enum drop_why { DROP_LATE, DROP_DUP, DROP_EPOCH };
+extern const char *const drop_names[];
+enum {
+#define STAT_TBL "gateway/hub_stat.tbl"
+#include "common/stat_enum.h"
+#undef STAT_TBL
+};
+extern struct stat_set hub_stats;
+
+#endif

@@ -14,7 +14,7 @@ export ASAN_OPTIONS="detect_leaks=1 exitcode=99" UBSAN_OPTIONS="print_stacktrace
 passed=0 failed=0 wanted=("$@")
 
 # make's jobs follow the processors; nice, so that a desktop stays usable
-mk() { nice make --no-print-directory -j"$(nproc)" "$@"; }
+mk() { nice make --no-print-directory -s -k -j"$(nproc)" "$@"; }
 # a build counts as one test: it must come through without a warning (-Werror)
 build_gcc() { mk build kit unit-build; }
 build_clang() { mk VARIANT=clang build kit unit-build; }

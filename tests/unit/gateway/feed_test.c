@@ -22,7 +22,7 @@ static struct {
     size_t n_collections;
     struct api_key keys[3];
     size_t n_keys;
-    long asked[KIND_COUNT];
+    _Atomic long asked[KIND_COUNT];
 } store = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct ask {

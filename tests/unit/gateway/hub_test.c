@@ -48,7 +48,7 @@ on_chat(struct call *c)
     struct chat_rep r = { .text = STR("abc"), .model = STR("test") };
 
     for (int i = 0; i < 3; i++) {
-        struct chat_part p = { { "abc" + i, 1 } };
+        struct chat_part p = { { &"abc"[i], 1 } };
 
         worker_part(c, &p);
     }

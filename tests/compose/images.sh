@@ -9,7 +9,7 @@ mirror() {
 }
 mirrors() {
     local seen sum
-    sum=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | cksum)
+    sum=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } | cksum)
     MAIN='' SEC=''
     # apt takes seconds to answer: ask once, and again when its sources change
     if [ "$(sed -n 1p "$LAB_DIR/mirrors" 2>/dev/null)" = "$sum" ]; then

@@ -11,6 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lab.sh"
 # shellcheck source=tests/compose/images.sh
 . "$here/images.sh"
+trap 'lab_say "failed at line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
 [ "$(id -u)" = 0 ] || lab_die "needs root"
 mkdir -p "$LAB_DIR"/{data,exec,config,bin,log} "$LAB_CACHE"
 chmod 700 "$LAB_DIR"

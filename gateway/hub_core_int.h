@@ -10,8 +10,7 @@
 #define MADE_MAX 4096        /* requests a worker may have open */
 #define BAD_FRAMES_MAX 3     /* in a minute; then it is told to go */
 #define BUDGET_SECONDS 10
-#define GONE_MAX 64
-#define BANS_MAX 64
+#define GONE_MAX 64          /* and bans that are remembered */
 #define BAN_MS 60000
 #define FAILURES_MAX 5       /* in a row; then a worker is put aside */
 #define ASIDE_MS 5000        /* times how often */
@@ -114,7 +113,7 @@ struct core {
     size_t n_workers;
     uint64_t gone[GONE_MAX];   /* peers lately lost: a late READY of theirs does not bring them back */
     size_t n_gone;
-    struct ban bans[BANS_MAX];
+    struct ban bans[GONE_MAX];
     size_t n_bans;
     int64_t scan_ms;           /* next look at the workers */
     struct arena *scratch;     /* decoded headers */

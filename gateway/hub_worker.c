@@ -186,13 +186,13 @@ ban(struct core *c, int64_t now, uint64_t identity)
     if (!identity)
         return;
     stat_inc(&hub_stats, HUB_BANNED);
-    c->bans[c->n_bans++ % BANS_MAX] = (struct ban){ identity, now + BAN_MS };
+    c->bans[c->n_bans++ % GONE_MAX] = (struct ban){ identity, now + BAN_MS };
 }
 
 static bool
 is_banned(const struct core *c, int64_t now, uint64_t identity)
 {
-    for (size_t i = 0; identity && i < c->n_bans && i < BANS_MAX; i++)
+    for (size_t i = 0; identity && i < c->n_bans && i < GONE_MAX; i++)
         if (c->bans[i].identity == identity && now < c->bans[i].until_ms)
             return true;
     return false;

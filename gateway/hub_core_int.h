@@ -9,14 +9,12 @@
 #define START_GRACE_MS 2000  /* a fresh hub lets requests wait for the first workers */
 #define MADE_MAX 4096        /* requests a worker may have open */
 #define BAD_FRAMES_MAX 3     /* in a minute; then it is told to go */
-#define BUDGET_SECONDS 10
 #define GONE_MAX 64          /* and bans that are remembered */
 #define BAN_MS 60000
 #define FAILURES_MAX 5       /* in a row; then a worker is put aside */
 #define ASIDE_MS 5000        /* times how often */
 
 enum request_state { REQ_QUEUED, REQ_OUT, REQ_CLOSED };
-
 struct hub_request;
 struct hub_worker;
 
@@ -56,6 +54,7 @@ struct tenant_queue {
     struct tenant_queue *next; /* ring of tenants that wait */
 };
 
+#define BUDGET_SECONDS 10
 struct budget {                /* requests and retries of the last ten seconds */
     int64_t second[BUDGET_SECONDS];
     unsigned requests[BUDGET_SECONDS], retries[BUDGET_SECONDS];

@@ -142,7 +142,7 @@ request_text(struct user *u, struct try *t)
     else
         n = snprintf(body, sizeof body, "{\"question\":\"%s canary-%012" PRIx64 "\",\"session_id\":\"%s\"}", conf.question,
                      t->canary, u->session);
-    u->out_n = (size_t)snprintf(u->out, 2048, "POST %s HTTP/1.1\r\nHost: footnote\r\nContent-Type: application/json\r\n"
+    u->out_n = (size_t)snprintf(u->out, 2048, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
                                 "Connection: close\r\nContent-Length: %d\r\n\r\n%s", paths[u->route], n, body);
     u->out_at = 0;
 }

@@ -10,7 +10,8 @@
  *   GET  /_stub/stats           calls by route, texts, tokens, concurrency, aborted (the client left before the answer)
  *   GET  /_stub/last            body of the last chat request
  *   POST /_stub/script          one rule or an array: {"route": "embeddings|chat|completions|models", "times": 1 (0: all),
- *     "status", "code", "message", "param", "retry_after", "redirect", "delay_ms", "drip_ms", "cut_after_bytes", "garbage",
+ *     "status", "code", "message", "param", "retry_after", "redirect", "delay_ms", "drip_ms" (with "delay_to_ms",
+ *     "drip_to_ms": drawn between the two), "cut_after_bytes", "garbage",
  *     "wrong_dims", "nan", "floats", "drop_last", "bad_index", "text", "hang", "no_done", "error_after" (events), "reject_param",
  *     "content_type"}. A route's rules are used in order; reject_param only applies to requests that have the parameter.
  *   POST /_stub/reset           rules and counters
@@ -160,6 +161,15 @@ flag(const json_t *rule, const char *key)
     return json_is_true(json_object_get(rule, key));
 }
 
+/* A figure, or one drawn between two. */
+static long
+drawn(const json_t *rule, const char *from, const char *to, long fallback)
+{
+    long least = num(rule, from, fallback), most = num(rule, to, least);
+
+    return most > least ? least + random() % (most - least + 1) : least;
+}
+
 /* The rule for this request (a new reference), used up once; NULL: none. */
 static json_t *
 take_rule(enum route r, const json_t *req)
@@ -266,7 +276,7 @@ fault(struct turn *t)
     long status = num(r, "status", param != NULL ? 400 : 200);
     char extra[512], message[256];
 
-    if (!wait_ms(t->c, flag(r, "hang") ? HANG_MS : num(r, "delay_ms", conf.delay_ms[t->route]))) {
+    if (!wait_ms(t->c, flag(r, "hang") ? HANG_MS : drawn(r, "delay_ms", "delay_to_ms", conf.delay_ms[t->route]))) {
         atomic_fetch_add(&aborted, 1);
         mg_disable_connection_keep_alive(t->c);
         return true;
@@ -300,7 +310,7 @@ fault(struct turn *t)
 static void
 send_body(struct turn *t, const char *type, const char *body, size_t n, const size_t *ends, size_t n_ends)
 {
-    long drip = ends != NULL ? num(t->rule, "drip_ms", conf.drip_ms) : 0, cut = num(t->rule, "cut_after_bytes", -1);
+    long drip = ends != NULL ? drawn(t->rule, "drip_ms", "drip_to_ms", conf.drip_ms) : 0, cut = num(t->rule, "cut_after_bytes", -1);
     const char *ctype = text_of(t->rule, "content_type", type);
     size_t stop = cut >= 0 && (size_t)cut < n ? (size_t)cut : n, at = 0;
 

@@ -1,5 +1,5 @@
-/* Message digests through OpenSSL, the only file that knows it. MD5 and SHA-1 serve protocols and cache keys only;
- * whatever must not be forged uses SHA-256. Algorithms are fetched once: fetching costs more than a short digest. */
+/* Message digests and sealed values through OpenSSL, the only file that knows it. MD5 and SHA-1 serve protocols and cache
+ * keys only; whatever must not be forged uses SHA-256. Algorithms are fetched once: fetching costs more than a short digest. */
 #include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
-#include "common/text.h"
+#include "common/seal.h"
 
 enum algorithm { MD_5, SHA_1, SHA_256, ALGORITHMS };
 
@@ -77,4 +77,55 @@ hmac_sha256(struct str key, struct str data, uint8_t out[32])
     need(HMAC(fetched[SHA_256], key.p ? key.p : "", (int)key.n, (const unsigned char *)data.p, data.n, out, &length) !=
          NULL);
     need(length == 32);
+}
+
+/* ---- sealing (seal.h): 12 bytes nonce, ciphertext, 16 bytes tag */
+
+#define NONCE 12
+#define TAG 16
+
+void
+seal(const uint8_t key[32], struct str plain, struct buf *out)
+{
+    uint8_t nonce[NONCE], tag[TAG], *to;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int n = 0;
+
+    need(plain.n < INT_MAX);
+    random_bytes(nonce, sizeof nonce);
+    to = mem_new(plain.n + 1);
+    need(ctx != NULL && EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1);
+    need(EVP_EncryptUpdate(ctx, to, &n, (const uint8_t *)plain.p, (int)plain.n) == 1 && (size_t)n == plain.n);
+    need(EVP_EncryptFinal_ex(ctx, to + n, &n) == 1 && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG, tag) == 1);
+    EVP_CIPHER_CTX_free(ctx);
+    buf_add(out, nonce, sizeof nonce);
+    buf_add(out, to, plain.n);
+    buf_add(out, tag, sizeof tag);
+    mem_free(&to);
+}
+
+bool
+unseal(const uint8_t key[32], struct str s, struct buf *out)
+{
+    size_t plain = s.n - SEAL_EXTRA;
+    const uint8_t *in = (const uint8_t *)s.p;
+    uint8_t tag[TAG], *to;
+    EVP_CIPHER_CTX *ctx;
+    bool good;
+    int n = 0;
+
+    if (s.n < SEAL_EXTRA || plain >= INT_MAX)
+        return false;
+    memcpy(tag, in + NONCE + plain, TAG);
+    to = mem_new(plain + 1);
+    ctx = EVP_CIPHER_CTX_new();
+    need(ctx != NULL && EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, in) == 1);
+    need(EVP_DecryptUpdate(ctx, to, &n, in + NONCE, (int)plain) == 1);
+    need(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG, tag) == 1);
+    good = EVP_DecryptFinal_ex(ctx, to + n, &n) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    if (good)
+        buf_add(out, to, plain);
+    mem_free(&to);
+    return good;
 }

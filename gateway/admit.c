@@ -286,6 +286,16 @@ look_apart(struct request *r, const struct cache_probe *probe, struct cache_hit 
         hit->appended = turns_append_pair(r, probe->turn, hit->value);
 }
 
+void
+cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit)
+{
+    *hit = (struct cache_hit){ 0 };
+    if (probe->key[0] == 0 || r->gw->cache == NULL)
+        no_cache(r);
+    else
+        look_apart(r, probe, hit);
+}
+
 /* Redis decided. 1: allowed, 0: refused, -1: it did not decide. */
 static int
 admit_redis(struct request *r, struct plan *p, const struct cache_probe *probe, struct cache_hit *hit)

@@ -13,6 +13,11 @@ answer(struct request *r, const char *route)
         ask_fini(&q);
         return;
     }
+    if (q.stored.status != 0) {
+        idem_replay(r, &q.stored);
+        ask_fini(&q);
+        return;
+    }
     if (q.from_cache)
         ask_save_hit(&q);
     else

@@ -146,11 +146,38 @@ finish(struct stream *s, enum asked state)
 
     if (state == ASKED_ANSWERED && send_citations(s)) {
         ask_render(s->q, &b);
+        idem_settle(s->q->r, 200, buf_slice(&b)); /* unless it was stored with its turn */
         send(s, "done", &b);
     } else if (state == ASKED_FAILED) {
         send_failure(s);
     }
     stream_end(s->q->r);
+}
+
+/* A stored answer: meta and done. What was stored is ours, and whole; anything else was not an answer. */
+static void
+replay(struct stream *s)
+{
+    struct question *q = s->q;
+    struct buf b = BUF_MAX(8388608);
+    enum json_fault fault;
+    const char *why;
+    json_t *o = q->stored.status == 200 ? json_read(q->stored.body, &fault, &why) : NULL;
+
+    if (o == NULL) {
+        idem_replay(q->r, &q->stored);
+        return;
+    }
+    idem_replayed(q->r);
+    uuid_parse(json_str(o, "message_id"), &q->message_id);
+    uuid_parse(json_str(o, "conversation_id"), &q->conversation_id);
+    q->model = json_str(json_object_get(o, "usage"), "model");
+    buf_str(&b, q->stored.body);
+    if (on_begun(s))
+        send(s, "done", &b);
+    stream_end(q->r);
+    buf_free(&b);
+    json_decref(o);
 }
 
 static void
@@ -172,6 +199,11 @@ route_chat_stream(struct request *r)
 
     set_deadline(r);
     if (!ask_parse(r, "query", &q) || !ask_admit(&q)) {
+        ask_fini(&q);
+        return;
+    }
+    if (q.stored.status != 0) {
+        replay(&s);
         ask_fini(&q);
         return;
     }

@@ -53,11 +53,22 @@ begin(struct question *q)
         .history = q->standalone ? 0 : ASK_HISTORY,
         .expiry_days = api_expiry_days(q->r),
     };
+    static const struct answer lost = { .err = ERR_IN_PROGRESS, .text = "", .retry_after_ms = 1000 };
+    const struct idem *i = q->r->idem;
     struct answer a;
 
+    if (i) {
+        req.idem_key = str_of(i->key);
+        req.idem_scope = str_of(i->scope);
+        req.idem_hash = (struct str){ (const char *)i->hash, 32 };
+        req.idem_holder = i->holder;
+        req.idem_lease_ms = idem_lease_ms(q->r);
+    }
     if (api_ask(q->r, &q->held, KIND_TURN_BEGIN, &req, q->r->deadline_ms, &a) != ERR_OK)
         return failed(q, &a);
     q->begun = a.msg;
+    if (q->begun->stored.p)
+        return failed(q, &lost); /* our lease lapsed and another run has finished: the next try gets its answer */
     q->conversation_id = q->begun->conversation_id;
     return ASKED_ANSWERED;
 }
@@ -284,29 +295,40 @@ refuse(struct question *q)
 /* ---- saving ---- */
 
 static void
+save_queued(struct question *q, struct turn_finish_req *t, enum err why)
+{
+    struct buf b = BUF_MAX(ANSWER_MAX);
+
+    t->tenant = str_of(q->r->who.tenant);
+    t->question = q->text; /* the begin may have been rolled back by a lost database: same id, stored once */
+    q->saved = msg_encode(turn_finish_req_desc(), t, &b) == ERR_OK && turns_append(q->r, buf_slice(&b)) ? SAVED_QUEUED
+                                                                                                       : SAVED_NO;
+    LOG(WARN, q->r->id, M("answer not saved by the store"), KS("code", err_name(why)),
+        KB("queued", q->saved == SAVED_QUEUED));
+    buf_free(&b);
+}
+
+static void
 save(struct question *q, struct str status)
 {
     int64_t deadline = clock_ms() + SAVE_MS;
     struct turn_finish_req t;
-    struct buf b = BUF_MAX(ANSWER_MAX);
+    struct buf sealed = BUF_MAX(IDEM_BODY_MAX);
     struct answer a;
 
     ask_turn(q, &t);
     t.conversation_id = q->conversation_id;
     if (status.p)
         t.status = status;
-    if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, deadline, &a) == ERR_OK) {
+    else
+        ask_keep(q, &t, &sealed);
+    if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, deadline, &a) == ERR_OK)
         q->saved = SAVED_YES;
-        return;
-    }
-    t.tenant = str_of(q->r->who.tenant);
-    t.question = q->text; /* the begin may have been rolled back by a lost database: same id, stored once */
-    q->saved = msg_encode(turn_finish_req_desc(), &t, &b) == ERR_OK && turns_append(q->r, buf_slice(&b))
-                   ? SAVED_QUEUED
-                   : SAVED_NO;
-    LOG(WARN, q->r->id, M("answer not saved by the store"), KS("code", err_name(a.err)),
-        KB("queued", q->saved == SAVED_QUEUED));
-    buf_free(&b);
+    else
+        save_queued(q, &t, a.err);
+    if (t.idem_key.p && q->saved != SAVED_NO)
+        idem_kept(q->r);
+    buf_free(&sealed);
 }
 
 /* What was shown of an answer that did not come to its end. */

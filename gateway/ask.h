@@ -1,13 +1,15 @@
 /* The question path (DESIGN.md, section 2) for /chat/query, /chat/selection and /chat/stream.
  *
  *   ask_parse → ask_admit ──hit──────────────────────────────────────→ ask_render → reply
- *                        └─miss→ ask_run: turn.begin → embed → search → chat → cite → turn.finish → cache
+ *              │         └─miss→ ask_run: turn.begin → embed → search → chat → cite → turn.finish → cache
+ *              └─answered before (Idempotency-Key)→ idem_replay
  *
  * A function that returns false has already answered. Everything a question holds goes with ask_fini. */
 #ifndef GATEWAY_ASK_H
 #define GATEWAY_ASK_H
 
 #include "gateway/api.h"
+#include "gateway/idempotency.h"
 
 #define ASK_HISTORY 6   /* earlier messages that a turn of a conversation is answered with */
 
@@ -31,6 +33,7 @@ struct question {
     bool standalone;                  /* no conversation was named */
     struct uuid question_id, message_id;
     const struct collection *settings; /* NULL: no such collection (yet) */
+    struct idem_answer stored;        /* status 200 …: the same request was answered before, this is its answer */
     struct cache_probe probe;         /* key "": the cache does not apply */
     struct buf turn;                  /* packed turn for a hit */
     /* what came of it */
@@ -62,7 +65,8 @@ struct ask_sink {
 
 /* Strict body; fills *q. route: "query" or "selection". */
 bool ask_parse(struct request *r, const char *route, struct question *q);
-/* Limits and cache in one round trip. After true, q->from_cache says whether the answer is already there. */
+/* Limits and cache in one round trip; with an Idempotency-Key limits, then the key, then the cache. After true,
+ * q->stored.status and q->from_cache say whether the answer is already there. */
 bool ask_admit(struct question *q);
 /* A hit that could not be queued is saved through the store. Sets q->saved. Only after a hit. */
 void ask_save_hit(struct question *q);
@@ -79,6 +83,7 @@ struct uuid ask_citation_id(const struct uuid *message_id, int64_t n);
 /* question.c, for ask.c. */
 void ask_ids(struct question *q);
 void ask_turn(const struct question *q, struct turn_finish_req *t);   /* what both ways of saving have in common */
+void ask_keep(struct question *q, struct turn_finish_req *t, struct buf *sealed); /* the answer for a repetition goes along */
 bool ask_cache_fragment(const struct question *q, struct buf *b);     /* members that a cached answer keeps */
 
 #endif

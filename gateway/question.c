@@ -219,13 +219,33 @@ hit_take(struct question *q, const struct cache_hit *hit)
     return true;
 }
 
+/* The key before the cache: a repetition gets the stored answer, whatever was cached since. */
+static bool
+admit_claim(struct question *q, struct cache_hit *hit)
+{
+    if (!admit(q->r, q->session_hash, NULL, NULL) || !idem_claim(q->r, q->session_hash, &q->stored))
+        return false;
+    if (q->stored.status != 0)
+        return true;
+    idem_ids(q->r, &q->question_id, &q->message_id);
+    cache_look(q->r, &q->probe, hit);
+    return true;
+}
+
 bool
 ask_admit(struct question *q)
 {
     struct cache_hit hit = { 0 };
 
-    ask_ids(q);
     probe_set(q);
+    if (q->r->idem) {
+        if (!admit_claim(q, &hit))
+            return false;
+        if (hit.hit)
+            hit_take(q, &hit);
+        return true;
+    }
+    ask_ids(q);
     if (q->probe.key[0] && api_save_hits(q->r))
         turn_pack(q);
     if (!admit(q->r, q->session_hash, &q->probe, &hit))
@@ -240,6 +260,7 @@ ask_save_hit(struct question *q)
 {
     struct turn_finish_req t;
     struct citation *own = arena_alloc(q->r->arena, (q->n_citations + 1) * sizeof *own);
+    struct buf sealed = BUF_MAX(IDEM_BODY_MAX);
     struct answer a;
 
     if (q->saved == SAVED_QUEUED || !api_save_hits(q->r) || !own)
@@ -251,8 +272,30 @@ ask_save_hit(struct question *q)
     ask_turn(q, &t);
     t.question = q->text;
     t.citations.v = own;
-    if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, q->r->deadline_ms, &a) == ERR_OK)
+    ask_keep(q, &t, &sealed);
+    if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, q->r->deadline_ms, &a) == ERR_OK) {
         q->saved = SAVED_YES;
+        if (t.idem_key.p)
+            idem_kept(q->r);
+    }
+    buf_free(&sealed);
+}
+
+/* The answer as it is once it can be read: saved. */
+void
+ask_keep(struct question *q, struct turn_finish_req *t, struct buf *sealed)
+{
+    struct buf body = BUF_MAX(IDEM_BODY_MAX);
+    enum ask_saved before = q->saved;
+
+    if (!q->r->idem)
+        return;
+    q->saved = SAVED_YES;
+    ask_render(q, &body);
+    q->saved = before;
+    if (!body.failed)
+        idem_fill(q->r, buf_slice(&body), t, sealed);
+    buf_free(&body);
 }
 
 /* ---- the answer as JSON ---- */

@@ -6,12 +6,14 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/idempotency.h"
 #include "gateway/reply.h"
 
 #define ONE_WRITE 65536u          /* a larger body goes out by itself: copying it would cost more than a write */
 
 static const char exposed[] = "RateLimit-Policy, RateLimit, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-                              "Retry-After, retry-after-ms, x-should-retry, X-Request-ID, traceparent, X-Cache, Location";
+                              "Retry-After, retry-after-ms, x-should-retry, X-Request-ID, traceparent, X-Cache, Location, "
+                              "Idempotency-Replayed";
 
 static void
 add_date(struct buf *out)
@@ -121,6 +123,7 @@ reply_bytes(struct request *r, int status, const char *content_type, struct str 
             LOG(ERROR, r->id, M("a request was answered twice"), KI("status", status));
         return;
     }
+    idem_settle(r, status, body);
     reply_head(r, status, content_type, (int64_t)body.n, &out);
     if (!bare && body.n <= ONE_WRITE)
         buf_str(&out, body);

@@ -8,6 +8,12 @@ request_header(const struct request *r, const char *name)
     return str_of(head_get(&r->conn->head, name));
 }
 
+const char *
+request_query(const struct request *r)
+{
+    return r->conn->head.query;
+}
+
 struct str
 request_param(struct request *r, const char *name)
 {

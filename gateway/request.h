@@ -12,6 +12,7 @@ enum { SCOPE_CHAT = 1, SCOPE_INGEST = 2, SCOPE_ADMIN = 4 };
 
 struct gateway;      /* gateway.h: options, hub, Redis, keys, epochs */
 struct http_conn;    /* http.c: the connection */
+struct idem;         /* idempotency.h */
 
 struct principal {
     char tenant[65];              /* "default" unless the key says otherwise */
@@ -37,12 +38,14 @@ struct request {
     int64_t start_us;             /* clock_us() of arrival */
     int64_t deadline_ms;          /* clock_ms() by which the answer must be there (X-Request-Timeout-Ms) */
     bool no_cache;                /* Cache-Control: no-cache was sent */
+    struct idem *idem;            /* its Idempotency-Key, or NULL */
     int status;                   /* set by the answer */
     struct buf headers;           /* extra header lines for the answer, added with request_header_add */
 };
 
 /* Request parts. Slices live as long as the request. */
 struct str request_header(const struct request *r, const char *name);    /* absent: STR_NONE */
+const char *request_query(const struct request *r);                      /* as sent, after '?'; NULL: none */
 struct str request_param(struct request *r, const char *name);           /* decoded query parameter; absent: STR_NONE */
 
 /* Answers: exactly one of them. JSON is one write (header and body in one buffer). body is a whole JSON text. */
@@ -84,6 +87,8 @@ struct cache_hit {
 };
 /* session_hash: NULL for requests without a session. false: 429 (or 503) was sent. Redis away: local limiter, no hit. */
 bool admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct cache_hit *hit);
+/* The cache alone, for a request that was admitted without a probe. Nothing is appended. */
+void cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit);
 /* SET with TTL, and membership in the session's set of keys; failures are counted only. */
 void cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct str value);
 /* Drop every cache entry of a session (erasure). */

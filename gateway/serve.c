@@ -8,9 +8,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/conn.h"
+#include "gateway/idempotency.h"
 #include "gateway/reply.h"
 
 #define ARENA_MAX (192u << 20)    /* replies of 64 MB, decoded and rendered, fit */
+
+const char *const idem_labels[] = { "unclaimed", "lost", "stored", "freed", "replayed", "in_progress", "mismatch", "failed", NULL };
 
 /* Our own trace context when none came: the parent for every hop is this request. */
 static void
@@ -188,6 +191,27 @@ charge(struct request *r)
     return admit(r, session ? hash : NULL, NULL, NULL);
 }
 
+/* The handler, unless the same request was answered before. */
+static void
+handle(struct request *r)
+{
+    struct idem_answer stored = { 0 };
+
+    if ((r->route->flags & IDEMPOTENT) && !idem_begin(r))
+        return;
+    if (r->idem != NULL && !(r->route->flags & ADMITS) && !idem_claim(r, NULL, &stored))
+        return;
+    if (stored.status != 0)
+        idem_replay(r, &stored);
+    else
+        r->route->handler(r);
+    if (!r->conn->sent) {
+        LOG(ERROR, r->id, M("a handler gave no answer"), KS("route", r->route->name));
+        reply_problem(r, ERR_INTERNAL, NULL);
+    }
+    idem_end(r);
+}
+
 static void
 answer(struct request *r)
 {
@@ -202,11 +226,7 @@ answer(struct request *r)
     limit = r->route->body == BODY_UPLOAD ? (size_t)r->gw->opt->max_upload_bytes : r->route->body;
     if (!body_read(r, limit))
         return;
-    r->route->handler(r);
-    if (!r->conn->sent) {
-        LOG(ERROR, r->id, M("a handler gave no answer"), KS("route", r->route->name));
-        reply_problem(r, ERR_INTERNAL, NULL);
-    }
+    handle(r);
     /* A key that was made or revoked here counts here at once, on other gateways within 5 s. */
     if (r->route->handler == route_key_create || r->route->handler == route_key_delete)
         keyring_refresh(r->gw->keys);
@@ -219,6 +239,8 @@ account(struct request *r)
     int64_t us = clock_us() - r->start_us;
 
     stat_add_at(&gateway_stats, GW_REQUESTS, route, status_label(r->status), 1);
+    if (r->idem != NULL)
+        stat_add_at(&gateway_stats, GW_IDEMPOTENCY, r->idem->outcome, 0, 1);
     stat_observe_at(&gateway_stats, GW_SECONDS, route, 0, (double)us / 1e6);
     LOG(INFO, r->id, M("request"), KS("route", r->route ? r->route->name : "none"),
         KS("method", method_names[r->method]), KI("status", r->status), KF("ms", (double)us / 1000),

@@ -1,7 +1,7 @@
 /* The edge's statistics, derived from stat.tbl. */
 #include "gateway/reply.h"
 
-extern const char *const cut_labels[], *const cache_labels[], *const policy_labels[], *const turn_labels[];
+extern const char *const cut_labels[], *const cache_labels[], *const policy_labels[], *const turn_labels[], *const idem_labels[];
 
 struct stat_set gateway_stats;
 

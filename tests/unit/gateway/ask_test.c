@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "gateway/ask.h"
+#include "gateway/edge.h"
 #include "proto/answer.h"
 
 #define SESSION "6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f"
@@ -43,6 +44,12 @@ static struct world {
     struct buf body, events;
     char pointer[64];
     enum err problem;
+    const char *idem_key;       /* header */
+    struct idem_claim_rep claim; /* what the store says to a claim */
+    struct buf kept;            /* idem_body, as turn.finish or idem.finish had it */
+    int64_t kept_status, retry_ms;
+    struct uuid question_id, message_id, holder;
+    bool replayed;
     struct collection collection;
     bool has_collection;
 } w;
@@ -80,6 +87,7 @@ reply_of(enum kind kind)
     cited.citations.v = &cite;
     cited.citations.n = w.uncited ? 0 : 1;
     switch (kind) {
+    case KIND_IDEM_CLAIM: return &w.claim;
     case KIND_TURN_BEGIN: return &begun;
     case KIND_EMBED: return &embedded;
     case KIND_SEARCH: return &found;
@@ -90,12 +98,45 @@ reply_of(enum kind kind)
 }
 
 static void
+keep(struct str body, int64_t status)
+{
+    buf_reset(&w.kept);
+    buf_str(&w.kept, body);
+    w.kept_status = status;
+}
+
+static void
+look_idem(enum kind kind, const void *req)
+{
+    const struct idem_claim_req *c = req;
+    const struct idem_finish_req *f = req;
+    const struct turn_begin_req *b = req;
+    const struct turn_finish_req *t = req;
+
+    if (kind == KIND_IDEM_CLAIM) {
+        w.holder = c->holder;
+        assert_true(c->lease_ms > 10000 && c->key.n == 64);
+    } else if (kind == KIND_IDEM_FINISH) {
+        keep(f->body, f->status);
+        assert_true(uuid_eq(&f->holder, &w.holder));
+    } else if (kind == KIND_TURN_BEGIN) {
+        w.question_id = b->question_id;
+        w.message_id = b->message_id;
+        assert_true(uuid_eq(&b->idem_holder, &w.holder));
+    } else if (kind == KIND_TURN_FINISH && t->idem_key.p) {
+        keep(t->idem_body, t->idem_status);
+        assert_true(uuid_eq(&t->idem_holder, &w.holder));
+    }
+}
+
+static void
 look(enum kind kind, const void *req)
 {
     const struct embed_req *e = req;
     const struct search_req *s = req;
     const struct turn_finish_req *t = req;
 
+    look_idem(kind, req);
     if (kind == KIND_EMBED)
         buf_str(&w.embedded, e->texts.v[0]);
     if (kind == KIND_SEARCH) {
@@ -185,9 +226,23 @@ api_problem(struct request *r, enum err e, const char *detail, struct buf *b)
     buf_c(b, '}');
 }
 
-struct str request_header(const struct request *r, const char *name) { (void)r; (void)name; return STR_NONE; }
+struct str
+request_header(const struct request *r, const char *name)
+{
+    (void)r;
+    return strcmp(name, "Idempotency-Key") == 0 && w.idem_key ? str_of(w.idem_key) : STR_NONE;
+}
+
+const char *request_query(const struct request *r) { (void)r; return NULL; }
+void request_retry_after(struct request *r, int64_t ms) { (void)r; w.retry_ms = ms; }
 struct str request_param(struct request *r, const char *name) { (void)r; (void)name; return STR_NONE; }
-void request_header_add(struct request *r, const char *n, const char *v) { (void)r; (void)n; (void)v; }
+
+void
+request_header_add(struct request *r, const char *n, const char *v)
+{
+    (void)r;
+    w.replayed = w.replayed || (strcmp(n, "Idempotency-Replayed") == 0 && strcmp(v, "true") == 0);
+}
 
 json_t *
 request_json(struct request *r, const char *const *keys)
@@ -211,10 +266,17 @@ request_session(struct request *r, struct str given, struct uuid *id, uint8_t ha
 void
 reply_json(struct request *r, int status, struct str body)
 {
-    (void)r;
     assert_int_equal(w.status, 0); /* exactly one answer */
+    idem_settle(r, status, body);
     w.status = status;
     buf_str(&w.body, body);
+}
+
+void
+reply_bytes(struct request *r, int status, const char *type, struct str body)
+{
+    assert_string_equal(type, status < 400 ? "application/json" : "application/problem+json");
+    reply_json(r, status, body);
 }
 
 void
@@ -270,11 +332,23 @@ admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *
 {
     (void)session_hash;
     w.admitted++;
+    if (!probe)
+        return true;
     w.probe = *probe;
     buf_str(&w.turn, probe->turn);
     if (w.cached && probe->key[0] && w.value.n > 0)
         *hit = (struct cache_hit){ true, w.appended && probe->turn.p, arena_str(r->arena, buf_slice(&w.value)) };
     return true;
+}
+
+void
+cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit)
+{
+    assert_int_equal(w.order[0], KIND_IDEM_CLAIM); /* the key comes before the cache */
+    assert_null(probe->turn.p);
+    w.probe = *probe;
+    if (w.cached && probe->key[0] && w.value.n > 0)
+        *hit = (struct cache_hit){ .hit = true, .value = arena_str(r->arena, buf_slice(&w.value)) };
 }
 
 void
@@ -326,10 +400,13 @@ void route_chat_stream(struct request *r);
 static void
 ask_with(void (*route)(struct request *), const char *body, bool no_cache)
 {
+    static const struct route any = { .name = "POST /any" };
     struct request r = { .arena = arena_new(8 << 20), .id = "req-1", .body = str_of(body), .no_cache = no_cache,
-                         .who = { .tenant = "default", .anonymous = true }, .deadline_ms = clock_ms() + 30000 };
+                         .who = { .tenant = "default", .anonymous = true }, .deadline_ms = clock_ms() + 30000, .route = &any };
 
-    route(&r);
+    if (idem_begin(&r))
+        route(&r);
+    idem_end(&r);
     arena_free(&r.arena);
     assert_int_equal(w.opened, w.freed); /* every call was closed */
 }
@@ -347,6 +424,7 @@ fresh(void **state)
     buf_free(&w.finished);
     buf_free(&w.body);
     buf_free(&w.events);
+    buf_free(&w.kept);
     memset(&w, 0, sizeof w);
     w.hits = 2;
     w.epoch_known = w.save_hits = w.appended = true;
@@ -410,6 +488,173 @@ an_answer_has_every_field_of_the_contract(void **state)
     assert_int_equal(json_int(json_object_get(o, "usage"), "prompt_tokens", 0), 10);
     assert_true(json_flag(json_object_get(o, "usage"), "embedding_cached", false));
     json_decref(o);
+}
+
+/* ---- Idempotency-Key */
+
+static void
+with_key(const char *key)
+{
+    w.idem_key = key;
+    w.claim.seed = uuid_v7();
+}
+
+/* The store has the answer of the run before. */
+static void
+stored_before(void)
+{
+    again();
+    w.claim.stored = buf_slice(&w.kept);
+    w.claim.status = w.kept_status;
+}
+
+static void
+a_key_is_claimed_first_and_its_answer_is_stored_with_the_turn(void **state)
+{
+    struct uuid message;
+
+    (void)state;
+    with_key("a");
+    ask(ASKED);
+    assert_int_equal(w.status, 200);
+    ORDER(KIND_IDEM_CLAIM, KIND_TURN_BEGIN, KIND_EMBED, KIND_SEARCH, KIND_CHAT, KIND_CITE, KIND_TURN_FINISH);
+    assert_int_equal(w.kept_status, 200);
+    assert_true(uuid_eq(&w.question_id, &w.claim.seed));
+    assert_null(strstr(w.kept.p, SESSION)); /* sealed */
+    message = w.message_id;
+    again();
+    w.cached = false;
+    ask(ASKED); /* a rerun after a crash: the same rows */
+    assert_true(uuid_eq(&w.message_id, &message));
+}
+
+static void
+a_repetition_gets_the_stored_answer_and_nothing_is_asked(void **state)
+{
+    struct buf first = BUF_MAX(0);
+
+    (void)state;
+    with_key("a");
+    ask(ASKED);
+    buf_str(&first, buf_slice(&w.body));
+    stored_before();
+    ask(ASKED);
+    ORDER(KIND_IDEM_CLAIM);
+    assert_true(w.replayed && w.status == 200 && str_eq(buf_slice(&w.body), buf_slice(&first)));
+    buf_free(&first);
+}
+
+static void
+a_stream_is_replayed_as_meta_and_done(void **state)
+{
+    (void)state;
+    with_key("a");
+    ask_with(route_chat_stream, ASKED, false);
+    stored_before();
+    ask_with(route_chat_stream, ASKED, false);
+    ORDER(KIND_IDEM_CLAIM);
+    assert_true(w.replayed);
+    assert_string_equal(w.events.p, "meta done end");
+}
+
+static void
+another_header_value_cannot_open_a_stored_answer(void **state)
+{
+    (void)state;
+    with_key("a");
+    ask(ASKED);
+    stored_before();
+    w.idem_key = "b";
+    ask(ASKED);
+    assert_int_equal(w.status, 409);
+    assert_false(w.replayed);
+    ORDER(KIND_IDEM_CLAIM);
+}
+
+static void
+a_running_and_a_foreign_request_are_told_apart(void **state)
+{
+    (void)state;
+    with_key("a");
+    w.fail[KIND_IDEM_CLAIM] = ERR_IN_PROGRESS;
+    ask(ASKED);
+    assert_true(w.status == 409 && w.retry_ms == 1000);
+    again();
+    w.fail[KIND_IDEM_CLAIM] = ERR_IDEMPOTENCY;
+    ask(ASKED);
+    assert_int_equal(w.status, 422);
+    ORDER(KIND_IDEM_CLAIM);
+}
+
+static void
+a_cache_hit_with_a_key_is_saved_through_the_store(void **state)
+{
+    (void)state;
+    ask(ASKED);
+    again();
+    with_key("a");
+    ask(ASKED);
+    ORDER(KIND_IDEM_CLAIM, KIND_TURN_FINISH);
+    assert_true(w.status == 200 && w.kept_status == 200 && w.finish_has_question);
+    again();
+    w.save_hits = false;
+    ask(ASKED);
+    ORDER(KIND_IDEM_CLAIM, KIND_IDEM_FINISH);
+    assert_int_equal(w.kept_status, 200);
+}
+
+static void
+a_passing_failure_frees_the_key_and_a_final_one_is_stored(void **state)
+{
+    (void)state;
+    with_key("a");
+    w.fail[KIND_CHAT] = ERR_UPSTREAM;
+    w.kept_status = -1;
+    ask(ASKED);
+    ORDER(KIND_IDEM_CLAIM, KIND_TURN_BEGIN, KIND_EMBED, KIND_SEARCH, KIND_CHAT, KIND_IDEM_FINISH);
+    assert_int_equal(w.kept_status, 0);
+    again();
+    w.fail[KIND_TURN_BEGIN] = ERR_NOT_FOUND;
+    ask(ASKED);
+    ORDER(KIND_IDEM_CLAIM, KIND_TURN_BEGIN, KIND_IDEM_FINISH);
+    assert_int_equal(w.kept_status, 404);
+    stored_before();
+    w.fail[KIND_TURN_BEGIN] = ERR_OK;
+    ask_with(route_chat_stream, ASKED, false);
+    assert_true(w.status == 404 && w.replayed);
+}
+
+static void
+a_malformed_key_is_refused_before_anything_is_asked(void **state)
+{
+    static const char *const bad[] = { "", "a b", "\x7f", "\xc3\xa4" };
+    char longest[257];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        again();
+        with_key(bad[i]);
+        ask(ASKED);
+        assert_true(w.status == 400 && w.n_order == 0);
+    }
+    memset(longest, 'k', 256);
+    longest[256] = 0;
+    again();
+    with_key(longest);
+    ask(ASKED);
+    assert_true(w.status == 400 && w.n_order == 0);
+    again();
+    with_key(longest + 1);
+    ask(ASKED);
+    assert_int_equal(w.status, 200);
+}
+
+static void
+only_what_a_repetition_would_get_again_is_stored(void **state)
+{
+    (void)state;
+    assert_true(idem_final(200) && idem_final(202) && idem_final(404) && idem_final(422) && idem_final(413));
+    assert_false(idem_final(408) || idem_final(409) || idem_final(429) || idem_final(499) || idem_final(500) || idem_final(503));
 }
 
 static void
@@ -783,6 +1028,15 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_answer_has_every_field_of_the_contract, fresh),
+        cmocka_unit_test_setup(a_key_is_claimed_first_and_its_answer_is_stored_with_the_turn, fresh),
+        cmocka_unit_test_setup(a_repetition_gets_the_stored_answer_and_nothing_is_asked, fresh),
+        cmocka_unit_test_setup(a_stream_is_replayed_as_meta_and_done, fresh),
+        cmocka_unit_test_setup(another_header_value_cannot_open_a_stored_answer, fresh),
+        cmocka_unit_test_setup(a_running_and_a_foreign_request_are_told_apart, fresh),
+        cmocka_unit_test_setup(a_cache_hit_with_a_key_is_saved_through_the_store, fresh),
+        cmocka_unit_test_setup(a_passing_failure_frees_the_key_and_a_final_one_is_stored, fresh),
+        cmocka_unit_test_setup(a_malformed_key_is_refused_before_anything_is_asked, fresh),
+        cmocka_unit_test_setup(only_what_a_repetition_would_get_again_is_stored, fresh),
         cmocka_unit_test_setup(the_question_is_stored_before_anything_is_paid_for, fresh),
         cmocka_unit_test_setup(wrong_fields_are_named_and_nothing_is_asked, fresh),
         cmocka_unit_test_setup(a_question_has_500_characters_at_most_however_many_bytes, fresh),

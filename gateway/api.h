@@ -14,6 +14,7 @@ struct str api_secret(const struct request *r);      /* deployment secret: part 
 bool api_save_hits(const struct request *r);         /* SAVE_CACHE_HITS */
 int64_t api_expiry_days(const struct request *r);    /* SESSION_EXPIRY_DAYS */
 bool api_gone(const struct request *r);              /* the client has gone away */
+void api_keys_changed(struct request *r);            /* counts here before the answer, on other gateways within 5 s */
 
 /* A problem object as text, for the error event of a stream. */
 void api_problem(struct request *r, enum err e, const char *detail, struct buf *b);

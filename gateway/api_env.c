@@ -35,6 +35,12 @@ api_gone(const struct request *r)
 }
 
 void
+api_keys_changed(struct request *r)
+{
+    keyring_refresh_wait(r->gw->keys, 500);
+}
+
+void
 api_problem(struct request *r, enum err e, const char *detail, struct buf *b)
 {
     problem_json(r, e, detail, NULL, b);

@@ -123,6 +123,7 @@ create(struct request *r, struct api_key *k)
     sha256(&s, 1, hash);
     k->hash = (struct str){ (const char *)hash, 32 };
     if (api_get(r, &held, KIND_KEY_PUT, k, &a)) {
+        api_keys_changed(r);
         buf_c(&b, '{');
         buf_key_str(&b, "id", str_of(hex_text(hash, 32, id)));
         buf_key_str(&b, "key", s);
@@ -193,7 +194,9 @@ route_key_delete(struct request *r)
     req.hash = (struct str){ (const char *)hash, 32 };
     if (!tenant.p && str_is(req.tenant, "default"))
         req.tenant = STR_NONE; /* an admin of the default tenant may revoke any key */
-    if (api_get(r, &held, KIND_KEY_DELETE, &req, &a))
+    if (api_get(r, &held, KIND_KEY_DELETE, &req, &a)) {
+        api_keys_changed(r);
         reply_empty(r, 204);
+    }
     held_free(&held);
 }

@@ -15,8 +15,9 @@ struct keyring {
     struct gateway *gw;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, done;    /* the thread; those that wait for a refresh */
     bool stop, again;             /* end; refresh now */
+    uint64_t asked, served;       /* refreshes asked for; of these over */
     struct arena *arena;          /* of v */
     struct api_key *v;
     size_t n;
@@ -89,9 +90,8 @@ refresh(struct keyring *k)
     ask_free(&q);
 }
 
-/* Under the lock: sleep until the next refresh, or until woken. */
-static void
-nap(struct keyring *k, int64_t ms)
+static struct timespec
+in_ms(int64_t ms)
 {
     struct timespec t;
 
@@ -102,6 +102,15 @@ nap(struct keyring *k, int64_t ms)
         t.tv_sec++;
         t.tv_nsec -= 1000000000;
     }
+    return t;
+}
+
+/* Under the lock: sleep until the next refresh, or until woken. */
+static void
+nap(struct keyring *k, int64_t ms)
+{
+    const struct timespec t = in_ms(ms);
+
     while (!k->stop && !k->again && pthread_cond_timedwait(&k->wake, &k->lock, &t) != ETIMEDOUT)
         ;
     k->again = false;
@@ -111,12 +120,16 @@ static void *
 run(void *arg)
 {
     struct keyring *k = arg;
+    uint64_t serving;
 
     pthread_mutex_lock(&k->lock);
     while (!k->stop) {
+        serving = k->asked;
         pthread_mutex_unlock(&k->lock);
         refresh(k);
         pthread_mutex_lock(&k->lock);
+        k->served = serving;
+        pthread_cond_broadcast(&k->done);
         nap(k, k->read_ms ? REFRESH_MS : 250);
     }
     pthread_mutex_unlock(&k->lock);
@@ -134,6 +147,7 @@ keyring_start(struct gateway *gw)
     pthread_condattr_init(&at);
     pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
     pthread_cond_init(&k->wake, &at);
+    pthread_cond_init(&k->done, &at);
     pthread_condattr_destroy(&at);
     if (pthread_create(&k->thread, NULL, run, k) == 0)
         return k;
@@ -153,6 +167,7 @@ keyring_stop(struct keyring **k)
     pthread_mutex_unlock(&(*k)->lock);
     pthread_join((*k)->thread, NULL);
     pthread_cond_destroy(&(*k)->wake);
+    pthread_cond_destroy(&(*k)->done);
     pthread_mutex_destroy(&(*k)->lock);
     arena_free(&(*k)->arena);
     mem_free(k);
@@ -164,6 +179,21 @@ keyring_refresh(struct keyring *k)
     pthread_mutex_lock(&k->lock);
     k->again = true;
     pthread_cond_signal(&k->wake);
+    pthread_mutex_unlock(&k->lock);
+}
+
+void
+keyring_refresh_wait(struct keyring *k, int64_t ms)
+{
+    const struct timespec t = in_ms(ms);
+    uint64_t mine;
+
+    pthread_mutex_lock(&k->lock);
+    mine = ++k->asked;
+    k->again = true;
+    pthread_cond_signal(&k->wake);
+    while (k->served < mine && !k->stop && pthread_cond_timedwait(&k->done, &k->lock, &t) != ETIMEDOUT)
+        ;
     pthread_mutex_unlock(&k->lock);
 }
 

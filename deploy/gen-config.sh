@@ -10,7 +10,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 bin=${FOOTNOTE_BIN:-$top/build/release}
 services=(gateway embedder retriever store janitor)
 # Fixed in docker-compose.yml, or set there by the way the stack is built: nothing to write into .env.
-fixed=' HOST HUB_BIND AUTH METRICS_HOST METRICS_PORT DRAIN_TIMEOUT ADMIN_KEY DEPLOYMENT_SECRET '
+# BUS_… and HUB_…KEY: the stack's bus runs on a network of its own, unencrypted; across hosts an override file sets them.
+fixed=' HOST HUB_BIND AUTH METRICS_HOST METRICS_PORT DRAIN_TIMEOUT ADMIN_KEY DEPLOYMENT_SECRET BUS_CURVE BUS_SECRET_KEY HUB_SECRET_KEY HUB_PUBLIC_KEY HUB_ALLOW_FILE '
 
 for s in "${services[@]}"; do
     [ -x "$bin/footnote-$s" ] || { echo "gen-config: $bin/footnote-$s is missing: make build" >&2; exit 2; }
@@ -90,7 +91,8 @@ came from, secrets masked, and exits 1 when something is wrong; `--help` lists t
 
 With docker-compose, `.env` holds the settings (`.env.example` shows them all) and `deploy/secrets/` the secrets
 (`make secrets`). With `make run` they come from the environment. What the stack itself needs is fixed in
-`docker-compose.yml`: HOST, HUB_BIND, AUTH=on, METRICS_HOST, METRICS_PORT, DRAIN_TIMEOUT.
+`docker-compose.yml`: HOST, HUB_BIND, AUTH=on, METRICS_HOST, METRICS_PORT, DRAIN_TIMEOUT. The bus is not encrypted there: it
+runs on a network of its own (`back`). Across hosts set BUS_CURVE and its keys, each worker its own, in an override file.
 
 This page is made by `deploy/gen-config.sh` from the option tables (`*/opt.tbl`): change those.
 TEXT

@@ -3,7 +3,6 @@
 # Tools of run.sh: bars, waiting for conditions, compose with our settings, HTTP with our keys.
 short=0
 project=fntest$$
-work=$(mktemp -d "${TMPDIR:-/tmp}/footnote-compose.XXXXXX")
 origin=https://docs.example.org
 session=$(python3 -c 'import uuid; print(uuid.uuid4())')
 
@@ -37,6 +36,7 @@ container_of() { containers --filter "label=com.docker.compose.service=$1" | hea
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 prepare() {
+    work=$(mktemp -d "${TMPDIR:-/tmp}/footnote-compose.XXXXXX")
     export SECRETS_DIR=$work/secrets FOOTNOTE_IMAGE=footnote:compose-test ALLOWED_ORIGINS=$origin
     BUILD_ID=$(git rev-parse --short HEAD 2>/dev/null || echo image)
     PORT=$(free_port)

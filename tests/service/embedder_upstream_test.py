@@ -1,5 +1,6 @@
 """The embedder against a model server: replies, faults, the cache, one call for many, cancel, the breaker."""
 import os
+import socket
 import subprocess
 import time
 
@@ -226,7 +227,7 @@ def test_an_answer_streams_and_is_cited(emb, stub):
     assert len(c.parts) > 3 and c.rep["finish_reason"] == "stop" and c.rep["model"] == "gpt-4o-mini"
     assert c.rep["prompt_tokens"] > 0 and c.rep["completion_tokens"] > 0
     sent = stub.last()
-    assert [m["role"] for m in sent["messages"]] == ["system", "user", "user"]
+    assert [m["role"] for m in sent["messages"]] == ["system", "user", "assistant", "user", "user"]
     assert sent["stream"] and sent["max_tokens"] == 1024 and "[2] Other" in sent["messages"][-1]["content"]
 
 
@@ -301,6 +302,43 @@ def test_with_the_fallback_a_failed_server_is_stood_in_for(stub):
     assert e.stat('chat_answers_total{source="degraded"}') == 1
     assert e.hub.chat("q?", PASSAGES).wait().code == CUT # after the first token there is no second voice
     e.close()
+
+
+def header_of_one_request(listener):
+    """What a client sends before it is cut off."""
+    c, _ = listener.accept()
+    c.settimeout(5)
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += c.recv(65536)
+    c.close()
+    return got.split(b"\r\n\r\n")[0].decode().lower()
+
+
+def test_embeddings_may_have_a_server_of_their_own(stub):
+    other = Stub()
+    e = Embedder(OPENAI_BASE_URL=stub.url + "/v1", OPENAI_API_KEY="k", OPENAI_EMBEDDING_BASE_URL=other.url + "/v1")
+    stub.reset()
+    other.reset()
+    assert e.hub.embed("How many?").wait().code == 0
+    assert e.hub.chat("q?", PASSAGES).wait().code == 0
+    assert (stub.stats()[EMBED], stub.stats()[CHAT]) == (0, 1)
+    assert (other.stats()[EMBED], other.stats()[CHAT]) == (1, 0)
+    e.close()
+    other.close()
+
+
+@pytest.mark.parametrize("own", ["", "sk-of-the-other"])
+def test_the_embedding_server_never_gets_the_chat_servers_key(stub, own):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        e = Embedder(OPENAI_BASE_URL=stub.url + "/v1", OPENAI_API_KEY="sk-of-chat", OPENAI_EMBEDDING_API_KEY=own,
+                     OPENAI_EMBEDDING_BASE_URL="http://127.0.0.1:%d/v1" % listener.getsockname()[1])
+        e.hub.embed("How many?")
+        header = header_of_one_request(listener)
+        assert "post /v1/embeddings" in header and "sk-of-chat" not in header
+        assert ("authorization: bearer " + own in header) if own else ("authorization" not in header)
+        e.close()
 
 
 def test_sigterm_lets_a_stream_finish(emb, stub):

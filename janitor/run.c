@@ -111,7 +111,7 @@ on_deleted(void *arg, struct reply *r)
     j->deleted[j->job] += rep->deleted;
     if (clock_differs(j, rep))
         return;
-    if (rep->deleted < j->opt->batch)
+    if (rep->deleted < j->opt->batch && !rep->more)
         next_job(j);
     else
         j->timer = loop_after(j->proc->loop, took_us / 1000 > PAUSE_MIN_MS ? took_us / 1000 : PAUSE_MIN_MS, step, j);

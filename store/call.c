@@ -1,4 +1,5 @@
 /* What handlers share: the call's tenant, checks of what it brought, plain answers. */
+#include <endian.h>
 #include <jansson.h>
 
 #include "common/json.h"
@@ -54,6 +55,40 @@ metadata_ok(struct call *c, struct str json)
     if (!ok)
         worker_fail(c, ERR_VALIDATION, 0, "metadata is not a JSON object");
     return ok;
+}
+
+#define CURSOR 24 /* bytes: time and id */
+
+void
+page_cursor(int64_t raw_time, const struct uuid *id, char out[PAGE_CURSOR])
+{
+    uint64_t at = htobe64((uint64_t)raw_time);
+    uint8_t b[CURSOR];
+
+    memcpy(b, &at, 8);
+    memcpy(b + 8, id->b, 16);
+    hex_text(b, CURSOR, out);
+}
+
+bool
+page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct page_from *from)
+{
+    uint8_t b[CURSOR];
+    uint64_t at;
+
+    *from = (struct page_from){ .time = INT64_MAX };
+    memset(from->id.b, 0xff, sizeof from->id.b);
+    if (limit < 1 || limit > 200 || page < 0 || page > 100000 || (cursor.p && !hex_parse(cursor, b, CURSOR))) {
+        worker_fail(c, ERR_VALIDATION, 0, "limit is 1 to 200, page 1 to 100000, a cursor one of ours");
+        return false;
+    }
+    from->skip = page > 1 && !cursor.p ? (page - 1) * limit : 0;
+    if (cursor.p) {
+        memcpy(&at, b, 8);
+        from->time = (int64_t)be64toh(at);
+        memcpy(from->id.b, b + 8, 16);
+    }
+    return true;
 }
 
 void

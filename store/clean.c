@@ -3,10 +3,16 @@
 #include "store/stats.h"
 #include "store/store.h"
 
-static const struct { const char *name, *table; enum sql_id clean, count; } cleans[] = {
-#define CLEAN(name, id, table, cond) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id },
+static const struct {
+    const char *name, *table;
+    enum sql_id clean, count;
+    int64_t batch;              /* rows at once, however many were asked for */
+} cleans[] = {
+#define CLEAN(name, id, table, cond) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, INT64_MAX },
+#define CLEAN_OWN(name, id, table, cond, text, most) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, most },
 #include "store/clean.tbl"
 #undef CLEAN
+#undef CLEAN_OWN
 };
 #define CLEANS (sizeof cleans / sizeof cleans[0])
 
@@ -18,6 +24,9 @@ on_clean(struct tx *t)
     struct cleanup_rep rep = { .deleted = col_i64(t, 1, 0, 0), .clock_ms = col_ms(t, info, 0, 0),
                                .last_run_ms = col_ms(t, info, 0, 1), .rows = col_i64(t, info, 0, 2) };
 
+    for (size_t i = 0; i < CLEANS; i++)
+        if (str_is(r->job, cleans[i].name))
+            rep.more = rep.deleted == cleans[i].batch;
     if (!r->dry_run)
         stat_add(&store_stats, STAT_CLEANED, (uint64_t)rep.deleted);
     worker_reply(t->call, &rep);

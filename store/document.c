@@ -7,7 +7,6 @@
 
 #include "store/store.h"
 
-#define CURSOR 24            /* time and id of the last document seen */
 #define REPLY_BYTES 900000   /* the reply's limit is 1 MB */
 
 /* ---- put */
@@ -154,25 +153,13 @@ document_get(struct call *c)
 }
 
 static void
-cursor_write(const struct tx *t, size_t row, char out[2 * CURSOR + 1])
-{
-    uint64_t at = htobe64((uint64_t)col_raw_time(t, 0, row, 14));
-    struct uuid id = col_id(t, 0, row, 0);
-    uint8_t b[CURSOR];
-
-    memcpy(b, &at, 8);
-    memcpy(b + 8, id.b, 16);
-    hex_text(b, CURSOR, out);
-}
-
-static void
 on_list(struct tx *t)
 {
     struct call *c = t->call;
     const struct document_list_req *r = c->req;
     size_t rows = tx_rows(t, 0), bytes = 0;
     struct document_rep rep = { 0 };
-    char cursor[2 * CURSOR + 1];
+    char cursor[PAGE_CURSOR];
 
     if (!(rep.items.v = arena_alloc(c->arena, (rows + 1) * sizeof *rep.items.v))) {
         worker_fail(c, ERR_BUSY, 1000, NULL);
@@ -189,7 +176,7 @@ on_list(struct tx *t)
     }
     rep.has_more = rep.items.n < rows;
     if (rep.has_more) {
-        cursor_write(t, rep.items.n - 1, cursor);
+        page_cursor(col_raw_time(t, 0, rep.items.n - 1, 14), &rep.items.v[rep.items.n - 1].id, cursor);
         rep.next_cursor = str_of(cursor);
     }
     worker_reply(c, &rep);
@@ -199,27 +186,14 @@ void
 document_list(struct call *c)
 {
     const struct document_list_req *r = c->req;
-    int64_t at = INT64_MAX, skip = r->page > 1 && !r->cursor.p ? (r->page - 1) * r->limit : 0;
-    uint8_t b[CURSOR];
-    struct uuid id;
+    struct page_from from;
     struct tx *t;
 
-    memset(id.b, 0xff, sizeof id.b);
-    if (r->limit < 1 || r->limit > 200 || r->page < 0 || r->page > 100000 ||
-        (r->cursor.p && !hex_parse(r->cursor, b, CURSOR))) {
-        worker_fail(c, ERR_VALIDATION, 0, "limit is 1 to 200, page 1 to 100000, a cursor one of ours");
+    if (!page_ok(c, r->page, r->limit, r->cursor, &from))
         return;
-    }
-    if (r->cursor.p) {
-        uint64_t be;
-
-        memcpy(&be, b, 8);
-        at = (int64_t)be64toh(be);
-        memcpy(id.b, b + 8, 16);
-    }
     t = call_tx(c, on_list);
-    TX(t, DOCUMENT_LIST, p_str(tenant_of(c)), p_strs(tx_buf(t), &r->collections), p_raw_time(at), p_id(&id),
-       p_i64(r->limit + 1), p_i64(skip));
+    TX(t, DOCUMENT_LIST, p_str(tenant_of(c)), p_strs(tx_buf(t), &r->collections), p_raw_time(from.time),
+       p_id(&from.id), p_i64(r->limit + 1), p_i64(from.skip));
     tx_run(t);
 }
 

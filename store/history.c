@@ -57,6 +57,8 @@ read_message(struct tx *t, size_t row, struct message *m)
     m->grounded = col_flag(t, 0, row, 7);
     m->from_cache = col_flag(t, 0, row, 8);
     m->created_ms = col_ms(t, 0, row, 9);
+    m->rating = col_str(t, 0, row, 24);
+    m->comment = col_str(t, 0, row, 25);
 }
 
 static void
@@ -94,7 +96,7 @@ collect(struct tx *t, int64_t limit, struct history_rep *rep, struct citation *s
             }
             m = &rep->items.v[rep->items.n++];
             read_message(t, row, m);
-            bytes += m->content.n + 512;
+            bytes += m->content.n + m->comment.n + 512;
             *last = (struct place){ col_raw_time(t, 0, row, 10), m->conversation_id, col_raw_time(t, 0, row, 9), m->id };
         }
         if (col_str(t, 0, row, 11).n == 0)

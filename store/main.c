@@ -52,6 +52,10 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_IDEM_FINISH] = idem_finish,
     [KIND_STORE_HEALTH] = store_health,
 };
+    [KIND_USER_DELETE] = user_delete,
+    [KIND_CONVERSATION_LIST] = conversation_list,
+    [KIND_CONVERSATION_DELETE] = conversation_delete,
+    [KIND_FEEDBACK] = feedback,
 
 static void
 store_health(struct call *c)
@@ -90,6 +94,8 @@ check(const void *opt, struct buf *err)
         buf_z(err, "DATABASE_SCHEMA: a name of a-z, 0-9 and _ that does not begin with a digit\n");
     buf_free(&url);
     buf_free(&dropped);
+    if (o->fault_after_commit[0] && (strcmp(o->fault_after_commit, "abort") != 0 || !o->fault_once_file[0]))
+        buf_z(err, "FAULT_AFTER_COMMIT: a test hook; abort, together with FAULT_ONCE_FILE, or nothing\n");
 }
 
 static void
@@ -169,6 +175,9 @@ ready(struct proc *p, struct buf *reasons)
     return reasons->n == before;
 }
 
+    s->join = loop_after(p->loop, JOIN_MS, join, s);
+    if (s->opt->fault_after_commit[0])
+        LOG(WARN, NULL, M("FAULT_AFTER_COMMIT is set: this store stops after a commit, for a test"));
 static void
 on_drained(struct store *s)
 {

@@ -29,7 +29,7 @@ struct entry {
     struct str id, q, a;           /* as read */
     struct turn_finish_req turn;   /* merged */
     struct str tenant;
-    bool saved;
+    bool saved;                    /* or to be forgotten */
     const char *bad;               /* why it will never be saved */
 };
 
@@ -224,7 +224,10 @@ on_saved(struct tx *t)
     if (t->err == ERR_OK) {
         e->saved = true;
         stat_inc(&store_stats, STAT_OUTBOX_SAVED);
-    } else if (t->err == ERR_NOT_FOUND || t->err == ERR_VALIDATION || t->err == ERR_CONFLICT) {
+    } else if (t->refused == 0 || t->err == ERR_NOT_FOUND) {
+        e->saved = true; /* nothing of what was erased is kept, not even in fn:turns:bad */
+        stat_inc(&store_stats, STAT_OUTBOX_ERASED);
+    } else if (t->err == ERR_VALIDATION || t->err == ERR_CONFLICT) {
         note_bad(e, err_name(t->err));
     }
     if (o->phase == PHASE_SAVE)

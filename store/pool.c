@@ -7,7 +7,7 @@
  *     and give up after min(timeout, time left)
  *
  * Server away: one probe at a time, 100 ms apart, doubling to 500 ms (2 s when the server lives but takes no more clients), with
- * jitter. Requests wait PATIENCE_MS for its return, later ones fail at once.
+ * jitter. Requests wait PATIENCE_MS for its return (polls less), later ones fail at once.
  * A transaction whose connection is lost is begun again: all of them are idempotent, so a commit in doubt is no harm. */
 #include "store/pool.h"
 
@@ -20,6 +20,7 @@
 
 #define WAIT_MAX 1024
 #define PATIENCE_MS 1500
+#define IMPATIENCE_MS 700
 #define PING_AFTER_MS 1000
 
 struct conn_list { struct conn *head; long n; };
@@ -269,6 +270,8 @@ enqueue(struct pool *p, struct tx *t, bool front)
     wait_add(p, t, front);
     if (left > p->cfg.timeout_ms)
         left = p->cfg.timeout_ms;
+    if (t->impatient && left > IMPATIENCE_MS)
+        left = IMPATIENCE_MS;
     t->timer = loop_after(p->loop, left > 1 ? left : 1, on_wait_timeout, t);
 }
 
@@ -279,7 +282,7 @@ pool_submit(struct pool *p, struct tx *t)
         fail(t, ERR_DRAINING);
     } else if (p->waiting >= WAIT_MAX) {
         fail(t, ERR_STORE_BUSY);
-    } else if (p->down && clock_ms() - p->down_since >= PATIENCE_MS) {
+    } else if (p->down && (t->impatient || clock_ms() - p->down_since >= PATIENCE_MS)) {
         fail(t, ERR_STORE_DOWN);
     } else {
         enqueue(p, t, false);

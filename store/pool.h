@@ -61,6 +61,7 @@ struct tx {
     struct call *call;             /* answered by done; NULL for the store's own work */
     void *arg;                     /* the caller's */
     tx_fn done;                    /* success; failures too when there is no call or want_errors is set */
+    bool impatient;                /* asked again and again: an error soon is better than a late answer */
     bool want_errors;              /* done sees err instead of the call being failed */
     const char *script;            /* instead of statements: SQL text, run by itself */
     int64_t deadline_ms;           /* clock_ms() */

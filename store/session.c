@@ -1,6 +1,9 @@
 /* Sessions: made or prolonged, read, erased with everything below them (conversations, messages, citations, stored
- * answers: foreign keys cascade). A session is known by the SHA-256 of its secret only. */
+ * answers: foreign keys cascade). A session is known by the SHA-256 of its secret only. An erasure is noted, also that
+ * of a session that is not there: a turn that still waits in Redis must not make it again (turn.c). */
 #include "store/store.h"
+
+#define USER_BATCH 100 /* sessions of a user in one transaction */
 
 static void
 read_row(struct tx *t, int i, struct session_rep *rep)
@@ -62,7 +65,7 @@ on_deleted(struct tx *t)
 {
     struct session_rep rep = { 0 };
 
-    if (tx_touched(t, 1) == 0) {
+    if (tx_rows(t, 0) == 0) {
         worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
         return;
     }
@@ -74,12 +77,45 @@ void
 session_delete(struct call *c)
 {
     const struct session_req *r = c->req;
+    struct str tenant = tenant_of(c);
+    struct uuid key;
     struct tx *t;
 
     if (!session_ok(c, r->session))
         return;
+    key = session_key(tenant, r->session);
     t = call_tx(c, on_deleted);
-    TX(t, SESSION_GET, p_str(tenant_of(c)), p_str(r->session));
-    TX(t, SESSION_DELETE, p_str(tenant_of(c)), p_str(r->session));
+    TX(t, SESSION_GET, p_str(tenant), p_str(r->session));
+    /* waits for a transaction that makes the session right now, which the DELETE would not see */
+    TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(STR_NONE), p_i64(1));
+    TX(t, SESSION_DELETE, p_str(tenant), p_str(r->session));
+    TX(t, ERASED_NOTE, p_str(tenant), p_str(r->session), p_time(r->at_ms));
+    tx_run(t);
+}
+
+/* ---- all of a user */
+
+static void
+on_user_deleted(struct tx *t)
+{
+    size_t n = tx_rows(t, 0);
+    struct user_delete_rep rep = { .has_more = n == USER_BATCH };
+
+    if (!(rep.sessions.v = arena_alloc(t->call->arena, (n + 1) * sizeof *rep.sessions.v))) {
+        worker_fail(t->call, ERR_BUSY, 1000, NULL);
+        return;
+    }
+    for (size_t row = 0; row < n; row++)
+        rep.sessions.v[rep.sessions.n++].session = col_str(t, 0, row, 0);
+    worker_reply(t->call, &rep);
+}
+
+void
+user_delete(struct call *c)
+{
+    const struct user_delete_req *r = c->req;
+    struct tx *t = call_tx(c, on_user_deleted);
+
+    TX(t, USER_DELETE, p_str(tenant_of(c)), p_str(r->user_id), p_i64(USER_BATCH), p_time(r->at_ms));
     tx_run(t);
 }

@@ -2,7 +2,8 @@
  * Each is one pipeline: one transaction, one round trip.
  *
  *   begin:  session ▸ idempotency row ▸ conversation ▸ question ▸ recent history
- *   finish: (session ▸ conversation ▸ question, when the question was not stored yet) ▸ answer ▸ citations ▸ stored answer
+ *   finish: (session ▸ erased since? ▸ conversation ▸ question, when the question was not stored yet)
+ *           ▸ answer ▸ citations ▸ stored answer
  *
  * Both are idempotent by the ids of the messages: a repeated call changes nothing. */
 #include "common/clock.h"
@@ -85,6 +86,7 @@ on_begun(struct tx *t)
             tx_fail(t);
         return;
     }
+    fault_after_commit(store_of(c));
     rep.conversation_id = col_id(t, b->conversation, 0, 0);
     if (b->history >= 0 && !take_history(t, b->history, &rep))
         worker_fail(c, ERR_BUSY, 1000, NULL);
@@ -200,6 +202,8 @@ turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant
         if (at == 0)
             at = clock_wall_ms();
         TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(STR_NONE), p_i64(r->expiry_days));
+        /* after the touch, which waits for an erasure that is under way */
+        TX(t, ERASED_CHECK, p_str(tenant), p_str(r->session), p_time(r->begun_ms ? r->begun_ms : at), p_id(&r->question_id));
         add_conversation(t, &r->conversation_id, &key, tenant, r->expiry_days);
         TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id),
            p_str(r->question), p_str(STR_NONE), p_time(at), p_i64(r->expiry_days));
@@ -217,6 +221,13 @@ turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant
            p_str(r->idem_body.p ? r->idem_body : STR("")), p_i64(r->idem_status), p_id(&key));
 }
 
+static void
+on_finished(struct tx *t)
+{
+    fault_after_commit(store_of(t->call));
+    ack_ok(t);
+}
+
 void
 turn_finish(struct call *c)
 {
@@ -225,7 +236,7 @@ turn_finish(struct call *c)
 
     if (!session_ok(c, r->session))
         return;
-    t = call_tx(c, ack_ok);
+    t = call_tx(c, on_finished);
     turn_finish_add(t, r, tenant_of(c));
     tx_run(t);
 }

@@ -1,0 +1,97 @@
+/* Conversations of a session: listed, deleted with their messages, and what readers thought of an answer. Everything is
+ * found by tenant, session and id together, so that somebody else's is as missing as one that never was. */
+#include "store/store.h"
+
+static void
+on_list(struct tx *t)
+{
+    struct call *c = t->call;
+    const struct conversation_list_req *r = c->req;
+    size_t rows = tx_rows(t, 0);
+    struct conversation_rep rep = { .has_more = (int64_t)rows > r->limit };
+    char cursor[PAGE_CURSOR];
+
+    if (!(rep.items.v = arena_alloc(c->arena, (rows + 1) * sizeof *rep.items.v))) {
+        worker_fail(c, ERR_BUSY, 1000, NULL);
+        return;
+    }
+    while (rep.items.n < rows && (int64_t)rep.items.n < r->limit) {
+        size_t row = rep.items.n++;
+        struct conversation *k = &rep.items.v[row];
+
+        k->id = col_id(t, 0, row, 0);
+        k->created_ms = col_ms(t, 0, row, 1);
+        k->expires_ms = col_ms(t, 0, row, 2);
+        k->updated_ms = col_ms(t, 0, row, 3);
+        k->messages = col_i64(t, 0, row, 4);
+        k->title = col_str(t, 0, row, 5);
+    }
+    if (rep.has_more) {
+        page_cursor(col_raw_time(t, 0, rep.items.n - 1, 1), &rep.items.v[rep.items.n - 1].id, cursor);
+        rep.next_cursor = str_of(cursor);
+    }
+    worker_reply(c, &rep);
+}
+
+void
+conversation_list(struct call *c)
+{
+    const struct conversation_list_req *r = c->req;
+    struct str tenant = tenant_of(c);
+    struct page_from from;
+    struct uuid key;
+    struct tx *t;
+
+    if (!session_ok(c, r->session) || !page_ok(c, r->page, r->limit, r->cursor, &from))
+        return;
+    key = session_key(tenant, r->session);
+    t = call_tx(c, on_list);
+    TX(t, CONVERSATION_LIST, p_str(tenant), p_id(&key), p_raw_time(from.time), p_id(&from.id), p_i64(r->limit + 1),
+       p_i64(from.skip));
+    tx_run(t);
+}
+
+static void
+on_one(struct tx *t)
+{
+    if (tx_touched(t, 0) == 0)
+        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
+    else
+        ack_touched(t);
+}
+
+void
+conversation_delete(struct call *c)
+{
+    const struct conversation_ref *r = c->req;
+    struct str tenant = tenant_of(c);
+    struct uuid key;
+    struct tx *t;
+
+    if (!session_ok(c, r->session))
+        return;
+    key = session_key(tenant, r->session);
+    t = call_tx(c, on_one);
+    TX(t, CONVERSATION_DELETE, p_str(tenant), p_id(&key), p_id(&r->conversation_id));
+    tx_run(t);
+}
+
+void
+feedback(struct call *c)
+{
+    const struct feedback_req *r = c->req;
+    struct str tenant = tenant_of(c);
+    struct uuid key;
+    struct tx *t;
+
+    if (!session_ok(c, r->session))
+        return;
+    if (!str_is(r->rating, "up") && !str_is(r->rating, "down")) {
+        worker_fail(c, ERR_VALIDATION, 0, "a rating is up or down");
+        return;
+    }
+    key = session_key(tenant, r->session);
+    t = call_tx(c, on_one);
+    TX(t, FEEDBACK, p_str(tenant), p_id(&key), p_id(&r->message_id), p_str(r->rating), p_str(r->comment));
+    tx_run(t);
+}

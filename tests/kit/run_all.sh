@@ -39,7 +39,7 @@ if [ "${1:-}" = --run ]; then trap - EXIT; rm -rf "$logs"; "$2"; exit; fi
 part() {
     local limit=$1 name=$2 log="$logs/$2" begun=$SECONDS line rc
     [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
-    timeout -s INT -k 40 "$limit" bash "$0" --run "$3" >"$log" 2>&1
+    timeout -s INT -k 100 "$limit" bash "$0" --run "$3" >"$log" 2>&1
     rc=$?
     line=$(grep -oE '[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1)
     if [ $rc -eq 124 ] || [ $rc -eq 137 ] || [ -z "$line" ] || { [ $rc -ne 0 ] && [[ $line == *" 0 failed" ]]; }; then

@@ -20,7 +20,7 @@ out=$(mktemp); now=$(mktemp)
 trap 'rm -f "$out" "$now"' EXIT
 # INT first: pytest then runs the fixtures' ends, which stop every process that was started
 FOOTNOTE_TEST_NOW=$now PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/kit \
-    timeout --foreground -s INT -k 30 "${FOOTNOTE_PART_LIMIT:-900}" \
+    timeout --foreground -s INT -k 90 "${FOOTNOTE_PART_LIMIT:-900}" \
     /usr/bin/python3 -m pytest -p no:cacheprovider --rootdir=. -q --tb=short -rfs --durations=5 "$@" "${files[@]}" </dev/null 2>&1 | tee "$out"
 rc=${PIPESTATUS[0]}
 last=$(grep -E '^(=+ )?.*[0-9]+ (passed|failed|error|errors|skipped|deselected).* in [0-9.]+s' "$out" | tail -1)

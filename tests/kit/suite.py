@@ -169,10 +169,11 @@ class Proc:
         except subprocess.TimeoutExpired:
             return None
 
-    def end(self, seconds=15):
-        """SIGTERM, wait, SIGKILL if need be. The exit code; -9 when it had to be killed."""
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
+    def end(self, seconds=15, signalled=False):
+        """SIGTERM (unless it was sent already), wait, SIGKILL if need be. The exit code; -9 when it had to be killed."""
+        if not signalled:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
         code = self.wait(seconds)
         if code is None:
             self.signal(signal.SIGKILL)
@@ -418,8 +419,13 @@ class Suite:
             return {}
         self.is_down, bad = True, {}
         order = ("gateway", "janitor", "retriever", "embedder", "store")
-        for s in sorted(self.services.values(), key=lambda s: order.index(s.service)):
-            code = s.end()
+        ending = sorted(self.services.values(), key=lambda s: order.index(s.service))
+        for s in ending:
+            s.signal(signal.SIGCONT)
+            s.signal(signal.SIGTERM)
+        deadline = time.monotonic() + 15 * SLOW
+        for s in ending:
+            code = s.end(max(deadline - time.monotonic(), 0.1) / SLOW, signalled=True)
             if code != 0 and s.name not in self.expected_exit:
                 bad[s.name] = code
         reports = self.sanitizer_reports()

@@ -11,6 +11,8 @@
 #include "store/stats.h"
 #include "store/store.h"
 
+#define JOIN_MS 2000 /* without a database the store joins the bus after that, to say so */
+
 #define OPT_STRUCT struct store_opt
 static const struct opt_def opts[] = {
 #define OPT OPT_ROW
@@ -50,10 +52,6 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_CLEANUP] = cleanup,
     [KIND_IDEM_CLAIM] = idem_claim,
     [KIND_IDEM_FINISH] = idem_finish,
-    [KIND_USER_DELETE] = user_delete,
-    [KIND_CONVERSATION_LIST] = conversation_list,
-    [KIND_CONVERSATION_DELETE] = conversation_delete,
-    [KIND_FEEDBACK] = feedback,
     [KIND_STORE_HEALTH] = store_health,
 };
 
@@ -92,16 +90,8 @@ check(const void *opt, struct buf *err)
     if (strspn(o->schema, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(o->schema) ||
         (o->schema[0] >= '0' && o->schema[0] <= '9'))
         buf_z(err, "DATABASE_SCHEMA: a name of a-z, 0-9 and _ that does not begin with a digit\n");
-    if (o->fault_after_commit[0] && (strcmp(o->fault_after_commit, "abort") != 0 || !o->fault_once_file[0]))
-        buf_z(err, "FAULT_AFTER_COMMIT: a test hook; abort, together with FAULT_ONCE_FILE, or nothing\n");
     buf_free(&url);
     buf_free(&dropped);
-}
-
-static void
-on_migrated(struct store *s)
-{
-    s->migrated = true;
 }
 
 static int
@@ -133,6 +123,28 @@ new_worker(struct store *s)
     return worker_new(s->proc->loop, &cfg);
 }
 
+/* Onto the bus once the database is ready, or is known not to be soon. Earlier, a store that has just been started would
+ * take calls from one that serves, to refuse them; requests for the only one wait at the hub meanwhile. */
+static void
+join(void *arg)
+{
+    struct store *s = arg;
+
+    s->join = 0;
+    if (!(s->worker = new_worker(s)))
+        proc_exit(s->proc, 1);
+}
+
+static void
+on_migrated(struct store *s)
+{
+    s->migrated = true;
+    if (s->join == 0)
+        return; /* there already, or draining */
+    loop_cancel(s->proc->loop, &s->join);
+    join(s);
+}
+
 static int
 start(struct proc *p)
 {
@@ -157,11 +169,9 @@ start(struct proc *p)
                                 .overflow = s->opt->max_overflow, .recycle_ms = s->opt->pool_recycle * 1000,
                                 .timeout_ms = s->opt->pool_timeout * 1000, .pre_ping = s->opt->pre_ping };
     s->pool = pool_new(p->loop, &cfg);
-    if (s->opt->fault_after_commit[0])
-        LOG(WARN, NULL, M("FAULT_AFTER_COMMIT is set: this store stops after a commit, for a test"));
+    s->join = loop_after(p->loop, JOIN_MS, join, s);
     s->migrate = migrate_new(s, on_migrated);
-    s->worker = new_worker(s);
-    return s->worker ? start_outbox(s) : -1;
+    return start_outbox(s);
 }
 
 static bool
@@ -172,7 +182,7 @@ ready(struct proc *p, struct buf *reasons)
 
     if (!s->migrated)
         buf_z(reasons, pool_state(s->pool).up ? "migrating" : "postgres");
-    if (!worker_registered(s->worker))
+    if (!s->worker || !worker_registered(s->worker))
         buf_printf(reasons, "%shub", reasons->n > before ? ", " : "");
     return reasons->n == before;
 }
@@ -199,7 +209,11 @@ drain(struct proc *p)
 {
     struct store *s = p->ctx;
 
-    worker_drain(s->worker, on_worker_drained, s);
+    loop_cancel(p->loop, &s->join);
+    if (s->worker)
+        worker_drain(s->worker, on_worker_drained, s);
+    else
+        on_worker_drained(s);
 }
 
 static void

@@ -52,6 +52,10 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_CLEANUP] = cleanup,
     [KIND_IDEM_CLAIM] = idem_claim,
     [KIND_IDEM_FINISH] = idem_finish,
+    [KIND_USER_DELETE] = user_delete,
+    [KIND_CONVERSATION_LIST] = conversation_list,
+    [KIND_CONVERSATION_DELETE] = conversation_delete,
+    [KIND_FEEDBACK] = feedback,
     [KIND_STORE_HEALTH] = store_health,
 };
 
@@ -90,6 +94,8 @@ check(const void *opt, struct buf *err)
     if (strspn(o->schema, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(o->schema) ||
         (o->schema[0] >= '0' && o->schema[0] <= '9'))
         buf_z(err, "DATABASE_SCHEMA: a name of a-z, 0-9 and _ that does not begin with a digit\n");
+    if (o->fault_after_commit[0] && (strcmp(o->fault_after_commit, "abort") != 0 || !o->fault_once_file[0]))
+        buf_z(err, "FAULT_AFTER_COMMIT: a test hook; abort, together with FAULT_ONCE_FILE, or nothing\n");
     buf_free(&url);
     buf_free(&dropped);
 }
@@ -170,6 +176,8 @@ start(struct proc *p)
                                 .timeout_ms = s->opt->pool_timeout * 1000, .pre_ping = s->opt->pre_ping };
     s->pool = pool_new(p->loop, &cfg);
     s->join = loop_after(p->loop, JOIN_MS, join, s);
+    if (s->opt->fault_after_commit[0])
+        LOG(WARN, NULL, M("FAULT_AFTER_COMMIT is set: this store stops after a commit, for a test"));
     s->migrate = migrate_new(s, on_migrated);
     return start_outbox(s);
 }

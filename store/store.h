@@ -44,6 +44,13 @@ struct uuid session_key(struct str tenant, struct str session);
 bool collection_ok(struct call *c, struct str name);
 /* A JSON object or absent? If not, the call is failed. */
 bool metadata_ok(struct call *c, struct str json);
+/* A cursor over rows ordered by time and id: 48 hex digits. */
+#define PAGE_CURSOR 49
+void page_cursor(int64_t raw_time, const struct uuid *id, char out[PAGE_CURSOR]);
+/* From where a list goes on: after the cursor, or from the newest row with *skip rows left out for a page number. If limit,
+ * page or cursor are not as they must be, the call is failed and false returned. */
+struct page_from { int64_t time; struct uuid id; int64_t skip; };
+bool page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct page_from *from);
 /* Answer with an ack of the rows that statement 0 touched. */
 void ack_touched(struct tx *t);
 void ack_ok(struct tx *t);
@@ -55,6 +62,10 @@ void history(struct call *c);
 void session_put(struct call *c);
 void session_get(struct call *c);
 void session_delete(struct call *c);
+void user_delete(struct call *c);
+void conversation_list(struct call *c);
+void conversation_delete(struct call *c);
+void feedback(struct call *c);
 void collection_put(struct call *c);
 void collection_list(struct call *c);
 void collection_delete(struct call *c);
@@ -81,6 +92,9 @@ void idem_finish(struct call *c);
 
 /* turn.c: the statements of a finished turn (also the outbox's). */
 void turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant);
+
+/* The test hook FAULT_AFTER_COMMIT: ends the process, once; otherwise nothing. */
+void fault_after_commit(const struct store *s);
 
 /* document.c: one row of DOC_COLS. */
 void document_row(const struct tx *t, int i, size_t row, struct document *d);

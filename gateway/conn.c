@@ -21,6 +21,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/gateway.h"
+#include "gateway/nap.h"
+
+#define WATCH_MS 50
+#define IDLE_WATCH_MS 500         /* without a connection: the shortest limit is a second */
 
 struct slot {
     _Atomic int phase;            /* enum conn_phase; CONN_NONE: not ours */
@@ -38,7 +42,9 @@ static struct {
     atomic_long count;            /* connections open */
     long max_fds;                 /* 80 % of RLIMIT_NOFILE */
     pthread_mutex_t lock;         /* accept, close and cut exclude each other */
+    _Atomic int listener;         /* the public port's descriptor; 0: not open yet */
     pthread_t watchdog;
+    struct nap nap;               /* of the watchdog */
     atomic_bool on;
 } guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -47,6 +53,7 @@ static _Thread_local int last_fd = -1;
 
 typedef int (*accept_fn)(int, struct sockaddr *, socklen_t *);
 typedef int (*close_fn)(int);
+typedef int (*listen_fn)(int, int);
 typedef ssize_t (*recv_fn)(int, void *, size_t, int);
 
 static struct slot *
@@ -176,6 +183,17 @@ slot_take(int fd, uint32_t addr)
 
 /* dlsym gives functions as data pointers: POSIX says that this conversion holds. */
 #define REAL(type, name) ((type)(uintptr_t)dlsym(RTLD_NEXT, name))
+
+int
+listen(int fd, int backlog)
+{
+    listen_fn real = REAL(listen_fn, "listen");
+    int rc = real(fd, backlog);
+
+    if (rc == 0 && atomic_load(&guard.on) && public_port(fd))
+        atomic_store(&guard.listener, fd);
+    return rc;
+}
 
 int accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len);
 int
@@ -315,7 +333,7 @@ static void *
 watch(void *arg)
 {
     (void)arg;
-    while (atomic_load(&guard.on)) {
+    do {
         int64_t now = clock_ms();
 
         pthread_mutex_lock(&guard.lock);
@@ -324,8 +342,7 @@ watch(void *arg)
         if (atomic_load(&guard.count) * 10 > guard.gw->opt->http_threads * 9)
             cut_idlest(1000);
         pthread_mutex_unlock(&guard.lock);
-        usleep(50000);
-    }
+    } while (nap_for(&guard.nap, atomic_load(&guard.count) > 0 ? WATCH_MS : IDLE_WATCH_MS));
     return NULL;
 }
 
@@ -340,6 +357,7 @@ conn_guard_start(struct gateway *gw)
     guard.max_fds = (long)guard.n_slots * 8 / 10;
     if (guard.slots == NULL)
         guard.slots = mem_new((size_t)guard.n_slots * sizeof *guard.slots);
+    nap_init(&guard.nap);
     atomic_store(&guard.on, true);
     if (pthread_create(&guard.watchdog, NULL, watch, NULL) == 0)
         return true;
@@ -348,10 +366,28 @@ conn_guard_start(struct gateway *gw)
     return false;
 }
 
+/* civetweb looks at its stop flag only when its poll of the port returns, 2 s later at worst; a port that is shut down
+ * makes it return at once. */
+void
+conn_guard_leave(void)
+{
+    int listener = atomic_exchange(&guard.listener, 0);
+
+    if (listener > 0)
+        shutdown(listener, SHUT_RDWR);
+    pthread_mutex_lock(&guard.lock);
+    while (atomic_load(&guard.on) && cut_idlest(0))
+        ;
+    pthread_mutex_unlock(&guard.lock);
+}
+
 /* The table stays: a thread of some library may be between looking at the switch and at its slot. */
 void
 conn_guard_stop(void)
 {
-    if (atomic_exchange(&guard.on, false))
-        pthread_join(guard.watchdog, NULL);
+    if (!atomic_exchange(&guard.on, false))
+        return;
+    nap_end(&guard.nap);
+    pthread_join(guard.watchdog, NULL);
+    nap_fini(&guard.nap);
 }

@@ -12,6 +12,9 @@ enum conn_phase { CONN_NONE, CONN_IDLE, CONN_HEADER, CONN_BODY, CONN_WORK };
 enum cut { CUT_HEADER, CUT_BODY, CUT_IDLE, CUT_ADDRESS, CUT_DESCRIPTORS, CUT_SATURATED };
 
 bool conn_guard_start(struct gateway *gw);   /* before the public port listens; false after logging why */
+/* Before the server stops: no new connections, and every one that waits for its next request ends, so that no thread
+ * waits with it. */
+void conn_guard_leave(void);
 void conn_guard_stop(void);
 /* The client connection that this thread read last, or -1. */
 int conn_current(void);

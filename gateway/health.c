@@ -6,12 +6,12 @@
  *   degraded  questions are answered, but something is missing (Redis: limits are local and nothing is cached; janitor)
  *   down      a question cannot be answered */
 #include <pthread.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "gateway/gateway.h"
+#include "gateway/nap.h"
 
 #define PROBE_MS 1000
 #define OLD_MS 500
@@ -27,7 +27,7 @@ struct look {
 struct health {
     struct gateway *gw;
     pthread_t thread;
-    atomic_bool stop;
+    struct nap nap;               /* of the thread */
     pthread_mutex_t probing;      /* one probe at a time */
     pthread_mutex_t lock;         /* of last */
     struct look last;
@@ -94,13 +94,11 @@ run(void *arg)
 {
     struct health *h = arg;
 
-    while (!atomic_load(&h->stop)) {
+    do {
         pthread_mutex_lock(&h->probing);
         probe(h);
         pthread_mutex_unlock(&h->probing);
-        for (int i = 0; i < PROBE_MS / 50 && !atomic_load(&h->stop); i++)
-            usleep(50000);
-    }
+    } while (nap_for(&h->nap, PROBE_MS));
     return NULL;
 }
 
@@ -112,6 +110,7 @@ health_start(struct gateway *gw)
     h->gw = gw;
     pthread_mutex_init(&h->probing, NULL);
     pthread_mutex_init(&h->lock, NULL);
+    nap_init(&h->nap);
     if (pthread_create(&h->thread, NULL, run, h) == 0)
         return h;
     LOG(ERROR, NULL, M("no thread for the health probe"));
@@ -124,8 +123,9 @@ health_stop(struct health **h)
 {
     if (*h == NULL)
         return;
-    atomic_store(&(*h)->stop, true);
+    nap_end(&(*h)->nap);
     pthread_join((*h)->thread, NULL);
+    nap_fini(&(*h)->nap);
     pthread_mutex_destroy(&(*h)->probing);
     pthread_mutex_destroy(&(*h)->lock);
     mem_free(h);

@@ -3,8 +3,7 @@
  *   HTTP thread ── hub_ask ──► locked list + eventfd ──► hub thread ── core_ask ──► ROUTER ──► worker
  *   HTTP thread ◄── condition of its ask ◄── part/done ◄── core_frame ◄── ROUTER ◄── worker
  *
- * An ask is shared by two threads: its HTTP thread may give up first, so it is reference-counted. Replies are decoded on
- * the HTTP thread. */
+ * The asking side is in hub_ask.c. */
 #include "gateway/hub.h"
 
 #include <errno.h>
@@ -18,40 +17,13 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/hub_core_int.h"
+#include "gateway/hub_int.h"
 #include "gateway/hub_zap.h"
 #include "proto/zsock.h"
 
 #define BATCH 256       /* messages taken before the core's timers are looked at */
 #define UNSENT_MAX 256  /* peers found dead in one turn */
 #define VIEW_MS 10      /* age of what hub_look sees */
-#define PARTS_MAX 65536 /* streamed parts that may wait for their HTTP thread */
-
-struct part {
-    struct blob *payload;
-    struct part *next;
-};
-
-struct ask {
-    struct hub *hub;
-    enum kind kind;
-    atomic_int refs;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    struct part *parts, **parts_tail;
-    size_t n_parts;
-    bool done;               /* err, payload, text are set */
-    enum err err;
-    struct blob *payload;
-    char text[401];
-    int64_t retry_after_ms;
-    int64_t deadline_ms;
-    struct blob *request;    /* until the hub thread takes it */
-    char tenant[65], trace[129];
-    struct arena *arena;     /* decoded messages; HTTP thread only */
-    struct blob **held;      /* payloads that decoded messages borrow from */
-    size_t n_held;
-    uint64_t handle;         /* hub thread only; 0: not with the core */
-};
 
 struct inbox_item {
     struct ask *ask;
@@ -66,6 +38,7 @@ struct hub {
     pthread_mutex_t lock;    /* inbox, view */
     struct inbox_item *inbox, **inbox_tail;
     struct hub_view view;
+    bool closed;             /* under lock: the thread has ended, nobody looks into the inbox */
     atomic_bool stop;
     struct core *core;       /* hub thread only */
     struct buf head;
@@ -81,206 +54,37 @@ static const struct stat_def hub_stat_rows[] = {
 #undef STAT_TBL
 };
 
-/* ---- asks ---- */
+/* ---- what HTTP threads leave for the hub thread ---- */
 
-static void
-ask_unref(struct ask *q)
-{
-    if (atomic_fetch_sub(&q->refs, 1) != 1)
-        return;
-    while (q->parts) {
-        struct part *p = q->parts;
-
-        q->parts = p->next;
-        blob_drop(&p->payload);
-        mem_free(&p);
-    }
-    arena_free(&q->arena);
-    for (size_t i = 0; i < q->n_held; i++)
-        blob_drop(&q->held[i]);
-    mem_free(&q->held);
-    blob_drop(&q->payload);
-    blob_drop(&q->request);
-    pthread_mutex_destroy(&q->lock);
-    pthread_cond_destroy(&q->wake);
-    mem_free(&q);
-}
-
-static void
-ask_finish(struct ask *q, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
-{
-    pthread_mutex_lock(&q->lock);
-    if (!q->done) {
-        q->done = true;
-        q->err = e;
-        q->payload = blob_hold(payload);
-        q->retry_after_ms = retry_after_ms;
-        snprintf(q->text, sizeof q->text, STR_FMT, STR_ARG(text));
-        pthread_cond_signal(&q->wake);
-    }
-    pthread_mutex_unlock(&q->lock);
-}
-
-static void
-inbox_put(struct hub *h, struct ask *q, bool giveup)
+/* Under the lock: a new item at the inbox's end. True: the hub thread must be woken for it. */
+static bool
+inbox_add(struct hub *h, struct ask *q, bool giveup)
 {
     struct inbox_item *it = mem_new(sizeof *it);
-    uint64_t one = 1;
-    bool was_empty;
+    bool was_empty = h->inbox == NULL;
 
     it->ask = q;
     it->giveup = giveup;
     atomic_fetch_add(&q->refs, 1);
-    pthread_mutex_lock(&h->lock);
-    was_empty = h->inbox == NULL;
     *h->inbox_tail = it;
     h->inbox_tail = &it->next;
-    pthread_mutex_unlock(&h->lock);
-    if (was_empty && write(h->event_fd, &one, sizeof one) < 0)
-        LOG(ERROR, q->trace, M("cannot wake the hub"), KS("why", strerror(errno)));
-}
-
-struct ask *
-hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms)
-{
-    struct ask *q = mem_new(sizeof *q);
-    struct buf b = BUF_MAX(kinds[kind].max_bytes);
-    pthread_condattr_t attr;
-    enum err e;
-
-    q->hub = h;
-    q->kind = kind;
-    atomic_init(&q->refs, 1);
-    pthread_mutex_init(&q->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&q->wake, &attr);
-    pthread_condattr_destroy(&attr);
-    q->parts_tail = &q->parts;
-    q->deadline_ms = deadline_ms;
-    q->arena = arena_new(kinds[kind].max_bytes * 8 + (1u << 20));
-    snprintf(q->tenant, sizeof q->tenant, "%s", tenant ? tenant : "");
-    snprintf(q->trace, sizeof q->trace, "%s", trace ? trace : "");
-    if ((e = msg_encode(kinds[kind].req(), req, &b))) {
-        LOG(WARN, trace, M("a request does not fit the bus"), KS("kind", kind_names[kind]), KS("why", msg_fault()));
-        buf_free(&b);
-        ask_finish(q, e, NULL, str_of(msg_fault()), 0);
-        return q;
-    }
-    q->request = blob_of_buf(&b);
-    inbox_put(h, q, false);
-    return q;
-}
-
-static void
-hold(struct ask *q, struct blob *b)
-{
-    q->held = mem_resize(q->held, (q->n_held + 1) * sizeof *q->held);
-    q->held[q->n_held++] = b;
-}
-
-/* Decode on the asking thread; the message borrows from the payload, which the ask keeps. */
-static enum err
-ask_decode(struct ask *q, const struct msg_desc *d, struct blob *payload, const void **out)
-{
-    struct str s = blob_slice(payload);
-    void *msg;
-    enum err e;
-
-    *out = NULL;
-    if (payload)
-        hold(q, payload);
-    if (!d)
-        return ERR_OK;
-    if (!(msg = arena_alloc(q->arena, d->size)))
-        return ERR_BUSY;
-    if ((e = msg_decode(d, s.p, s.n, q->arena, msg)) == ERR_OK)
-        *out = msg;
-    return e;
-}
-
-static enum ask_event
-ask_ended(struct ask *q, struct answer *out)
-{
-    struct blob *payload = q->payload;
-
-    q->payload = NULL;
-    *out = (struct answer){ .err = q->err, .text = q->text, .retry_after_ms = q->retry_after_ms };
-    pthread_mutex_unlock(&q->lock);
-    if (out->err == ERR_OK && (out->err = ask_decode(q, kinds[q->kind].rep(), payload, &out->msg)))
-        out->text = msg_fault();
-    return ASK_DONE;
-}
-
-static enum ask_event
-ask_took_part(struct ask *q, struct answer *out)
-{
-    struct part *p = q->parts;
-    enum err e;
-
-    q->parts = p->next;
-    if (!q->parts)
-        q->parts_tail = &q->parts;
-    q->n_parts--;
-    pthread_mutex_unlock(&q->lock);
-    *out = (struct answer){ .text = "" };
-    e = ask_decode(q, kinds[q->kind].part(), p->payload, &out->msg);
-    mem_free(&p);
-    if (e == ERR_OK)
-        return ASK_PART;
-    out->err = e;
-    out->text = msg_fault();
-    return ASK_DONE;
-}
-
-enum ask_event
-ask_wait(struct ask *q, int64_t wake_ms, struct answer *out)
-{
-    pthread_mutex_lock(&q->lock);
-    for (;;) {
-        int64_t now, until = wake_ms < q->deadline_ms ? wake_ms : q->deadline_ms;
-        struct timespec ts;
-
-        if (q->parts)
-            return ask_took_part(q, out);
-        if (q->done)
-            return ask_ended(q, out);
-        if ((now = clock_ms()) >= until) {
-            pthread_mutex_unlock(&q->lock);
-            *out = (struct answer){ .err = now >= q->deadline_ms ? ERR_DEADLINE : ERR_OK, .text = "" };
-            return out->err ? ASK_DONE : ASK_IDLE;
-        }
-        ts = (struct timespec){ until / 1000, (until % 1000) * 1000000 };
-        pthread_cond_timedwait(&q->wake, &q->lock, &ts);
-    }
+    return was_empty;
 }
 
 void
-ask_free(struct ask **qp)
+hub_put(struct hub *h, struct ask *q, bool giveup)
 {
-    struct ask *q = *qp;
-    bool running;
+    uint64_t one = 1;
+    bool closed, wake;
 
-    *qp = NULL;
-    if (!q)
-        return;
-    pthread_mutex_lock(&q->lock);
-    running = !q->done;
-    q->done = true; /* later parts and the end are dropped */
-    pthread_mutex_unlock(&q->lock);
-    if (running)
-        inbox_put(q->hub, q, true);
-    ask_unref(q);
-}
-
-enum err
-ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms,
-         struct ask **q, struct answer *out)
-{
-    *q = hub_ask(h, kind, req, tenant, trace, deadline_ms);
-    while (ask_wait(*q, INT64_MAX, out) == ASK_PART)
-        ;
-    return out->err;
+    pthread_mutex_lock(&h->lock);
+    closed = h->closed;
+    wake = !closed && inbox_add(h, q, giveup);
+    pthread_mutex_unlock(&h->lock);
+    if (wake && write(h->event_fd, &one, sizeof one) < 0)
+        LOG(ERROR, q->trace, M("cannot wake the hub"), KS("why", strerror(errno)));
+    if (closed && !giveup)
+        ask_finish(q, ERR_DRAINING, NULL, STR_NONE, 2000);
 }
 
 /* ---- the hub thread: the core's actions ---- */
@@ -311,20 +115,8 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
 static void
 on_part(void *arg, void *asker, struct blob *payload)
 {
-    struct ask *q = asker;
-    struct part *p;
-
     (void)arg;
-    pthread_mutex_lock(&q->lock);
-    if (!q->done && q->n_parts < PARTS_MAX) {
-        p = mem_new(sizeof *p);
-        p->payload = blob_hold(payload);
-        *q->parts_tail = p;
-        q->parts_tail = &p->next;
-        q->n_parts++;
-        pthread_cond_signal(&q->wake);
-    }
-    pthread_mutex_unlock(&q->lock);
+    ask_add_part(asker, payload);
 }
 
 static void
@@ -474,6 +266,10 @@ hub_thread(void *arg)
     take_inbox(h);
     core_leave(h->core, clock_ms());
     core_free(&h->core);
+    pthread_mutex_lock(&h->lock);
+    h->closed = true;
+    pthread_mutex_unlock(&h->lock);
+    take_inbox(h); /* what came meanwhile */
     return NULL;
 }
 
@@ -551,18 +347,25 @@ hub_new(const struct hub_config *cfg)
 }
 
 void
-hub_free(struct hub **hp)
+hub_close(struct hub *h)
 {
-    struct hub *h = *hp;
     uint64_t one = 1;
 
-    if (!h)
+    if (!h || atomic_exchange(&h->stop, true))
         return;
-    atomic_store(&h->stop, true);
     if (write(h->event_fd, &one, sizeof one) < 0)
         LOG(WARN, NULL, M("eventfd"), KS("why", strerror(errno)));
     pthread_join(h->thread, NULL);
-    take_inbox(h); /* what came after the thread ended */
+}
+
+void
+hub_free(struct hub **hp)
+{
+    struct hub *h = *hp;
+
+    if (!h)
+        return;
+    hub_close(h);
     zmq_close(h->router);
     zap_stop(&h->zap);
     close(h->event_fd);

@@ -17,7 +17,10 @@ struct hub_config {
 };
 
 struct hub *hub_new(const struct hub_config *cfg);  /* NULL after logging why (address in use, …); starts the thread */
-void hub_free(struct hub **h);                      /* fails what is in flight */
+/* Stop serving: what is in flight and every later call ends at once with ERR_DRAINING, so that no thread still waits for
+ * the bus. Calls may be made and freed until hub_free. Accepts NULL; once is enough, from one thread. */
+void hub_close(struct hub *h);
+void hub_free(struct hub **h);                      /* closes it first */
 
 /* Send a request (thread-safe; encodes before returning). req is a struct of kinds[kind].req. deadline_ms is a
  * clock_ms() time. Never NULL: a failure to encode is found by ask_wait. */

@@ -151,6 +151,8 @@ stop(struct proc *p)
 
     if (gw == NULL)
         return;
+    hub_close(gw->hub); /* first: a thread that waits for a service would hold up its own end */
+    conn_guard_leave();
     http_stop(&gw->http);
     conn_guard_stop();
     health_stop(&gw->health);

@@ -204,6 +204,22 @@ def test_a_gateway_that_drains_finishes_what_it_began_and_refuses_what_is_new():
         s.expected_exit.add("gateway")
 
 
+@pytest.mark.parametrize("store_hangs", (False, True))
+def test_an_idle_gateway_ends_at_once_on_sigterm(store_hangs):
+    """Also with a connection that waits for its next request, and with threads that wait for a service that is silent."""
+    with Suite() as s:
+        assert s.http.get(s.url + "/healthz").status_code == 200  # its connection stays open
+        gateway = s.services["gateway"]
+        if store_hangs:
+            s.services["store"].signal(signal.SIGSTOP)
+            wait_for("the gateway waits for the store", lambda: not gateway.ready(), 5)
+        began = time.monotonic()
+        gateway.signal(signal.SIGTERM)
+        assert gateway.wait(10) == 0
+        assert time.monotonic() - began < 0.6 * SLOW
+        s.expected_exit.add("gateway")
+
+
 def test_a_second_sigterm_ends_each_process_within_a_second():
     with Suite(stub=True) as s:
         add_corpus(s)

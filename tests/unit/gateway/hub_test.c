@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,12 +142,25 @@ worker_main(long capacity)
     return 0;
 }
 
+static void wait_workers(long n);
+
+/* Every test begins when the hub has seen the workers of the one before go. */
+static int
+begin(void **state)
+{
+    (void)state;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    wait_workers(0);
+    return 0;
+}
+
 static void
 wait_workers(long n)
 {
     struct hub_view v;
 
-    for (int64_t end = clock_ms() + 5000; clock_ms() < end; usleep(2000)) {
+    for (int64_t end = clock_ms() + 20000; clock_ms() < end; usleep(2000)) {
         hub_look(hub, &v);
         if (v.service[SERVICE_EMBED].workers == n)
             return;
@@ -318,17 +332,81 @@ the_deadline_ends_it(void **state)
     stop_worker(w, SIGKILL, NULL);
 }
 
+static void *
+wait_long(void *arg)
+{
+    struct ask *k = ask_embed("x", 0, 20000);
+    struct answer a;
+
+    (void)arg;
+    ask_wait(k, INT64_MAX, &a);
+    ask_free(&k);
+    return (void *)(uintptr_t)a.err;
+}
+
+/* The last test: the hub stays closed. */
+static void
+a_closed_hub_lets_nobody_wait(void **state)
+{
+    pid_t w = start_worker(1);
+    int64_t start;
+    struct hub_view v = { 0 };
+    pthread_t threads[4];
+    struct answer a;
+    struct ask *k;
+
+    (void)state;
+    wait_workers(1);
+    k = ask_embed("x", 3000, 20000); /* at the worker */
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_long, NULL), 0);
+    while (v.service[SERVICE_EMBED].outstanding + v.service[SERVICE_EMBED].queued < 5)
+        hub_look(hub, &v);
+    start = clock_ms();
+    hub_close(hub);
+    for (size_t i = 0; i < 4; i++) {
+        void *err;
+
+        pthread_join(threads[i], &err);
+        assert_int_equal((uintptr_t)err, ERR_DRAINING);
+    }
+    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(a.err, ERR_DRAINING);
+    ask_free(&k);
+    k = ask_embed("y", 0, 20000); /* and whoever comes later */
+    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(a.err, ERR_DRAINING);
+    ask_free(&k);
+    k = ask_embed("z", 0, 20000); /* or does not even wait */
+    ask_free(&k);
+    hub_close(hub);
+    assert_true(clock_ms() - start < 1000);
+    stop_worker(w, SIGKILL, NULL);
+}
+
+/* Before each test: the hub has noticed that the killed workers of the last one are gone. */
+static int
+no_workers_left(void **state)
+{
+    (void)state;
+    wait_workers(0);
+    return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, no_workers_left)
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_question_is_answered_and_parts_come_in_order),
-        cmocka_unit_test(a_worker_calls_another_service_through_the_hub),
-        cmocka_unit_test(a_killed_workers_request_runs_elsewhere_within_300_ms),
-        cmocka_unit_test(a_request_that_kills_two_workers_is_poison),
-        cmocka_unit_test(a_drained_worker_finishes_its_work_and_leaves_with_0),
-        cmocka_unit_test(without_a_worker_a_request_waits_two_seconds_for_503),
-        cmocka_unit_test(the_deadline_ends_it),
+        TEST(a_question_is_answered_and_parts_come_in_order),
+        TEST(a_worker_calls_another_service_through_the_hub),
+        TEST(a_killed_workers_request_runs_elsewhere_within_300_ms),
+        TEST(a_request_that_kills_two_workers_is_poison),
+        TEST(a_drained_worker_finishes_its_work_and_leaves_with_0),
+        TEST(without_a_worker_a_request_waits_two_seconds_for_503),
+        TEST(the_deadline_ends_it),
+        TEST(a_closed_hub_lets_nobody_wait),
     };
     struct hub_config cfg = { .bind = address };
 

@@ -8,6 +8,7 @@
 #define WORKERS_MAX 256
 #define CAPACITY_MAX 65536
 #define SCAN_MS 50
+#define RETRY_AFTER_MAX_MS 86400000
 
 struct hub_worker *
 worker_find(struct core *c, uint64_t peer)
@@ -321,6 +322,15 @@ on_request(struct core *c, int64_t now, struct hub_worker *w, const struct head_
     request_submit(c, now, r);
 }
 
+/* A number of a worker's that goes into our own sums and into a header. */
+static int64_t
+retry_after(const struct head_final *h)
+{
+    int64_t ms = h->retry_after_ms;
+
+    return ms < 0 ? 0 : ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : ms;
+}
+
 /* The attempt a reply belongs to, or NULL after counting why nobody waits for it. */
 static struct attempt *
 attempt_for(struct core *c, struct hub_worker *w, const struct uuid *id, int64_t attempt)
@@ -388,9 +398,9 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
     else if (e == ERR_OK)
         request_close(c, r, ERR_OK, payload, STR_NONE, 0);
     else if (err_retryable(e))
-        attempt_failed(c, now, r, true, true, e, h->text, h->retry_after_ms);
+        attempt_failed(c, now, r, true, true, e, h->text, retry_after(h));
     else
-        request_close(c, r, e, NULL, h->text, h->retry_after_ms);
+        request_close(c, r, e, NULL, h->text, retry_after(h));
     dispatch(c, now, id);
 }
 

@@ -12,6 +12,7 @@
 #include "proto/worker_int.h"
 
 #define TICK_MS 100
+#define TTL_MAX_MS 600000 /* no call lives longer, whatever its header says */
 #define DRAIN_ACK_MS 1000 /* longest wait for a hub to say that it knows */
 
 struct stat_set bus_stats;
@@ -134,7 +135,7 @@ incoming_new(struct conn *c, const struct head_request *h, enum kind kind, zmq_m
     in->start_us = clock_us();
     in->pub.worker = w;
     in->pub.kind = kind;
-    in->pub.deadline_ms = clock_ms() + h->ttl_ms - BUS_MARGIN_MS;
+    in->pub.deadline_ms = clock_ms() + (h->ttl_ms < TTL_MAX_MS ? h->ttl_ms : TTL_MAX_MS) - BUS_MARGIN_MS;
     in->pub.arena = arena_new(kinds[kind].max_bytes * 4 + (4u << 20));
     snprintf(in->tenant, sizeof in->tenant, STR_FMT, STR_ARG(h->tenant));
     snprintf(in->trace, sizeof in->trace, STR_FMT, STR_ARG(h->trace));
@@ -350,7 +351,7 @@ static void
 on_final(struct conn *c, const void *head, struct zmessage *m)
 {
     const struct head_final *h = head;
-    struct reply r = { .retry_after_ms = h->retry_after_ms };
+    struct reply r = { .retry_after_ms = h->retry_after_ms > 0 ? h->retry_after_ms : 0 };
     struct outgoing *o = c->w->out;
     char text[401];
 

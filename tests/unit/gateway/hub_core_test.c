@@ -21,6 +21,7 @@ struct sent {
 struct ended {
     void *asker;
     enum err err;
+    int64_t retry_after_ms;
 };
 
 static struct {
@@ -63,8 +64,8 @@ on_part(void *arg, void *asker, struct blob *payload)
 static void
 on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
 {
-    (void)arg, (void)payload, (void)text, (void)retry_after_ms;
-    t.ended[t.n_ended++ % LOG_MAX] = (struct ended){ asker, e };
+    (void)arg, (void)payload, (void)text;
+    t.ended[t.n_ended++ % LOG_MAX] = (struct ended){ asker, e, retry_after_ms };
 }
 
 static int
@@ -479,12 +480,31 @@ five_failures_in_a_row_put_a_worker_aside_but_never_the_last_one(void **state)
     assert_int_equal(last(CMD_REQUEST)->peer, 1);
 }
 
+static void
+a_workers_wild_retry_time_stays_within_a_day(void **state)
+{
+    static const int64_t said[] = { INT64_MAX, INT64_MIN, 1500 }, taken[] = { 86400000, 0, 1500 };
+
+    (void)state;
+    join(0, 1, 4);
+    for (size_t i = 0; i < 3; i++) {
+        struct head_final h = { .attempt = 1, .code = ERR_VALIDATION, .retry_after_ms = said[i] };
+
+        ask(10, "a", 10000, i + 1);
+        h.req = last(CMD_REQUEST)->req;
+        frame(20, 1, CMD_FINAL, &h);
+        assert_int_equal(t.n_ended, i + 1);
+        assert_int_equal(t.ended[i].retry_after_ms, taken[i]);
+    }
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(an_answer_comes_once_and_a_double_one_is_dropped),
+        T(a_workers_wild_retry_time_stays_within_a_day),
         T(work_goes_only_to_a_worker_with_credit),
         T(the_largest_free_share_gets_the_work),
         T(tenants_take_turns),

@@ -27,6 +27,14 @@ too_large(struct request *r)
     return false;
 }
 
+static bool
+no_memory(struct request *r)
+{
+    http_close_after(r->conn);
+    reply_problem(r, ERR_BUSY, "there is no memory for the body");
+    return false;
+}
+
 /* The body ended early: the guard cut it, or the client left. */
 static bool
 cut_short(struct request *r)
@@ -55,8 +63,12 @@ read_all(struct request *r, size_t limit)
         if (got == 0)
             break;
         buf_add(&c->body, step, (size_t)got);
+        if (c->body.failed) /* what follows must not be taken for the whole */
+            return no_memory(r);
     }
-    if (step == NULL || c->body.n > limit)
+    if (step == NULL)
+        return no_memory(r);
+    if (c->body.n > limit)
         return too_large(r);
     c->body_done = true;
     return true;
@@ -82,11 +94,8 @@ body_read(struct request *r, size_t limit)
     }
     if (limit == 0 || c->frame.length > (int64_t)limit)
         return too_large(r);
-    if (!claim(r, c->frame.chunked ? limit : (size_t)c->frame.length)) {
-        http_close_after(c);
-        reply_problem(r, ERR_BUSY, "too many bodies are being received");
-        return false;
-    }
+    if (!claim(r, c->frame.chunked ? limit : (size_t)c->frame.length))
+        return no_memory(r);
     if (c->frame.expect && !http_write(c, "HTTP/1.1 100 Continue\r\n\r\n", 25))
         return cut_short(r);
     conn_phase_set(c->fd, CONN_BODY, read_limit_ms(r, limit));

@@ -384,29 +384,20 @@ a_closed_hub_lets_nobody_wait(void **state)
     stop_worker(w, SIGKILL, NULL);
 }
 
-/* Before each test: the hub has noticed that the killed workers of the last one are gone. */
-static int
-no_workers_left(void **state)
-{
-    (void)state;
-    wait_workers(0);
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup(f, no_workers_left)
+#define T(f) cmocka_unit_test_setup(f, begin)
 
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_question_is_answered_and_parts_come_in_order),
-        TEST(a_worker_calls_another_service_through_the_hub),
-        TEST(a_killed_workers_request_runs_elsewhere_within_300_ms),
-        TEST(a_request_that_kills_two_workers_is_poison),
-        TEST(a_drained_worker_finishes_its_work_and_leaves_with_0),
-        TEST(without_a_worker_a_request_waits_two_seconds_for_503),
-        TEST(the_deadline_ends_it),
-        TEST(a_closed_hub_lets_nobody_wait),
+        T(a_question_is_answered_and_parts_come_in_order),
+        T(a_worker_calls_another_service_through_the_hub),
+        T(a_killed_workers_request_runs_elsewhere_within_300_ms),
+        T(a_request_that_kills_two_workers_is_poison),
+        T(a_drained_worker_finishes_its_work_and_leaves_with_0),
+        T(without_a_worker_a_request_waits_two_seconds_for_503),
+        T(the_deadline_ends_it),
+        T(a_closed_hub_lets_nobody_wait),
     };
     struct hub_config cfg = { .bind = address };
 

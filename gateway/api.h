@@ -74,6 +74,8 @@ struct paging {
 };
 bool api_paging(struct request *r, struct paging *p);
 void render_paging(struct buf *b, const struct paging *p, bool has_more, struct str next_cursor);
+/* The session that the path names, and its SHA-256. */
+bool api_path_session(struct request *r, struct uuid *id, uint8_t hash[32]);
 /* Send a buffer and release it; a buffer that overflowed becomes 500. */
 void api_reply(struct request *r, int status, struct buf *b);
 

@@ -108,7 +108,9 @@ route_collection_delete(struct request *r)
     struct held held = { 0 };
     struct answer a;
 
-    if (path_name(r) && api_get(r, &held, KIND_COLLECTION_DELETE, &req, &a))
+    if (path_name(r) && api_get(r, &held, KIND_COLLECTION_DELETE, &req, &a)) {
+        feed_moved(r->gw, r->who.tenant, r->arg, ((const struct ack *)a.msg)->seq);
         reply_empty(r, 204);
+    }
     held_free(&held);
 }

@@ -63,8 +63,10 @@ route_document_delete(struct request *r)
 
     if (find(r, &held, &doc)) {
         ref.document_id = doc->id;
-        if (api_get(r, &held, KIND_DOCUMENT_DELETE, &ref, &a))
+        if (api_get(r, &held, KIND_DOCUMENT_DELETE, &ref, &a)) {
+            feed_moved(r->gw, r->who.tenant, doc->collection, ((const struct ack *)a.msg)->seq);
             reply_empty(r, 204); /* committed: unfindable as soon as the change feed is read */
+        }
     }
     held_free(&held);
 }

@@ -1,4 +1,4 @@
-/* /sessions: make, read, erase. A session id is a secret: whoever has it may read and erase that session. */
+/* /sessions: make, read, erase; /users: erase. A session id is a secret: whoever has it may read and erase that session. */
 #include "common/clock.h"
 #include "gateway/api.h"
 #include "gateway/render.h"
@@ -6,19 +6,25 @@
 static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
 static const struct text_rule rule_user = { "user_id", 1, 200, false, true };
 
+void
+render_session(struct buf *b, const struct uuid *id, const struct session_rep *s)
+{
+    buf_c(b, '{');
+    render_key_uuid(b, "session_id", id);
+    buf_key_str(b, "user_id", s->user_id);
+    render_key_time(b, "created_at", s->created_ms);
+    render_key_time(b, "expires_at", s->expires_ms);
+    buf_key_int(b, "conversations", s->conversations);
+    buf_key_int(b, "messages", s->messages);
+    buf_c(b, '}');
+}
+
 static void
 reply_session(struct request *r, int status, const struct uuid *id, const struct session_rep *s)
 {
     struct buf b = BUF_MAX(65536);
 
-    buf_c(&b, '{');
-    render_key_uuid(&b, "session_id", id);
-    buf_key_str(&b, "user_id", s->user_id);
-    render_key_time(&b, "created_at", s->created_ms);
-    render_key_time(&b, "expires_at", s->expires_ms);
-    buf_key_int(&b, "conversations", s->conversations);
-    buf_key_int(&b, "messages", s->messages);
-    buf_c(&b, '}');
+    render_session(&b, id, s);
     api_reply(r, status, &b);
 }
 
@@ -77,9 +83,8 @@ route_session_create(struct request *r)
     json_decref(body);
 }
 
-/* The session that the path names. */
-static bool
-path_session(struct request *r, struct uuid *id, uint8_t hash[32])
+bool
+api_path_session(struct request *r, struct uuid *id, uint8_t hash[32])
 {
     char text[37];
     struct str lower;
@@ -102,7 +107,7 @@ route_session_get(struct request *r)
     uint8_t hash[32];
     struct answer a;
 
-    if (!path_session(r, &id, hash))
+    if (!api_path_session(r, &id, hash))
         return;
     req.session = (struct str){ (const char *)hash, 32 };
     if (api_get(r, &held, KIND_SESSION_GET, &req, &a))
@@ -110,21 +115,72 @@ route_session_get(struct request *r)
     held_free(&held);
 }
 
+/* The cache goes first, too: a hit in between would be a turn that was asked after the erasure. */
 void
 route_session_delete(struct request *r)
 {
-    struct session_req req = { 0 };
+    struct session_req req = { .at_ms = clock_wall_ms() };
     struct held held = { 0 };
     struct uuid id;
     uint8_t hash[32];
     struct answer a;
+    bool gone;
 
-    if (!path_session(r, &id, hash))
+    if (!api_path_session(r, &id, hash))
         return;
     req.session = (struct str){ (const char *)hash, 32 };
-    if (api_get(r, &held, KIND_SESSION_DELETE, &req, &a)) {
-        cache_erase_session(r, hash);
+    cache_erase_session(r, hash);
+    gone = api_get(r, &held, KIND_SESSION_DELETE, &req, &a);
+    cache_erase_session(r, hash);
+    if (gone)
         reply_empty(r, 204);
-    }
     held_free(&held);
+}
+
+/* ---- all of a user */
+
+/* A key of a server: one that stands in a page must not erase other people's sessions. */
+static bool
+may_erase_users(struct request *r)
+{
+    if (r->who.key == NULL || r->who.key->origins.n == 0)
+        return true;
+    reply_problem(r, ERR_FORBIDDEN, "a key that is bound to origins may only chat");
+    return false;
+}
+
+void
+route_user_delete(struct request *r)
+{
+    struct user_delete_req req = { .user_id = r->arg, .at_ms = clock_wall_ms() };
+    const struct user_delete_rep *rep;
+    struct answer a;
+    size_t n = 0;
+    bool more = true;
+
+    if (!may_erase_users(r))
+        return;
+    if (r->arg.n > 256 || !utf8_valid(r->arg)) {
+        reply_problem(r, ERR_NOT_FOUND, NULL);
+        return;
+    }
+    while (more) {
+        struct held held = { 0 };
+
+        if (!api_get(r, &held, KIND_USER_DELETE, &req, &a)) {
+            held_free(&held);
+            return; /* what is gone stays gone; the next attempt goes on */
+        }
+        rep = a.msg;
+        for (size_t i = 0; i < rep->sessions.n; i++)
+            if (rep->sessions.v[i].session.n == 32)
+                cache_erase_session(r, (const uint8_t *)rep->sessions.v[i].session.p);
+        n += rep->sessions.n;
+        more = rep->has_more;
+        held_free(&held);
+    }
+    if (n > 0)
+        reply_empty(r, 204);
+    else
+        reply_problem(r, ERR_NOT_FOUND, NULL);
 }

@@ -324,6 +324,8 @@ save(struct question *q, struct str status)
         ask_keep(q, &t, &sealed);
     if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, deadline, &a) == ERR_OK)
         q->saved = SAVED_YES;
+    else if (a.err == ERR_NOT_FOUND || a.err == ERR_CONFLICT)
+        q->probe.key[0] = 0; /* erased meanwhile: neither queued nor cached */
     else
         save_queued(q, &t, a.err);
     if (t.idem_key.p && q->saved != SAVED_NO)

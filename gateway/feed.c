@@ -1,6 +1,9 @@
 /* What changed in the collections, asked of the store every 100 ms: each collection's epoch (the number of its last
  * change) and its settings. A cached answer carries the epoch it was made at; an older one is a miss, and so is
- * everything when the feed has been silent for a second. While a long backlog is read nothing is known yet. */
+ * everything when the feed has been silent for a second. While a long backlog is read nothing is known yet. A store that
+ * says that its database is away is not silent: what cannot be written cannot change, so that the last known epochs stay
+ * fresh for as long as it says so, and cached answers are still given. Changes made through this gateway are noted at
+ * once, also when the database dies right after them. */
 #include <pthread.h>
 #include <unistd.h>
 
@@ -226,6 +229,16 @@ begin_again(struct feed *f)
         t->stale = true;
 }
 
+/* The database is away since the last answer. After a gap others may have written before it went. */
+static void
+still_fresh(struct feed *f, int64_t asked)
+{
+    int64_t at = atomic_load(&f->fresh_ms);
+
+    if (at != 0 && clock_ms() - at < FRESH_MS)
+        atomic_store(&f->fresh_ms, asked);
+}
+
 /* One page; true: there is more at once. */
 static bool
 poll_changes(struct feed *f)
@@ -236,8 +249,11 @@ poll_changes(struct feed *f)
     struct answer a;
     int64_t asked = clock_ms();
     bool more = false;
+    enum err e = ask_once(f->gw->hub, KIND_CHANGES, &req, "", "", asked + 2000, &q, &a);
 
-    if (ask_once(f->gw->hub, KIND_CHANGES, &req, "", "", asked + 2000, &q, &a) == ERR_OK && a.msg != NULL) {
+    if (e == ERR_STORE_DOWN) {
+        still_fresh(f, asked);
+    } else if (e == ERR_OK && a.msg != NULL) {
         rep = a.msg;
         if (rep->seq < f->after) {
             begin_again(f);
@@ -327,6 +343,19 @@ epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t 
     *epoch = e ? e->epoch : 0;
     pthread_rwlock_unlock(&f->lock);
     return at != 0 && clock_ms() - at < FRESH_MS;
+}
+
+void
+feed_moved(struct gateway *gw, const char *tenant, struct str collection, int64_t seq)
+{
+    struct feed *f = gw->feed;
+    struct entry *e;
+
+    pthread_rwlock_wrlock(&f->lock);
+    e = entry_get(f, str_of(tenant), collection);
+    if (e != NULL && seq > e->epoch)
+        e->epoch = seq;
+    pthread_rwlock_unlock(&f->lock);
 }
 
 const struct collection *

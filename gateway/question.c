@@ -168,6 +168,7 @@ ask_turn(const struct question *q, struct turn_finish_req *t)
     t->prompt_tokens = q->prompt_tokens;
     t->completion_tokens = q->completion_tokens;
     t->created_ms = clock_wall_ms();
+    t->begun_ms = t->created_ms - (clock_us() - q->r->start_us) / 1000;
     t->expiry_days = api_expiry_days(q->r);
     t->citations.v = (struct citation *)(uintptr_t)q->citations; /* only read */
     t->citations.n = q->n_citations;

@@ -129,9 +129,29 @@ render_message(struct buf *b, const struct message *m)
         buf_key_num(b, "confidence", m->confidence);
         buf_key_bool(b, "grounded", m->grounded);
         buf_key_str(b, "cached", m->from_cache ? STR("query") : STR("none"));
+        if (m->rating.n > 0) {
+            buf_key(b, "feedback");
+            buf_c(b, '{');
+            buf_key_str(b, "rating", m->rating);
+            buf_key_str(b, "comment", m->comment);
+            buf_c(b, '}');
+        }
     }
     buf_key(b, "sources");
     render_sources(b, m->citations.v, m->citations.n);
+    buf_c(b, '}');
+}
+
+void
+render_conversation(struct buf *b, const struct conversation *c)
+{
+    buf_c(b, '{');
+    render_key_uuid(b, "id", &c->id);
+    buf_key_str(b, "title", c->title);
+    buf_key_int(b, "messages", c->messages);
+    render_key_time(b, "created_at", c->created_ms);
+    render_key_time(b, "updated_at", c->updated_ms);
+    render_key_time(b, "expires_at", c->expires_ms);
     buf_c(b, '}');
 }
 

@@ -18,6 +18,8 @@ void render_candidate(struct buf *b, const struct hit *h, int64_t n, const struc
 /* A search result; explain adds the vector and the lexical score. */
 void render_hit(struct buf *b, const struct hit *h, bool explain);
 void render_message(struct buf *b, const struct message *m);
+void render_conversation(struct buf *b, const struct conversation *c);
+void render_session(struct buf *b, const struct uuid *id, const struct session_rep *s); /* api_session.c */
 void render_document(struct buf *b, const struct document *d);
 void render_collection(struct buf *b, const struct collection *c);
 void render_job(struct buf *b, const struct job_rep *j);

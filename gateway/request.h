@@ -66,6 +66,10 @@ bool stream_begin(struct request *r);
 bool stream_event(struct request *r, const char *event, const char *id, struct str json);
 bool stream_ping(struct request *r);
 void stream_end(struct request *r);
+/* A long answer of JSON Lines: 200, then whole lines as they come. false: the client has gone, or the drain's time is over. */
+bool lines_begin(struct request *r);
+bool lines_write(struct request *r, struct str lines);
+void lines_end(struct request *r, bool whole);   /* not whole: the connection is cut, so that the client can tell */
 
 /* The body as a JSON object with a closed set of keys; NULL after a problem was sent. keys: NULL-terminated. */
 json_t *request_json(struct request *r, const char *const *keys);
@@ -98,6 +102,8 @@ bool turns_append(struct request *r, struct str turn);
 
 /* Epochs from the change feed (gateway/feed.c). false: no news for 1 s; do not use the cache. Absent collection: 0. */
 bool epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch);
+/* A change that this gateway made: its epoch counts from now on, before the feed tells. */
+void feed_moved(struct gateway *gw, const char *tenant, struct str collection, int64_t seq);
 /* Collection settings as of the feed; NULL when it does not exist. Copied into the arena. */
 const struct collection *collection_of(struct request *r, struct str name);
 /* May this principal use that collection? */

@@ -19,8 +19,8 @@ stream_write(struct request *r, struct str frame)
     return good;
 }
 
-bool
-stream_begin(struct request *r)
+static bool
+begin(struct request *r, const char *content_type, const char *first)
 {
     struct http_conn *c = r->conn;
     struct buf out = BUF_MAX(0);
@@ -30,15 +30,24 @@ stream_begin(struct request *r)
         return false;
     c->chunked_out = !c->frame.old;
     http_close_after(c);
-    request_header_add(r, "Cache-Control", "no-cache, no-transform");
     request_header_add(r, "X-Accel-Buffering", "no");
-    reply_head(r, 200, "text/event-stream; charset=utf-8", -1, &out);
-    buf_z(&out, c->chunked_out ? "d\r\nretry: 2000\n\n\r\n" : "retry: 2000\n\n");
+    reply_head(r, 200, content_type, -1, &out);
+    if (c->chunked_out && *first)
+        buf_printf(&out, "%zx\r\n%s\r\n", strlen(first), first);
+    else
+        buf_z(&out, first);
     c->stream = true;
     atomic_fetch_add(&r->gw->streams, 1);
     good = http_write(c, out.p, out.n);
     buf_free(&out);
     return good;
+}
+
+bool
+stream_begin(struct request *r)
+{
+    request_header_add(r, "Cache-Control", "no-cache, no-transform");
+    return begin(r, "text/event-stream; charset=utf-8", "retry: 2000\n\n");
 }
 
 static void
@@ -109,6 +118,30 @@ stream_end(struct request *r)
             http_write(r->conn, "0\r\n\r\n", 5);
         atomic_fetch_sub(&r->gw->streams, 1);
     }
+}
+
+/* ---- JSON Lines */
+
+bool
+lines_begin(struct request *r)
+{
+    return begin(r, "application/x-ndjson", "");
+}
+
+bool
+lines_write(struct request *r, struct str lines)
+{
+    return !atomic_load(&r->gw->cut) && stream_write(r, lines);
+}
+
+void
+lines_end(struct request *r, bool whole)
+{
+    if (!whole && r->conn->stream && !r->conn->stream_ended) {
+        r->conn->stream_ended = true; /* without the last chunk */
+        atomic_fetch_sub(&r->gw->streams, 1);
+    }
+    stream_end(r);
 }
 
 bool

@@ -96,6 +96,15 @@ collect(struct upload *u)
     ask_free(&call);
 }
 
+static struct str
+mint_id(struct request *r)
+{
+    struct uuid id = uuid_v7();
+    char text[37];
+
+    return arena_str(r->arena, str_of(uuid_text(&id, text)));
+}
+
 void
 upload_put(struct upload *u, struct document_put_req *req, size_t line)
 {
@@ -114,6 +123,8 @@ upload_put(struct upload *u, struct document_put_req *req, size_t line)
     if (!u->first_collection.p)
         u->first_collection = arena_str(r->arena, req->collection);
     u->mixed = u->mixed || !str_eq(u->first_collection, req->collection);
+    if (!req->external_id.p) /* made here, so that the hub may send it again */
+        req->external_id = mint_id(r);
     req->job_id = u->job_id;
     u->pending[u->n_pending].line = line;
     u->pending[u->n_pending++].call =

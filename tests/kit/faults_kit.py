@@ -19,6 +19,7 @@ from corpus_kit import PUMP  # noqa: E402
 
 NO_LIMITS = {"RATE_LIMIT_REQUESTS": "1000000", "RATE_LIMIT_PER_HOUR": "100000000", "RATE_LIMIT_ADDR_REQUESTS": "100000000",
              "MAX_CONN_PER_ADDR": "100000", "HTTP_THREADS": "2048", "LOG_LEVEL": "info"}
+BIN_JANITOR = os.path.join(BIN, "footnote-janitor")
 SERVICE_NAMES = {"embedder": "embed", "retriever": "retrieve", "store": "store", "janitor": "janitor"}
 
 
@@ -99,8 +100,9 @@ class FaultSuite(Suite):
     def gateway_names(self):
         return [s.name for s in self.services.values() if s.service == "gateway"]
 
-    def load(self, **opts):
-        load = Load(self, **opts)
+    def load(self, seed=1, **opts):
+        """loadgen in the background; no two loads of a suite ask the same questions."""
+        load = Load(self, seed=seed * 1000 + len(self.loads), **opts)
         self.loads.append(load)
         return load
 
@@ -253,5 +255,5 @@ def ms_since(begun):
     return (time.monotonic() - begun) * 1e3
 
 
-__all__ = ["Background", "FaultSuite", "LOOPBACK", "Load", "Proc", "Proxy", "Run", "free_port", "ms_since", "new_session",
+__all__ = ["BIN", "BIN_JANITOR", "Background", "FaultSuite", "LOOPBACK", "Load", "Proc", "Proxy", "Run", "free_port", "ms_since", "new_session",
            "wait_for"]

@@ -1,0 +1,77 @@
+"""F38: a known worker sends truncated, corrupt, huge and wrongly counted frames, or bytes are flipped on its way: the hub stays
+up and small, the attempt fails over, the worker is told to go."""
+import random
+
+import pytest
+
+from checker import check
+from faults_kit import FaultSuite, wait_for
+from relay import Relay
+
+FINAL, DISCONNECT = 4, 6
+FORMS = {
+    "truncated_header": lambda f, rng: [f[0], f[1], f[2][:len(f[2]) // 2], *f[3:]],
+    "corrupt_header": lambda f, rng: [f[0], f[1], bytes(b ^ 0x55 for b in f[2]), *f[3:]],
+    "huge_header": lambda f, rng: [f[0], f[1], f[2] + b"\x00" * 5000, *f[3:]],
+    "no_header": lambda f, rng: f[:2],
+    "nine_frames": lambda f, rng: f + [b"x"] * 6,
+    "wrong_magic": lambda f, rng: [b"XX99", *f[1:]],
+    "five_byte_bomb": lambda f, rng: [f[0], f[1], b"\xdd\xff\xff\xff\xff", *f[3:]],
+    "truncated_payload": lambda f, rng: f[:3] + [p[:len(p) // 2] for p in f[3:]],
+    "random_payload": lambda f, rng: f[:3] + [rng.randbytes(len(p)) for p in f[3:]],
+}
+
+
+def rss(s):
+    return s.metrics("gateway").value("process_resident_memory_bytes")
+
+
+@pytest.mark.limit(200)
+def test_a_worker_that_sends_garbage_is_failed_over_and_told_to_go(run):
+    rng = random.Random(run.seed)
+    with FaultSuite(replicas={"embedder": 2}) as s:
+        relay = Relay(s.hub_port)
+        try:
+            s.stop_service("embedder.2")
+            s.start("embedder", "embedder.2", env={"HUB_ENDPOINTS": relay.endpoint})
+            s.wait_ready()
+            s.wait_workers()
+            s.load(rate=50, seconds=3, seed=run.seed).wait()
+            small, failed, bad = rss(s), {}, 0
+            for name, form in FORMS.items():
+                relay.from_worker = lambda f: [(0, form(f, rng))] if f[1:2] == [bytes([FINAL])] else [(0, f)]
+                load = s.load(rate=10, seconds=run.pick(1, 6), seed=run.seed)
+                load.wait()
+                if load.failed():
+                    failed[name] = sum(load.failed().values())
+                bad += len(load.failed())
+            relay.from_worker = lambda f: [(0, f)]
+            wait_for("the hub is there", s.gateway_ready, 5)
+            run.none("F38_failed_requests_by_form", failed)
+            run.least("F38_disconnects", relay.to_worker.get(DISCONNECT, 0), 1)
+            run.most("F38_gateway_rss_growth_mb", (rss(s) - small) / 1e6, 1)
+            run.least("F38_counted", s.metrics("gateway").value("bus_hub_bad_frames_total"), 3)
+        finally:
+            s.down()
+            relay.close()
+
+
+@pytest.mark.limit(120)
+def test_flipped_bytes_between_worker_and_hub_stop_nobody_for_good(run):
+    with FaultSuite(proxied=True) as s:
+        load = s.load(rate=20, seconds=run.pick(5, 30), attempts=30, patience_ms=20000, seed=run.seed)
+        for p in (1e-5, 1e-4, 1e-3):
+            s.proxy.say(f"flip {p}")
+            wait_for("bytes are flipped", lambda: s.proxy.stats()["hub0"]["flipped"] > 0 or load.popen.poll() is not None, 20)
+        load.wait()
+        flipped = s.proxy.stats()["hub0"]["flipped"]
+        s.proxy.say("clear")
+        s.proxy.say("reset")
+        run.least("F38_flipped_bytes", flipped, 1)
+        assert all(p.running() for p in s.services.values())
+        found = check(s, load.records())
+        found.pop("codes")
+        run.clean("F38_flip", {k: v for k, v in found.items() if k in ("I3", "I4")})
+        wait_for("all are back", lambda: s.gateway_ready() and s.workers() == s.expected(), 15)
+        after = s.load(rate=20, seconds=2, seed=run.seed)
+        run.none("F38_failed_after_the_fault", after.failed())

@@ -9,9 +9,10 @@ export LC_ALL=C
 top=$(cd "$(dirname "$0")/.." && pwd)
 bin=${FOOTNOTE_BIN:-$top/build/release}
 services=(gateway embedder retriever store janitor)
-# Fixed in docker-compose.yml, or set there by the way the stack is built: nothing to write into .env.
-# BUS_… and HUB_…KEY: the stack's bus runs on a network of its own, unencrypted; across hosts an override file sets them.
-fixed=' HOST HUB_BIND AUTH METRICS_HOST METRICS_PORT DRAIN_TIMEOUT ADMIN_KEY DEPLOYMENT_SECRET BUS_CURVE BUS_SECRET_KEY HUB_SECRET_KEY HUB_PUBLIC_KEY HUB_ALLOW_FILE '
+# Fixed in docker-compose.yml, or secrets: nothing to write into .env.
+fixed=' HOST HUB_BIND AUTH METRICS_HOST METRICS_PORT DRAIN_TIMEOUT ADMIN_KEY DEPLOYMENT_SECRET BUS_SECRET_KEY HUB_SECRET_KEY HUB_PUBLIC_KEY HUB_ALLOW_FILE '
+# Not handed over: defaults that fit a container, and test hooks (FAULT_…), which are no settings either.
+inside=' METRICS_PORT DRAIN_TIMEOUT '
 
 for s in "${services[@]}"; do
     [ -x "$bin/footnote-$s" ] || { echo "gen-config: $bin/footnote-$s is missing: make build" >&2; exit 2; }
@@ -69,7 +70,7 @@ TEXT
         printf '\n# ---- %s\n' "$(title "$g")"
         while IFS= read -r row; do
             name=${row#*$'\x01'#}; name=${name%%=*}
-            [[ $fixed$seen != *" $name "* && $name != PORT ]] || continue
+            [[ $fixed$seen != *" $name "* && $name != PORT && $name != FAULT_* ]] || continue
             seen+="$name "
             def=$(compose_default "$name")
             if [ -n "$def" ]; then row=${row%%$'\x01'*}$'\x01'"#$name=$def"; fi
@@ -91,8 +92,9 @@ came from, secrets masked, and exits 1 when something is wrong; `--help` lists t
 
 With docker-compose, `.env` holds the settings (`.env.example` shows them all) and `deploy/secrets/` the secrets
 (`make secrets`). With `make run` they come from the environment. What the stack itself needs is fixed in
-`docker-compose.yml`: HOST, HUB_BIND, AUTH=on, METRICS_HOST, METRICS_PORT, DRAIN_TIMEOUT. The bus is not encrypted there: it
-runs on a network of its own (`back`). Across hosts set BUS_CURVE and its keys, each worker its own, in an override file.
+`docker-compose.yml`: HOST, HUB_BIND, AUTH=on, METRICS_HOST, METRICS_PORT, DRAIN_TIMEOUT, and the files of the bus's keys
+(`make secrets` makes them). There the bus is encrypted (`BUS_CURVE=on`) and lets in only workers whose key is listed, each only
+with its own services.
 
 This page is made by `deploy/gen-config.sh` from the option tables (`*/opt.tbl`): change those.
 TEXT
@@ -116,7 +118,7 @@ check_compose() {
     for s in "${services[@]}"; do
         given=$(compose_names "$s")
         while read -r name; do
-            [[ $fixed == *" $name "* ]] || grep -qxE "$name(_FILE)?" <<<"$given" ||
+            [[ $inside == *" $name "* || $name == FAULT_* ]] || grep -qxE "$name(_FILE)?" <<<"$given" ||
                 { echo "docker-compose.yml: $s knows $name, but is not handed it" >&2; bad=1; }
         done < <("$bin/footnote-$s" --print-options=env | sed -n 's/^#\([A-Z][A-Z0-9_]*\)=.*/\1/p')
     done

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "gateway/idempotency.h"
 #include "gateway/render.h"
 
 #define POLL_MS 25
@@ -96,13 +97,19 @@ collect(struct upload *u)
     ask_free(&call);
 }
 
+/* The id of a document that came without one. With an Idempotency-Key a rerun makes the same ids. */
 static struct str
-mint_id(struct request *r)
+mint_id(struct upload *u)
 {
+    const struct idem *idem = u->r->idem;
     struct uuid id = uuid_v7();
     char text[37];
 
-    return arena_str(r->arena, str_of(uuid_text(&id, text)));
+    u->minted++;
+    if (idem != NULL && !uuid_is_nil(&idem->seed))
+        id = uuid_named((const struct str[]){ STR("document"), { (const char *)idem->seed.b, 16 },
+                                              { (const char *)&u->minted, sizeof u->minted } }, 3);
+    return arena_str(u->r->arena, str_of(uuid_text(&id, text)));
 }
 
 void
@@ -124,7 +131,7 @@ upload_put(struct upload *u, struct document_put_req *req, size_t line)
         u->first_collection = arena_str(r->arena, req->collection);
     u->mixed = u->mixed || !str_eq(u->first_collection, req->collection);
     if (!req->external_id.p) /* made here, so that the hub may send it again */
-        req->external_id = mint_id(r);
+        req->external_id = mint_id(u);
     req->job_id = u->job_id;
     u->pending[u->n_pending].line = line;
     u->pending[u->n_pending++].call =

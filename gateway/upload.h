@@ -21,6 +21,7 @@ struct upload {
     struct str first_collection;    /* and where it is */
     bool mixed;                     /* more than one collection */
     size_t taken, unchanged, refused;
+    size_t minted;                  /* ids made for documents that came without one */
     struct buf ids;                 /* JSON strings, comma separated */
     struct buf errors;              /* JSON objects, comma separated */
     struct answer failure;          /* the first error of the store */

@@ -3,7 +3,7 @@ import os
 import subprocess
 
 from corpus_kit import Q_BUILT, Q_PUMP
-from suite import BIN, SLOW, new_session
+from suite import BIN, SLOW, new_session, wait_for
 
 
 def run_once(suite):
@@ -32,6 +32,21 @@ def test_once_removes_expired_rows_through_the_store_and_leaves_the_others(plain
     assert plain.sql("SELECT count(*) FROM citations c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.message_id)") == [(0,)]
     assert plain.history(old)["items"] == [] and len(plain.history(young)["items"]) == 4
     assert "deleted" in r.stderr or "cleaned" in r.stderr or "rows" in r.stderr
+
+
+def test_documents_past_their_collections_retention_are_not_found_any_more(plain):
+    r = plain.request("PUT", "/api/v1/collections/news", json={"retention_days": 30})
+    assert r.status_code == 200, r.text
+    text = "# Bulletin\n\nThe drawbridge of Ostervik opens at noon, bulletin {}.\n"
+    old = [plain.ingest(text.format(i), f"old-{i}", collection="news") for i in range(3)]
+    plain.ingest(text.format("young"), "young", collection="news")
+    plain.sql("UPDATE documents SET updated_at = now() - interval '31 days' WHERE id = ANY (%s::uuid[])",
+              ([d["document_id"] for d in old],))
+    assert run_once(plain).returncode == 0
+    for d in old:
+        assert plain.request("GET", "/api/v1/documents/" + d["document_id"]).status_code == 404
+    wait_for("the index without them", lambda: {h["external_id"] for h in plain.search("drawbridge of Ostervik",
+                                                                                      collection="news")} == {"young"}, 2)
 
 
 def test_once_more_finds_nothing_to_do_and_ends_with_0(plain):

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "gateway/idempotency.h"
 #include "gateway/upload.h"
 
 struct ask {
@@ -251,6 +252,46 @@ a_document_becomes_a_job(void **state)
 }
 
 static void
+documents_without_an_id_get_one_before_they_are_sent(void **state)
+{
+    struct uuid a, b;
+
+    (void)state;
+    upload("application/jsonl", "{\"text\":\"one\"}\n{\"text\":\"two\"}\n{\"text\":\"three\",\"id\":\"mine\"}\n");
+    assert_int_equal(w.puts, 3);
+    assert_true(uuid_parse(str_of(w.ids[0]), &a) && uuid_version(&a) == 7);
+    assert_true(uuid_parse(str_of(w.ids[1]), &b) && !uuid_eq(&a, &b));
+    assert_string_equal(w.ids[2], "mine");
+}
+
+static void
+with_an_idempotency_key_a_rerun_makes_the_same_ids(void **state)
+{
+    struct idem idem = { .seed = uuid_v4() };
+    struct document_put_req req = { .collection = STR("docs"), .mime = STR("text/plain"), .body = STR("words") };
+
+    (void)state;
+    for (int run = 0; run < 2; run++) {
+        struct request r = { .arena = arena_new(1 << 20), .id = "req-1", .who = { .tenant = "default" }, .idem = &idem };
+        struct upload u;
+
+        upload_init(&u, &r, STR("docs"));
+        for (int i = 0; i < 2; i++) {
+            req.external_id = STR_NONE;
+            u.job_id = job;
+            upload_put(&u, &req, 0);
+        }
+        upload_flush(&u);
+        upload_fini(&u);
+        arena_free(&r.arena);
+    }
+    assert_int_equal(w.puts, 4);
+    assert_string_equal(w.ids[0], w.ids[2]);
+    assert_string_equal(w.ids[1], w.ids[3]);
+    assert_string_not_equal(w.ids[0], w.ids[1]);
+}
+
+static void
 wrong_records_are_listed_by_line_and_the_others_share_one_job(void **state)
 {
     struct buf b = BUF_MAX(0);
@@ -394,6 +435,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_document_becomes_a_job, fresh),
+        cmocka_unit_test_setup(documents_without_an_id_get_one_before_they_are_sent, fresh),
+        cmocka_unit_test_setup(with_an_idempotency_key_a_rerun_makes_the_same_ids, fresh),
         cmocka_unit_test_setup(wrong_records_are_listed_by_line_and_the_others_share_one_job, fresh),
         cmocka_unit_test_setup(a_store_that_fails_ends_the_upload, fresh),
         cmocka_unit_test_setup(a_request_without_a_good_record_is_refused, fresh),

@@ -33,6 +33,10 @@ service() { py release 400 tests/service; }
 e2e() { py release 500 tests/e2e; }
 e2e_asan() { py asan 280 tests/e2e/test_answer.py tests/e2e/test_stream.py; }
 lint() { tests/kit/lint.sh; }
+# the long forms are `make sim`, `make fuzz` and `make faults`
+sim() { tests/sim/run.sh 20000 20000; }
+fuzz() { mk -s fuzz FUZZ_SECONDS=10; }
+faults() { py release 400 tests/faults; }
 if [ "${1:-}" = --run ]; then trap - EXIT; rm -rf "$logs"; "$2"; exit; fi
 
 # part LIMIT NAME COMMAND: count what it says in its last "…: N passed, N failed"; without one, itself as one test.
@@ -58,6 +62,8 @@ part 240 unit         unit_release
 part 400 build-asan   build_asan
 part 300 unit-asan    unit_asan
 part 500 unit-tsan    unit_tsan
+part 200 sim          sim
+part 200 fuzz         fuzz
 part 420 service      service
 part 520 e2e          e2e
 part 300 e2e-asan     e2e_asan

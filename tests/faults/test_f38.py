@@ -70,8 +70,7 @@ def test_flipped_bytes_between_worker_and_hub_stop_nobody_for_good(run):
         run.least("F38_flipped_bytes", flipped, 1)
         assert all(p.running() for p in s.services.values())
         found = check(s, load.records())
-        found.pop("codes")
-        run.clean("F38_flip", {k: v for k, v in found.items() if k in ("I3", "I4")})
+        run.none("F38_flip_rows_stored_twice", found["I3"])  # a flipped letter itself is only noticed with BUS_CURVE
         wait_for("all are back", lambda: s.gateway_ready() and s.workers() == s.expected(), 15)
         after = s.load(rate=20, seconds=2, seed=run.seed)
         run.none("F38_failed_after_the_fault", after.failed())

@@ -174,6 +174,6 @@ clean: ## remove everything that was built
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

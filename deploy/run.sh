@@ -93,7 +93,18 @@ stop_service() {
     done
     rm -f "$run/pid/$1"
 }
-ready() { "$bin/footnote-$1" --ready; }
+ready() { alive "$1" && "$bin/footnote-$1" --ready; }
+# wait_ready SERVICE: until it is ready; a service that ended, or takes over 30 s, is named with its last words.
+wait_ready() {
+    local end=$((SECONDS + 30))
+    until ready "$1" >/dev/null 2>&1; do
+        if ! alive "$1" || [ $SECONDS -ge $end ]; then
+            tell_why "$1"
+            die "$1 $(alive "$1" && echo 'did not become ready' || echo 'ended')"
+        fi
+        sleep 0.02
+    done
+}
 tell_why() { say "--- last lines of $run/log/$1.log:" >&2; tail -8 "$run/log/$1.log" >&2; }
 secrets() {
     mkdir -p "$run/secrets"; chmod 700 "$run/secrets"
@@ -131,7 +142,7 @@ up() {
         start_service "$s"
     done
     for s in "${services[@]}"; do
-        wait_for 30 "$s" ready "$s" || { tell_why "$s"; exit 1; }
+        wait_ready "$s"
     done
     if [ "${SAMPLE_DOCUMENTS:-on}" = on ]; then
         docs=$(cat "$top"/docs/*.md | sha256sum)
@@ -173,7 +184,7 @@ restart() {
     recall_options
     environment
     stop_service "$1"; start_service "$1"
-    wait_for 30 "$1" ready "$1" || { tell_why "$1"; exit 1; }
+    wait_ready "$1"
     say "$1: ready (pid $(cat "$run/pid/$1"))"
 }
 

@@ -9,8 +9,6 @@ bin=${FOOTNOTE_BIN:-$top/build/release}
 run=${FOOTNOTE_RUN:-$top/.run}
 services=(store embedder retriever janitor gateway)
 export HOST=${HOST:-127.0.0.1} PORT=${PORT:-8080} AUTH=${AUTH:-off}
-export HUB_BIND=${HUB_BIND:-tcp://127.0.0.1:5555}
-export HUB_ENDPOINTS=${HUB_ENDPOINTS:-$HUB_BIND}
 url=http://$HOST:$PORT
 
 say() { printf '%s\n' "$*"; }
@@ -76,10 +74,35 @@ redis_up() {
 }
 
 # ---- services ----
+# Internal ports: the usual ones (bus 5555, 9101-9105), or the next free ones when another suite runs here.
+port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+choose_ports() {
+    local s step p free
+    for s in "${services[@]}"; do if alive "$s" && [ -e "$run/ports" ]; then return 0; fi; done
+    for step in 0 10 20 30 40 50 60 70 80 90; do
+        free=yes
+        for p in $((5555 + step)) 910{1,2,3,4,5}; do
+            [ "$p" -lt 9000 ] || p=$((p + step))
+            port_free "$p" || free=
+        done
+        if [ -n "$free" ]; then echo "bus_port=$((5555 + step)) metrics_base=$((9100 + step))" > "$run/ports"; return 0; fi
+    done
+    die "no free internal ports: is something else using 5555 and 9101-9105?"
+}
+# shellcheck disable=SC1091
+use_ports() {
+    bus_port=5555 metrics_base=9100
+    if [ -e "$run/ports" ]; then . "$run/ports"; fi
+    export HUB_BIND=${HUB_BIND:-tcp://127.0.0.1:$bus_port}
+    export HUB_ENDPOINTS=${HUB_ENDPOINTS:-$HUB_BIND}
+}
+metrics_port() { case $1 in gateway) echo $((metrics_base + 1)) ;; embedder) echo $((metrics_base + 2)) ;;
+    retriever) echo $((metrics_base + 3)) ;; store) echo $((metrics_base + 4)) ;; janitor) echo $((metrics_base + 5)) ;; esac; }
+program() { METRICS_PORT=$(metrics_port "$1") "$bin/footnote-$1" "${@:2}"; }
 start_service() {
     local s=$1
     alive "$s" && return 0
-    setsid nohup "$bin/footnote-$s" </dev/null >>"$run/log/$s.log" 2>&1 &
+    METRICS_PORT=$(metrics_port "$s") setsid nohup "$bin/footnote-$s" </dev/null >>"$run/log/$s.log" 2>&1 &
     echo $! > "$run/pid/$s"
 }
 stop_service() {
@@ -93,7 +116,7 @@ stop_service() {
     done
     rm -f "$run/pid/$1"
 }
-ready() { alive "$1" && "$bin/footnote-$1" --ready; }
+ready() { alive "$1" && program "$1" --ready; }
 # wait_ready SERVICE: until it is ready; a service that ended, or takes over 30 s, is named with its last words.
 wait_ready() {
     local end=$((SECONDS + 30))
@@ -125,18 +148,19 @@ remember_options() {
 }
 # shellcheck disable=SC1091
 recall_options() { if [ -e "$run/options" ]; then . "$run/options"; fi; url=http://$HOST:$PORT; }
-environment() { mkdir -p "$run/log" "$run/pid"; secrets; pg_up; redis_up; }
+environment() { mkdir -p "$run/log" "$run/pid"; use_ports; secrets; pg_up; redis_up; }
 
 up() {
     local s check
     mkdir -p "$run/log" "$run/pid"
     remember_options
+    choose_ports
     environment
     if ! alive gateway && (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null; then
         die "port $PORT of $HOST is in use by another program: make run PORT=8081"
     fi
     for s in "${services[@]}"; do
-        check=$("$bin/footnote-$s" --check-config 2>&1 >/dev/null) || die "$s: $check"
+        check=$(program "$s" --check-config 2>&1 >/dev/null) || die "$s: $check"
         # a service that is older than its program is replaced
         if alive "$s" && [ "$bin/footnote-$s" -nt "$run/pid/$s" ]; then stop_service "$s"; fi
         start_service "$s"
@@ -170,7 +194,7 @@ stop() {
 }
 status() {
     local s rc=0
-    recall_options
+    recall_options; use_ports
     for s in "${services[@]}"; do
         if ! alive "$s"; then say "$s: not running"; rc=1
         elif ready "$s" >/dev/null 2>&1; then say "$s: ready (pid $(cat "$run/pid/$s"))"

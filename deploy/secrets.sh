@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
-# `make secrets`: the secrets that docker-compose.yml mounts, made once; what is there is kept. Prints names, never values.
+# `make secrets`: the secrets that docker-compose.yml mounts, made once; what is there is kept, what a newer version adds
+# is added. Prints names, never values.
 #   postgres_password  of the database in the stack       database_url    how the store reaches it (or your own database)
 #   admin_key          the first API key, of all scopes   deployment_secret  part of every cache key
 #   openai_api_key     empty: built-in models; put your key on its first line for a real one
+# The bus's CURVE keys, 64 hex digits each (X25519):
+#   bus_hub_key, bus_hub_public                           bus_NAME_key    of each worker: embedder, retriever, store, janitor
+#   bus/bus_workers    public keys that the gateway lets in, and their services. A key that is made is added to it; keys
+#                      that were replaced stay until `secrets.sh forget`, so that running workers keep their connection.
+#                      It has a folder, because a file that is mounted by itself never changes in a running container.
+# usage: secrets.sh            make what is missing
+#        secrets.sh forget     take the replaced keys off the list (docs/operating.md: "Changing a key of the bus")
 # Modes: docker-compose mounts a file secret as it is on the host, owner and mode included, and the services run as users
 # of their own (10001, 999). So the files are 0444, and the folder is 0700: on the host only its owner gets at them, in a
 # container only what docker-compose.yml mounts there. A file of mode 0600 could not be read by the services at all.
@@ -11,32 +19,82 @@ umask 077
 top=$(cd "$(dirname "$0")/.." && pwd)
 dir=${SECRETS_DIR:-$top/deploy/secrets}
 
-random_hex() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
+die() { printf 'secrets: %s\n' "$*" >&2; exit 1; }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+random_hex() { head -c 32 /dev/urandom | hex; }
 
-# put NAME: stdin becomes the secret, unless there is one. Whole or not at all: written beside it, then renamed.
+# write NAME: stdin becomes that file, whole or not at all: written beside it, then renamed.
+write() {
+    cat > "$dir/$1.new"
+    chmod 444 "$dir/$1.new"
+    mv -f "$dir/$1.new" "$dir/$1"
+}
+# put NAME: stdin becomes the secret, unless there is one.
 put() {
     if [ -e "$dir/$1" ]; then cat >/dev/null; kept+=("$1"); return 0; fi
-    cat > "$dir/.$1.new"
-    chmod 444 "$dir/.$1.new"
-    mv "$dir/.$1.new" "$dir/$1"
+    write "$1"
     made+=("$1")
 }
+
+# ---- keys of the bus: the raw 32 bytes stand at the end of both DER forms (RFC 8410) ----
+is_key() { [[ $1 =~ ^[0-9a-f]{64}$ ]]; }
+new_key() { openssl genpkey -algorithm X25519 -outform DER 2>/dev/null | hex | tail -c 64; }
+# public_of SECRET: through a pipe, so that the secret shows in no list of processes
+public_of() {
+    printf '%b' "$(sed 's/../\\x&/g' <<<"302e020100300506032b656e04220420$1")" |
+        openssl pkey -inform DER -pubout -outform DER 2>/dev/null | hex | tail -c 64
+}
+# bus_key NAME: make that key unless it is there; its public half goes to $public
+bus_key() {
+    local secret
+    if [ ! -e "$dir/$1" ]; then
+        secret=$(new_key) || true
+        is_key "$secret" || die "this openssl makes no X25519 keys: version 1.1.0 or newer is needed"
+        put "$1" <<<"$secret"
+    else put "$1" </dev/null; fi
+    secret=$(head -1 "$dir/$1" | tr A-F a-f)
+    is_key "$secret" || die "$dir/$1 is not a key: its first line must be 64 hex digits. Remove it, and a new one is made"
+    public=$(public_of "$secret") || true
+    is_key "$public" || die "openssl cannot read the key in $dir/$1"
+}
+services_of() { if [ "$1" = embedder ]; then echo embed,chat; elif [ "$1" = retriever ]; then echo retrieve; else echo "$1"; fi; }
+
+bus_keys() {
+    local s list current='' header='# Worker keys that the gateway lets in: public key, services. Read at start and on SIGHUP.'
+    command -v openssl >/dev/null || die "openssl makes the keys of the bus and is missing: install your system's package openssl (Debian: apt-get install openssl)"
+    mkdir -p "$dir/bus"
+    chmod 755 "$dir/bus"
+    bus_key bus_hub_key
+    [ "$(cat "$dir/bus_hub_public" 2>/dev/null)" = "$public" ] || { write bus_hub_public <<<"$public"; made+=(bus_hub_public); }
+    list=$(cat "$dir/bus/bus_workers" 2>/dev/null || echo "$header")
+    for s in embedder retriever store janitor; do
+        bus_key "bus_${s}_key"
+        current+=" $public"
+        grep -qiE "^[[:space:]]*$public" <<<"$list" || list+=$'\n'"$public $(services_of $s)  # made for $s"
+    done
+    # only lines that were written here are forgotten, never those of an operator
+    [ "$1" != forget ] || list=$(awk -v current="$current" '!/ # made for / || index(current, $1)' <<<"$list")
+    [ "$(cat "$dir/bus/bus_workers" 2>/dev/null)" = "$list" ] || { write bus/bus_workers <<<"$list"; made+=(bus/bus_workers); }
+}
+
+case ${1:-} in ''|forget) ;; *) sed -n '/^# usage/,/forget/s/^# //p' "$0"; exit 2 ;; esac
 
 made=() kept=()
 mkdir -p "$dir"
 chmod 700 "$dir"
 if [ ! -e "$dir/postgres_password" ] && [ -e "$dir/database_url" ]; then
-    echo "secrets: $dir/database_url is there, postgres_password is not: put the password of that URL into it" >&2
-    exit 1
+    die "$dir/database_url is there, postgres_password is not: put the password of that URL into it"
 fi
 put postgres_password < <(random_hex)
 put database_url < <(printf 'postgresql://footnote:%s@postgres:5432/footnote\n' "$(cat "$dir/postgres_password")")
 put admin_key < <(printf 'fn_admin_%s\n' "$(random_hex)")
 put deployment_secret < <(random_hex)
 put openai_api_key </dev/null
+public=''
+bus_keys "${1:-}"
 
 echo "secrets: in ${dir#"$top"/} (only its owner gets in); made: ${made[*]:-none}; kept: ${kept[*]:-none}"
-[ ${#made[@]} -eq 0 ] || cat <<'TEXT'
+[[ " ${made[*]:-} " != *" admin_key "* ]] || cat <<'TEXT'
   docker-compose up -d                         start everything; then http://127.0.0.1:8080
   docker-compose exec gateway footnote documents --key-file /run/secrets/admin_key
   curl -H "Authorization: Bearer $(cat deploy/secrets/admin_key)" http://127.0.0.1:8080/api/v1/documents

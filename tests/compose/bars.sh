@@ -43,6 +43,25 @@ containers_are_hardened() {
     bar back_network_is_internal "$(docker network inspect -f '{{.Internal}}' "${project}_back")" = true
 }
 
+# The bus is encrypted: the gateway has proved that a stranger's key is refused, and a worker with one is kept out.
+curve_on() {
+    compose logs --no-color gateway > "$work/gateway.log" 2>&1
+    bar curve_on "$(grep -c 'bus self-test: a random key is refused' "$work/gateway.log")" = 1
+    bar unlisted_key_is_refused "$(refused janitor "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')")" = yes
+    bar janitors_at_the_hub "$(workers janitor 1; field "$work/health" 'd["services"]["janitor"]["workers"]')" = 1
+}
+# refused SERVICE KEY: a worker of that service with that key of the bus; yes when the gateway says that it is kept out
+refused() {
+    local id before
+    before=$(refusals)
+    id=$(compose run -d -e "BUS_SECRET_KEY=$2" "$1" 2>/dev/null | tail -1)
+    until_true 90 more_refusals_than "$before" && echo yes
+    docker rm -f "$id" >/dev/null
+}
+refusals() { compose logs --no-color gateway 2>&1 | grep -c 'a key that is not listed was refused on the bus'; }
+more_refusals_than() { [ "$(refusals)" -gt "$1" ]; }
+logged() { compose logs --no-color "$1" 2>&1 | grep -qF "$2"; }
+
 keyless_upload_is_refused() {
     bar keyless_upload "$(curl -s -m 10 -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' \
         -d '{"title":"x","text":"y"}' "$url/api/v1/documents")" = 401
@@ -101,6 +120,51 @@ embedders_scale() {
     bar embedders_after_scaling_back "$(field "$work/health" 'd["services"]["embed"]["workers"]')" = 1
 }
 
+# The others scale the same way, and take their part: each of two answers alone while the other one is stopped.
+retrievers_and_stores_scale() {
+    local begun service first offered
+    begun=$(now_ms)
+    compose up -d --scale retriever=2 --scale store=2 >"$work/scale.log" 2>&1 || tail -5 "$work/scale.log"
+    until_true 30 workers retrieve 2 && until_true 30 workers store 2
+    bar two_retrievers_and_stores_in_ms $(( $(now_ms) - begun )) '<=' 30000
+    for service in retriever store; do
+        offered=$service; [ $service = store ] || offered=retrieve
+        first=$(container_of $service)
+        docker stop "$first" >/dev/null
+        answered 'When does the amber lamp blink?'
+        bar "answer_without_the_first_$service" $? = 0
+        docker start "$first" >/dev/null
+        until_true 30 workers $offered 2
+        bar "workers_at_the_hub_$offered" "$(field "$work/health" "d['services']['$offered']['workers']")" = 2
+    done
+    compose up -d --scale retriever=1 --scale store=1 >"$work/scale.log" 2>&1 || tail -5 "$work/scale.log"
+    until_true 30 workers retrieve 1 && until_true 30 workers store 1
+    answered 'When does the amber lamp blink?'
+    bar answer_after_scaling_back $? = 0
+}
+
+# As docs/operating.md tells it: new key on the list, the list read again, the worker restarted, the old key off the list.
+bus_key_is_changed() {
+    local old
+    old=$(cat "$SECRETS_DIR/bus_retriever_key")
+    rm -f "$SECRETS_DIR/bus_retriever_key"
+    deploy/secrets.sh >/dev/null
+    bar keys_listed_for_the_retriever "$(grep -c ' retrieve ' "$SECRETS_DIR/bus/bus_workers")" = 2
+    compose kill -s HUP gateway >/dev/null 2>&1
+    until_true 10 logged gateway '"keys":5'
+    compose restart retriever >"$work/restart.log" 2>&1 || tail -3 "$work/restart.log"
+    until_true 20 answered 'What does the badge open?'
+    bar answer_with_the_new_key $? = 0
+    bar key_in_the_container_is_new "$([ "$(compose exec -T retriever head -1 /run/secrets/bus_key)" != "$old" ] && echo yes)" = yes
+    deploy/secrets.sh forget >/dev/null
+    compose kill -s HUP gateway >/dev/null 2>&1
+    until_true 10 logged gateway '"msg":"worker keys read","keys":4'
+    # the old key is a stranger's now; the new one still gets in
+    bar old_key_is_refused "$(refused retriever "$old")" = yes
+    compose restart retriever >"$work/restart.log" 2>&1
+    until_true 20 answered 'What does the badge open?'
+    bar answer_with_the_old_key_forgotten $? = 0
+}
 # After a restart the next question is answered: asked again, as a client with the retry of API.md would, for 2 s. The
 # database and a store without it need longer, and say so with 503 and Retry-After: 5 s.
 restart_is_survived() {
@@ -130,7 +194,7 @@ killed_service_comes_back() {
 logs_hold_no_secret() {
     local s found=0
     compose logs --no-color > "$work/logs" 2>&1
-    for s in postgres_password admin_key deployment_secret; do
+    for s in postgres_password admin_key deployment_secret bus_hub_key bus_{embedder,retriever,store,janitor}_key; do
         if grep -qF -f "$SECRETS_DIR/$s" "$work/logs"; then found=$((found + 1)); fi
     done
     if grep -qF "$session" "$work/logs"; then found=$((found + 1)); fi

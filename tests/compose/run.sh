@@ -25,11 +25,14 @@ prepare
 image_is_built
 stack_becomes_healthy
 containers_are_hardened
+curve_on
 keyless_upload_is_refused
 documents_are_ingested
 widget_gets_a_cited_answer
 foreign_origin_is_refused
 embedders_scale
+retrievers_and_stores_scale
+bus_key_is_changed
 for service in gateway embedder retriever store janitor redis redis-state postgres; do restart_is_survived $service; done
 killed_service_comes_back
 logs_hold_no_secret

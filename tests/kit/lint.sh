@@ -60,5 +60,10 @@ todo=$(grep -nE '\b(TODO|FIXME|XXX)\b' $product /dev/null)
 if command -v shellcheck >/dev/null; then
     out=$(shellcheck -S warning $(code '*.sh' '.ci/run') 2>&1) || { printf '%s\n' "$out"; say "shellcheck found something"; }
 fi
+# Where programs are built: what was generated from their option tables must fit them. Older programs say nothing.
+bin=${FOOTNOTE_BIN:-build/release}
+if [ -x "$bin/footnote-gateway" ] && [ -z "$(find $(code '*opt.tbl') -newer "$bin/footnote-gateway")" ]; then
+    out=$(FOOTNOTE_BIN=$bin deploy/gen-config.sh --check 2>&1) || { printf '%s\n' "$out"; say "configuration is stale"; }
+fi
 echo "lint: $findings findings"
 [ $findings -eq 0 ]

@@ -405,7 +405,8 @@ proc_main(int argc, char **argv, const struct service *svc)
 
     if (ask == ASK_HELP || ask == ASK_VERSION || ask == ASK_ENV || ask == ASK_MD)
         return answer_static(svc, ask);
-    if (load_options(&r.p, argc, argv, &err) != 0 && ask != ASK_CHECK) {
+    /* A question to the running process needs its port only; that one's options were judged when it started. */
+    if (load_options(&r.p, argc, argv, &err) != 0 && ask != ASK_CHECK && ask != ASK_HEALTH && ask != ASK_READY) {
         fprintf(stderr, "footnote-%s: wrong options (--help lists them)\n", svc->name);
         (void)print(stderr, &err);
         code = 2;

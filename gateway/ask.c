@@ -319,6 +319,15 @@ save_queued(struct question *q, struct turn_finish_req *t, enum err why)
     buf_free(&b);
 }
 
+/* The session or the conversation was erased meanwhile: the answer is neither queued nor cached nor kept for a repetition. */
+static void
+forget(struct question *q)
+{
+    q->probe.key[0] = 0;
+    if (q->r->idem)
+        q->r->idem->outcome = IDEM_FREED;
+}
+
 static void
 save(struct question *q, struct str status)
 {
@@ -336,7 +345,7 @@ save(struct question *q, struct str status)
     if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, deadline, &a) == ERR_OK)
         q->saved = SAVED_YES;
     else if (a.err == ERR_NOT_FOUND || a.err == ERR_CONFLICT)
-        q->probe.key[0] = 0; /* erased meanwhile: neither queued nor cached */
+        forget(q);
     else
         save_queued(q, &t, a.err);
     if (t.idem_key.p && q->saved != SAVED_NO)

@@ -52,7 +52,8 @@ def test_a_session_erased_while_its_question_is_answered_leaves_nothing(main):
     question = "How many litres of glycol prime the pump P-77, erased in flight?"
     main.stub.script({"route": "chat", "delay_ms": 1500})
     try:
-        asking = threading.Thread(target=lambda: got.append(main.ask(question, session)))
+        key = {"Idempotency-Key": "erased-" + session}
+        asking = threading.Thread(target=lambda: got.append(main.ask(question, session, headers=key)))
         asking.start()
         wait_for("the question stored", lambda: rows_of(main, session))
         assert erase(main, session).status_code == 204
@@ -62,6 +63,7 @@ def test_a_session_erased_while_its_question_is_answered_leaves_nothing(main):
     assert got[0].status_code == 200 and got[0].json()["saved"] == "no", got[0].text
     assert rows_of(main, session) == 0 and main.redis.client().xlen("fn:turns") == 0
     assert not main.redis.client().exists("fn:qs:" + hash_of(session).hex())
+    assert main.sql("select count(*) from idempotency where body is not null and user_session_id is null")[0][0] == 0
     assert main.answered(question, session)["cached"] == "none"
 
 

@@ -28,6 +28,8 @@ class Tenant:
                                                                 "collection": self.collection}).json()["job_id"]
         self.session = new_session()
         self.answer = suite.answered(QUESTION, self.session, key=self.key)
+        self.user = "user-of-" + name
+        assert self.send("POST", "/api/v1/sessions", json={"session_id": self.session, "user_id": self.user}).status_code == 201
 
     def send(self, method, path, **kw):
         return self.suite.request(method, path, key=self.key, **kw)
@@ -69,6 +71,11 @@ def crosswise(me, other):
         "DELETE /api/v1/collections/{name}": ("DELETE", "/api/v1/collections/%s", other.collection, "nobody-s", {}),
         "GET /api/v1/sessions/{id}": ("GET", "/api/v1/sessions/%s", other.session, nobody, {}),
         "DELETE /api/v1/sessions/{id}": ("DELETE", "/api/v1/sessions/%s", other.session, nobody, {}),
+        "GET /api/v1/sessions/{id}/export": ("GET", "/api/v1/sessions/%s/export", other.session, nobody, {}),
+        "DELETE /api/v1/users/{user_id}": ("DELETE", "/api/v1/users/%s", other.user, nobody, {}),
+        "DELETE /api/v1/conversations/{id}": ("DELETE", "/api/v1/conversations/%s", other.answer["conversation_id"], nobody, {}),
+        "POST /api/v1/messages/{id}/feedback": ("POST", "/api/v1/messages/%s/feedback", other.answer["message_id"], nobody,
+                                                {"rating": "up"}),
         "DELETE /api/v1/keys/{id}": ("DELETE", "/api/v1/keys/%s", other.key_id, "0" * 64, {}),
         "POST /api/v1/chat/query": ("POST", "/api/v1/chat/query", other.answer["conversation_id"], nobody, query),
         "POST /api/v1/chat/selection": ("POST", "/api/v1/chat/selection", other.answer["conversation_id"], nobody, select),
@@ -76,9 +83,10 @@ def crosswise(me, other):
     }
     for route, (method, path, theirs, none, fields) in pairs.items():
         def ask(thing):
-            if fields:
+            if "%s" not in path:
                 return me.send(method, path, json={**fields, "conversation_id": thing})
-            return me.send(method, path % thing)
+            # even with the other's session, under my key
+            return me.send(method, path % thing, json=fields or None, headers={"X-Session-ID": other.session})
         yield route, lambda: ask(theirs), lambda: ask(none)
 
 
@@ -104,6 +112,7 @@ def test_lists_searches_and_history_show_nothing_of_the_other_tenant(tenants):
             "GET /api/v1/keys": me.get("/api/v1/keys"),
             "POST /api/v1/search": me.send("POST", "/api/v1/search", json={"query": "password harbour gate", "top_k": 100}),
             "GET /api/v1/chat/history": me.get("/api/v1/chat/history", headers={"X-Session-ID": other.session}),
+            "GET /api/v1/conversations": me.get("/api/v1/conversations", headers={"X-Session-ID": other.session}),
         }
         for route, r in seen.items():
             assert r.status_code == 200, (route, r.text)
@@ -133,7 +142,7 @@ def test_every_route_of_the_table_was_tried_crosswise(tenants):
         routes = {f"{m} {p}" for m, p in re.findall(r'^ROUTE\(\w+,\s*(\w+),\s*"([^"]+)"', f.read(), re.M)}
     tried = {route for route, *_ in crosswise(*tenants)}
     lists = {"GET /api/v1/documents", "GET /api/v1/collections", "GET /api/v1/keys", "POST /api/v1/search",
-             "GET /api/v1/chat/history", "POST /api/v1/sessions", "POST /api/v1/keys"}
+             "GET /api/v1/chat/history", "GET /api/v1/conversations", "POST /api/v1/sessions", "POST /api/v1/keys"}
     own_only = {"PUT /api/v1/collections/{name}", "POST /api/v1/documents"}  # make one's own thing of that name
     public = {"GET /", "GET /healthz", "GET /readyz", "GET /api/v1/health"}
     assert routes == tried | lists | own_only | public

@@ -10,7 +10,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/gateway.h"
 #include "proto/answer.h"
 
 #define LOOK_MS 250         /* how often a waiting question looks after its client */
@@ -131,7 +130,7 @@ no_writer(const struct question *q)
 {
     struct hub_view v;
 
-    hub_look(q->r->gw->hub, &v);
+    hub_look(api_hub(q->r), &v);
     return v.service[SERVICE_CHAT].workers == 0;
 }
 
@@ -389,12 +388,29 @@ remember(struct question *q)
 
 /* ---- the line ---- */
 
+/* A step that is sure to wait for long: better refused now, before anything is stored or paid for, than in two seconds. */
+static bool
+is_overloaded(const struct question *q)
+{
+    static const enum service_id steps[] = { SERVICE_STORE, SERVICE_EMBED, SERVICE_RETRIEVE, SERVICE_CHAT };
+    bool over = false;
+    struct hub_view v;
+
+    hub_look(api_hub(q->r), &v);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        over |= v.service[steps[i]].overloaded;
+    return over;
+}
+
 enum asked
 ask_run(struct question *q, const struct ask_sink *sink)
 {
+    static const struct answer overload = { .err = ERR_BUSY, .text = "too much is waiting", .retry_after_ms = 1000 };
     const struct chat_rep *said = NULL;
     enum asked state;
 
+    if (is_overloaded(q))
+        return failed(q, &overload);
     if ((state = begin(q)) != ASKED_ANSWERED)
         return state;
     if (sink && !sink->begun(sink->arg))

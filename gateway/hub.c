@@ -23,6 +23,8 @@
 
 #define BATCH 256       /* messages taken before the core's timers are looked at */
 #define UNSENT_MAX 256  /* peers found dead in one turn */
+#define WAIT_MS 250     /* a queue whose first entry waits longer, for LONG_MS, is overloaded (as in CoDel, RFC 8289) */
+#define LONG_MS 200
 #define VIEW_MS 10      /* age of what hub_look sees */
 
 struct inbox_item {
@@ -45,6 +47,7 @@ struct hub {
     uint64_t unsent[UNSENT_MAX];
     size_t n_unsent;
     int64_t view_ms;
+    int64_t over_ms[SERVICE_COUNT]; /* since when the queue's first entry waits too long; 0: it does not */
     struct zap *zap;         /* with CURVE */
 };
 
@@ -218,6 +221,19 @@ bury_unsent(struct hub *h)
         core_unsent(h->core, clock_ms(), h->unsent[--h->n_unsent]);
 }
 
+/* Does more come than the workers take? While there is no worker at all, requests wait for one: that is no overload. */
+static bool
+is_overloaded(struct hub *h, int64_t now, int service, const struct core_view *v)
+{
+    int64_t *since = &h->over_ms[service];
+
+    if (v->workers == 0 || v->since_ms == INT64_MAX || now - v->since_ms <= WAIT_MS)
+        *since = 0;
+    else if (*since == 0)
+        *since = now;
+    return *since && now - *since >= LONG_MS;
+}
+
 static void
 publish_view(struct hub *h, int64_t now)
 {
@@ -234,6 +250,7 @@ publish_view(struct hub *h, int64_t now)
         v.service[i].capacity = cv.capacity;
         v.service[i].outstanding = cv.outstanding;
         v.service[i].queued = cv.queued;
+        v.service[i].overloaded = is_overloaded(h, now, i, &cv);
         stat_set_at(&hub_stats, HUB_WORKERS, (size_t)i, 0, (double)cv.workers);
         stat_set_at(&hub_stats, HUB_CAPACITY, (size_t)i, 0, (double)cv.capacity);
         stat_set_at(&hub_stats, HUB_OUTSTANDING, (size_t)i, 0, (double)cv.outstanding);

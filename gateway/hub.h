@@ -46,6 +46,7 @@ enum err ask_once(struct hub *h, enum kind kind, const void *req, const char *te
 struct hub_view {             /* what the hub sees, for /health, /readyz and gauges */
     struct {
         long workers, capacity, outstanding, queued;
+        bool overloaded;      /* more comes than its workers take, for a while now: refuse early what is new */
     } service[SERVICE_COUNT];
 };
 void hub_look(struct hub *h, struct hub_view *out);  /* thread-safe */

@@ -513,7 +513,12 @@ core_next(const struct core *c, int64_t now)
 void
 core_look(const struct core *c, enum service_id id, struct core_view *out)
 {
-    *out = (struct core_view){ .queued = (long)c->queue[id].n, .ever = c->queue[id].ever };
+    const struct tenant_queue *t = c->queue[id].last;
+
+    *out = (struct core_view){ .queued = (long)c->queue[id].n, .since_ms = INT64_MAX, .ever = c->queue[id].ever };
+    for (size_t i = 0; t && (i == 0 || t != c->queue[id].last); i++, t = t->next)
+        if (t->head->queue_ms - BUS_QUEUE_MS < out->since_ms)
+            out->since_ms = t->head->queue_ms - BUS_QUEUE_MS;
     for (const struct hub_worker *w = c->workers; w; w = w->next) {
         if (!w->share[id].offered)
             continue;

@@ -42,6 +42,7 @@ struct core_peer {
 
 struct core_view {        /* per service, for health and gauges */
     long workers, draining, capacity, outstanding, queued;
+    int64_t since_ms;     /* when the longest waiting of the queued came; INT64_MAX: none waits */
     bool ever;            /* a worker was registered at least once */
 };
 

@@ -17,6 +17,7 @@ def test_two_and_four_embedders_serve_two_and_four_times_as_much(run):
         run.bar("scaling_1_embedder_per_s", one, "-", True)
         load = s.load(route="search", closed=80, seconds=6, seed=run.seed)  # joins under load
         s.start("embedder", "embedder.2")
+        wait_for("it runs", s.services["embedder.2"].ready, 6)
         wait_for("the hub uses it", lambda: s.services["embedder.2"].metrics().value("bus_calls_total", kind="embed") > 10, 6)
         run.none("scaling_failed_while_one_is_added", load.failed())
         two = rate(s, run, 2)

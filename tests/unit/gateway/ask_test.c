@@ -52,6 +52,7 @@ static struct world {
     bool replayed;
     struct collection collection;
     bool has_collection;
+    struct hub_view view;       /* of the hub */
 } w;
 
 static struct uuid conversation, document, chunk;
@@ -211,6 +212,7 @@ ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, con
 /* ---- the edge */
 
 struct hub *api_hub(const struct request *r) { (void)r; return NULL; }
+void hub_look(struct hub *h, struct hub_view *out) { (void)h; *out = w.view; }
 struct str api_secret(const struct request *r) { (void)r; return STR("secret"); }
 bool api_save_hits(const struct request *r) { (void)r; return w.save_hits; }
 int64_t api_expiry_days(const struct request *r) { (void)r; return 30; }
@@ -919,6 +921,36 @@ without_an_embedding_the_words_are_searched_and_the_answer_is_degraded(void **st
 }
 
 static void
+with_no_process_that_could_write_the_answer_a_question_waits_once_only(void **state)
+{
+    (void)state;
+    w.fail[KIND_EMBED] = ERR_NO_WORKER;
+    ask(ASKED);
+    ORDER(KIND_TURN_BEGIN, KIND_EMBED);
+    assert_int_equal(w.problem, ERR_NO_WORKER);
+    fresh(NULL);
+    w.fail[KIND_EMBED] = ERR_NO_WORKER;
+    w.view.service[SERVICE_CHAT].workers = 1; /* roles are split: only embeddings are missing */
+    ask(ASKED);
+    assert_int_equal(w.status, 200);
+}
+
+static void
+a_question_is_refused_before_it_is_stored_when_a_step_is_overloaded(void **state)
+{
+    static const enum service_id steps[] = { SERVICE_STORE, SERVICE_EMBED, SERVICE_RETRIEVE, SERVICE_CHAT };
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        fresh(NULL);
+        w.view.service[steps[i]].overloaded = true;
+        ask(ASKED);
+        assert_int_equal(w.problem, ERR_BUSY);
+        assert_int_equal(w.n_order, 0);
+    }
+}
+
+static void
 an_answer_that_the_store_cannot_take_is_queued_or_said_to_be_lost(void **state)
 {
     json_t *o;
@@ -1050,6 +1082,8 @@ main(void)
         cmocka_unit_test_setup(nothing_found_asks_no_model_and_says_so, fresh),
         cmocka_unit_test_setup(a_turn_with_history_searches_with_the_previous_exchange, fresh),
         cmocka_unit_test_setup(without_an_embedding_the_words_are_searched_and_the_answer_is_degraded, fresh),
+        cmocka_unit_test_setup(with_no_process_that_could_write_the_answer_a_question_waits_once_only, fresh),
+        cmocka_unit_test_setup(a_question_is_refused_before_it_is_stored_when_a_step_is_overloaded, fresh),
         cmocka_unit_test_setup(an_answer_that_the_store_cannot_take_is_queued_or_said_to_be_lost, fresh),
         cmocka_unit_test_setup(collections_of_others_are_as_good_as_missing, fresh),
         cmocka_unit_test_setup(a_selection_shapes_search_and_key, fresh),

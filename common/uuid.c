@@ -9,8 +9,10 @@
 #include "common/log.h"
 #include "common/text.h"
 
-void
-random_bytes(void *out, size_t n)
+#define STOCK 512 /* a request wants a few ids: one system call for many of them */
+
+static void
+from_kernel(void *out, size_t n)
 {
     uint8_t *b = out;
 
@@ -26,6 +28,26 @@ random_bytes(void *out, size_t n)
         b += got;
         n -= (size_t)got;
     }
+}
+
+/* Bytes are wiped as they are given out: what was drawn earlier is nowhere. */
+void
+random_bytes(void *out, size_t n)
+{
+    static _Thread_local uint8_t stock[STOCK];
+    static _Thread_local size_t left;
+
+    if (n > STOCK / 4) {
+        from_kernel(out, n);
+        return;
+    }
+    if (left < n) {
+        from_kernel(stock, sizeof stock);
+        left = sizeof stock;
+    }
+    left -= n;
+    memcpy(out, stock + left, n);
+    explicit_bzero(stock + left, n);
 }
 
 bool

@@ -280,7 +280,7 @@ on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct
         int id = service_find(h->services.v[i].name);
         int64_t capacity = h->services.v[i].capacity;
 
-        if (id < 0 || capacity < 1 || capacity > CAPACITY_MAX)
+        if (id < 0 || capacity < 0 || capacity > CAPACITY_MAX)
             continue; /* a neighbour version may offer what we do not know */
         w->share[id] = (struct worker_share){ .offered = true, .capacity = (long)capacity };
         c->queue[id].ever = true;
@@ -440,7 +440,7 @@ on_credit(struct core *c, int64_t now, struct hub_worker *w, const struct head_c
 {
     int id = service_find(h->service);
 
-    if (id < 0 || !w->share[id].offered || h->capacity < 1 || h->capacity > CAPACITY_MAX)
+    if (id < 0 || !w->share[id].offered || h->capacity < 0 || h->capacity > CAPACITY_MAX)
         return;
     w->share[id].capacity = (long)h->capacity;
     dispatch(c, now, (enum service_id)id);

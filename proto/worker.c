@@ -511,7 +511,7 @@ worker_set_capacity(struct worker *w, enum service_id id, long capacity)
 {
     for (size_t i = 0; i < w->cfg.n_services; i++)
         if (w->services[i].id == id)
-            w->services[i].capacity = capacity > 0 ? capacity : 1;
+            w->services[i].capacity = capacity > 0 ? capacity : 0;
     conns_share(w);
 }
 

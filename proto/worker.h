@@ -29,7 +29,7 @@ struct call {
 
 struct worker_service {
     enum service_id id;
-    long capacity;           /* calls that may be outstanding at once */
+    long capacity;           /* calls that may be outstanding at once; 0: registered, but gets nothing yet */
 };
 
 typedef void (*call_fn)(struct call *c);
@@ -81,7 +81,7 @@ void worker_call_cancel(struct worker *w, uint64_t id);
 
 /* Stop taking work: DRAIN to the hubs, wait for the calls in flight (then fail them as retryable), then done(arg). */
 void worker_drain(struct worker *w, void (*done)(void *arg), void *arg);
-/* Change a service's capacity while running (back-pressure). */
+/* Change a service's capacity while running (back-pressure; 0: nothing for now, requests wait in the hubs' queues). */
 void worker_set_capacity(struct worker *w, enum service_id id, long capacity);
 
 #endif

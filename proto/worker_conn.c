@@ -67,6 +67,7 @@ conn_open(struct conn *c)
     zmq_getsockopt(c->sock, ZMQ_FD, &c->fd, &n);
     loop_fd(c->w->loop, c->fd, EPOLLIN, on_zmq_fd, c);
     c->state = CONN_CONNECTING;
+    c->heard_ms = clock_ms();
 }
 
 static void
@@ -126,7 +127,7 @@ worker_share(const struct worker *w, const struct conn *c, size_t service)
             live++;
     }
     share = cap / live + (index < cap % live ? 1 : 0);
-    return share > 0 ? share : 1;
+    return share > 0 || cap == 0 ? share : 1;
 }
 
 static void
@@ -181,6 +182,8 @@ conn_tick(struct conn *c, int64_t now)
     case CONN_CONNECTING:
         if (conn_writable(c))
             conn_register(c);
+        else if (now - c->heard_ms > BUS_HUB_SILENT_MS) /* libzmq does not connect again after a garbled handshake */
+            conn_lose(c, "no connection");
         break;
     case CONN_ASKED:
         if (now - c->heard_ms > 1000)

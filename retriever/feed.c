@@ -85,6 +85,7 @@ check_caught_up(struct feed *f)
     struct index_stats s = index_stats(f->r->index);
 
     f->caught_up = true;
+    worker_set_capacity(f->r->worker, SERVICE_RETRIEVE, f->r->capacity);
     LOG(INFO, NULL, M("index ready"), KI("seq", f->after), KI("documents", s.documents), KI("passages", s.passages));
 }
 

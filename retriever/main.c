@@ -107,7 +107,7 @@ start(struct proc *p)
     const struct retriever_opt *o = p->opt;
     struct retriever *r = mem_new(sizeof(*r));
     unsigned n = thread_count(o);
-    const struct worker_service offers[] = { { SERVICE_RETRIEVE, 4 * (long)n } };
+    const struct worker_service offers[] = { { SERVICE_RETRIEVE, 0 } }; /* until the index is loaded: feed.c */
     struct worker_config cfg = { .endpoints = o->hub_endpoints, .opts = &p->opts, .services = offers, .n_services = 1, .ctx = r,
         .drain_ms = 1000 * o->drain_timeout };
 
@@ -117,6 +117,7 @@ start(struct proc *p)
     p->ctx = r;
     r->opt = o;
     r->loop = p->loop;
+    r->capacity = 4 * (long)n;
     r->index = index_new((size_t)o->index_max_bytes);
     index_set_weight(r->index, o->vector_weight);
     r->searchers = threads_new(p->loop, n, QUEUE_PER_THREAD * n);

@@ -24,6 +24,7 @@ void retriever_stats_init(void);
 
 struct retriever {
     const struct retriever_opt *opt;
+    long capacity;            /* searches at once, offered to the hubs when the index is loaded */
     struct loop *loop;
     struct worker *worker;
     struct index *index;

@@ -498,6 +498,21 @@ a_workers_wild_retry_time_stays_within_a_day(void **state)
     }
 }
 
+static void
+a_worker_that_offers_nothing_yet_gets_work_when_it_does(void **state)
+{
+    struct head_credit more = { STR("embed"), 2 };
+
+    (void)state;
+    join(0, 1, 0);
+    ask(2500, "a", 9000, 0);
+    assert_int_equal(t.n_ended, 0); /* it waits: the service is known */
+    frame(2600, 1, CMD_CREDIT, &more);
+    assert_int_equal(last(CMD_REQUEST)->peer, 1);
+    final(2700, last(CMD_REQUEST), ERR_OK);
+    assert_int_equal(t.ended[0].err, ERR_OK);
+}
+
 int
 main(void)
 {
@@ -522,6 +537,7 @@ main(void)
         T(a_reply_of_another_worker_is_not_taken),
         T(three_malformed_messages_and_a_worker_must_go),
         T(a_worker_offers_only_what_its_key_is_listed_for),
+        T(a_worker_that_offers_nothing_yet_gets_work_when_it_does),
         T(a_banned_key_stays_out_for_a_minute),
         T(five_failures_in_a_row_put_a_worker_aside_but_never_the_last_one),
     };

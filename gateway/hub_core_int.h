@@ -77,7 +77,9 @@ struct worker_share {
 
 struct ban {                   /* a key that misbehaved */
     uint64_t identity;
-    int64_t until_ms;
+    int64_t since_ms;          /* first malformed message of its minute */
+    int64_t until_ms;          /* it stays out until then */
+    int count;
 };
 
 struct hub_worker {
@@ -86,8 +88,6 @@ struct hub_worker {
     struct worker_share share[SERVICE_COUNT];
     bool draining;
     int64_t heard_ms, sent_ms, used_ms;
-    int64_t bad_since_ms;
-    int bad_frames;
     uint64_t identity;         /* whose key; 0: not known */
     struct attempt *out;       /* attempts it holds */
     struct hub_request *made;  /* requests it made */

@@ -141,6 +141,19 @@ peer_is_gone(const struct core *c, uint64_t peer)
     return false;
 }
 
+/* A request whose worker died or garbled its answer goes elsewhere, but not to a third. A drained worker is no strike. */
+static void
+struck_worker(struct core *c, int64_t now, struct hub_request *r, enum err e)
+{
+    r->deaths += e == ERR_WORKER_LOST || e == ERR_BAD_FRAME;
+    if (r->deaths < 2) {
+        attempt_failed(c, now, r, true, false, ERR_WORKER_LOST, STR_NONE, 1000);
+        return;
+    }
+    stat_inc(&hub_stats, HUB_POISON);
+    request_close(c, r, ERR_POISON, NULL, STR_NONE, 0);
+}
+
 /* The worker is gone: its own requests end, its attempts go elsewhere. */
 void
 worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e)
@@ -153,18 +166,13 @@ worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e)
         struct hub_request *r = a->req;
         bool open = r->state == REQ_OUT && a == &r->at[r->n_at - 1];
 
-        r->deaths += e == ERR_WORKER_LOST;
         attempt_return(c, a); /* frees r when it was closed */
         if (!open)
             continue;
-        if (r->deaths >= 2) {
-            stat_inc(&hub_stats, HUB_POISON);
-            request_close(c, r, ERR_POISON, NULL, STR_NONE, 0);
-        } else if (now == INT64_MAX) {
+        if (now == INT64_MAX)
             request_close(c, r, ERR_DRAINING, NULL, STR_NONE, 2000);
-        } else {
-            attempt_failed(c, now, r, true, false, ERR_WORKER_LOST, STR_NONE, 1000);
-        }
+        else
+            struck_worker(c, now, r, e);
     }
     worker_free_at(c, w);
 }
@@ -181,13 +189,18 @@ core_unsent(struct core *c, int64_t now, uint64_t peer)
     worker_lost(c, now, w, ERR_WORKER_LOST);
 }
 
-static void
-ban(struct core *c, int64_t now, uint64_t identity)
+/* The note of a key that misbehaved lately; a fresh one when there is none. */
+static struct ban *
+ban_note(struct core *c, int64_t now, uint64_t identity)
 {
-    if (!identity)
-        return;
-    stat_inc(&hub_stats, HUB_BANNED);
-    c->bans[c->n_bans++ % GONE_MAX] = (struct ban){ identity, now + BAN_MS };
+    struct ban *note;
+
+    for (size_t i = 0; i < c->n_bans && i < GONE_MAX; i++)
+        if (c->bans[i].identity == identity && now - c->bans[i].since_ms <= BAN_MS)
+            return &c->bans[i];
+    note = &c->bans[c->n_bans++ % GONE_MAX];
+    *note = (struct ban){ .identity = identity, .since_ms = now };
+    return note;
 }
 
 static bool
@@ -199,18 +212,21 @@ is_banned(const struct core *c, int64_t now, uint64_t identity)
     return false;
 }
 
+/* A malformed message cannot be tied to its attempt: the connection ends, and what it held goes elsewhere. The third
+ * time in a minute its key, where there is one, stays out for a minute. */
 static void
 worker_misbehaves(struct core *c, int64_t now, struct hub_worker *w)
 {
-    if (now - w->bad_since_ms > 60000) {
-        w->bad_since_ms = now;
-        w->bad_frames = 0;
+    LOG(WARN, NULL, M("worker sent a malformed message and is told to go"), KI("peer", w->peer), KS("why", msg_fault()));
+    if (w->identity) {
+        struct ban *note = ban_note(c, now, w->identity);
+
+        if (++note->count >= BAD_FRAMES_MAX) {
+            note->until_ms = now + BAN_MS;
+            stat_inc(&hub_stats, HUB_BANNED);
+        }
     }
-    if (++w->bad_frames < BAD_FRAMES_MAX)
-        return;
-    LOG(WARN, NULL, M("worker sent malformed messages and is told to go"), KI("peer", w->peer));
-    ban(c, now, w->identity);
-    send_disconnect(c, w->peer, "malformed messages");
+    send_disconnect(c, w->peer, "malformed message");
     worker_lost(c, now, w, ERR_BAD_FRAME);
 }
 
@@ -371,6 +387,13 @@ on_part(struct core *c, struct hub_worker *w, const struct head_part *h, struct 
     }
 }
 
+/* Is an answer no whole msgpack value, or larger than its kind allows? What is wrong inside it, its reader finds. */
+static bool
+is_garbled(const struct hub_request *r, const struct blob *payload)
+{
+    return payload && (payload->n > kinds[r->kind].max_bytes || !msg_scan(payload->p, payload->n, BUS_OBJECTS_MAX));
+}
+
 static void
 on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_final *h, struct blob *payload)
 {
@@ -386,7 +409,7 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
     id = kinds[r->kind].service;
     current = is_current(a);
     e = err_known((int)h->code) ? (enum err)h->code : ERR_INTERNAL;
-    if (e == ERR_OK && payload && payload->n > kinds[r->kind].max_bytes)
+    if (e == ERR_OK && is_garbled(r, payload))
         e = ERR_BAD_FRAME;
     if (e == ERR_OK || current)
         worker_judge(c, now, w, id, e != ERR_OK && err_retryable(e));
@@ -397,10 +420,14 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
         stat_add_at(&hub_stats, HUB_DROPPED, DROP_LATE, 0, 1);
     else if (e == ERR_OK)
         request_close(c, r, ERR_OK, payload, STR_NONE, 0);
+    else if (e == ERR_BAD_FRAME)
+        struck_worker(c, now, r, e);
     else if (err_retryable(e))
         attempt_failed(c, now, r, true, true, e, h->text, retry_after(h));
     else
         request_close(c, r, e, NULL, h->text, retry_after(h));
+    if (e == ERR_BAD_FRAME)
+        core_bad_frame(c, now, w->peer);
     dispatch(c, now, id);
 }
 

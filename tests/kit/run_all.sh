@@ -36,7 +36,7 @@ lint() { tests/kit/lint.sh; }
 # the long forms are `make sim`, `make fuzz` and `make faults`
 sim() { tests/sim/run.sh 20000 20000; }
 fuzz() { mk -s fuzz FUZZ_SECONDS=10; }
-faults() { py release 400 tests/faults; }
+faults() { py release 700 tests/faults/test_f*.py; }
 if [ "${1:-}" = --run ]; then trap - EXIT; rm -rf "$logs"; "$2"; exit; fi
 
 # part LIMIT NAME COMMAND: count what it says in its last "…: N passed, N failed"; without one, itself as one test.
@@ -66,6 +66,7 @@ part 200 sim          sim
 part 200 fuzz         fuzz
 part 420 service      service
 part 520 e2e          e2e
+part 740 faults       faults
 part 300 e2e-asan     e2e_asan
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -18,7 +18,7 @@ BUGS = [
     ("who_gave_up_stays_queued", "hub_core.c", "    if (r->state == REQ_QUEUED)\n        queue_remove(c, r);\n", ""),
     ("only_the_attempt_has_a_timer", "hub_core.c", "timer_set(c, r, due < r->deadline_ms ? due : r->deadline_ms);", "timer_set(c, r, due);"),
     ("a_late_ready_brings_back", "hub_worker.c", "if (peer_is_gone(c, peer) || ", "if ("),
-    ("a_lost_workers_request_is_forgotten", "hub_worker.c", "            attempt_failed(c, now, r, true, false, ERR_WORKER_LOST, STR_NONE, 1000);\n", "            continue;\n"),
+    ("a_lost_workers_request_is_forgotten", "hub_worker.c", "            struck_worker(c, now, r, e);\n", "            continue;\n"),
 ]
 
 

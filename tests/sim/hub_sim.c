@@ -191,7 +191,10 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
         m->attempt = ((const struct head_request *)head)->attempt;
 }
 
-/* Payloads of replies are two bytes: the ask and the attempt. */
+/* Payloads of replies are msgpack: [ask, attempt]. */
+#define REPLY_ASK 1
+#define REPLY_ATTEMPT 2
+
 static void
 on_part(void *arg, void *asker, struct blob *payload)
 {
@@ -200,9 +203,9 @@ on_part(void *arg, void *asker, struct blob *payload)
     (void)arg;
     if (a->gone || a->answers)
         broke("a part came after the end");
-    if (payload->p[1] != a->part_attempt && a->part_attempt)
+    if (payload->p[REPLY_ATTEMPT] != a->part_attempt && a->part_attempt)
         broke("parts of two attempts were mixed");
-    a->part_attempt = payload->p[1];
+    a->part_attempt = payload->p[REPLY_ATTEMPT];
 }
 
 static void
@@ -215,9 +218,9 @@ on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str tex
         broke("an answer came for an ask that gave up");
     if (++a->answers > 1)
         broke("an ask was answered twice");
-    if (e == ERR_OK && payload && payload->p[0] != (char)(a - w.ask))
+    if (e == ERR_OK && payload && payload->p[REPLY_ASK] != (char)(a - w.ask))
         broke("an ask got another one's answer");
-    if (e == ERR_OK && payload && a->part_attempt && payload->p[1] != a->part_attempt)
+    if (e == ERR_OK && payload && a->part_attempt && payload->p[REPLY_ATTEMPT] != a->part_attempt)
         broke("parts and the end come from different attempts");
 }
 
@@ -340,6 +343,7 @@ to_core(struct wire *m)
     struct blob *payload = NULL;
 
     if (m->ask >= 0) {
+        buf_c(&b, (char)0x92); /* a msgpack list of two */
         buf_c(&b, (char)m->ask);
         buf_c(&b, (char)m->attempt);
         payload = blob_of_buf(&b);

@@ -405,17 +405,49 @@ a_reply_of_another_worker_is_not_taken(void **state)
 }
 
 static void
-three_malformed_messages_and_a_worker_must_go(void **state)
+a_malformed_message_ends_the_connection_and_its_work_goes_elsewhere(void **state)
 {
     struct core_view v;
 
     (void)state;
     join(0, 1, 1);
-    for (int i = 0; i < 3; i++)
-        core_frame(t.core, 1, &(struct core_peer){ 1, ~0u, 0 }, CMD_FINAL, STR("\xc1"), NULL);
+    ask(0, "a", 9000, 0);
+    join(0, 2, 1);
+    core_frame(t.core, 1, &(struct core_peer){ 1, ~0u, 0 }, CMD_FINAL, STR("\xc1"), NULL);
     core_look(t.core, SERVICE_EMBED, &v);
-    assert_int_equal(v.workers, 0);
+    assert_int_equal(v.workers, 1);
     assert_int_equal(last(CMD_DISCONNECT)->peer, 1);
+    assert_int_equal(last(CMD_REQUEST)->peer, 2);
+}
+
+static void
+a_garbled_answer_is_asked_for_elsewhere_and_the_third_is_not_tried(void **state)
+{
+    struct buf b = { 0 };
+
+    (void)state;
+    join(0, 1, 1);
+    join(0, 2, 1);
+    join(0, 3, 1);
+    ask(1, "a", 9000, 0);
+    for (int i = 0; i < 2; i++) {
+        struct sent s = *last(CMD_REQUEST);
+        struct head_final h = { .req = s.req, .attempt = s.attempt };
+        struct buf garbage = { 0 };
+        struct blob *payload;
+
+        assert_int_equal(t.n_ended, 0);
+        buf_z(&garbage, "\x93\x01");
+        payload = blob_of_buf(&garbage);
+        buf_reset(&b);
+        msg_encode(head_final_desc(), &h, &b);
+        core_frame(t.core, 2, &(struct core_peer){ s.peer, ~0u, 0 }, CMD_FINAL, buf_slice(&b), payload);
+        blob_drop(&payload);
+        assert_null(core_check(t.core));
+    }
+    buf_free(&b);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended[0].err, ERR_POISON);
 }
 
 static void
@@ -442,13 +474,16 @@ a_banned_key_stays_out_for_a_minute(void **state)
 
     (void)state;
     identity = 77;
-    join(0, 1, 1);
-    for (int i = 0; i < 3; i++)
-        core_bad_frame(t.core, 1000, 1);
-    join(2000, 2, 1);
+    for (uint64_t peer = 1; peer <= 3; peer++) {
+        join(0, peer, 1);
+        core_look(t.core, SERVICE_EMBED, &v);
+        assert_int_equal(v.workers, 1);
+        core_bad_frame(t.core, 1000, peer);
+    }
+    join(2000, 8, 1);
     core_look(t.core, SERVICE_EMBED, &v);
     assert_int_equal(v.workers, 0);
-    join(61001, 3, 1);
+    join(61001, 9, 1);
     core_look(t.core, SERVICE_EMBED, &v);
     assert_int_equal(v.workers, 1);
 }
@@ -535,7 +570,8 @@ main(void)
         T(a_draining_worker_gets_nothing_new_and_an_acknowledgement),
         T(who_gives_up_is_not_told_and_the_worker_is),
         T(a_reply_of_another_worker_is_not_taken),
-        T(three_malformed_messages_and_a_worker_must_go),
+        T(a_malformed_message_ends_the_connection_and_its_work_goes_elsewhere),
+        T(a_garbled_answer_is_asked_for_elsewhere_and_the_third_is_not_tried),
         T(a_worker_offers_only_what_its_key_is_listed_for),
         T(a_worker_that_offers_nothing_yet_gets_work_when_it_does),
         T(a_banned_key_stays_out_for_a_minute),

@@ -23,6 +23,7 @@
 #define MAX_REQUEST 4096
 #define MAX_ANSWER (8u << 20)
 #define TIMEOUT_MS 5000
+#define REST_MS 100
 
 struct conn {
     struct admin *admin; /* NULL: free slot */
@@ -37,6 +38,7 @@ struct admin {
     struct proc *proc;
     int fd;              /* listening */
     int port;
+    uint64_t rest;       /* timer: no accepting until then */
     struct conn conns[MAX_CONNS];
 };
 
@@ -255,6 +257,17 @@ take_conn(struct admin *a)
     return oldest;
 }
 
+static void on_accept(void *arg, int fd, uint32_t events);
+
+static void
+on_rested(void *arg)
+{
+    struct admin *a = arg;
+
+    a->rest = 0;
+    loop_fd(a->proc->loop, a->fd, EPOLLIN, on_accept, a);
+}
+
 static void
 on_accept(void *arg, int fd, uint32_t events)
 {
@@ -263,8 +276,14 @@ on_accept(void *arg, int fd, uint32_t events)
     int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     (void)events;
-    if (peer < 0)
+    if (peer < 0) {
+        /* out of descriptors: the listener would stay readable and the loop would spin */
+        if (errno == EMFILE || errno == ENFILE) {
+            loop_fd(a->proc->loop, fd, 0, NULL, NULL);
+            a->rest = loop_after(a->proc->loop, REST_MS, on_rested, a);
+        }
         return;
+    }
     c = take_conn(a);
     *c = (struct conn){ .admin = a, .fd = peer, .since_ms = clock_ms(), .in = BUF_MAX(MAX_REQUEST),
                         .out = BUF_MAX(MAX_ANSWER + 1024) };
@@ -349,6 +368,7 @@ admin_free(struct admin **ap)
 
     if (!a)
         return;
+    loop_cancel(a->proc->loop, &a->rest);
     loop_fd(a->proc->loop, a->fd, 0, NULL, NULL);
     (void)close(a->fd);
     for (size_t i = 0; i < MAX_CONNS; i++)

@@ -337,12 +337,14 @@ epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t 
     struct feed *f = gw->feed;
     int64_t at = atomic_load(&f->fresh_ms);
     struct entry *e;
+    bool full;
 
     pthread_rwlock_rdlock(&f->lock);
     e = entry_find(f, str_of(tenant), collection);
     *epoch = e ? e->epoch : 0;
+    full = !e && f->n >= ENTRIES_MAX; /* then it may have an epoch that we have no room for */
     pthread_rwlock_unlock(&f->lock);
-    return at != 0 && clock_ms() - at < FRESH_MS;
+    return !full && at != 0 && clock_ms() - at < FRESH_MS;
 }
 
 void

@@ -8,7 +8,7 @@ import requests
 
 from corpus_kit import (ANSWER_FIELDS, PLAIN, Q_BREAD, Q_BUILT, Q_LAMP, Q_NOTHING, Q_PUMP, check_problem, check_sources, is_uuid,
                         marks)
-from suite import new_session
+from suite import new_session, wait_for
 
 
 def calls(suite):
@@ -209,7 +209,7 @@ def test_the_request_id_is_echoed_and_stands_in_the_log_of_every_service(main):
     r = main.ask("How hot may the bearing of the pump be?", headers={"X-Request-ID": rid})
     assert r.headers["X-Request-ID"] == rid
     for service in ("gateway", "embedder", "retriever", "store"):
-        assert main.lines_with(rid, service), f"{service} did not log request {rid}"
+        wait_for(f"{service} to log request {rid}", lambda: main.lines_with(rid, service))
     r = main.ask(Q_BUILT, headers={"X-Request-ID": "not allowed here!"})
     assert is_uuid(r.headers["X-Request-ID"])
 

@@ -5,6 +5,7 @@ printed with every bar, and run.bar(name, measured, bar, ok) records a line "nam
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import threading

@@ -35,7 +35,7 @@ bool hex_parse(struct str s, void *out, size_t n);      /* exactly 2n hex digits
 size_t base64_encode(struct str s, struct buf *out);    /* standard alphabet, padded; returns bytes added */
 bool base64_decode(struct str s, struct buf *out);      /* strict; false when malformed */
 
-void sha1(const struct str *parts, size_t n, uint8_t out[20]);     /* only where a protocol names it (EVALSHA) */
+void sha1(const struct str *parts, size_t n, uint8_t out[20]);     /* only for what Redis computes, too */
 void md5(const struct str *parts, size_t n, uint8_t out[16]);      /* of the concatenation */
 void sha256(const struct str *parts, size_t n, uint8_t out[32]);
 void hmac_sha256(struct str key, struct str data, uint8_t out[32]);

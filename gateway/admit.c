@@ -21,7 +21,8 @@ const char *const policy_labels[] = { "session", "key", "hour", "address", "auth
 /* KEYS: a bucket for each policy, then the cache key and the stream. ARGV: number of policies, count and period of each,
  * then SHA-256, epoch (8 bytes), turn ("" none), the stream's maximum.
  * Reply: {refused policy or 0, writes that failed, {remaining, retry µs, reset µs} × n, cache, appended, value} with
- * cache: 0 not asked, 1 hit, 2 miss, 3 stale, 4 collision, 5 bad. A value is "FA01", SHA-256, epoch, rest. */
+ * cache: 0 not asked, 1 hit, 2 miss, 3 stale, 4 collision, 5 bad. A value is "FA02", SHA-256, epoch, the SHA-1 of
+ * the rest, rest (proto/answer.h). */
 static const char script_source[] =
     "local n = tonumber(ARGV[1])\n"
     "local t = redis.call('TIME')\n"
@@ -61,9 +62,10 @@ static const char script_source[] =
     "  elseif len == 0 then state = 2\n"
     "  else\n"
     "    value = redis.call('GET', KEYS[n + 1])\n"
-    "    if len < 45 or value:sub(1, 4) ~= 'FA01' then state = 5\n"
+    "    if len < 88 or value:sub(1, 4) ~= 'FA02' then state = 5\n"
     "    elseif value:sub(5, 36) ~= sha then state = 4\n"
     "    elseif value:sub(37, 44) ~= epoch then state = 3\n"
+    "    elseif redis.sha1hex(value:sub(85)) ~= value:sub(45, 84) then state = 5\n"
     "    else state = 1 end\n"
     "  end\n"
     "  if state > 2 then redis.pcall('DEL', KEYS[n + 1]) end\n"

@@ -1,5 +1,8 @@
 /* The packed answer: what the query cache holds and what an append on a hit copies into fn:turns.
- *   "FA01" | SHA-256 of the cache input (32) | epoch, big-endian (8) | length, big-endian (4) | JSON | turn, msgpack
+ *   "FA02" | SHA-256 of the cache input (32) | epoch, big-endian (8) | SHA-1 of all that follows, hexadecimal (40)
+ *   | length, big-endian (4) | JSON | turn, msgpack
+ * The checksum finds values that were damaged, so that none is given to anybody or copied; it is the one that a script
+ * in Redis can compute.
  * JSON is the ready fragment of the HTTP answer; turn is a turn_finish_req with answer, model, confidence, grounded,
  * status, tokens and citations. Data from outside: every byte is checked. */
 #ifndef PROTO_ANSWER_H
@@ -7,10 +10,12 @@
 
 #include "proto/msg.h"
 
-#define ANSWER_MAGIC "FA01"
+#define ANSWER_MAGIC "FA02"
 #define ANSWER_SHA_AT 4
 #define ANSWER_EPOCH_AT 36
-#define ANSWER_HEAD 48 /* bytes before the JSON */
+#define ANSWER_SUM_AT 44
+#define ANSWER_BODY_AT 84
+#define ANSWER_HEAD 88 /* bytes before the JSON */
 #define ANSWER_MAX 1048576
 
 /* Append the packed form to out. ERR_VALIDATION when it does not fit. */

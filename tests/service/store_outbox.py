@@ -1,4 +1,5 @@
 """The store drains fn:turns: queued turns are in Postgres within two seconds, once, also after faults on either side."""
+import hashlib
 import os
 import shutil
 import signal
@@ -80,7 +81,8 @@ def entry(sess, answer="An answer [1].", tenant="default", **kw):
 def packed(turn, epoch=7):
     """A cached answer as proto/answer.h says."""
     js, t = b"{}", msgpack.packb(turn)
-    return b"FA01" + os.urandom(32) + epoch.to_bytes(8, "big") + len(js).to_bytes(4, "big") + js + t
+    body = len(js).to_bytes(4, "big") + js + t
+    return b"FA02" + os.urandom(32) + epoch.to_bytes(8, "big") + hashlib.sha1(body).hexdigest().encode() + body
 
 
 def items(hub, s, tenant="default"):
@@ -117,7 +119,7 @@ def test_a_cached_answer_gives_what_the_question_lacks(hub, rd, store):
 def test_malformed_entries_are_counted_and_kept_apart(hub, rd, store):
     s = session()
     for bad in ({"q": b"\xc1"}, {"x": b"y"}, {"q": msgpack.packb(entry(s, answer="nul \0"))},
-                {"q": msgpack.packb(entry(s)), "a": b"FA01short"}, {"q": msgpack.packb({**entry(s), "session": b"short"})}):
+                {"q": msgpack.packb(entry(s)), "a": b"FA02short"}, {"q": msgpack.packb({**entry(s), "session": b"short"})}):
         rd.r.xadd("fn:turns", bad)
     rd.r.xadd("fn:turns", {"q": msgpack.packb(entry(s))})
     wait_for("the good one", lambda: items(hub, s))

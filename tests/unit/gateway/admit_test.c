@@ -129,16 +129,21 @@ probe_of(const char *turn)
 static struct str
 value_of(uint8_t sha, uint8_t epoch_low, const char *magic)
 {
-    static char v[64];
+    static char v[128];
+    const struct str body = { v + 84, 16 };
+    uint8_t digest[20];
+    char hex[41];
 
     memset(v, 0, sizeof v);
     memcpy(v, magic, 4);
     memset(v + 4, sha, 32);
     v[42] = 1;
     v[43] = (char)epoch_low;
-    v[47] = 2;
-    memcpy(v + 48, "{}", 2);
-    return (struct str){ v, 60 };
+    v[87] = 2;
+    memcpy(v + 88, "{}", 2);
+    sha1(&body, 1, digest);
+    memcpy(v + 44, hex_text(digest, sizeof digest, hex), 40);
+    return (struct str){ v, 100 };
 }
 
 static double
@@ -169,12 +174,12 @@ a_stored_answer_is_a_hit_with_its_time_to_live(void **state)
     (void)state;
     assert_true(look(NULL, &hit));
     assert_false(hit.hit);
-    cache_store(&r, session, &p, value_of(0xab, 2, "FA01"));
+    cache_store(&r, session, &p, value_of(0xab, 2, "FA02"));
     ttl = REDIS(STR_NONE, "TTL", "fn:q:default:00112233445566778899aabbccddeeff");
     assert_true(ttl.i > 3590 && ttl.i <= 3600);
     assert_true(look(NULL, &hit));
     assert_true(hit.hit && !hit.appended);
-    assert_true(str_eq(hit.value, value_of(0xab, 2, "FA01")));
+    assert_true(str_eq(hit.value, value_of(0xab, 2, "FA02")));
 }
 
 static void
@@ -184,7 +189,7 @@ a_hit_appends_its_turn_and_answer_in_the_same_trip(void **state)
     struct redis_val v;
 
     (void)state;
-    REDIS(value_of(0xab, 2, "FA01"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
+    REDIS(value_of(0xab, 2, "FA02"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
     assert_true(look("turn bytes", &hit));
     assert_true(hit.hit && hit.appended);
     v = REDIS(STR_NONE, "XRANGE", "fn:turns", "-", "+");
@@ -192,7 +197,7 @@ a_hit_appends_its_turn_and_answer_in_the_same_trip(void **state)
     v = v.v[0].v[1];
     assert_int_equal(v.n, 4);
     assert_true(str_is(v.v[0].s, "q") && str_is(v.v[1].s, "turn bytes") && str_is(v.v[2].s, "a"));
-    assert_true(str_eq(v.v[3].s, value_of(0xab, 2, "FA01")));
+    assert_true(str_eq(v.v[3].s, value_of(0xab, 2, "FA02")));
 }
 
 static void
@@ -203,10 +208,11 @@ wrong_values_are_misses_that_are_deleted_and_counted(void **state)
         const char *magic;
         size_t n;
         enum cache_outcome how;
-    } rows[] = { { 0xaa, 2, "FA01", 60, CACHE_COLLISION },
-                 { 0xab, 1, "FA01", 60, CACHE_STALE },
-                 { 0xab, 2, "FA02", 60, CACHE_BAD },
-                 { 0xab, 2, "FA01", 20, CACHE_BAD } };
+    } rows[] = { { 0xaa, 2, "FA02", 100, CACHE_COLLISION },
+                 { 0xab, 1, "FA02", 100, CACHE_STALE },
+                 { 0xab, 2, "FA01", 100, CACHE_BAD },
+                 { 0xab, 2, "FA02", 99, CACHE_BAD }, /* the checksum differs */
+                 { 0xab, 2, "FA02", 20, CACHE_BAD } };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -238,7 +244,7 @@ values_of_another_type_hurt_nobody(void **state)
     assert_true(look(NULL, &hit));
     assert_false(hit.hit);
     assert_int_equal(conn.limits.p[0].remaining, 59);
-    REDIS(value_of(0xab, 2, "FA01"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
+    REDIS(value_of(0xab, 2, "FA02"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
     REDIS(STR_NONE, "SET", "fn:turns", "not a stream");
     assert_true(look("turn", &hit));
     assert_true(hit.hit && !hit.appended);
@@ -256,7 +262,7 @@ a_full_stream_takes_no_more_turns(void **state)
         v = REDIS(STR_NONE, "EVAL", "for i = 1, 500 do redis.call('XADD', 'fn:turns', '*', 'q', 'x') end return 1", "0");
         assert_int_equal(v.i, 1);
     }
-    REDIS(value_of(0xab, 2, "FA01"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
+    REDIS(value_of(0xab, 2, "FA02"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
     assert_true(look("turn", &hit));
     assert_true(hit.hit && !hit.appended);
     assert_false(turns_append(&r, STR("turn")));
@@ -302,7 +308,7 @@ erasing_a_session_erases_its_cached_answers(void **state)
     uint8_t other[32] = { 9 };
 
     (void)state;
-    cache_store(&r, session, &p, value_of(0xab, 2, "FA01"));
+    cache_store(&r, session, &p, value_of(0xab, 2, "FA02"));
     cache_erase_session(&r, other);
     assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 1);
     cache_erase_session(&r, session);

@@ -21,9 +21,9 @@ breaker_set(struct breaker *b, enum breaker_state to)
 static void
 breaker_open(struct breaker *b, int64_t now_ms)
 {
-    int64_t twice = b->open_for_ms * 2;
+    int64_t twice = b->open_for_ms * 2, max = b->max_ms > 0 ? b->max_ms : BREAKER_OPEN_MAX_MS;
 
-    b->open_for_ms = twice == 0 ? BREAKER_OPEN_MIN_MS : twice < BREAKER_OPEN_MAX_MS ? twice : BREAKER_OPEN_MAX_MS;
+    b->open_for_ms = twice == 0 ? BREAKER_OPEN_MIN_MS : twice < max ? twice : max;
     b->open_until_ms = now_ms + b->open_for_ms;
     breaker_set(b, BREAKER_OPEN);
 }

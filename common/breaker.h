@@ -1,5 +1,5 @@
 /* A circuit breaker as a pure state machine: no clock, no lock, no log of its own. Opens after 5 failures within 1 s,
- * for 1 s, doubling to 8 s with each probe that fails; one probe at a time. Times are clock_ms(). Not thread-safe. */
+ * for 1 s, doubling to 8 s (or max_ms) with each probe that fails; one probe at a time. Times are clock_ms(). Not thread-safe. */
 #ifndef COMMON_BREAKER_H
 #define COMMON_BREAKER_H
 
@@ -19,6 +19,7 @@ struct breaker {                        /* all zero: closed */
     int64_t failed_ms[BREAKER_FAILURES]; /* when the last failures happened (0: none), oldest at next */
     size_t next;
     int64_t open_until_ms;
+    int64_t max_ms;                     /* 0: BREAKER_OPEN_MAX_MS; the owner may change it at any time */
     int64_t open_for_ms;                /* how long it was opened the last time; 0 when closed */
 };
 

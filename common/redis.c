@@ -32,6 +32,7 @@
 
 #define CONNECT_MS 200
 #define CALL_MS 100
+#define PROBE_MS 1500   /* a server that is away is asked again this often, so that it is used soon after it is back */
 #define MAX_IDLE 64
 #define MAX_UNREAD ((size_t)64 << 20) /* bytes of replies that one call may leave unparsed */
 #define STACK_ARGS 32
@@ -307,14 +308,16 @@ may_call(struct redis *r, bool *probe)
 
 /* Tell the breaker how the call ended; when that opened or closed it, tell everybody else. */
 static void
-call_ended(struct redis *r, bool probe, bool failed)
+call_ended(struct redis *r, bool probe, enum failure f)
 {
-    bool changed, opened;
+    bool changed, opened, first, failed = f != F_NONE;
     int64_t for_ms;
 
     if (!failed && !probe)
         return;
     pthread_mutex_lock(&r->lock);
+    r->breaker.max_ms = f == F_AUTH ? BREAKER_OPEN_MAX_MS : PROBE_MS; /* a password does not mend itself */
+    first = r->breaker.state == BREAKER_CLOSED;
     changed = breaker_leave(&r->breaker, clock_ms(), probe, failed);
     opened = r->breaker.state == BREAKER_OPEN;
     for_ms = r->breaker.open_for_ms;
@@ -326,9 +329,9 @@ call_ended(struct redis *r, bool probe, bool failed)
     if (!changed)
         return;
     stat_set(&stats, REDIS_BREAKER_OPEN, atomic_load(&breakers_open));
-    if (opened)
+    if (opened && first)
         LOG(WARN, NULL, M("redis is left alone for a while"), KI("ms", for_ms));
-    else
+    else if (!opened)
         LOG(INFO, NULL, M("redis is back"));
 }
 
@@ -442,7 +445,7 @@ redis_run(struct redis *r, struct arena *a, const struct redis_cmd *cmds, size_t
         pool_put(r, &c);
     else
         conn_free(&c);
-    call_ended(r, probe, f != F_NONE);
+    call_ended(r, probe, f);
     if (f != F_NONE)
         note_failure(r, f);
     else

@@ -272,8 +272,8 @@ unlink_made(struct hub_request *r)
 }
 
 /* Out of the queue or the timers; attempts that are still at workers are told, and keep the slot until they return. */
-static void
-request_end(struct core *c, struct hub_request *r)
+void
+request_giveup(struct core *c, struct hub_request *r)
 {
     if (r->state == REQ_QUEUED)
         queue_remove(c, r);
@@ -302,13 +302,7 @@ request_close(struct core *c, struct hub_request *r, enum err e, struct blob *pa
     } else {
         c->ops.done(c->arg, r->asker, e, payload, text, retry_after_ms);
     }
-    request_end(c, r);
-}
-
-void
-request_giveup(struct core *c, struct hub_request *r)
-{
-    request_end(c, r);
+    request_giveup(c, r);
 }
 
 void

@@ -115,7 +115,6 @@ struct core {
     struct ban bans[GONE_MAX];
     size_t n_bans;
     int64_t scan_ms;           /* next look at the workers */
-    struct arena *scratch;     /* decoded headers */
 };
 
 /* hub_core.c */

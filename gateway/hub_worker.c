@@ -459,7 +459,6 @@ on_cancel(struct core *c, struct hub_worker *w, const struct head_cancel *h)
             request_giveup(c, r);
             return;
         }
-    (void)c;
 }
 
 static void

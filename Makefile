@@ -107,6 +107,11 @@ $(OUT)/loadgen: $(OUT)/obj/tests/kit/loadgen.o
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 $(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o
 	$(CC) $(LDFLAGS) -o $@ $^
+# programs of the benchmarks: the client, and the bare programs that are our limits
+BENCH_LIBS_bare_http := -lcivetweb -lhiredis -ldl
+$(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS_$*)
 .PHONY: kit
 kit: $(UPSTREAM_STUB) $(OUT)/loadgen $(OUT)/fault-proxy ## the test kit's programs
 

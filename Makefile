@@ -98,7 +98,7 @@ fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%) ## fuzz every target for FUZZ_SECO
 	@tests/kit/fuzz.sh $(FUZZ_SECONDS) $^
 
 UPSTREAM_STUB := $(OUT)/upstream-stub
-$(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o
+$(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o $(OUT)/obj/tests/kit/upstream_answer.o
 	$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl
 # what .incbin takes in, which -MMD does not see
 $(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt

@@ -1,4 +1,5 @@
 /* upstream-stub: an OpenAI-compatible model server for tests and benches, on civetweb. Independent of the suite's code.
+ * Here: connections, scripts, routes; what is answered is in upstream_answer.c.
  *
  *   upstream-stub [--port N] [--host A] [--threads N] [--dims N] [--embed-delay-ms N] [--chat-delay-ms N] [--drip-ms N]
  *                 [--echo-canary 1]   a word canary-<12 hex> of the prompt comes back in the answer
@@ -17,19 +18,12 @@
  *   POST /_stub/reset           rules and counters
  *
  * Whole answers go out in one write; drips, one event at a time. While it delays it watches the socket for a hang-up. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "tests/kit/upstream_stub.h"
+
 #include <arpa/inet.h>
-#include <civetweb.h>
-#include <ctype.h>
-#include <jansson.h>
-#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,18 +33,13 @@
 #include <unistd.h>
 
 #define BODY_MAX (64 << 20)
-#define MAX_DIMS 4096
 #define HANG_MS 600000
 
-enum route { EMBEDDINGS, CHAT, COMPLETIONS, MODELS, ROUTES };
 static const char *const route_names[ROUTES] = { "embeddings", "chat", "completions", "models" };
+struct stub_conf stub_conf = { .host = "127.0.0.1", .threads = 1300, .dims = 256 };
+struct stub_sums stub_sums;
 
-static struct {
-    const char *host;
-    long port, threads, dims, delay_ms[ROUTES], drip_ms, echo_canary;
-} conf = { .host = "127.0.0.1", .threads = 1300, .dims = 256 };
-
-static atomic_long calls[ROUTES], texts, prompt_tokens, completion_tokens, in_flight, in_flight_max, aborted, scripted;
+static atomic_long calls[ROUTES], scripted;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static json_t *rules[ROUTES];    /* arrays; under lock */
 static char *last_chat;          /* under lock */
@@ -85,8 +74,8 @@ find_fd(const struct mg_connection *c)
 }
 
 /* Wait; false when the client hung up meanwhile. */
-static bool
-wait_ms(const struct mg_connection *c, long ms)
+bool
+stub_wait(const struct mg_connection *c, long ms)
 {
     struct pollfd p = { .events = POLLRDHUP };
 
@@ -96,8 +85,8 @@ wait_ms(const struct mg_connection *c, long ms)
     return poll(&p, 1, (int)ms) == 0;
 }
 
-static void
-reply(struct mg_connection *c, int status, const char *type, const char *extra, const char *body, size_t n)
+void
+stub_reply(struct mg_connection *c, int status, const char *type, const char *extra, const char *body, size_t n)
 {
     char *out = NULL;
     size_t len = 0;
@@ -115,7 +104,7 @@ reply_json(struct mg_connection *c, int status, json_t *v)
 {
     char *z = json_dumps(v, JSON_COMPACT);
 
-    reply(c, status, "application/json", "", z, strlen(z));
+    stub_reply(c, status, "application/json", "", z, strlen(z));
     free(z);
     json_decref(v);
 }
@@ -139,33 +128,33 @@ read_body(struct mg_connection *c, size_t *n)
 }
 
 /* ---- script */
-static long
-num(const json_t *rule, const char *key, long fallback)
+long
+rule_num(const json_t *rule, const char *key, long fallback)
 {
     const json_t *v = json_object_get(rule, key);
 
     return json_is_integer(v) ? (long)json_integer_value(v) : fallback;
 }
 
-static const char *
-text_of(const json_t *o, const char *key, const char *fallback)
+const char *
+json_text(const json_t *o, const char *key, const char *fallback)
 {
     const char *z = json_string_value(json_object_get(o, key));
 
     return z != NULL ? z : fallback;
 }
 
-static bool
-flag(const json_t *rule, const char *key)
+bool
+rule_flag(const json_t *rule, const char *key)
 {
     return json_is_true(json_object_get(rule, key));
 }
 
 /* A figure, or one drawn between two. */
-static long
-drawn(const json_t *rule, const char *from, const char *to, long fallback)
+long
+rule_drawn(const json_t *rule, const char *from, const char *to, long fallback)
 {
-    long least = num(rule, from, fallback), most = num(rule, to, least);
+    long least = rule_num(rule, from, fallback), most = rule_num(rule, to, least);
 
     return most > least ? least + random() % (most - least + 1) : least;
 }
@@ -181,8 +170,8 @@ take_rule(enum route r, const json_t *req)
         return NULL;
     pthread_mutex_lock(&lock);
     json_array_foreach(rules[r], i, rule) {
-        const char *param = text_of(rule, "reject_param", NULL);
-        long times = num(rule, "times", 1);
+        const char *param = json_text(rule, "reject_param", NULL);
+        long times = rule_num(rule, "times", 1);
 
         if (param != NULL && json_object_get(req, param) == NULL)
             continue;
@@ -202,7 +191,7 @@ take_rule(enum route r, const json_t *req)
 static bool
 add_rule(json_t *rule)
 {
-    const char *name = text_of(rule, "route", "");
+    const char *name = json_text(rule, "route", "");
 
     for (int r = 0; r < ROUTES; r++)
         if (strcmp(name, route_names[r]) == 0) {
@@ -227,29 +216,21 @@ reset(void)
     last_chat = NULL;
     pthread_mutex_unlock(&lock);
     atomic_store(&scripted, 0);
-    atomic_store(&texts, 0);
-    atomic_store(&prompt_tokens, 0);
-    atomic_store(&completion_tokens, 0);
-    atomic_store(&aborted, 0);
-    atomic_store(&in_flight_max, atomic_load(&in_flight));
+    atomic_store(&stub_sums.texts, 0);
+    atomic_store(&stub_sums.prompt_tokens, 0);
+    atomic_store(&stub_sums.completion_tokens, 0);
+    atomic_store(&stub_sums.aborted, 0);
+    atomic_store(&stub_sums.in_flight_max, atomic_load(&stub_sums.in_flight));
 }
 
 /* ---- one model request */
-struct turn {
-    struct mg_connection *c;
-    enum route route;
-    json_t *req, *rule;
-    char *body;
-    size_t n;
-};
-
 static bool
 open_turn(struct turn *t, struct mg_connection *c, enum route r)
 {
-    long now = atomic_fetch_add(&in_flight, 1) + 1, max = atomic_load(&in_flight_max);
+    long now = atomic_fetch_add(&stub_sums.in_flight, 1) + 1, max = atomic_load(&stub_sums.in_flight_max);
 
     *t = (struct turn){ .c = c, .route = r };
-    while (now > max && !atomic_compare_exchange_weak(&in_flight_max, &max, now))
+    while (now > max && !atomic_compare_exchange_weak(&stub_sums.in_flight_max, &max, now))
         ;
     atomic_fetch_add(&calls[r], 1);
     t->body = r == MODELS ? NULL : read_body(c, &t->n);
@@ -264,7 +245,7 @@ close_turn(struct turn *t)
     json_decref(t->req);
     json_decref(t->rule);
     free(t->body);
-    atomic_fetch_sub(&in_flight, 1);
+    atomic_fetch_sub(&stub_sums.in_flight, 1);
 }
 
 /* Delays, hangs and error statuses; true: the answer is already out (or nobody wants it). */
@@ -272,313 +253,38 @@ static bool
 fault(struct turn *t)
 {
     const json_t *r = t->rule;
-    const char *param = text_of(r, "reject_param", text_of(r, "param", NULL));
-    long status = num(r, "status", param != NULL ? 400 : 200);
+    const char *param = json_text(r, "reject_param", json_text(r, "param", NULL));
+    long status = rule_num(r, "status", param != NULL ? 400 : 200);
     char extra[512], message[256];
 
-    if (!wait_ms(t->c, flag(r, "hang") ? HANG_MS : drawn(r, "delay_ms", "delay_to_ms", conf.delay_ms[t->route]))) {
-        atomic_fetch_add(&aborted, 1);
+    if (!stub_wait(t->c, rule_flag(r, "hang") ? HANG_MS : rule_drawn(r, "delay_ms", "delay_to_ms", stub_conf.delay_ms[t->route]))) {
+        atomic_fetch_add(&stub_sums.aborted, 1);
         mg_disable_connection_keep_alive(t->c);
         return true;
     }
-    if (text_of(r, "redirect", NULL) != NULL) {
-        snprintf(extra, sizeof extra, "Location: %s\r\n", text_of(r, "redirect", ""));
-        reply(t->c, status == 200 ? 302 : (int)status, "text/plain", extra, "moved", 5);
+    if (json_text(r, "redirect", NULL) != NULL) {
+        snprintf(extra, sizeof extra, "Location: %s\r\n", json_text(r, "redirect", ""));
+        stub_reply(t->c, status == 200 ? 302 : (int)status, "text/plain", extra, "moved", 5);
         return true;
     }
     if (status == 200)
         return false;
-    snprintf(message, sizeof message, "%s", text_of(r, "message", param != NULL ? "" : "scripted failure"));
+    snprintf(message, sizeof message, "%s", json_text(r, "message", param != NULL ? "" : "scripted failure"));
     if (message[0] == 0)
         snprintf(message, sizeof message, "Unsupported parameter: '%s'", param);
     extra[0] = 0;
-    if (text_of(r, "retry_after", NULL) != NULL)
-        snprintf(extra, sizeof extra, "Retry-After: %s\r\n", text_of(r, "retry_after", ""));
+    if (json_text(r, "retry_after", NULL) != NULL)
+        snprintf(extra, sizeof extra, "Retry-After: %s\r\n", json_text(r, "retry_after", ""));
     {
-        json_t *e = json_pack("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type", text_of(r, "type", "stub"),
-                              "param", param, "code", text_of(r, "code", NULL));
+        json_t *e = json_pack("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type", json_text(r, "type", "stub"),
+                              "param", param, "code", json_text(r, "code", NULL));
         char *z = json_dumps(e, JSON_COMPACT);
 
-        reply(t->c, (int)status, "application/json", extra, z, strlen(z));
+        stub_reply(t->c, (int)status, "application/json", extra, z, strlen(z));
         free(z);
         json_decref(e);
     }
     return true;
-}
-
-/* Send a 200 body, in one write or in drips at the given ends; cut where the script says. */
-static void
-send_body(struct turn *t, const char *type, const char *body, size_t n, const size_t *ends, size_t n_ends)
-{
-    long drip = ends != NULL ? drawn(t->rule, "drip_ms", "drip_to_ms", conf.drip_ms) : 0, cut = num(t->rule, "cut_after_bytes", -1);
-    const char *ctype = text_of(t->rule, "content_type", type);
-    size_t stop = cut >= 0 && (size_t)cut < n ? (size_t)cut : n, at = 0;
-
-    if (flag(t->rule, "garbage")) {
-        static const char junk[] = "<html>data: {not json\n\ndata: {\"choices\": 7\n\n</html>\n\n";
-
-        body = junk;
-        n = stop = sizeof junk - 1;
-        drip = 0;
-    }
-    if (drip <= 0 && stop == n) {
-        reply(t->c, 200, ctype, "", body, n);
-        return;
-    }
-    mg_printf(t->c, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", ctype, n);
-    for (size_t i = 0; drip > 0 && i < n_ends && ends[i] <= stop; i++) {
-        if (mg_write(t->c, body + at, ends[i] - at) <= 0 || !wait_ms(t->c, drip)) {
-            atomic_fetch_add(&aborted, 1);
-            mg_disable_connection_keep_alive(t->c);
-            return;
-        }
-        at = ends[i];
-    }
-    if (stop > at)
-        mg_write(t->c, body + at, stop - at);
-    if (stop < n)
-        mg_disable_connection_keep_alive(t->c);
-}
-
-/* ---- embeddings */
-static void
-embed_text(const char *z, float *v, size_t dims)
-{
-    double sum = 0;
-
-    memset(v, 0, dims * sizeof *v);
-    while (*z != 0) {
-        uint32_t h = 2166136261u;
-        size_t n = 0;
-
-        while (isalnum((unsigned char)z[n]) || (unsigned char)z[n] >= 0x80) {
-            h = (h ^ (uint32_t)tolower((unsigned char)z[n])) * 16777619u;
-            n++;
-        }
-        if (n > 0) {
-            v[h % dims] += 1.0f;
-            v[(h >> 16) % dims] += (h & 0x8000) ? 0.5f : -0.5f;
-        }
-        z += n > 0 ? n : 1;
-    }
-    for (size_t i = 0; i < dims; i++)
-        sum += (double)v[i] * (double)v[i];
-    if (sum < 1e-9) {
-        v[0] = 1.0f;
-        sum = 1;
-    }
-    for (size_t i = 0; i < dims; i++)
-        v[i] = (float)(v[i] / sqrt(sum));
-}
-
-static void
-put_base64(FILE *f, const unsigned char *p, size_t n)
-{
-    static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
-
-        fputc(abc[v >> 18], f);
-        fputc(abc[v >> 12 & 63], f);
-        fputc(i + 1 < n ? abc[v >> 6 & 63] : '=', f);
-        fputc(i + 2 < n ? abc[v & 63] : '=', f);
-    }
-}
-
-static void
-put_row(FILE *f, const struct turn *t, size_t index, const char *text, size_t dims, bool base64)
-{
-    static _Thread_local float v[MAX_DIMS];
-
-    embed_text(text, v, dims);
-    if (flag(t->rule, "nan"))
-        v[dims / 2] = NAN;
-    fprintf(f, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", index > 0 ? "," : "",
-            flag(t->rule, "bad_index") ? index + 1 : index);
-    if (base64) {
-        fputc('"', f);
-        put_base64(f, (const unsigned char *)v, dims * sizeof *v);
-        fputs("\"}", f);
-        return;
-    }
-    for (size_t i = 0; i < dims; i++)
-        if (isfinite(v[i]))
-            fprintf(f, "%c%.7g", i == 0 ? '[' : ',', (double)v[i]);
-        else
-            fprintf(f, "%cNaN", i == 0 ? '[' : ',');
-    fputs("]}", f);
-}
-
-static void
-answer_embeddings(struct turn *t)
-{
-    json_t *input = json_object_get(t->req, "input");
-    size_t dims = (size_t)num(t->req, "dimensions", conf.dims), n = json_is_array(input) ? json_array_size(input) : 1, len;
-    bool base64 = strcmp(text_of(t->req, "encoding_format", "float"), "base64") == 0;
-    char *out = NULL;
-    long tokens = 0;
-    FILE *f = open_memstream(&out, &len);
-
-    dims = dims == 0 || dims > MAX_DIMS ? 1 : dims;
-    if (flag(t->rule, "wrong_dims"))
-        dims -= 1;
-    base64 = base64 && !flag(t->rule, "floats");
-    fputs("{\"object\":\"list\",\"data\":[", f);
-    for (size_t i = 0; i + (size_t)flag(t->rule, "drop_last") < n; i++) {
-        const char *z = json_string_value(json_is_array(input) ? json_array_get(input, i) : input);
-
-        tokens += z == NULL ? 0 : (long)(strlen(z) + 3) / 4;
-        put_row(f, t, i, z == NULL ? "" : z, dims, base64);
-    }
-    fprintf(f, "],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":%ld,\"total_tokens\":%ld}}", text_of(t->req, "model", "stub"),
-            tokens, tokens);
-    fclose(f);
-    atomic_fetch_add(&texts, (long)n);
-    atomic_fetch_add(&prompt_tokens, tokens);
-    send_body(t, "application/json", out, len, NULL, 0);
-    free(out);
-}
-
-/* ---- chat */
-/* The first sentence of passage [1] of the last message, and its mark. */
-static void
-default_answer(const char *prompt, char *out, size_t cap)
-{
-    const char *p = strstr(prompt, "\n[1]"), *end;
-
-    if (p == NULL) {
-        snprintf(out, cap, "There are no passages in this prompt.");
-        return;
-    }
-    p += 1;
-    do {
-        p = strchr(p, '\n');
-        p = p == NULL ? "" : p + 1;
-    } while (*p == '#' || *p == '\n');
-    for (end = p; *end != 0 && end - p < 280; end++)
-        if ((strchr(".!?", *end) != NULL && (isspace((unsigned char)end[1]) || end[1] == 0)) || (end[0] == '\n' && end[1] == '\n'))
-            break;
-    while (end > p && ((unsigned char)*end & 0xc0) == 0x80)
-        end--;
-    snprintf(out, cap, "%.*s [1]", (int)(end - p) + (strchr(".!?", *end) != NULL && *end != 0), p);
-}
-
-/* The prompt's last word canary-<12 hex>: so a test sees whose answer it was given. */
-static void
-add_canary(const char *prompt, char *out, size_t cap)
-{
-    const char *last = NULL;
-    size_t n = strlen(out);
-
-    for (const char *p = strstr(prompt, "canary-"); p != NULL; p = strstr(p + 1, "canary-"))
-        last = p;
-    if (last != NULL)
-        snprintf(out + n, cap - n, " %.19s", last);
-}
-
-static const char *
-prompt_of(const struct turn *t)
-{
-    json_t *messages = json_object_get(t->req, "messages");
-
-    if (t->route == COMPLETIONS)
-        return text_of(t->req, "prompt", "");
-    return text_of(json_array_get(messages, json_array_size(messages) - 1), "content", "");
-}
-
-static void
-put_event(FILE *f, const char *model, const char *content, const char *finish)
-{
-    json_t *delta = content != NULL ? json_pack("{s:s}", "content", content) : json_object();
-    json_t *e = json_pack("{s:s,s:s,s:i,s:s,s:[{s:i,s:o,s:s?}]}", "id", "chatcmpl-stub", "object", "chat.completion.chunk",
-                          "created", 1, "model", model, "choices", "index", 0, "delta", delta, "finish_reason", finish);
-    char *z = json_dumps(e, JSON_COMPACT);
-
-    fprintf(f, "data: %s\n\n", z);
-    free(z);
-    json_decref(e);
-}
-
-#define EVENTS 4096
-static void
-stream_answer(struct turn *t, const char *text, long ptok, long ctok)
-{
-    static _Thread_local size_t ends[EVENTS];
-    const char *model = text_of(t->req, "model", "stub"), *p = text;
-    long error_after = num(t->rule, "error_after", -1);
-    size_t n = 0, len = 0;
-    char *out = NULL, piece[256];
-    FILE *f = open_memstream(&out, &len);
-
-    put_event(f, model, "", NULL);
-    while (*p != 0 && n < EVENTS - 8) {
-        size_t k = strcspn(p + 1, " ") + 1;
-
-        k = k < sizeof piece - 1 ? k : sizeof piece - 1;
-        while (k > 1 && ((unsigned char)p[k] & 0xc0) == 0x80)
-            k--;
-        memcpy(piece, p, k);
-        piece[k] = 0;
-        fflush(f);
-        ends[n++] = len;
-        if (error_after >= 0 && n > (size_t)error_after)
-            break;
-        put_event(f, model, piece, NULL);
-        p += k;
-    }
-    if (error_after >= 0)
-        fputs("data: {\"error\":{\"message\":\"scripted\",\"type\":\"server_error\",\"code\":\"stub_error\"}}\n\n", f);
-    else if (!flag(t->rule, "no_done")) {
-        put_event(f, model, NULL, "stop");
-        if (json_is_true(json_object_get(json_object_get(t->req, "stream_options"), "include_usage")))
-            fprintf(f, "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":%ld,\"completion_tokens\":%ld,\"total_tokens\":%ld}}\n\n",
-                    ptok, ctok, ptok + ctok);
-        fputs("data: [DONE]\n\n", f);
-    }
-    fclose(f);
-    ends[n++] = len;
-    send_body(t, "text/event-stream", out, len, ends, n);
-    free(out);
-}
-
-static void
-whole_answer(struct turn *t, const char *text, long ptok, long ctok)
-{
-    json_t *choice = t->route == CHAT ? json_pack("{s:i,s:{s:s,s:s},s:s}", "index", 0, "message", "role", "assistant",
-                                                  "content", text, "finish_reason", "stop")
-                                      : json_pack("{s:i,s:s,s:s}", "index", 0, "text", text, "finish_reason", "stop");
-    json_t *o = json_pack("{s:s,s:s,s:i,s:s,s:[o],s:{s:I,s:I,s:I}}", "id", "chatcmpl-stub", "object", "chat.completion",
-                          "created", 1, "model", text_of(t->req, "model", "stub"), "choices", choice, "usage",
-                          "prompt_tokens", (json_int_t)ptok, "completion_tokens", (json_int_t)ctok, "total_tokens",
-                          (json_int_t)(ptok + ctok));
-    char *z = json_dumps(o, JSON_COMPACT);
-
-    send_body(t, "application/json", z, strlen(z), NULL, 0);
-    free(z);
-    json_decref(o);
-}
-
-static void
-answer_chat(struct turn *t)
-{
-    char quote[512];
-    const char *text = text_of(t->rule, "text", NULL);
-    long ptok = (long)t->n / 4, ctok;
-
-    if (text == NULL) {
-        default_answer(prompt_of(t), quote, sizeof quote);
-        if (conf.echo_canary)
-            add_canary(prompt_of(t), quote, sizeof quote);
-        text = quote;
-    }
-    ctok = (long)(strlen(text) + 3) / 4;
-    atomic_fetch_add(&prompt_tokens, ptok);
-    atomic_fetch_add(&completion_tokens, ctok);
-    if (json_is_true(json_object_get(t->req, "stream")))
-        stream_answer(t, text, ptok, ctok);
-    else
-        whole_answer(t, text, ptok, ctok);
 }
 
 /* ---- routes */
@@ -616,12 +322,12 @@ on_stats(struct mg_connection *c, void *arg)
     (void)arg;
     for (int r = 0; r < ROUTES; r++)
         json_object_set_new(o, route_names[r], json_integer(atomic_load(&calls[r])));
-    json_object_set_new(o, "texts", json_integer(atomic_load(&texts)));
-    json_object_set_new(o, "prompt_tokens", json_integer(atomic_load(&prompt_tokens)));
-    json_object_set_new(o, "completion_tokens", json_integer(atomic_load(&completion_tokens)));
-    json_object_set_new(o, "concurrent", json_integer(atomic_load(&in_flight)));
-    json_object_set_new(o, "concurrent_max", json_integer(atomic_load(&in_flight_max)));
-    json_object_set_new(o, "aborted", json_integer(atomic_load(&aborted)));
+    json_object_set_new(o, "texts", json_integer(atomic_load(&stub_sums.texts)));
+    json_object_set_new(o, "prompt_tokens", json_integer(atomic_load(&stub_sums.prompt_tokens)));
+    json_object_set_new(o, "completion_tokens", json_integer(atomic_load(&stub_sums.completion_tokens)));
+    json_object_set_new(o, "concurrent", json_integer(atomic_load(&stub_sums.in_flight)));
+    json_object_set_new(o, "concurrent_max", json_integer(atomic_load(&stub_sums.in_flight_max)));
+    json_object_set_new(o, "aborted", json_integer(atomic_load(&stub_sums.aborted)));
     reply_json(c, 200, o);
     return 200;
 }
@@ -632,9 +338,9 @@ on_last(struct mg_connection *c, void *arg)
     (void)arg;
     pthread_mutex_lock(&lock);
     if (last_chat == NULL)
-        reply(c, 404, "application/json", "", "{}", 2);
+        stub_reply(c, 404, "application/json", "", "{}", 2);
     else
-        reply(c, 200, "application/json", "", last_chat, strlen(last_chat));
+        stub_reply(c, 200, "application/json", "", last_chat, strlen(last_chat));
     pthread_mutex_unlock(&lock);
     return 200;
 }
@@ -674,15 +380,15 @@ static bool
 read_args(int argc, char **argv)
 {
     const struct { const char *name; long *at; } flags[] = {
-        { "--port", &conf.port }, { "--threads", &conf.threads }, { "--dims", &conf.dims }, { "--drip-ms", &conf.drip_ms },
-        { "--echo-canary", &conf.echo_canary }, { "--embed-delay-ms", &conf.delay_ms[EMBEDDINGS] }, { "--chat-delay-ms", &conf.delay_ms[CHAT] },
+        { "--port", &stub_conf.port }, { "--threads", &stub_conf.threads }, { "--dims", &stub_conf.dims }, { "--drip-ms", &stub_conf.drip_ms },
+        { "--echo-canary", &stub_conf.echo_canary }, { "--embed-delay-ms", &stub_conf.delay_ms[EMBEDDINGS] }, { "--chat-delay-ms", &stub_conf.delay_ms[CHAT] },
     };
 
     for (int i = 1; i < argc; i += 2) {
         bool known = i + 1 < argc && strcmp(argv[i], "--host") == 0;
 
         if (known)
-            conf.host = argv[i + 1];
+            stub_conf.host = argv[i + 1];
         for (size_t k = 0; i + 1 < argc && k < sizeof flags / sizeof flags[0]; k++)
             if (strcmp(argv[i], flags[k].name) == 0) {
                 *flags[k].at = strtol(argv[i + 1], NULL, 10);
@@ -707,8 +413,8 @@ serve(void)
     struct mg_callbacks none = { 0 };
     struct mg_context *ctx;
 
-    snprintf(listen, sizeof listen, "%s:%ld", conf.host, conf.port);
-    snprintf(threads, sizeof threads, "%ld", conf.threads);
+    snprintf(listen, sizeof listen, "%s:%ld", stub_conf.host, stub_conf.port);
+    snprintf(threads, sizeof threads, "%ld", stub_conf.threads);
     mg_init_library(0);
     ctx = mg_start(&none, NULL, options);
     if (ctx == NULL)
@@ -744,7 +450,7 @@ main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     ctx = serve();
     if (ctx == NULL || mg_get_server_ports(ctx, 4, ports) < 1) {
-        fprintf(stderr, "upstream-stub: cannot listen on %s:%ld\n", conf.host, conf.port);
+        fprintf(stderr, "upstream-stub: cannot listen on %s:%ld\n", stub_conf.host, stub_conf.port);
         return 1;
     }
     printf("%d\n", ports[0].port);

@@ -105,7 +105,7 @@ $(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt
 $(OUT)/obj/gateway/api_page.o: gateway/web/index.html
 $(OUT)/loadgen: $(OUT)/obj/tests/kit/loadgen.o
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
-$(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o
+$(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o $(OUT)/obj/tests/kit/fault_link.o
 	$(CC) $(LDFLAGS) -o $@ $^
 # programs of the benchmarks: the client, and the bare programs that are our limits
 BENCH_LIBS_bare_http := -lcivetweb -lhiredis -ldl

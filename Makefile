@@ -103,7 +103,7 @@ $(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o $(OUT)/obj/tests/kit/upst
 # what .incbin takes in, which -MMD does not see
 $(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt
 $(OUT)/obj/gateway/api_page.o: gateway/web/index.html
-$(OUT)/loadgen: $(OUT)/obj/tests/kit/loadgen.o
+$(OUT)/loadgen: $(OUT)/obj/tests/kit/loadgen.o $(OUT)/obj/tests/kit/loadgen_user.o
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 $(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o $(OUT)/obj/tests/kit/fault_link.o
 	$(CC) $(LDFLAGS) -o $@ $^
@@ -112,6 +112,12 @@ BENCH_LIBS_bare_http := -lcivetweb -lhiredis -ldl
 $(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS_$*)
+$(OUT)/bench/store-load: $(OUT)/obj/tests/bench/store_load.o $(PROTO_A) $(COMMON_A)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_proto) $(LIBS_common)
+$(OUT)/bench/store-bare: $(OUT)/obj/tests/bench/store_bare.o $(OUT)/lib/libstore.a $(PROTO_A) $(COMMON_A)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_store) $(LIBS_proto) $(LIBS_common)
 .PHONY: kit
 kit: $(UPSTREAM_STUB) $(OUT)/loadgen $(OUT)/fault-proxy ## the test kit's programs
 

@@ -17,13 +17,22 @@ call_tx(struct call *c, tx_fn done)
     return tx_new(store_of(c)->pool, c, done);
 }
 
-bool
-session_ok(struct call *c, struct str session)
+struct uuid
+session_key(struct str tenant, struct str session)
 {
-    if (session.n == 32)
-        return true;
-    worker_fail(c, ERR_VALIDATION, 0, "the session is not a SHA-256");
-    return false;
+    return uuid_named((const struct str[]){ STR("session"), tenant, session }, 3);
+}
+
+struct tx *
+session_tx(struct call *c, struct str session, tx_fn done, struct owner *who)
+{
+    if (session.n != 32) {
+        worker_fail(c, ERR_VALIDATION, 0, "the session is not a SHA-256");
+        return NULL;
+    }
+    who->tenant = tenant_of(c);
+    who->session = session_key(who->tenant, session);
+    return call_tx(c, done);
 }
 
 bool

@@ -37,17 +37,14 @@ void
 conversation_list(struct call *c)
 {
     const struct conversation_list_req *r = c->req;
-    struct str tenant = tenant_of(c);
     struct page_from from;
-    struct uuid key;
+    struct owner who;
     struct tx *t;
 
-    if (!session_ok(c, r->session) || !page_ok(c, r->page, r->limit, r->cursor, &from))
+    if (!page_ok(c, r->page, r->limit, r->cursor, &from) || !(t = session_tx(c, r->session, on_list, &who)))
         return;
-    key = session_key(tenant, r->session);
-    t = call_tx(c, on_list);
-    TX(t, CONVERSATION_LIST, p_str(tenant), p_id(&key), p_raw_time(from.time), p_id(&from.id), p_i64(r->limit + 1),
-       p_i64(from.skip));
+    TX(t, CONVERSATION_LIST, p_str(who.tenant), p_id(&who.session), p_raw_time(from.time), p_id(&from.id),
+       p_i64(r->limit + 1), p_i64(from.skip));
     tx_run(t);
 }
 
@@ -64,15 +61,12 @@ void
 conversation_delete(struct call *c)
 {
     const struct conversation_ref *r = c->req;
-    struct str tenant = tenant_of(c);
-    struct uuid key;
-    struct tx *t;
+    struct owner who;
+    struct tx *t = session_tx(c, r->session, on_one, &who);
 
-    if (!session_ok(c, r->session))
+    if (!t)
         return;
-    key = session_key(tenant, r->session);
-    t = call_tx(c, on_one);
-    TX(t, CONVERSATION_DELETE, p_str(tenant), p_id(&key), p_id(&r->conversation_id));
+    TX(t, CONVERSATION_DELETE, p_str(who.tenant), p_id(&who.session), p_id(&r->conversation_id));
     tx_run(t);
 }
 
@@ -80,18 +74,15 @@ void
 feedback(struct call *c)
 {
     const struct feedback_req *r = c->req;
-    struct str tenant = tenant_of(c);
-    struct uuid key;
+    struct owner who;
     struct tx *t;
 
-    if (!session_ok(c, r->session))
-        return;
     if (!str_is(r->rating, "up") && !str_is(r->rating, "down")) {
         worker_fail(c, ERR_VALIDATION, 0, "a rating is up or down");
         return;
     }
-    key = session_key(tenant, r->session);
-    t = call_tx(c, on_one);
-    TX(t, FEEDBACK, p_str(tenant), p_id(&key), p_id(&r->message_id), p_str(r->rating), p_str(r->comment));
+    if (!(t = session_tx(c, r->session, on_one, &who)))
+        return;
+    TX(t, FEEDBACK, p_str(who.tenant), p_id(&who.session), p_id(&r->message_id), p_str(r->rating), p_str(r->comment));
     tx_run(t);
 }

@@ -137,14 +137,12 @@ void
 history(struct call *c)
 {
     const struct history_req *r = c->req;
-    struct str tenant = tenant_of(c);
     struct place from = { .cc = INT64_MAX, .at = INT64_MAX }; /* infinity: before everything */
     int64_t skip = r->page > 1 && !r->cursor.p ? (r->page - 1) * r->limit : 0;
-    struct uuid key, any = { { 0 } };
+    struct uuid any = { { 0 } };
+    struct owner who;
     struct tx *t;
 
-    if (!session_ok(c, r->session))
-        return;
     if (r->limit < 1 || r->limit > 200 || r->page < 0 || r->page > 100000) {
         worker_fail(c, ERR_VALIDATION, 0, "limit is 1 to 200, page 1 to 100000");
         return;
@@ -155,9 +153,9 @@ history(struct call *c)
         worker_fail(c, ERR_VALIDATION, 0, "the cursor is not one of ours");
         return;
     }
-    key = session_key(tenant, r->session);
-    t = call_tx(c, on_history);
-    TX(t, HISTORY, p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_raw_time(from.cc), p_id(&from.conversation),
-       p_raw_time(from.at), p_id(&from.message), p_i64(r->limit + 1), p_i64(skip));
+    if (!(t = session_tx(c, r->session, on_history, &who)))
+        return;
+    TX(t, HISTORY, p_str(who.tenant), p_id(&who.session), p_id(&r->conversation_id), p_raw_time(from.cc),
+       p_id(&from.conversation), p_raw_time(from.at), p_id(&from.message), p_i64(r->limit + 1), p_i64(skip));
     tx_run(t);
 }

@@ -266,6 +266,7 @@ save_next(struct outbox *o)
 {
     while (o->running < PARALLEL && o->next < o->n) {
         struct entry *e = &o->v[o->next++];
+        struct owner who;
         struct tx *t;
 
         if (!merge(o, e)) {
@@ -273,7 +274,8 @@ save_next(struct outbox *o)
             continue;
         }
         t = tx_own(o->s->pool, SAVE_MS, on_saved, e);
-        turn_finish_add(t, &e->turn, e->tenant);
+        who = (struct owner){ e->tenant, session_key(e->tenant, e->turn.session) };
+        turn_finish_add(t, &e->turn, &who);
         o->running++;
         tx_run(t);
     }

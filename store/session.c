@@ -33,17 +33,14 @@ void
 session_put(struct call *c)
 {
     const struct session_req *r = c->req;
-    struct str tenant = tenant_of(c);
-    struct uuid key;
-    struct tx *t;
+    struct owner who;
+    struct tx *t = session_tx(c, r->session, on_row, &who);
 
-    if (!session_ok(c, r->session))
+    if (!t)
         return;
-    key = session_key(tenant, r->session);
-    t = call_tx(c, on_row);
-    TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(r->user_id),
+    TX(t, SESSION_TOUCH, p_id(&who.session), p_str(who.tenant), p_str(r->session), p_str(r->user_id),
        p_i64(r->expiry_days > 0 ? r->expiry_days : 30));
-    TX(t, SESSION_GET, p_str(tenant), p_str(r->session));
+    TX(t, SESSION_GET, p_str(who.tenant), p_str(r->session));
     tx_run(t);
 }
 
@@ -51,12 +48,12 @@ void
 session_get(struct call *c)
 {
     const struct session_req *r = c->req;
-    struct tx *t;
+    struct owner who;
+    struct tx *t = session_tx(c, r->session, on_row, &who);
 
-    if (!session_ok(c, r->session))
+    if (!t)
         return;
-    t = call_tx(c, on_row);
-    TX(t, SESSION_GET, p_str(tenant_of(c)), p_str(r->session));
+    TX(t, SESSION_GET, p_str(who.tenant), p_str(r->session));
     tx_run(t);
 }
 
@@ -77,19 +74,16 @@ void
 session_delete(struct call *c)
 {
     const struct session_req *r = c->req;
-    struct str tenant = tenant_of(c);
-    struct uuid key;
-    struct tx *t;
+    struct owner who;
+    struct tx *t = session_tx(c, r->session, on_deleted, &who);
 
-    if (!session_ok(c, r->session))
+    if (!t)
         return;
-    key = session_key(tenant, r->session);
-    t = call_tx(c, on_deleted);
-    TX(t, SESSION_GET, p_str(tenant), p_str(r->session));
+    TX(t, SESSION_GET, p_str(who.tenant), p_str(r->session));
     /* waits for a transaction that makes the session right now, which the DELETE would not see */
-    TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(STR_NONE), p_i64(1));
-    TX(t, SESSION_DELETE, p_str(tenant), p_str(r->session));
-    TX(t, ERASED_NOTE, p_str(tenant), p_str(r->session), p_time(r->at_ms));
+    TX(t, SESSION_TOUCH, p_id(&who.session), p_str(who.tenant), p_str(r->session), p_str(STR_NONE), p_i64(1));
+    TX(t, SESSION_DELETE, p_str(who.tenant), p_str(r->session));
+    TX(t, ERASED_NOTE, p_str(who.tenant), p_str(r->session), p_time(r->at_ms));
     tx_run(t);
 }
 

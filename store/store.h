@@ -14,6 +14,7 @@ struct store_opt {
 
 struct outbox;
 struct migrate;
+struct import;
 
 struct store {
     struct proc *proc;
@@ -24,6 +25,7 @@ struct store {
     uint64_t join;               /* timer: joins then at the latest; 0: joined or draining */
     struct migrate *migrate;     /* until the schema is there */
     struct outbox *outbox;       /* NULL without Redis */
+    struct import *import;       /* NULL unless the process was started for one */
     int64_t migration;           /* newest one applied; 0: not known yet */
     bool migrated;               /* requests may be served */
 };
@@ -36,10 +38,15 @@ store_of(const struct call *c)
 /* The call's tenant; "default" when the caller gave none. */
 struct str tenant_of(const struct call *c);
 struct tx *call_tx(struct call *c, tx_fn done);
-/* 32 bytes? If not, the call is failed and false returned. */
-bool session_ok(struct call *c, struct str session);
 /* Id of a session's row: named by tenant and session, so that it needs no look-up. */
 struct uuid session_key(struct str tenant, struct str session);
+/* Whose rows a call is about. */
+struct owner {
+    struct str tenant;
+    struct uuid session;         /* its row's id */
+};
+/* A transaction about what a session (SHA-256) owns, and *who that is. NULL: it is no SHA-256, and the call is failed. */
+struct tx *session_tx(struct call *c, struct str session, tx_fn done, struct owner *who);
 /* A name of a collection, [A-Za-z0-9._-]{1,64}? If not, the call is failed. */
 bool collection_ok(struct call *c, struct str name);
 /* A JSON object or absent? If not, the call is failed. */
@@ -91,7 +98,7 @@ void idem_claim(struct call *c);
 void idem_finish(struct call *c);
 
 /* turn.c: the statements of a finished turn (also the outbox's). */
-void turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant);
+void turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct owner *who);
 
 /* The test hook FAULT_AFTER_COMMIT: ends the process, once; otherwise nothing. */
 void fault_after_commit(const struct store *s);

@@ -12,12 +12,6 @@
 #define HISTORY_MESSAGE 65536  /* bytes of one earlier message */
 #define HISTORY_BYTES 900000   /* of all of them: the reply's limit is 1 MB */
 
-struct uuid
-session_key(struct str tenant, struct str session)
-{
-    return uuid_named((const struct str[]){ STR("session"), tenant, session }, 3);
-}
-
 /* ---- begin */
 
 struct begin {
@@ -110,33 +104,31 @@ void
 turn_begin(struct call *c)
 {
     const struct turn_begin_req *r = c->req;
-    struct str tenant = tenant_of(c);
-    struct uuid key;
+    struct owner who;
     struct begin *b;
     struct tx *t;
 
-    if (!session_ok(c, r->session))
-        return;
     if (!(b = arena_alloc(c->arena, sizeof *b))) {
         worker_fail(c, ERR_BUSY, 1000, NULL);
         return;
     }
-    key = session_key(tenant, r->session);
-    t = call_tx(c, on_begun);
+    if (!(t = session_tx(c, r->session, on_begun, &who)))
+        return;
     t->arg = b;
     t->want_errors = true;
-    TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(r->user_id), p_i64(r->expiry_days));
+    TX(t, SESSION_TOUCH, p_id(&who.session), p_str(who.tenant), p_str(r->session), p_str(r->user_id),
+       p_i64(r->expiry_days));
     if (r->idem_key.p)
-        TX(t, IDEM_CLAIM, p_str(tenant), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key),
-           p_str(r->idem_hash.p ? r->idem_hash : STR("")), p_id(&r->question_id), p_id(&key), p_i64(r->idem_lease_ms),
-           p_id(uuid_is_nil(&r->idem_holder) ? &r->question_id : &r->idem_holder));
-    b->conversation = add_conversation(t, &r->conversation_id, &key, tenant, r->expiry_days);
-    TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id),
+        TX(t, IDEM_CLAIM, p_str(who.tenant), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key),
+           p_str(r->idem_hash.p ? r->idem_hash : STR("")), p_id(&r->question_id), p_id(&who.session),
+           p_i64(r->idem_lease_ms), p_id(uuid_is_nil(&r->idem_holder) ? &r->question_id : &r->idem_holder));
+    b->conversation = add_conversation(t, &r->conversation_id, &who.session, who.tenant, r->expiry_days);
+    TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(who.tenant), p_id(&who.session), p_id(&r->conversation_id),
        p_str(r->question), p_str(r->page_context), p_time(0), p_i64(r->expiry_days));
     b->history = -1;
     if (r->history > 0 && !uuid_is_nil(&r->conversation_id))
-        b->history = TX(t, TURN_HISTORY, p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
-                        p_i64(r->history < 64 ? r->history : 64));
+        b->history = TX(t, TURN_HISTORY, p_str(who.tenant), p_id(&who.session), p_id(&r->conversation_id),
+                        p_id(&r->question_id), p_i64(r->history < 64 ? r->history : 64));
     tx_run(t);
 }
 
@@ -193,9 +185,10 @@ add_citations(struct tx *t, const struct turn_finish_req *r, struct str tenant)
 }
 
 void
-turn_finish_add(struct tx *t, const struct turn_finish_req *r, struct str tenant)
+turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct owner *who)
 {
-    struct uuid key = session_key(tenant, r->session);
+    struct str tenant = who->tenant;
+    struct uuid key = who->session;
     int64_t at = r->created_ms;
 
     if (r->question.p) {
@@ -232,11 +225,11 @@ void
 turn_finish(struct call *c)
 {
     const struct turn_finish_req *r = c->req;
-    struct tx *t;
+    struct owner who;
+    struct tx *t = session_tx(c, r->session, on_finished, &who);
 
-    if (!session_ok(c, r->session))
+    if (!t)
         return;
-    t = call_tx(c, on_finished);
-    turn_finish_add(t, r, tenant_of(c));
+    turn_finish_add(t, r, &who);
     tx_run(t);
 }

@@ -73,6 +73,7 @@ void user_delete(struct call *c);
 void conversation_list(struct call *c);
 void conversation_delete(struct call *c);
 void feedback(struct call *c);
+void usage(struct call *c);
 void collection_put(struct call *c);
 void collection_list(struct call *c);
 void collection_delete(struct call *c);

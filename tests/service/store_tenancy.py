@@ -1,0 +1,143 @@
+"""Whose rows a statement may touch: read from the plans that Postgres makes of the statement table, and from the live catalog.
+
+A plan shows what is really compared on every table that is read, whatever the text looks like; so a condition that stands
+in the wrong place, or on another alias, is found out."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from busfake import Hub, Service
+from pg import Postgres
+from sql_kit import ROOT, Plans, nodes, shape, statements
+
+TABLE = statements()
+# What retrievers (claims, feed), gateways (keys) and the janitor ask across tenants, and what concerns no row at all. A new
+# statement is either TENANT or is added here on purpose.
+SHARED = {
+    "connections": {"TIMEOUT", "SETTINGS", "SAFETY"},
+    "held by document, generation and lease": {"RENEW", "JOB_TEXT", "CHUNKS_CHECK", "CHUNKS_ADD", "FINISH_LOCK", "FINISH_SWAP",
+                                               "FINISH_DROP", "FINISH_FEED", "FINISH_SEQ", "FINISH_AGAIN", "FINISH_FAIL"},
+    "work and index of all tenants": {"CLAIM", "CLAIM_GIVE_UP", "CHUNKS_DOCUMENT", "CHUNKS_GET", "FEED_HEAD", "FEED"},
+    "keys say which tenant one is": {"KEY_LIST"},
+}
+JANITOR = re.compile("(CLEAN|COUNT)_")
+IMPORT = re.compile("IMPORT_")       # an administrator's command fills a whole tenant: any session of it, but of no other
+# Statements that find a message by its id and tenant alone, and why no session is needed.
+BY_MESSAGE = {
+    "ANSWER_CHECK": "asks whether the row of the statement before is there; that one names the session",
+    "CITATIONS_ADD": "adds to the row that ANSWER_CHECK just saw, in its transaction",
+    "ERASED_CHECK": "asks whether the question of this very request was stored",
+    "IDEM_STORED": "the key's own question",
+    "USAGE": "counts of the tenant, for its admin",
+}
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres() as p, Hub() as h:
+        with Service("store", h, DATABASE_URL=p.url):
+            pass
+        yield p
+
+
+@pytest.fixture(scope="module")
+def plans(pg):
+    p = Plans(pg)
+    yield p
+    p.close()
+
+
+def plan_of(plans, name):
+    return plans.explain(name, *[None] * TABLE[name].params, options=", VERBOSE")
+
+
+def conditions(node):
+    return " ".join(str(node[k]) for k in ("Index Cond", "Filter", "Recheck Cond", "TID Cond", "Conflict Filter") if k in node)
+
+
+def columns(pg, table):
+    return {r[0] for r in pg.query("select column_name from information_schema.columns where table_schema = 'footnote'"
+                                   " and table_name = %s", table)}
+
+
+def with_tenant(pg):
+    return {r[0] for r in pg.query("select table_name from information_schema.columns where table_schema = 'footnote'"
+                                   " and column_name = 'tenant'")}
+
+
+TENANT = sorted(n for n, s in TABLE.items() if s.scope == "TENANT")
+
+
+def test_what_is_shared_between_tenants_is_listed():
+    shared = {n for n, s in TABLE.items() if s.scope == "SHARED" and not JANITOR.match(n)}
+    assert {n for n in shared if not IMPORT.match(n)} == set().union(*SHARED.values())
+
+
+def test_every_table_that_a_tenants_statement_reads_is_held_to_the_tenant(pg, plans):
+    tables, bad = with_tenant(pg), []
+    for name in TENANT:
+        plan = plan_of(plans, name)
+        for n in nodes(plan):
+            if n.get("Relation Name") not in tables or n["Node Type"] in ("ModifyTable", "Bitmap Index Scan"):
+                continue
+            if IMPORT.match(name) and n["Node Type"] == "Index Only Scan" and re.search(r"id = ", conditions(n)):
+                continue  # is that id taken, by whomsoever
+            if not re.search(r"\btenant = (\$\d|\(?\w+\.tenant)|\(tenant = ", conditions(n)):
+                bad.append(f"{name}: {n['Node Type']} on {n['Relation Name']} {n.get('Alias', '')}: {conditions(n)}")
+    assert not bad, "\n".join(bad)
+
+
+def test_every_row_that_a_tenants_statement_writes_carries_the_tenant(pg, plans):
+    """Inserts name it; an insert that may change a row instead compares it, or conflicts by a key that holds it."""
+    tables, bad = with_tenant(pg), []
+    keys = dict(pg.query("select indexname, indexdef from pg_indexes where schemaname = 'footnote'"))
+    for name in TENANT:
+        for table in re.findall(r"INSERT INTO (\w+)(?: AS \w+)? \(([^)]*)\)", TABLE[name].text):
+            if table[0] in tables and "tenant" not in re.split(r",\s*", table[1]):
+                bad.append(f"{name}: inserts into {table[0]} without the tenant")
+        for n in nodes(plan_of(plans, name)):
+            if n.get("Conflict Resolution") == "UPDATE" and n["Relation Name"] in tables:
+                by_key = all(re.search(r"\((.*, )?tenant\b", keys[i]) for i in n["Conflict Arbiter Indexes"])
+                if not by_key and "tenant = excluded.tenant" not in n.get("Conflict Filter", "").replace(f"{n.get('Alias')}.", ""):
+                    bad.append(f"{name}: a conflict on {n['Conflict Arbiter Indexes']} changes a row of whichever tenant")
+    assert not bad, "\n".join(bad)
+
+
+def test_what_a_session_owns_is_found_through_that_session(pg, plans):
+    """Conversations by user_session_id, messages through such a conversation, sessions by their hash, user or own id."""
+    bad = []
+    for name in TENANT:
+        if IMPORT.match(name):
+            continue
+        plan = plan_of(plans, name)
+        reads = [n for n in nodes(plan) if n.get("Relation Name") in ("conversations", "messages", "user_sessions")
+                 and n["Node Type"] != "ModifyTable"]
+        tables = {n["Relation Name"] for n in reads}
+        for n in reads:
+            if n["Relation Name"] == "conversations" and "user_session_id = " not in conditions(n) and name not in BY_MESSAGE:
+                bad.append(f"{name}: conversations of any session: {conditions(n)}")
+            if n["Relation Name"] == "user_sessions" and not re.search(r"session_id = |user_id = |\bid = ", conditions(n)):
+                bad.append(f"{name}: any session: {conditions(n)}")
+        if "messages" in tables and "conversations" not in tables and name not in BY_MESSAGE:
+            bad.append(f"{name}: messages without their conversation\n{shape(plan)}")
+    assert not bad, "\n".join(bad)
+
+
+def test_every_statement_of_the_table_is_used():
+    """Named by the store's code as the compiler sees it, apart from the list itself."""
+    named = set()
+    flags = subprocess.run(["pkg-config", "--cflags", "libpq", "hiredis", "jansson"], capture_output=True, text=True).stdout.split()
+    for f in sorted(os.listdir(os.path.join(ROOT, "store"))):
+        if f.endswith(".c"):
+            text = subprocess.run(["cc", "-E", "-P", "-D_GNU_SOURCE", "-I", ROOT, *flags, os.path.join(ROOT, "store", f)],
+                                  capture_output=True, text=True, check=True).stdout
+            named |= set(re.findall(r"\bSQL_(\w+)", re.sub(r"enum sql_id \{.*?\};", "", text, flags=re.S)))
+    assert set(TABLE) - named == set()
+
+
+def test_no_statement_makes_an_id_or_reads_the_clients_time_as_text():
+    """Ids come from outside (UUIDv7), so that a repeated write has the same."""
+    for name, s in TABLE.items():
+        assert not re.search(r"gen_random_uuid|uuid_generate|nextval|serial", s.text), name

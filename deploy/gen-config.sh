@@ -63,6 +63,11 @@ env_example() {
 #REDIS_IMAGE=redis:7
 #BASE=debian:trixie-slim
 #FOOTNOTE_IMAGE=footnote:local
+# With --profile monitoring: Grafana's port on 127.0.0.1, how long Prometheus keeps what it measured, their images.
+#GRAFANA_PORT=3000
+#PROMETHEUS_RETENTION=30d
+#PROMETHEUS_IMAGE=prom/prometheus:v2.53.4
+#GRAFANA_IMAGE=grafana/grafana:11.6.0
 # Time zone of the janitor's schedule.
 #TZ=UTC
 TEXT

@@ -4,6 +4,7 @@
 #   postgres_password  of the database in the stack       database_url    how the store reaches it (or your own database)
 #   admin_key          the first API key, of all scopes   deployment_secret  part of every cache key
 #   openai_api_key     empty: built-in models; put your key on its first line for a real one
+#   grafana_password   of Grafana's user admin (profile monitoring)
 # The bus's CURVE keys, 64 hex digits each (X25519):
 #   bus_hub_key, bus_hub_public                           bus_NAME_key    of each worker: embedder, retriever, store, janitor
 #   bus/bus_workers    public keys that the gateway lets in, and their services. A key that is made is added to it; keys
@@ -90,6 +91,7 @@ put database_url < <(printf 'postgresql://footnote:%s@postgres:5432/footnote\n' 
 put admin_key < <(printf 'fn_admin_%s\n' "$(random_hex)")
 put deployment_secret < <(random_hex)
 put openai_api_key </dev/null
+put grafana_password < <(random_hex)
 public=''
 bus_keys "${1:-}"
 

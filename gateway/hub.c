@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/hub_core_int.h"
+#include "gateway/hub_door.h"
 #include "gateway/hub_int.h"
 #include "gateway/hub_zap.h"
 #include "proto/zsock.h"
@@ -49,6 +50,7 @@ struct hub {
     int64_t view_ms;
     int64_t over_ms[SERVICE_COUNT]; /* since when the queue's first entry waits too long; 0: it does not */
     struct zap *zap;         /* with CURVE */
+    void *door;              /* who is refused; hub thread only */
 };
 
 static const struct stat_def hub_stat_rows[] = {
@@ -267,19 +269,23 @@ hub_thread(void *arg)
     struct hub *h = arg;
 
     while (!atomic_load(&h->stop)) {
-        zmq_pollitem_t items[2] = { { h->router, 0, ZMQ_POLLIN, 0 }, { NULL, h->event_fd, ZMQ_POLLIN, 0 } };
+        zmq_pollitem_t items[3] = { { h->router, 0, ZMQ_POLLIN, 0 }, { NULL, h->event_fd, ZMQ_POLLIN, 0 },
+                                    { h->door, 0, ZMQ_POLLIN, 0 } };
         int64_t now = clock_ms(), wait = core_next(h->core, now) - now;
 
-        if (zmq_poll(items, 2, h->n_unsent ? 0 : (long)(wait < 250 ? wait : 250)) < 0 && zmq_errno() != EINTR)
+        if (zmq_poll(items, h->door ? 3 : 2, h->n_unsent ? 0 : (long)(wait < 250 ? wait : 250)) < 0 && zmq_errno() != EINTR)
             LOG(ERROR, NULL, M("the hub cannot poll"), KS("why", zmq_strerror(zmq_errno())));
         if (items[1].revents)
             take_inbox(h);
         if (items[0].revents)
             receive(h);
+        if (items[2].revents)
+            door_count(h->door);
         bury_unsent(h);
         core_tick(h->core, clock_ms());
         publish_view(h, clock_ms());
     }
+    door_close(&h->door, h->router);
     take_inbox(h);
     core_leave(h->core, clock_ms());
     core_free(&h->core);
@@ -351,12 +357,14 @@ hub_new(const struct hub_config *cfg)
         mem_free(&h);
         return NULL;
     }
+    h->door = door_open(h->router);
     h->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&h->lock, NULL);
     random_bytes(epoch, sizeof epoch);
     h->core = core_new(&ops, h, epoch, clock_ms());
     if (h->event_fd < 0 || pthread_create(&h->thread, NULL, hub_thread, h) != 0) {
         LOG(ERROR, NULL, M("the hub's thread cannot start"), KS("why", strerror(errno)));
+        door_close(&h->door, h->router);
         zmq_close(h->router);
         mem_free(&h);
     }

@@ -8,7 +8,7 @@
 
 #define QUEUE_MIN 1024
 
-const char *const drop_names[] = { "late", "dup", "epoch", NULL };
+const char *const drop_names[] = { "late", "dup", "epoch", "foreign", NULL };
 struct stat_set hub_stats;
 
 static enum service_id

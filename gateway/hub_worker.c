@@ -212,22 +212,21 @@ is_banned(const struct core *c, int64_t now, uint64_t identity)
     return false;
 }
 
-/* A malformed message cannot be tied to its attempt: the connection ends, and what it held goes elsewhere. The third
- * time in a minute its key, where there is one, stays out for a minute. */
+/* The connection ends. With three strikes in a minute the worker's key, where there is one, stays out for a minute. */
 static void
-worker_misbehaves(struct core *c, int64_t now, struct hub_worker *w)
+worker_expel(struct core *c, int64_t now, struct hub_worker *w, int strikes, const char *why, enum err e)
 {
-    LOG(WARN, NULL, M("worker sent a malformed message and is told to go"), KI("peer", w->peer), KS("why", msg_fault()));
     if (w->identity) {
         struct ban *note = ban_note(c, now, w->identity);
 
-        if (++note->count >= BAD_FRAMES_MAX) {
+        note->count += strikes;
+        if (note->count >= BAD_FRAMES_MAX) {
             note->until_ms = now + BAN_MS;
             stat_inc(&hub_stats, HUB_BANNED);
         }
     }
-    send_disconnect(c, w->peer, "malformed message");
-    worker_lost(c, now, w, ERR_BAD_FRAME);
+    send_disconnect(c, w->peer, why);
+    worker_lost(c, now, w, e);
 }
 
 void
@@ -236,8 +235,11 @@ core_bad_frame(struct core *c, int64_t now, uint64_t peer)
     struct hub_worker *w = worker_find(c, peer);
 
     stat_inc(&hub_stats, HUB_BAD_FRAMES);
-    if (w)
-        worker_misbehaves(c, now, w);
+    if (!w)
+        return;
+    /* It cannot be tied to its attempt: what this worker held goes elsewhere. */
+    LOG(WARN, NULL, M("worker sent a malformed message and is told to go"), KI("peer", peer), KS("why", msg_fault()));
+    worker_expel(c, now, w, 1, "malformed message", ERR_BAD_FRAME);
 }
 
 /* ---- frames ---- */
@@ -347,19 +349,27 @@ retry_after(const struct head_final *h)
     return ms < 0 ? 0 : ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : ms;
 }
 
-/* The attempt a reply belongs to, or NULL after counting why nobody waits for it. */
+/* The attempt a reply belongs to, or NULL after counting why nobody waits for it. A reply to what another worker has in
+ * hand can only be forged: ids are given to one worker, and a worker that connects again is a stranger to its old calls.
+ * The forger is sent off and its key banned; what it held is not to blame and goes elsewhere. */
 static struct attempt *
-attempt_for(struct core *c, struct hub_worker *w, const struct uuid *id, int64_t attempt)
+attempt_for(struct core *c, int64_t now, struct hub_worker *w, const struct uuid *id, int64_t attempt)
 {
     struct hub_request *r = request_find(c, id);
     enum drop_why why = memcmp(id->b, c->epoch, 8) ? DROP_EPOCH : DROP_LATE;
 
     if (r && attempt >= 1 && attempt <= r->n_at) {
-        if (r->at[attempt - 1].worker == w)
-            return &r->at[attempt - 1];
-        why = DROP_DUP;
+        struct attempt *a = &r->at[attempt - 1];
+
+        if (a->worker == w)
+            return a;
+        why = a->worker ? DROP_FOREIGN : DROP_DUP;
     }
     stat_add_at(&hub_stats, HUB_DROPPED, why, 0, 1);
+    if (why == DROP_FOREIGN) {
+        LOG(WARN, NULL, M("worker answered a call of another one and is told to go"), KI("peer", w->peer));
+        worker_expel(c, now, w, BAD_FRAMES_MAX, "another worker's call", ERR_DRAINING);
+    }
     return NULL;
 }
 
@@ -371,9 +381,9 @@ is_current(const struct attempt *a)
 }
 
 static void
-on_part(struct core *c, struct hub_worker *w, const struct head_part *h, struct blob *payload)
+on_part(struct core *c, int64_t now, struct hub_worker *w, const struct head_part *h, struct blob *payload)
 {
-    struct attempt *a = attempt_for(c, w, &h->req, h->attempt);
+    struct attempt *a = attempt_for(c, now, w, &h->req, h->attempt);
 
     if (!a || !is_current(a) || !payload)
         return;
@@ -397,7 +407,7 @@ is_garbled(const struct hub_request *r, const struct blob *payload)
 static void
 on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_final *h, struct blob *payload)
 {
-    struct attempt *a = attempt_for(c, w, &h->req, h->attempt);
+    struct attempt *a = attempt_for(c, now, w, &h->req, h->attempt);
     struct hub_request *r;
     enum service_id id;
     bool current;
@@ -434,7 +444,7 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
 static void
 on_nack(struct core *c, int64_t now, struct hub_worker *w, const struct head_nack *h)
 {
-    struct attempt *a = attempt_for(c, w, &h->req, h->attempt);
+    struct attempt *a = attempt_for(c, now, w, &h->req, h->attempt);
     struct hub_request *r;
     bool current;
     enum service_id id;
@@ -487,7 +497,7 @@ frame_dispatch(struct core *c, int64_t now, struct hub_worker *w, int cmd, const
     w->heard_ms = now;
     switch (cmd) {
     case CMD_REQUEST: on_request(c, now, w, head, payload); break;
-    case CMD_PARTIAL: on_part(c, w, head, payload); break;
+    case CMD_PARTIAL: on_part(c, now, w, head, payload); break;
     case CMD_FINAL: on_final(c, now, w, head, payload); break;
     case CMD_NACK: on_nack(c, now, w, head); break;
     case CMD_CANCEL: on_cancel(c, w, head); break;

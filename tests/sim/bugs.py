@@ -9,6 +9,7 @@ import sys
 BUGS = [
     # name, file, what stands there, what stands there instead
     ("any_reply_ends_it", "hub_worker.c", "    current = is_current(a);\n    e = err_known", "    current = true;\n    e = err_known"),
+    ("who_answers_does_not_matter", "hub_worker.c", "        if (a->worker == w)\n", "        if (a->worker)\n"),
     ("credit_is_lost", "hub_core.c", "    a->worker->share[service_of(r)].outstanding--;\n", ""),
     ("retry_after_a_part", "hub_core.c", "if (r->parted || r->counted", "if (r->counted"),
     ("attempts_without_end", "hub_core.c", "r->counted >= kinds[r->kind].attempts || ", ""),

@@ -7,332 +7,15 @@
  * Invariants: core_check() (credit + outstanding = capacity; a request is in one place; nothing can wait past its
  * deadline); one answer an ask, none after it gave up; parts and the end come from one attempt; a kind that may not be
  * repeated runs at most once; no more at a worker than it offered; nothing new after a drain was acknowledged; the ttl
- * is never longer than the time left; queues are bounded; every ask is answered when its time is over. */
-#include <stdio.h>
+ * is never longer than the time left; what another worker has in hand cannot be answered; queues are bounded; every ask is answered when its time is over. */
+#include "tests/sim/hub_sim.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
-#include "gateway/hub_core.h"
 
-#define HUBS 2
-#define WORKERS 3
-#define ASKS 24
-#define WIRE 128
 #define STEPS 90
-#define TRACE 64
-
-/* ---- random numbers: xorshift, seeded by the schedule's number ---- */
-
-static uint64_t rng;
-
-static uint32_t
-rnd(uint32_t n)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return (uint32_t)((rng >> 11) % n);
-}
-
-/* ---- the world ---- */
-
-struct sim_ask {
-    bool used, gone;        /* gone: gave up, or its hub died */
-    int hub;
-    enum kind kind;
-    uint64_t handle;
-    int64_t deadline_ms;
-    int answers;
-    int part_attempt;       /* attempt whose parts it saw; 0: none */
-    int runs;               /* times a worker ran it */
-};
-
-struct held {               /* a request at a worker */
-    struct uuid req;
-    int64_t attempt;
-    int ask;                /* index in asks */
-    bool ran, parted;
-    bool used;
-};
-
-struct sim_link {           /* one worker's registration with one hub */
-    uint64_t peer;          /* routing id; changes with every registration */
-    bool up;                /* the TCP connection stands */
-    bool registered;        /* as the hub sees it: READY arrived */
-    bool drain_acked;
-    long capacity;          /* offered in READY, for each service */
-    long delivered[SERVICE_COUNT]; /* requests the hub sent minus those it got back */
-    long most[SERVICE_COUNT];      /* the largest capacity the hub may believe in */
-    struct held held[64];
-};
-
-struct wire {               /* a message under way */
-    bool used, to_hub;
-    int hub, worker;
-    uint64_t peer;
-    int cmd;
-    struct buf head;
-    int ask;                /* what it is about; -1: nothing */
-    int64_t attempt;
-    bool is_answer;         /* FINAL or NACK: returns a slot */
-};
-
-static struct {
-    int64_t now;
-    struct core *core[HUBS];
-    struct sim_ask ask[ASKS];
-    int n_asks;
-    struct sim_link link[HUBS][WORKERS];
-    bool stalled[WORKERS];
-    uint64_t next_peer;
-    struct wire wire[WIRE];
-    uint64_t returned[256]; /* answers that arrived: a second copy returns nothing */
-    const char *broken;
-    char trace[TRACE][96];
-    unsigned n_trace;
-    bool verbose;
-    int acting;             /* hub whose core is running */
-} w;
-
-#define STEP(...)                                                                                                      \
-    do {                                                                                                               \
-        snprintf(w.trace[w.n_trace++ % TRACE], sizeof w.trace[0], __VA_ARGS__);                                        \
-        if (w.verbose)                                                                                                 \
-            printf("%7lld %s\n", (long long)w.now, w.trace[(w.n_trace - 1) % TRACE]);                                  \
-    } while (0)
-
-static void
-broke(const char *why)
-{
-    if (!w.broken)
-        w.broken = why;
-    if (w.verbose)
-        printf("BROKEN: %s\n", why);
-}
-
-static struct sim_link *
-link_of_peer(int hub, uint64_t peer, int *worker)
-{
-    for (int i = 0; i < WORKERS; i++)
-        if (w.link[hub][i].peer == peer) {
-            *worker = i;
-            return &w.link[hub][i];
-        }
-    return NULL;
-}
-
-static struct wire *
-wire_new(void)
-{
-    for (int i = 0; i < WIRE; i++)
-        if (!w.wire[i].used) {
-            w.wire[i] = (struct wire){ .used = true, .ask = -1 };
-            return &w.wire[i];
-        }
-    return NULL; /* lost: the network is full */
-}
-
-static void
-wire_free(struct wire *m)
-{
-    buf_free(&m->head);
-    m->used = false;
-}
-
-/* ---- the core's actions ---- */
-
-static int
-ask_of_payload(const struct blob *b)
-{
-    return b && b->n == 1 ? (unsigned char)b->p[0] : -1;
-}
-
-static void
-check_request(struct sim_link *l, const struct head_request *h, int ask)
-{
-    if (ask < 0 || ask >= w.n_asks)
-        return;
-    if (h->ttl_ms > w.ask[ask].deadline_ms - w.now)
-        broke("a ttl is longer than the time left");
-    if (w.ask[ask].gone || w.ask[ask].answers)
-        broke("work was sent for an ask that is over");
-    if (!l)
-        return;
-    if (l->drain_acked)
-        broke("work was sent after a drain was acknowledged");
-    enum service_id id = kinds[w.ask[ask].kind].service;
-
-    if (++l->delivered[id] > l->most[id])
-        broke("a worker got more than it offered");
-}
-
-static void
-on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
-{
-    int hub = w.acting, worker = -1, ask = ask_of_payload(payload);
-    struct sim_link *l = link_of_peer(hub, peer, &worker);
-    struct wire *m;
-
-    (void)arg;
-    if (cmd == CMD_REQUEST)
-        check_request(l, head, ask);
-    if (cmd == CMD_DRAIN && l)
-        l->drain_acked = true;
-    if (!l || !l->up || !(m = wire_new()))
-        return;
-    m->hub = hub;
-    m->worker = worker;
-    m->peer = peer;
-    m->cmd = cmd;
-    m->ask = ask;
-    if (msg_encode(bus_head_desc(cmd), head, &m->head))
-        broke("a header does not encode");
-    if (cmd == CMD_REQUEST)
-        m->attempt = ((const struct head_request *)head)->attempt;
-}
-
-/* Payloads of replies are msgpack: [ask, attempt]. */
-#define REPLY_ASK 1
-#define REPLY_ATTEMPT 2
-
-static void
-on_part(void *arg, void *asker, struct blob *payload)
-{
-    struct sim_ask *a = asker;
-
-    (void)arg;
-    if (a->gone || a->answers)
-        broke("a part came after the end");
-    if (payload->p[REPLY_ATTEMPT] != a->part_attempt && a->part_attempt)
-        broke("parts of two attempts were mixed");
-    a->part_attempt = payload->p[REPLY_ATTEMPT];
-}
-
-static void
-on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
-{
-    struct sim_ask *a = asker;
-
-    (void)arg, (void)text, (void)retry_after_ms;
-    if (a->gone)
-        broke("an answer came for an ask that gave up");
-    if (++a->answers > 1)
-        broke("an ask was answered twice");
-    if (e == ERR_OK && payload && payload->p[REPLY_ASK] != (char)(a - w.ask))
-        broke("an ask got another one's answer");
-    if (e == ERR_OK && payload && a->part_attempt && payload->p[REPLY_ATTEMPT] != a->part_attempt)
-        broke("parts and the end come from different attempts");
-}
-
-/* ---- workers ---- */
-
-static void
-worker_send(int hub, int worker, int cmd, const void *head, int ask, int64_t attempt)
-{
-    struct sim_link *l = &w.link[hub][worker];
-    struct wire *m;
-
-    if (!l->up || !(m = wire_new()))
-        return;
-    m->to_hub = true;
-    m->hub = hub;
-    m->worker = worker;
-    m->peer = l->peer;
-    m->cmd = cmd;
-    m->ask = ask;
-    m->attempt = attempt;
-    m->is_answer = cmd == CMD_FINAL || cmd == CMD_NACK;
-    if (msg_encode(bus_head_desc(cmd), head, &m->head))
-        broke("a worker's header does not encode");
-}
-
-static void
-link_reset(int hub, int worker)
-{
-    struct sim_link *l = &w.link[hub][worker];
-
-    for (int i = 0; i < WIRE; i++)
-        if (w.wire[i].used && w.wire[i].hub == hub && w.wire[i].worker == worker && !w.wire[i].to_hub)
-            wire_free(&w.wire[i]); /* what was still on its way to a closed socket */
-    *l = (struct sim_link){ 0 };
-}
-
-static void
-worker_register(int hub, int worker)
-{
-    struct sim_link *l = &w.link[hub][worker];
-    struct offer o[3];
-    uint64_t instance[2] = { w.next_peer + 1, 0 };
-    struct head_ready h = { .services = { o, 3 }, .instance = { (const char *)instance, sizeof instance } };
-
-    link_reset(hub, worker);
-    l->peer = ++w.next_peer;
-    l->up = true;
-    l->capacity = 1 + (long)rnd(3);
-    for (int i = 0; i < SERVICE_COUNT; i++)
-        l->most[i] = l->capacity;
-    o[0] = (struct offer){ STR("embed"), l->capacity };
-    o[1] = (struct offer){ STR("store"), l->capacity };
-    o[2] = (struct offer){ STR("chat"), l->capacity };
-    worker_send(hub, worker, CMD_READY, &h, -1, 0);
-    STEP("worker %d registers with hub %d as %llu", worker, hub, (unsigned long long)l->peer);
-}
-
-static void
-worker_answer(int hub, int worker, struct held *x)
-{
-    struct head_final f = { .req = x->req, .attempt = x->attempt };
-    struct head_nack n = { x->req, x->attempt, STR("busy") };
-    struct head_part p = { x->req, x->attempt, 0 };
-    struct sim_ask *a = &w.ask[x->ask];
-    uint32_t dice = rnd(10);
-
-    if (!x->ran && dice == 0) {
-        worker_send(hub, worker, CMD_NACK, &n, x->ask, x->attempt);
-        x->used = false;
-        return;
-    }
-    if (!x->ran) {
-        x->ran = true;
-        a->runs++;
-        if (kinds[a->kind].attempts == 1 && a->runs > 1)
-            broke("a kind that may not be repeated ran twice");
-    }
-    if (dice == 1 && kinds[a->kind].part()) {
-        worker_send(hub, worker, CMD_PARTIAL, &p, x->ask, x->attempt);
-        x->parted = true;
-        return;
-    }
-    f.code = dice == 2 ? ERR_UPSTREAM : dice == 3 ? ERR_VALIDATION : ERR_OK;
-    worker_send(hub, worker, CMD_FINAL, &f, x->ask, x->attempt);
-    if (dice == 4) /* twice */
-        worker_send(hub, worker, CMD_FINAL, &f, x->ask, x->attempt);
-    x->used = false;
-}
-
-static void
-worker_gets(struct wire *m)
-{
-    struct sim_link *l = &w.link[m->hub][m->worker];
-    struct arena *a;
-    struct head_request h;
-
-    if (m->cmd == CMD_DISCONNECT) {
-        worker_register(m->hub, m->worker);
-        return;
-    }
-    if (m->cmd != CMD_REQUEST)
-        return;
-    a = arena_new(8192);
-    if (msg_decode(head_request_desc(), m->head.p, m->head.n, a, &h))
-        broke("the hub sent a malformed request");
-    for (int i = 0; i < 64; i++)
-        if (!l->held[i].used) {
-            l->held[i] = (struct held){ h.req, h.attempt, m->ask, false, false, true };
-            break;
-        }
-    arena_free(&a);
-}
 
 /* ---- steps ---- */
 
@@ -389,7 +72,7 @@ step_deliver(void)
         STEP("worker %d gets %s of hub %d, ask %d/%lld", m->worker, cmd_names[m->cmd], m->hub, m->ask,
              (long long)m->attempt);
         if (w.link[m->hub][m->worker].peer == m->peer)
-            worker_gets(m);
+            sim_gets(m);
         if (m->used)
             wire_free(m);
     }
@@ -444,7 +127,7 @@ step_work(void)
 
         if (x->used) {
             STEP("worker %d works on ask %d/%lld of hub %d", worker, x->ask, (long long)x->attempt, hub);
-            worker_answer(hub, worker, x);
+            sim_answer(hub, worker, x);
             return;
         }
     }
@@ -474,7 +157,7 @@ step_time(void)
             struct head_heartbeat beat = { 0 };
 
             if (w.link[h][i].up && !w.stalled[i] && rnd(3))
-                worker_send(h, i, CMD_HEARTBEAT, &beat, -1, 0);
+                sim_send(h, i, CMD_HEARTBEAT, &beat, -1, 0);
         }
     tick_hubs();
 }
@@ -509,7 +192,7 @@ step_join(void)
     int hub = (int)rnd(HUBS), worker = (int)rnd(WORKERS);
 
     if (!w.link[hub][worker].up)
-        worker_register(hub, worker);
+        sim_register(hub, worker);
 }
 
 static void
@@ -519,7 +202,7 @@ step_drain(void)
     struct head_drain h = { STR_NONE };
 
     STEP("worker %d drains at hub %d", worker, hub);
-    worker_send(hub, worker, CMD_DRAIN, &h, -1, 0);
+    sim_send(hub, worker, CMD_DRAIN, &h, -1, 0);
 }
 
 static void
@@ -534,7 +217,7 @@ step_credit(void)
     if (h.capacity > l->most[SERVICE_EMBED])
         l->most[SERVICE_EMBED] = h.capacity;
     STEP("worker %d offers hub %d %lld", worker, hub, (long long)h.capacity);
-    worker_send(hub, worker, CMD_CREDIT, &h, -1, 0);
+    sim_send(hub, worker, CMD_CREDIT, &h, -1, 0);
 }
 
 static void hub_start(int hub);
@@ -582,6 +265,27 @@ step_garbage(void)
     core_frame(w.core[hub], w.now, &(struct core_peer){ w.link[hub][worker].peer, ~0u, 0 }, 1 + (int)rnd(12), STR("\x81\xa3req\xc0"), NULL);
 }
 
+/* A worker answers what another one holds. */
+static void
+step_forge(void)
+{
+    int hub = (int)rnd(HUBS), worker = (int)rnd(WORKERS);
+    const struct held *x = &w.link[hub][(worker + 1) % WORKERS].held[rnd(8)];
+    struct head_final h = { .req = x->req, .attempt = x->attempt };
+    struct wire m = { .hub = hub, .worker = worker, .peer = w.link[hub][worker].peer, .cmd = CMD_FINAL, .ask = x->ask };
+
+    if (!x->used || !w.link[hub][worker].up)
+        return;
+    STEP("worker %d answers ask %d/%lld of worker %d", worker, x->ask, (long long)x->attempt, (worker + 1) % WORKERS);
+    m.attempt = x->attempt;
+    if (msg_encode(head_final_desc(), &h, &m.head))
+        broke("a forged header does not encode");
+    w.forging = true;
+    to_core(&m);
+    w.forging = false;
+    buf_free(&m.head);
+}
+
 static void
 step(void)
 {
@@ -610,7 +314,7 @@ step(void)
     else if (dice < 98)
         step_credit();
     else if (dice < 99)
-        step_garbage();
+        rnd(2) ? step_garbage() : step_forge();
     else
         step_hub_restart();
 }
@@ -618,12 +322,11 @@ step(void)
 static void
 hub_start(int hub)
 {
-    static const struct core_ops ops = { on_send, on_part, on_done };
     uint8_t epoch[16];
 
     for (int i = 0; i < 16; i++)
         epoch[i] = (uint8_t)rnd(256);
-    w.core[hub] = core_new(&ops, NULL, epoch, w.now);
+    w.core[hub] = core_new(&sim_ops, NULL, epoch, w.now);
 }
 
 static const char *
@@ -646,14 +349,14 @@ static const char *
 schedule(uint64_t seed, bool verbose)
 {
     memset(&w, 0, sizeof w);
-    rng = seed * 0x9e3779b97f4a7c15u + 1;
+    sim_seed(seed);
     w.verbose = verbose;
     w.now = 1000 + rnd(5000);
     for (int h = 0; h < HUBS; h++)
         hub_start(h);
     for (int i = 0; i < WORKERS; i++)
         if (rnd(4))
-            worker_register((int)rnd(HUBS), i);
+            sim_register((int)rnd(HUBS), i);
     for (int i = 0; i < STEPS && !check_all(); i++)
         step();
     w.now += 20000; /* everybody's deadline */

@@ -390,18 +390,27 @@ who_gives_up_is_not_told_and_the_worker_is(void **state)
 }
 
 static void
-a_reply_of_another_worker_is_not_taken(void **state)
+a_reply_of_another_worker_is_not_taken_and_bans_its_sender(void **state)
 {
+    struct core_view v;
     struct sent s;
 
     (void)state;
     join(0, 1, 1);
     ask(1, "a", 9000, 0);
+    identity = 77;
     join(2, 2, 1);
     s = *last(CMD_REQUEST);
     s.peer = 2;
     final(3, &s, ERR_OK);
     assert_int_equal(t.n_ended, 0);
+    assert_int_equal(last(CMD_DISCONNECT)->peer, 2);
+    join(4, 3, 1); /* the same key */
+    core_look(t.core, SERVICE_EMBED, &v);
+    assert_int_equal(v.workers, 1);
+    s.peer = 1;
+    final(5, &s, ERR_OK);
+    assert_int_equal(t.n_ended, 1);
 }
 
 static void
@@ -569,7 +578,7 @@ main(void)
         T(after_the_first_part_there_is_no_second_attempt),
         T(a_draining_worker_gets_nothing_new_and_an_acknowledgement),
         T(who_gives_up_is_not_told_and_the_worker_is),
-        T(a_reply_of_another_worker_is_not_taken),
+        T(a_reply_of_another_worker_is_not_taken_and_bans_its_sender),
         T(a_malformed_message_ends_the_connection_and_its_work_goes_elsewhere),
         T(a_garbled_answer_is_asked_for_elsewhere_and_the_third_is_not_tried),
         T(a_worker_offers_only_what_its_key_is_listed_for),

@@ -1,7 +1,7 @@
 /* CHAT: a question and its passages → a streamed answer with marks. This file owns each answer in the making (chat_run): it
  * hands it to a provider, streams what the provider emits, and ends it exactly once:
  *
- *   call ─▶ chat_run ─▶ chat_openai or chat_builtin ─▶ chat_emit … ─▶ chat_finish ─▶ reply
+ *   call ─▶ chat_run ─▶ chat_openai or chat_builtin ─▶ chat_emit, chat_flush … ─▶ chat_finish ─▶ reply
  *                          │ fails before the first token, CHAT_FALLBACK=builtin ─▶ chat_builtin, degraded
  *                          └ fails otherwise ─▶ chat_fail (after the first token: ERR_UPSTREAM_CUT)
  *
@@ -50,13 +50,21 @@ chat_emit(struct chat_run *r, struct str text)
     if (text.n > ANSWER_MAX - r->answer.n)
         return false;
     buf_str(&r->answer, text);
-    while (text.n > 0) {
-        struct chat_part part = { .text = utf8_cut(text, PART_MAX) };
+    return true;
+}
+
+void
+chat_flush(struct chat_run *r)
+{
+    const struct chat_req *req = r->call->req;
+
+    while (!req->whole && r->shown < r->answer.n) {
+        struct str left = { r->answer.p + r->shown, r->answer.n - r->shown };
+        struct chat_part part = { .text = utf8_cut(left, PART_MAX) };
 
         worker_part(r->call, &part);
-        text = (struct str){ text.p + part.text.n, text.n - part.text.n };
+        r->shown += part.text.n;
     }
-    return true;
 }
 
 static void

@@ -415,6 +415,7 @@ finished(void *arg)
             part.n++;
         if (!chat_emit(r, part))
             break;
+        chat_flush(r);
         left = (struct str){ left.p + part.n, left.n - part.n };
     }
     r->refused = j->refused;

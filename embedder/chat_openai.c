@@ -110,6 +110,7 @@ on_data(void *arg, const char *p, size_t n)
         s->junk = true;
     else
         sse_push(&s->sse, p, n);
+    chat_flush(s->run); /* what arrived together goes on together: a part costs a trip over the bus */
     if (sse_overflow(&s->sse))
         s->junk = true;
     return !s->full && !s->junk && !s->error;

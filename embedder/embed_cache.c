@@ -8,6 +8,7 @@
 
 #define VALUE_VERSION 1
 #define KEY_MAX 256
+#define QUESTION_TEXTS 8 /* more are documents */
 
 static void
 put_u32(char *p, uint32_t v)
@@ -139,6 +140,7 @@ embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t 
     struct str *argv = arena_alloc(a, (n + 1) * sizeof *argv);
     struct redis_cmd cmd = { argv, n + 1 };
     struct redis_val val = { .type = REDIS_NIL };
+    struct redis_budget budget = { 0 };
 
     for (size_t i = 0; i < n; i++)
         sha256(&items[i].text, 1, items[i].sha);
@@ -150,7 +152,8 @@ embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t 
         if (argv[i + 1].p == NULL)
             return;
     }
-    if (redis_run(e->redis, a, &cmd, 1, &val) != 0 || val.type != REDIS_LIST || val.n != n) {
+    /* a few texts are a question, for which somebody waits */
+    if (redis_run_in(e->redis, n <= QUESTION_TEXTS ? &budget : NULL, a, &cmd, 1, &val) != 0 || val.type != REDIS_LIST || val.n != n) {
         stat_inc(&embedder_stats, EMBED_CACHE_BYPASS);
         return;
     }
@@ -167,7 +170,7 @@ embed_cache_put(struct embedder *e, const char *model, int64_t dims, const struc
     struct buf *values;
     struct str ttl;
 
-    if (e->redis == NULL || e->opt->cache_ttl == 0 || n == 0)
+    if (e->redis == NULL || e->opt->cache_ttl == 0 || n == 0 || !redis_up(e->redis)) /* the look-up found it ill */
         return;
     a = arena_new(n * (EMBED_VALUE_HEAD + KEY_MAX + 1024) + 65536);
     cmds = arena_alloc(a, n * sizeof *cmds);

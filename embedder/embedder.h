@@ -121,6 +121,7 @@ struct chat_run {
     struct embedder *e;              /* context */
     struct call *call;               /* the request */
     struct buf answer;               /* text so far; at most what chat_rep holds */
+    size_t shown;                    /* bytes of it that went out as parts */
     int64_t begun_us;                /* for the time to the first token */
     int64_t prompt_tokens;           /* as counted upstream */
     int64_t completion_tokens;
@@ -130,7 +131,8 @@ struct chat_run {
     bool refused;                    /* the built-in answer found nothing */
     void *impl;                      /* the provider's own */
 };
-bool chat_emit(struct chat_run *r, struct str text);         /* append and stream; false when the answer is full */
+bool chat_emit(struct chat_run *r, struct str text);         /* append; false when the answer is full */
+void chat_flush(struct chat_run *r);                         /* stream what was appended, unless nobody reads along */
 void chat_finish(struct chat_run *r, const char *model);     /* reply and free r */
 /* Fail and free r; before the first token and with CHAT_FALLBACK=builtin: answer from the passages instead. */
 void chat_fail(struct chat_run *r, enum err err, int64_t retry_after_ms, const char *text);

@@ -240,6 +240,7 @@ chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **re
         .refusal = c && c->refusal.n > 0 ? c->refusal : STR(REFUSAL),
         .page_context = q->page_context,
         .selection = q->selection,
+        .whole = sink == NULL,
     };
     struct ask *call;
     enum asked state;

@@ -11,6 +11,7 @@ def check_ids(events):
 
 def test_a_stream_has_meta_sources_deltas_citations_and_done_in_this_order(main):
     session = new_session()
+    main.stub.script({"route": "chat", "drip_ms": 5})
     r, events = main.stream(Q_BUILT, session)
     assert r.status_code == 200 and r.headers["Content-Type"].startswith("text/event-stream")
     assert r.headers["Cache-Control"] == "no-cache, no-transform" and r.headers["X-Accel-Buffering"] == "no"

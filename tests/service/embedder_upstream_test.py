@@ -222,6 +222,7 @@ def test_a_wrong_configuration_is_named_and_refused():
 # ---- chat
 
 def test_an_answer_streams_and_is_cited(emb, stub):
+    stub.script({"route": CHAT, "drip_ms": 10})
     c = emb.hub.chat("How many?", PASSAGES, history=[{"role": "user", "content": "hi"}]).wait()
     assert c.code == 0 and c.rep["text"] == "The pool keeps ten connections. [1]" == "".join(c.parts)
     assert len(c.parts) > 3 and c.rep["finish_reason"] == "stop" and c.rep["model"] == "gpt-4o-mini"
@@ -229,6 +230,16 @@ def test_an_answer_streams_and_is_cited(emb, stub):
     sent = stub.last()
     assert [m["role"] for m in sent["messages"]] == ["system", "user", "assistant", "user", "user"]
     assert sent["stream"] and sent["max_tokens"] == 1024 and "[2] Other" in sent["messages"][-1]["content"]
+
+
+def test_what_arrives_together_is_one_part(emb, stub):
+    c = emb.hub.chat("How many?", PASSAGES).wait()
+    assert c.code == 0 and "".join(c.parts) == c.rep["text"] and len(c.parts) < 4
+
+
+def test_whoever_waits_for_the_whole_answer_gets_no_parts(emb, stub):
+    c = emb.hub.chat("How many?", PASSAGES, whole=True).wait()
+    assert c.code == 0 and c.parts == [] and c.rep["text"].endswith("[1]")
 
 
 def test_a_refusal_is_recognised(emb, stub):

@@ -1,0 +1,205 @@
+"""How many statements and round trips a request costs, counted on the wire between the store and Postgres.
+
+Every kind of request is one pipeline, whatever it finds or brings: nothing is asked row by row. The few that take a second
+look are named. All statements of the table are seen in use."""
+import hashlib
+import os
+import re
+
+import pytest
+
+from busfake import SERVICE_OF, Hub, Service, wait_for
+from pg import Postgres
+from pg_tap import Tap
+from sql_kit import statements
+from store_kit import begin_req, chunk, citation, finish_req, ingest, new_id, put, session, turn
+
+OWN = {"TIMEOUT", "SETTINGS", ""}       # deadline of the transaction; the pool's question whether a connection lives
+SEEN = set()                            # statements that any test of this file saw
+
+
+class Counter:
+    def __init__(self, hub, tap):
+        self.hub, self.tap = hub, tap
+
+    def of(self, kind, req, **kw):
+        """The pipelines of one request, without what the pool adds."""
+        self.quiet()
+        self.hub.ask(kind, req, **kw)
+        return self.quiet()
+
+    def quiet(self):
+        got = [[n for n in p if n not in OWN] for p in self.tap.take()]
+        SEEN.update(n for p in got for n in p)
+        return [p for p in got if p]
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres() as p:
+        yield p
+
+
+@pytest.fixture(scope="module")
+def tap(pg):
+    with Tap(pg.port) as t:
+        yield t
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with Hub() as h:
+        yield h
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tap, hub):
+    with Service("store", hub, DATABASE_URL=f"postgresql://footnote@127.0.0.1:{tap.port}/footnote") as s:
+        yield s
+
+
+@pytest.fixture(scope="module")
+def count(hub, tap, store):
+    return Counter(hub, tap)
+
+
+def test_a_page_of_history_is_one_statement_whatever_is_on_it(hub, count):
+    for turns, citations in ((1, 0), (1, 1), (25, 10)):
+        s = session()
+        for _ in range(turns):
+            b = begin_req(s)
+            hub.ok("turn.begin", b)
+            hub.ok("turn.finish", finish_req(b, citations=[citation(n) for n in range(1, citations + 1)]))
+        assert count.of("history", {"session": s, "limit": 50}) == [["HISTORY"]]
+        got = hub.ok("history", {"session": s, "limit": 50})["items"]
+        assert len(got) == 2 * turns and sum(len(m.get("citations", [])) for m in got) == turns * citations
+
+
+def test_a_turn_is_two_round_trips_however_many_citations_it_has(count):
+    sizes = []
+    for n in (1, 5, 200):
+        b = begin_req(session(), history=8)
+        begun = count.of("turn.begin", b)
+        done = count.of("turn.finish", finish_req(b, citations=[citation(i) for i in range(1, n + 1)]))
+        assert len(begun) == len(done) == 1
+        sizes.append((begun, done))
+    assert sizes[0] == sizes[1] == sizes[2]
+    assert "CITATIONS_ADD" in sizes[0][1][0] and len(sizes[0][1][0]) <= 3, sizes[0]
+
+
+def test_chunks_of_a_document_are_one_round_trip_however_many(hub, count):
+    sizes = []
+    for n in (1, 100):
+        put(hub, "words " * 100, external_id=f"chunks-{n}")
+        c = hub.ok("job.claim", {"worker": "w", "lease_ms": 60000})
+        me = {"document_id": c["document_id"], "generation": c["generation"], "worker": "w"}
+        hub.ok("job.text", {**me, "text": c["body"]})
+        sizes.append(count.of("job.chunks", {**me, "model": "m", "embedded": n,
+                                             "chunks": [chunk(i, i, i + 1, f"{n}.{i}") for i in range(n)]}))
+        hub.ok("job.finish", me)
+        assert len(hub.ok("chunks.get", {"document_id": c["document_id"], "from_ord": 0})["chunks"]) == n
+    assert len(sizes[0]) == 1 and sizes[0] == sizes[1]
+
+
+def requests(hub):
+    """One request of every kind that the store serves, in an order in which each finds what it needs:
+    (kind, request, tenant's or not, most statements)."""
+    s, other = session(), session()
+    b = begin_req(s, user_id="u", idem_key="k", idem_scope="r", idem_hash=b"h" * 32, idem_lease_ms=60000)
+    conv = hub.ok("turn.begin", begin_req(s))["conversation_id"]
+    hash32 = hashlib.sha256(b"key").digest()
+    claim = {"scope": "r", "key": "c", "hash": hash32, "holder": new_id(), "lease_ms": 60000}
+    yield "session.put", {"session": s, "expiry_days": 30}, 2
+    yield "turn.begin", b, 4
+    yield "turn.begin", begin_req(s, conversation_id=conv, history=8), 4
+    yield "turn.finish", finish_req(b, idem_key="k", idem_scope="r", idem_body=b"x", idem_status=200), 4
+    yield "turn.finish", finish_req(begin_req(other), question="later?"), 7
+    yield "history", {"session": s, "limit": 50}, 1
+    yield "session.get", {"session": s}, 1
+    yield "conversation.list", {"session": s, "limit": 50}, 1
+    yield "feedback", {"session": s, "message_id": b["message_id"], "rating": "up"}, 1
+    yield "usage", {"days": 7}, 1
+    yield "idem.claim", claim, 1
+    yield "idem.finish", {"scope": "r", "key": "c", "holder": claim["holder"], "status": 0}, 1
+    yield "idem.finish", {"scope": "r", "key": "c", "holder": claim["holder"], "status": 200, "body": b"x"}, 1
+    yield "conversation.delete", {"session": s, "conversation_id": conv}, 1
+    yield "session.delete", {"session": s}, 4
+    yield "user.delete", {"user_id": "u"}, 1
+    yield "collection.put", {"name": "docs"}, 2
+    yield "collection.list", {"name": "docs"}, 2
+    yield "document.put", {"collection": "docs", "mime": "text/plain", "body": b"words", "external_id": "d"}, 7
+    yield "document.get", {"collection": "docs", "external_id": "d"}, 1
+    yield "document.list", {"limit": 50}, 1
+    me = {"worker": "w"}
+    yield "job.claim", {**me, "lease_ms": 60000}, 2
+    doc = hub.ok("document.get", {"collection": "docs", "external_id": "d"})["items"][0]["id"]
+    me.update(document_id=doc, generation=1)
+    yield "job.renew", {**me, "lease_ms": 60000}, 1
+    yield "job.text", {**me, "text": b"words"}, 1
+    yield "job.chunks", {**me, "model": "m", "embedded": 1, "chunks": [chunk(0, 0, 5, "words")]}, 2
+    yield "job.finish", me, 4
+    yield "document.text", {"document_id": doc}, 1
+    yield "chunks.get", {"document_id": doc, "from_ord": 0}, 2
+    yield "vectors.known", {"tenant": "default", "model": "m", "hashes": [{"hash": hash32}]}, 1
+    yield "changes", {"after": 0, "limit": 100}, 2
+    yield "job.get", {"job_id": new_id()}, 1
+    for error in ({"error": "cannot", "again": True}, {"error": "cannot"}):
+        doc2 = put(hub, "other words " + str(error), "docs", external_id="e")["document_id"]
+        c = {"worker": "w", "lease_ms": 60000}
+        got = wait_for("an upload to claim", lambda c=c: (lambda a: a[0] == 0 and a[1])(hub.ask("job.claim", c)))
+        assert got["document_id"] == doc2
+        yield "job.finish", {"worker": "w", "document_id": doc2, "generation": got["generation"], **error}, 2
+    yield "document.delete", {"document_id": doc}, 5
+    yield "collection.delete", {"name": "docs"}, 5
+    yield "key.put", {"hash": hash32, "tenant": "default", "scopes": ["chat"]}, 1
+    yield "key.list", {}, 1
+    yield "key.delete", {"hash": hash32, "tenant": "default"}, 1
+    for job in jobs():
+        yield "cleanup", {"job": job, "limit": 10, "dry_run": True}, 4
+        yield "cleanup", {"job": job, "limit": 10, "mark": True}, 4
+
+
+def jobs():
+    """The clean-up jobs there are, as the janitor's table names them."""
+    text = "".join(s.name + " " for s in statements().values() if s.name.startswith("CLEAN_"))
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "store", "clean.tbl")
+    with open(path) as f:
+        names = re.findall(r'^CLEAN\w*\("(\w+)", (\w+)', f.read(), re.M)
+    assert names and all("CLEAN_" + n[1] + " " in text for n in names)
+    return [n[0] for n in names]
+
+
+def test_every_kind_of_request_is_one_round_trip_with_a_bounded_number_of_statements(hub, count):
+    kinds = set()
+    for kind, req, most in requests(hub):
+        got = count.of(kind, req)
+        kinds.add(kind)
+        assert len(got) == 1, (kind, got)
+        assert len(got[0]) <= most, (kind, got)
+    assert {k for k, service in SERVICE_OF.items() if service == "store"} - kinds == {"store.health"}   # asks no database
+
+
+def test_what_was_answered_before_takes_one_second_look(hub, count):
+    b = begin_req(session(), idem_key="again", idem_scope="r", idem_hash=b"h" * 32, idem_lease_ms=60000)
+    hub.ok("turn.begin", b)
+    hub.ok("turn.finish", finish_req(b, idem_key="again", idem_scope="r", idem_body=b"x", idem_status=200))
+    assert [p[-1] for p in count.of("turn.begin", b)][-1:] == ["IDEM_STORED"]
+    put(hub, "finished twice", external_id="twice")
+    c, _ = ingest(hub)
+    got = count.of("job.finish", {"document_id": c["document_id"], "generation": c["generation"], "worker": "w1"})
+    assert len(got) == 2 and got[1] == ["FINISH_SEQ"]
+    claim = {"scope": "r", "key": "c2", "hash": b"h" * 32, "holder": new_id(), "lease_ms": 60000}
+    hub.ok("idem.claim", claim)
+    hub.ok("idem.finish", {"scope": "r", "key": "c2", "holder": claim["holder"], "status": 200, "body": b"x"})
+    assert len(count.of("idem.claim", claim)) == 2
+
+
+def test_all_statements_of_the_table_were_seen_on_the_wire(hub, count, store, tap):
+    """The rest: what the store asks at its start, and what its import of another database says."""
+    count.quiet()
+    with Service("store", hub, DATABASE_URL=f"postgresql://footnote@127.0.0.1:{tap.port}/footnote"):
+        count.quiet()
+    turn(hub, session())
+    count.quiet()
+    unseen = {n for n in statements() if n not in SEEN and n not in OWN and not n.startswith("IMPORT_")}
+    assert unseen == set(), unseen

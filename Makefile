@@ -176,6 +176,9 @@ test-llama: build ## a streamed, cited answer from a real model: llama.cpp with 
 .PHONY: faults
 faults: build kit ## the bus's promises under faults, long forms: a line per bar (about an hour; FAULTS_LONG=0: minutes)
 	@FOOTNOTE_BIN=$(OUT) tests/faults/run.sh
+.PHONY: soak
+soak: build kit ## load at 60 % of the peak with a fault every 5 s: nothing is lost, nothing grows (SOAK_SECONDS=1200)
+	@FOOTNOTE_BIN=$(OUT) tests/soak/run.sh
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
 

@@ -293,6 +293,8 @@ read_field(struct cursor *c, const struct msg_desc *d, const struct field_desc *
     case FT_id:
         if (t.t != TOK_BIN || t.s.n != 16)
             return fail(ERR_BAD_FRAME, d, f->name, "not 16 bytes");
+        if (f->required && memcmp(t.s.p, (const char[16]){ 0 }, 16) == 0)
+            return fail(ERR_BAD_FRAME, d, f->name, "an id of zeros is none"); /* nor could it be said again */
         memcpy(at, t.s.p, 16);
         return ERR_OK;
     case FT_strs:

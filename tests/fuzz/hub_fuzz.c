@@ -47,7 +47,11 @@ require(bool ok)
 static void
 on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
 {
+    struct buf b = BUF_MAX(BUS_HEAD_MAX);
+
     (void)arg, (void)peer, (void)payload;
+    require(msg_encode(bus_head_desc(cmd), head, &b) == ERR_OK); /* what the hub says must be sayable */
+    buf_free(&b);
     if (cmd == CMD_REQUEST)
         z.sent[z.n_sent++ % ASKS] = ((const struct head_request *)head)->req;
 }

@@ -84,6 +84,22 @@ a_five_byte_bomb_reserves_nothing(void **state)
 }
 
 static void
+a_required_id_of_zeros_is_refused(void **state)
+{
+    struct head_cancel h = { { "0123456789abcdef" }, 1 };
+    struct arena *a = arena_new(4096);
+    struct buf b = { 0 };
+
+    (void)state;
+    assert_int_equal(msg_encode(head_cancel_desc(), &h, &b), ERR_OK);
+    assert_int_equal(msg_decode(head_cancel_desc(), b.p, b.n, a, &h), ERR_OK);
+    memset((char *)memmem(b.p, b.n, "0123456789abcdef", 16), 0, 16);
+    assert_int_equal(msg_decode(head_cancel_desc(), b.p, b.n, a, &h), ERR_BAD_FRAME);
+    buf_free(&b);
+    arena_free(&a);
+}
+
+static void
 nesting_over_sixteen_is_refused(void **state)
 {
     uint8_t deep[40];
@@ -209,6 +225,7 @@ main(void)
         cmocka_unit_test(what_goes_in_comes_out),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(a_five_byte_bomb_reserves_nothing),
+        cmocka_unit_test(a_required_id_of_zeros_is_refused),
         cmocka_unit_test(nesting_over_sixteen_is_refused),
         cmocka_unit_test(an_unknown_key_is_skipped_a_missing_one_refuses),
         cmocka_unit_test(a_wrong_type_and_a_twice_given_key_are_refused),

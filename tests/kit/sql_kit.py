@@ -17,7 +17,8 @@ SHOW = '#define SQL(id, params, scope, text) @@ #id | params | #scope | text\n#i
 
 def statements(root=ROOT):
     """The table of the source tree `root`, through the preprocessor: it is made of macros and of clean.tbl."""
-    out = subprocess.run(["cc", "-E", "-P", "-I", root, "-"], input=SHOW, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["cc", "-E", "-P", "-I.", "-"], input=SHOW, cwd=root, capture_output=True,
+                         text=True, check=True).stdout
     table = {}
     for row in out.split("@@")[1:]:
         name, params, scope, text = re.fullmatch(r'\s*"(\w+)"\s*\|\s*(\d+)\s*\|\s*"(\w+)"\s*\|(.*)', row, re.S).groups()
@@ -33,7 +34,7 @@ def literal(v):
     if isinstance(v, (int, float)):
         return str(v)
     if isinstance(v, (bytes, bytearray, memoryview)):
-        return "'\\x" + bytes(v).hex() + "'"
+        return "'\\x" + bytes(v).hex() + "'::bytea"
     if isinstance(v, (list, tuple)):
         return "ARRAY[" + ", ".join(map(literal, v)) + "]" if v else "'{}'"
     return "'" + str(v).replace("'", "''") + "'"

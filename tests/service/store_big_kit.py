@@ -66,8 +66,10 @@ def script(session_row, tenant="default"):
         {at('i', 20000)}, {at('i', 20000)} FROM generate_series(1, 20000) i"""
     yield f"""INSERT INTO jobs (id, tenant, collection, updated_at) SELECT {ident(9, 'i')}, '{tenant}', 'c1', now() - i * interval '2 minutes'
         FROM generate_series(1, 6000) i"""
-    yield f"""INSERT INTO uploads (document_id, tenant, generation, job_id, mime, fingerprint, sha256, body, queued_at)
-        SELECT {ident(7, 'i')}, '{tenant}', 2, {ident(9, 'i')}, 'text/plain', 'x', 'x', 'x', now() - i * interval '1 second'
+    yield f"""INSERT INTO uploads (document_id, tenant, generation, job_id, mime, fingerprint, sha256, body, queued_at,
+        lease_owner, lease_until)
+        SELECT {ident(7, 'i')}, '{tenant}', 2, {ident(9, 'i')}, 'text/plain', 'x', 'x', 'x', now() - i * interval '1 second',
+        CASE WHEN i <= 5 THEN 'w' END, CASE WHEN i <= 5 THEN now() + interval '1 hour' END
         FROM generate_series(1, 3000) i"""
     yield f"""INSERT INTO chunks (id, document_id, generation, ord, tenant, start_byte, end_byte, hash, model, embedding)
         SELECT {ident(8, 'i')}, {ident(7, 'i / 5 + 1')}, 1, i % 5, '{tenant}', 0, 1, sha256(i::text::bytea), 'm', 'x'
@@ -85,7 +87,8 @@ def script(session_row, tenant="default"):
 
 
 def fill(pg, session_row):
-    """Fills the schema that a store has made; seconds. Secondary indexes are dropped meanwhile and made again as they were."""
+    """Fills the schema that a store has made; seconds. The big tables are emptied in the same transaction, so that with
+    wal_level=minimal nothing is logged; their secondary indexes are dropped meanwhile and made again as they were."""
     begun = time.monotonic()
     c = pg.connect()
     with c.cursor() as cur:
@@ -95,12 +98,14 @@ def fill(pg, session_row):
             WHERE t.relnamespace = 'footnote'::regnamespace AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = x.indexrelid)
             AND t.relname IN ('conversations', 'messages', 'citations', 'user_sessions')""")
         dropped = cur.fetchall()
+        cur.execute("BEGIN; TRUNCATE conversations, messages, citations")
         for name, _ in dropped:
             cur.execute(f"DROP INDEX {name}")
         for sql in script(session_row):
             cur.execute(sql)
         for _, definition in dropped:
             cur.execute(definition)
+        cur.execute("COMMIT")
         cur.execute("VACUUM ANALYZE")
     c.close()
     return time.monotonic() - begun

@@ -6,7 +6,7 @@
 
 enum drop_why { DROP_LATE, DROP_DUP, DROP_EPOCH, DROP_FOREIGN };
 extern const char *const drop_names[];
-extern const char *const refusal_names[]; /* hub_door.c */
+extern const char *const door_names[]; /* hub_door.c */
 enum {
 #define STAT_TBL "gateway/hub_stat.tbl"
 #include "common/stat_enum.h"

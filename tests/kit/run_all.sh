@@ -31,6 +31,11 @@ unit_release() { unit release; }
 unit_asan() { unit asan; }
 service() { py release 400 tests/service; }
 e2e() { py release 500 tests/e2e; }
+# the real processes, each restarted once: any report of the thread sanitizer fails it
+e2e_tsan() {
+    mk VARIANT=tsan build kit \
+        && py tsan 240 tests/e2e/test_stream.py tests/e2e/test_process.py::test_after_a_restart_of_a_service_the_next_question_is_answered
+}
 e2e_asan() { py asan 280 tests/e2e/test_answer.py tests/e2e/test_stream.py; }
 lint() { tests/kit/lint.sh; }
 # the long forms are `make sim`, `make fuzz` and `make faults`
@@ -68,5 +73,6 @@ part 420 service      service
 part 520 e2e          e2e
 part 740 faults       faults
 part 300 e2e-asan     e2e_asan
+part 400 e2e-tsan     e2e_tsan
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -5,6 +5,8 @@
         pg.connect()                a psycopg2 connection, autocommit, search_path = footnote
         pg.psql("select 1")         what psql prints
         pg.restart("fast"), pg.stop("immediate"), pg.start(), pg.pause(), pg.resume(), pg.conf(max_connections=10)
+    with pg.replica() as standby:   a second server that follows it; standby.promote()
+    with PgBouncer(pg, "transaction") as b:     b.url
 
 As root the server runs as the user postgres (Postgres refuses to run as root).
 """
@@ -32,7 +34,7 @@ def free_port():
 
 
 class Postgres:
-    def __init__(self, start=True, **conf):
+    def __init__(self, start=True, follow=None, **conf):
         self.root = tempfile.mkdtemp(prefix="fnpg-")
         self.data = os.path.join(self.root, "data")
         self.port = free_port()
@@ -44,9 +46,13 @@ class Postgres:
         if os.getuid() == 0:
             shutil.chown(self.root, "postgres", "postgres")
         try:
-            self._run("initdb", "-D", self.data, "-U", "footnote", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+            if follow:
+                self._follow(follow)
+            else:
+                self._run("initdb", "-D", self.data, "-U", "footnote", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
             if start:
                 self.start()
+            if start and not follow:
                 self.psql("CREATE DATABASE footnote", db="postgres")
         except BaseException:
             self.close()
@@ -77,6 +83,29 @@ class Postgres:
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert r.returncode == 0, f"{tool}: {r.stdout}"
         return r.stdout
+
+    # ---- a second server
+    def _follow(self, primary):
+        """This folder becomes a copy of that server, which goes on following it."""
+        self._run("pg_basebackup", "-D", self.data, "-h", primary.root, "-p", str(primary.port), "-U", "footnote", "-c", "fast",
+                  "-X", "stream")
+        with open(os.path.join(self.data, "standby.signal"), "w"):
+            pass
+        self._conf["primary_conninfo"] = f"host={primary.root} port={primary.port} user=footnote application_name=standby"
+
+    def replica(self, **conf):
+        """A standby that has everything this server has acknowledged from now on."""
+        standby = Postgres(follow=self, **conf)
+        self.psql("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        self.psql("SELECT pg_reload_conf()")
+        end = time.monotonic() + 30
+        while self.psql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").strip() != "1":
+            assert time.monotonic() < end, open(standby.root + "/log").read()[-2000:]
+            time.sleep(0.01)
+        return standby
+
+    def promote(self):
+        self._run("pg_ctl", "promote", "-w", "-D", self.data)
 
     def conf(self, **conf):
         """Settings of the next start."""
@@ -157,6 +186,15 @@ class Postgres:
         return self._run("psql", "-XqAt", "-h", self.root, "-p", str(self.port), "-U", "footnote", "-d", db,
                          "-v", "ON_ERROR_STOP=1", "-c", sql)
 
+    def dump(self):
+        """A backup as docs/operating.md says it is made; its path."""
+        path = os.path.join(self.root, "footnote.dump")
+        self._run("pg_dump", "-h", self.root, "-p", str(self.port), "-U", "footnote", "-Fc", "-f", path, "footnote")
+        return path
+
+    def restore(self, path):
+        self._run("pg_restore", "-h", self.root, "-p", str(self.port), "-U", "footnote", "-d", "footnote", "--clean", "--if-exists", path)
+
     def close(self):
         try:
             if self.pid is not None and self.process.poll() is None:
@@ -164,6 +202,46 @@ class Postgres:
                 self.stop("immediate")
         finally:
             shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class PgBouncer:
+    """PgBouncer before a Postgres, in the mode "session" or "transaction"; b.url is for DATABASE_URL."""
+
+    def __init__(self, pg, mode, pool=40):
+        self.pg, self.port = pg, free_port()
+        self.root = tempfile.mkdtemp(prefix="fnbouncer-")
+        atexit.register(self.close)
+        ini = os.path.join(self.root, "pgbouncer.ini")
+        with open(ini, "w") as f:
+            f.write(f"[databases]\nfootnote = host=127.0.0.1 port={pg.port} user=footnote\n[pgbouncer]\n"
+                    f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n"
+                    f"default_pool_size = {pool}\nmax_client_conn = 200\nserver_login_retry = 1\n")
+        if os.getuid() == 0:
+            for path in (self.root, ini):
+                shutil.chown(path, "postgres", "postgres")
+        with open(os.path.join(self.root, "log"), "ab") as log:
+            self.process = subprocess.Popen([shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin"), ini],
+                                            preexec_fn=pg._as_owner(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + 10
+        while socket.socket().connect_ex(("127.0.0.1", self.port)) != 0:
+            assert self.process.poll() is None and time.monotonic() < end, open(self.root + "/log").read()[-2000:]
+            time.sleep(0.01)
+
+    @property
+    def url(self):
+        return f"postgresql://footnote@127.0.0.1:{self.port}/footnote"
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(10)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def __enter__(self):
         return self

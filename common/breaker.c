@@ -22,10 +22,28 @@ static void
 breaker_open(struct breaker *b, int64_t now_ms)
 {
     int64_t twice = b->open_for_ms * 2, max = b->max_ms > 0 ? b->max_ms : BREAKER_OPEN_MAX_MS;
+    int64_t min = b->min_ms > 0 ? b->min_ms : BREAKER_OPEN_MIN_MS;
 
-    b->open_for_ms = twice == 0 ? BREAKER_OPEN_MIN_MS : twice < max ? twice : max;
+    b->open_for_ms = twice < min ? min : twice < max ? twice : max;
     b->open_until_ms = now_ms + b->open_for_ms;
     breaker_set(b, BREAKER_OPEN);
+}
+
+/* Failures that still count. */
+static size_t
+recent(const struct breaker *b, int64_t now_ms)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < BREAKER_FAILURES; i++)
+        n += b->failed_ms[i] != 0 && now_ms - b->failed_ms[i] <= BREAKER_WINDOW_MS;
+    return n;
+}
+
+static size_t
+patience(const struct breaker *b)
+{
+    return b->patience ? b->patience : BREAKER_FAILURES;
 }
 
 bool
@@ -34,14 +52,18 @@ breaker_enter(struct breaker *b, int64_t now_ms, bool *probe)
     *probe = b->state == BREAKER_OPEN && now_ms >= b->open_until_ms;
     if (*probe)
         breaker_set(b, BREAKER_PROBING);
-    return *probe || b->state == BREAKER_CLOSED;
+    else if (b->state != BREAKER_CLOSED || (b->doubt && b->running > 0 && b->running + recent(b, now_ms) >= patience(b)))
+        return false;
+    b->running++;
+    return true;
 }
 
 bool
 breaker_leave(struct breaker *b, int64_t now_ms, bool probe, bool failed)
 {
-    int64_t oldest;
-
+    assert(b->running > 0);
+    b->running--;
+    b->doubt = failed;
     if (probe && failed) {
         breaker_open(b, now_ms);
         return true;
@@ -54,10 +76,9 @@ breaker_leave(struct breaker *b, int64_t now_ms, bool probe, bool failed)
     }
     if (!failed || b->state != BREAKER_CLOSED)
         return false;
-    b->failed_ms[b->next] = now_ms;
+    b->failed_ms[b->next] = now_ms; /* in place of the oldest */
     b->next = (b->next + 1) % BREAKER_FAILURES;
-    oldest = b->failed_ms[b->next];
-    if (oldest == 0 || now_ms - oldest > BREAKER_WINDOW_MS)
+    if (recent(b, now_ms) < patience(b))
         return false;
     breaker_open(b, now_ms);
     return true;

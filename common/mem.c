@@ -10,6 +10,7 @@
 #include "common/mem.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -79,6 +80,12 @@ mem_free_at(void **pp)
 {
     free(*pp);
     *pp = NULL;
+}
+
+void
+mem_trim(void)
+{
+    (void)malloc_trim(0);
 }
 
 /* ---- arenas ------------------------------------------------------------------------------------------------------ */

@@ -22,6 +22,9 @@ char *mem_dup_str(struct str s);
 void mem_free_at(void **pp);
 #define mem_free(pp) mem_free_at((void **)(void *)(pp))
 
+/* Give back to the kernel what was freed. May take milliseconds. */
+void mem_trim(void);
+
 /* Arena: everything that belongs to one request, freed at once. Not thread-safe. */
 struct arena;
 struct arena *arena_new(size_t max_bytes);                    /* never NULL; max_bytes bounds what it may hold (0: nothing) */

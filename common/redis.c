@@ -1,22 +1,17 @@
-/* Redis: the only file that knows hiredis.
+/* Redis: calls, their connections, their breaker.
  *
  *   redis_run → breaker → a connection (idle, or new: connect, AUTH, SELECT) → write all, read all → back to the pool
  *                  └ open: -1 at once                └ any fault: connection freed, breaker told, -1
+ *   prober (a thread): while the breaker is open ── PING and a write, now and then ──▶ closed again
  *
  * A connection is either idle (on the list, nothing in flight) or held by one call. It goes back to the list only after
  * every reply was read; whatever else happens, it is closed, because a late reply would be taken for the answer to the
  * next question. An idle connection with anything to read (an end of file, a stray reply) is closed instead of used.
  *
- * hiredis only formats and parses: descriptors are non-blocking and waited for with poll(2), so that one deadline bounds
- * the whole call and not each read. */
+ * After any fault all idle connections go and the name is looked up anew: the server may be another one by now. */
 #include "common/redis.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <hiredis/hiredis.h>
-#include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,22 +21,22 @@
 #include "common/breaker.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/redis_url.h"
+#include "common/redis_conn.h"
 #include "common/stat.h"
 #include "common/text.h"
 
-#define CONNECT_MS 200
-#define CALL_MS 100
-#define PROBE_MS 1500   /* a server that is away is asked again this often, so that it is used soon after it is back */
 #define MAX_IDLE 64
-#define MAX_UNREAD ((size_t)64 << 20) /* bytes of replies that one call may leave unparsed */
-#define STACK_ARGS 32
 
-enum failure {
-    F_CONNECT, F_TIMEOUT, F_CLOSED, F_PROTOCOL, F_AUTH, F_SELECT, F_UNUSABLE, F_BREAKER, F_TOO_LARGE, F_NONE
+static const char *const failure_names[] = { "connect",  "timeout", "closed",    "protocol", "auth", "select",
+                                             "unusable", "breaker", "too_large", "resolve",  NULL };
+/* How long a server is left alone after a failure: at first, and at most. A password does not mend itself. */
+static const struct {
+    int64_t min_ms, max_ms;
+} pauses[] = {
+    [F_CONNECT] = { 250, 500 }, [F_TIMEOUT] = { 250, 1000 },  [F_CLOSED] = { 250, 250 },   [F_PROTOCOL] = { 250, 1000 },
+    [F_AUTH] = { 1000, 8000 },  [F_SELECT] = { 250, 1000 },   [F_UNUSABLE] = { 250, 250 }, [F_BREAKER] = { 250, 250 },
+    [F_TOO_LARGE] = { 250, 1000 }, [F_RESOLVE] = { 250, 500 }, [F_NONE] = { 250, 250 },
 };
-static const char *const failure_names[] = { "connect", "timeout",  "closed",  "protocol",  "auth",
-                                             "select",  "unusable", "breaker", "too_large", NULL };
 
 #define STAT_TBL "common/redis_stat.tbl"
 enum {
@@ -54,195 +49,28 @@ static struct stat_set stats;
 static pthread_once_t stats_once = PTHREAD_ONCE_INIT;
 static atomic_int breakers_open; /* over all servers of this process */
 
-struct conn {
-    redisContext *ctx;
-    struct conn *next;      /* idle list */
-};
-
 struct redis {
     struct redis_url url;
-    pthread_mutex_t lock;   /* of idle, n_idle, breaker */
-    struct conn *idle;      /* last in, first out: the busy ones stay warm */
+    struct resolve *names;    /* of url.host; NULL with a path */
+    pthread_mutex_t lock;     /* of idle, n_idle, breaker, ending */
+    struct redis_conn *idle;  /* last in, first out: the busy ones stay warm */
     size_t n_idle;
     struct breaker breaker;
-    atomic_bool open;       /* the breaker does not let everything through */
-    atomic_bool worked;     /* the last call did, or none was made */
+    pthread_cond_t change;    /* the breaker opened, or ending */
+    pthread_t prober;
+    bool has_prober;          /* without one, calls find out themselves */
+    bool ending;
+    atomic_bool open;         /* the breaker does not let everything through */
+    atomic_bool worked;       /* the last call did, or none was made */
     struct log_gate gate;
 };
 
-/* ---- one connection ------------------------------------------------------------------------------------------- */
-
-static void
-conn_free(struct conn **c)
-{
-    if (*c == NULL)
-        return;
-    if ((*c)->ctx)
-        redisFree((*c)->ctx);
-    mem_free(c);
-}
-
-/* Wait for events until the deadline; F_NONE when there are some. */
-static enum failure
-conn_wait(const struct conn *c, short events, int64_t deadline_ms)
-{
-    struct pollfd p = { .fd = c->ctx->fd, .events = events };
-
-    for (;;) {
-        int64_t left = deadline_ms - clock_ms();
-        int n = left > 0 ? poll(&p, 1, (int)left) : 0;
-
-        if (n > 0)
-            return F_NONE;
-        if (n == 0)
-            return F_TIMEOUT;
-        if (errno != EINTR)
-            return F_CLOSED;
-    }
-}
-
-static enum failure
-failure_of(const redisContext *ctx)
-{
-    return ctx->err == REDIS_ERR_PROTOCOL ? F_PROTOCOL : F_CLOSED;
-}
-
-/* Send everything that was appended. Replies that arrive meanwhile stay in the kernel until they are read. */
-static enum failure
-conn_flush(struct conn *c, int64_t deadline_ms)
-{
-    int done = 0;
-
-    while (!done) {
-        enum failure f = conn_wait(c, POLLOUT, deadline_ms);
-
-        if (f != F_NONE)
-            return f;
-        if (redisBufferWrite(c->ctx, &done) != REDIS_OK)
-            return failure_of(c->ctx);
-    }
-    return F_NONE;
-}
-
-static enum failure
-conn_read(struct conn *c, int64_t deadline_ms, redisReply **reply)
-{
-    void *got = NULL;
-
-    for (;;) {
-        enum failure f;
-
-        if (redisGetReplyFromReader(c->ctx, &got) != REDIS_OK)
-            return failure_of(c->ctx);
-        if (got != NULL) {
-            *reply = got;
-            return F_NONE;
-        }
-        if (c->ctx->reader->len > MAX_UNREAD)
-            return F_TOO_LARGE;
-        f = conn_wait(c, POLLIN, deadline_ms);
-        if (f != F_NONE)
-            return f;
-        if (redisBufferRead(c->ctx) != REDIS_OK)
-            return failure_of(c->ctx);
-    }
-}
-
-static enum failure
-conn_append(struct conn *c, const struct redis_cmd *cmd)
-{
-    const char *few[STACK_ARGS], **argv = few;
-    size_t few_n[STACK_ARGS], *argn = few_n;
-    int rc;
-
-    assert(cmd->argc > 0 && cmd->argc <= INT_MAX);
-    if (cmd->argc > STACK_ARGS) {
-        argv = mem_new(cmd->argc * sizeof *argv);
-        argn = mem_new(cmd->argc * sizeof *argn);
-    }
-    for (size_t i = 0; i < cmd->argc; i++) {
-        argv[i] = cmd->argv[i].p ? cmd->argv[i].p : "";
-        argn[i] = cmd->argv[i].n;
-    }
-    rc = redisAppendCommandArgv(c->ctx, (int)cmd->argc, argv, argn);
-    if (argv != few) {
-        mem_free(&argv);
-        mem_free(&argn);
-    }
-    return rc == REDIS_OK ? F_NONE : F_TOO_LARGE;
-}
-
-static bool
-reply_begins(const redisReply *p, const char *word)
-{
-    return p->type == REDIS_REPLY_ERROR && str_starts((struct str){ p->str, p->len }, word);
-}
-
-/* AUTH and SELECT in one trip, before anything else goes over the connection. */
-static enum failure
-conn_login(const struct redis *r, struct conn *c, int64_t deadline_ms)
-{
-    const struct str auth[] = { STR("AUTH"), str_of(r->url.user ? r->url.user : r->url.password), str_of(r->url.password) };
-    const struct str select[] = { STR("SELECT"), str_of(r->url.db) };
-    enum failure steps[2], f = F_NONE;
-    size_t n = 0;
-
-    if (r->url.password) {
-        steps[n++] = F_AUTH;
-        f = conn_append(c, &(struct redis_cmd){ auth, r->url.user ? 3 : 2 });
-    }
-    if (r->url.db[0] && f == F_NONE) {
-        steps[n++] = F_SELECT;
-        f = conn_append(c, &(struct redis_cmd){ select, 2 });
-    }
-    if (f == F_NONE && n > 0)
-        f = conn_flush(c, deadline_ms);
-    for (size_t i = 0; i < n && f == F_NONE; i++) {
-        redisReply *reply = NULL;
-
-        f = conn_read(c, deadline_ms, &reply);
-        if (f == F_NONE && reply->type == REDIS_REPLY_ERROR)
-            f = reply_begins(reply, "NOAUTH") ? F_AUTH : steps[i];
-        if (reply)
-            freeReplyObject(reply);
-    }
-    return f;
-}
-
-static enum failure
-conn_open(const struct redis *r, struct conn **out)
-{
-    const struct timeval limit = { .tv_usec = CONNECT_MS * 1000 };
-    struct conn *c = mem_new(sizeof *c);
-    enum failure f = F_CONNECT;
-
-    c->ctx = r->url.path ? redisConnectUnixWithTimeout(r->url.path, limit) : redisConnectWithTimeout(r->url.host, r->url.port, limit);
-    if (c->ctx && !c->ctx->err && fcntl(c->ctx->fd, F_SETFD, FD_CLOEXEC) == 0 &&
-        fcntl(c->ctx->fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0) {
-        c->ctx->flags &= ~REDIS_BLOCK; /* a full or empty socket is for conn_wait, not an error */
-        f = conn_login(r, c, clock_ms() + CALL_MS);
-    }
-    if (f != F_NONE)
-        conn_free(&c);
-    *out = c;
-    return f;
-}
-
 /* ---- pool ------------------------------------------------------------------------------------------------------ */
 
-/* Nothing may be waiting on an idle connection: neither an end of file nor somebody else's reply. */
-static bool
-conn_is_clean(const struct conn *c)
-{
-    char byte;
-
-    return recv(c->ctx->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-static struct conn *
+static struct redis_conn *
 pool_take(struct redis *r)
 {
-    struct conn *c;
+    struct redis_conn *c;
 
     pthread_mutex_lock(&r->lock);
     c = r->idle;
@@ -255,169 +83,111 @@ pool_take(struct redis *r)
     return c;
 }
 
-static enum failure
-pool_get(struct redis *r, struct conn **out)
+static enum redis_failure
+pool_get(struct redis *r, int64_t deadline_ms, struct redis_conn **out)
 {
-    struct conn *c;
+    struct redis_conn *c;
 
     while ((c = pool_take(r)) != NULL) {
-        if (conn_is_clean(c)) {
+        if (redis_conn_clean(c)) {
             *out = c;
             return F_NONE;
         }
-        conn_free(&c);
+        redis_conn_free(&c);
     }
-    return conn_open(r, out);
+    return redis_conn_open(&r->url, r->names, deadline_ms, out);
 }
 
+/* Under the lock: takes *c unless there are enough. */
 static void
-pool_put(struct redis *r, struct conn **c)
+pool_put(struct redis *r, struct redis_conn **c)
 {
-    pthread_mutex_lock(&r->lock);
-    if (r->n_idle < MAX_IDLE) {
-        (*c)->next = r->idle;
-        r->idle = *c;
-        r->n_idle++;
-        *c = NULL;
-    }
-    pthread_mutex_unlock(&r->lock);
-    conn_free(c);
+    if (r->n_idle >= MAX_IDLE)
+        return;
+    (*c)->next = r->idle;
+    r->idle = *c;
+    r->n_idle++;
+    *c = NULL;
 }
 
 static void
 pool_empty(struct redis *r)
 {
-    struct conn *c;
+    struct redis_conn *c;
 
     while ((c = pool_take(r)) != NULL)
-        conn_free(&c);
+        redis_conn_free(&c);
 }
 
 /* ---- breaker --------------------------------------------------------------------------------------------------- */
 
 static bool
-may_call(struct redis *r, bool *probe)
+may_call(struct redis *r, bool prober, bool *probe)
 {
     bool may;
 
     pthread_mutex_lock(&r->lock);
-    may = breaker_enter(&r->breaker, clock_ms(), probe);
+    may = (prober || !r->has_prober || r->breaker.state == BREAKER_CLOSED) &&
+          breaker_enter(&r->breaker, clock_ms(), probe);
     pthread_mutex_unlock(&r->lock);
     return may;
 }
 
-/* Tell the breaker how the call ended; when that opened or closed it, tell everybody else. */
+/* Tell everybody that the breaker opened or closed. */
 static void
-call_ended(struct redis *r, bool probe, enum failure f)
+breaker_changed(struct redis *r, bool first, int64_t for_ms)
+{
+    bool opened = for_ms > 0;
+
+    stat_set(&stats, REDIS_BREAKER_OPEN, atomic_load(&breakers_open));
+    if (opened && first)
+        LOG(WARN, NULL, M("redis is left alone for a while"), KI("ms", for_ms));
+    else if (!opened)
+        LOG(INFO, NULL, M("redis is back"));
+    if (opened)
+        pthread_cond_signal(&r->change);
+}
+
+/* Tell the breaker how the call ended. Takes the connection back, or frees it. */
+static void
+call_ended(struct redis *r, bool probe, enum redis_failure f, struct redis_conn **c)
 {
     bool changed, opened, first, failed = f != F_NONE;
     int64_t for_ms;
 
-    if (!failed && !probe)
-        return;
     pthread_mutex_lock(&r->lock);
-    r->breaker.max_ms = f == F_AUTH ? BREAKER_OPEN_MAX_MS : PROBE_MS; /* a password does not mend itself */
+    if (failed) {
+        r->breaker.min_ms = pauses[f].min_ms;
+        r->breaker.max_ms = pauses[f].max_ms;
+    }
     first = r->breaker.state == BREAKER_CLOSED;
     changed = breaker_leave(&r->breaker, clock_ms(), probe, failed);
     opened = r->breaker.state == BREAKER_OPEN;
     for_ms = r->breaker.open_for_ms;
     if (changed && opened != atomic_exchange(&r->open, opened))
         atomic_fetch_add(&breakers_open, opened ? 1 : -1);
+    if (!failed)
+        pool_put(r, c);
     pthread_mutex_unlock(&r->lock);
-    if (failed)
-        pool_empty(r); /* the others belong to the same ill server */
-    if (!changed)
+    redis_conn_free(c);
+    if (changed)
+        breaker_changed(r, first, for_ms);
+    if (!failed)
         return;
-    stat_set(&stats, REDIS_BREAKER_OPEN, atomic_load(&breakers_open));
-    if (opened && first)
-        LOG(WARN, NULL, M("redis is left alone for a while"), KI("ms", for_ms));
-    else if (!opened)
-        LOG(INFO, NULL, M("redis is back"));
+    pool_empty(r); /* the others belong to the same ill server */
+    if (r->names && f != F_RESOLVE)
+        resolve_ask(r->names);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------------------------- */
 
-/* Copy a reply into the arena; nesting is bounded by hiredis (7 levels). False when it does not fit. */
-static bool
-copy_reply(struct arena *a, const redisReply *p, struct redis_val *out)
-{
-    *out = (struct redis_val){ .type = REDIS_NIL };
-    switch (p->type) {
-    case REDIS_REPLY_STRING: out->type = REDIS_STR; break;
-    case REDIS_REPLY_STATUS: out->type = REDIS_STATUS; break;
-    case REDIS_REPLY_ERROR: out->type = REDIS_ERROR; break;
-    case REDIS_REPLY_INTEGER: *out = (struct redis_val){ .type = REDIS_INT, .i = p->integer }; return true;
-    case REDIS_REPLY_ARRAY: out->type = REDIS_LIST; break;
-    default: return true;
-    }
-    if (out->type != REDIS_LIST) {
-        out->s = arena_str(a, (struct str){ p->str, p->len });
-        return out->s.p != NULL;
-    }
-    out->n = p->elements;
-    if (out->n == 0)
-        return true;
-    if (out->n > SIZE_MAX / sizeof *out->v || (out->v = arena_alloc(a, out->n * sizeof *out->v)) == NULL)
-        return false;
-    for (size_t i = 0; i < out->n; i++)
-        if (!copy_reply(a, p->element[i], &out->v[i]))
-            return false;
-    return true;
-}
-
-/* What a reply says about the server rather than about the command. */
-static enum failure
-judge_reply(const redisReply *p)
-{
-    static const char *const unusable[] = { "LOADING", "READONLY", "MASTERDOWN", "ERR max number of clients" };
-
-    if (p->type != REDIS_REPLY_ERROR)
-        return F_NONE;
-    if (reply_begins(p, "NOAUTH") || reply_begins(p, "WRONGPASS"))
-        return F_AUTH;
-    for (size_t i = 0; i < sizeof unusable / sizeof *unusable; i++)
-        if (reply_begins(p, unusable[i]))
-            return F_UNUSABLE;
-    return F_NONE;
-}
-
-/* One round trip. Replies that do not fit the arena, or that say that the server cannot serve us, end the call after
- * the rest was read all the same: which of them matters more is decided at the end. */
-static enum failure
-exchange(struct conn *c, struct arena *a, const struct redis_cmd *cmds, size_t n, struct redis_val *out)
-{
-    int64_t deadline_ms = clock_ms() + CALL_MS;
-    enum failure f = F_NONE, verdict = F_NONE;
-
-    for (size_t i = 0; i < n && f == F_NONE; i++)
-        f = conn_append(c, &cmds[i]);
-    if (f == F_NONE)
-        f = conn_flush(c, deadline_ms);
-    for (size_t i = 0; i < n && f == F_NONE; i++) {
-        redisReply *reply = NULL;
-        enum failure said;
-
-        f = conn_read(c, deadline_ms, &reply);
-        if (f != F_NONE)
-            break;
-        said = judge_reply(reply);
-        if (said != F_NONE)
-            verdict = said;
-        if (!copy_reply(a, reply, &out[i])) {
-            out[i] = (struct redis_val){ .type = REDIS_ERROR, .s = STR("ERR the reply is too large") };
-            stat_add_at(&stats, REDIS_FAILURES, F_TOO_LARGE, 0, 1);
-        }
-        freeReplyObject(reply);
-    }
-    return f != F_NONE ? f : verdict;
-}
-
 /* F_BREAKER is neither logged nor held against the server. */
 static void
-note_failure(struct redis *r, enum failure f)
+note_failure(struct redis *r, enum redis_failure f)
 {
     stat_add_at(&stats, REDIS_FAILURES, (size_t)f, 0, 1);
-    atomic_store(&r->worked, false);
+    if (f != F_BREAKER)
+        atomic_store(&r->worked, false);
     if (f == F_AUTH)
         stat_inc(&stats, REDIS_AUTH_ERRORS);
     if (f != F_BREAKER && log_gate(&r->gate))
@@ -425,32 +195,57 @@ note_failure(struct redis *r, enum failure f)
             KS("server", r->url.path ? r->url.path : r->url.host));
 }
 
-int
-redis_run(struct redis *r, struct arena *a, const struct redis_cmd *cmds, size_t n, struct redis_val *out)
+static int
+call(struct redis *r, bool prober, int64_t limit_ms, struct arena *a, const struct redis_cmd *cmds, size_t n,
+     struct redis_val *out)
 {
-    struct conn *c = NULL;
-    enum failure f;
+    int64_t deadline_ms = clock_ms() + limit_ms;
+    struct redis_conn *c = NULL;
+    enum redis_failure f;
+    uint64_t cut = 0;
     bool probe;
 
     memset(out, 0, n * sizeof *out);
     stat_inc(&stats, REDIS_CALLS);
-    if (!may_call(r, &probe)) {
+    if (!may_call(r, prober, &probe)) {
         note_failure(r, F_BREAKER);
         return -1;
     }
-    f = pool_get(r, &c);
+    f = pool_get(r, deadline_ms, &c);
     if (f == F_NONE)
-        f = exchange(c, a, cmds, n, out);
-    if (f == F_NONE)
-        pool_put(r, &c);
-    else
-        conn_free(&c);
-    call_ended(r, probe, f);
+        f = redis_conn_exchange(c, a, cmds, n, deadline_ms, out, &cut);
+    call_ended(r, probe, f, &c);
+    if (cut > 0)
+        stat_add_at(&stats, REDIS_FAILURES, F_TOO_LARGE, 0, cut);
     if (f != F_NONE)
         note_failure(r, f);
     else
         atomic_store(&r->worked, true);
     return f == F_NONE ? 0 : -1;
+}
+
+int
+redis_run(struct redis *r, struct arena *a, const struct redis_cmd *cmds, size_t n, struct redis_val *out)
+{
+    return call(r, false, REDIS_CALL_MS, a, cmds, n, out);
+}
+
+int
+redis_run_in(struct redis *r, struct redis_budget *b, struct arena *a, const struct redis_cmd *cmds, size_t n,
+             struct redis_val *out)
+{
+    int64_t begun = clock_ms();
+    int rc;
+
+    if (b == NULL)
+        return redis_run(r, a, cmds, n, out);
+    memset(out, 0, n * sizeof *out);
+    if (b->over)
+        return -1;
+    rc = call(r, false, REDIS_REQUEST_MS - b->spent_ms, a, cmds, n, out);
+    b->spent_ms += clock_ms() - begun;
+    b->over = rc != 0 || b->spent_ms >= REDIS_REQUEST_MS;
+    return rc;
 }
 
 void
@@ -465,8 +260,8 @@ redis_script_init(struct redis_script *s, const char *source)
 }
 
 int
-redis_eval(struct redis *r, struct arena *a, const struct redis_script *s, const struct str *keys, size_t n_keys,
-           const struct str *args, size_t n_args, struct redis_val *out)
+redis_eval(struct redis *r, struct redis_budget *b, struct arena *a, const struct redis_script *s, const struct str *keys,
+           size_t n_keys, const struct str *args, size_t n_args, struct redis_val *out)
 {
     size_t argc = 3 + n_keys + n_args;
     struct str *argv = mem_new(argc * sizeof *argv);
@@ -482,11 +277,11 @@ redis_eval(struct redis *r, struct arena *a, const struct redis_script *s, const
         argv[3 + i] = keys[i];
     for (size_t i = 0; i < n_args; i++)
         argv[3 + n_keys + i] = args[i];
-    rc = redis_run(r, a, &cmd, 1, out);
+    rc = redis_run_in(r, b, a, &cmd, 1, out);
     if (rc == 0 && out->type == REDIS_ERROR && str_starts(out->s, "NOSCRIPT")) {
         argv[0] = STR("EVAL");
         argv[1] = str_of(s->source);
-        rc = redis_run(r, a, &cmd, 1, out);
+        rc = redis_run_in(r, b, a, &cmd, 1, out);
     }
     mem_free(&argv);
     return rc;
@@ -496,6 +291,91 @@ bool
 redis_up(const struct redis *r)
 {
     return atomic_load(&r->worked) && !atomic_load(&r->open);
+}
+
+/* A replica answers a PING as well as its master does: only a write tells. One that is full is not away. */
+static bool
+ping(struct redis *r, bool prober)
+{
+    const struct str ask[] = { STR("PING") }, put[] = { STR("SET"), STR("fn:probe"), STR("1"), STR("PX"), STR("1000") };
+    const struct redis_cmd cmds[] = { { ask, 1 }, { put, 5 } };
+    struct arena *a = arena_new(4096);
+    struct redis_val v[2];
+    bool good = call(r, prober, REDIS_CALL_MS, a, cmds, 2, v) == 0 && v[0].type == REDIS_STATUS;
+
+    arena_free(&a);
+    return good;
+}
+
+bool
+redis_ping(struct redis *r)
+{
+    return ping(r, false);
+}
+
+/* ---- the prober ------------------------------------------------------------------------------------------------ */
+
+/* Under the lock: until a probe is due. False: the end. */
+static bool
+probe_due(struct redis *r)
+{
+    while (!r->ending) {
+        int64_t until = r->breaker.open_until_ms;
+        struct timespec t = { until / 1000, until % 1000 * 1000000 };
+
+        if (r->breaker.state == BREAKER_CLOSED)
+            pthread_cond_wait(&r->change, &r->lock);
+        else if (clock_ms() >= until)
+            return true;
+        else
+            pthread_cond_timedwait(&r->change, &r->lock, &t);
+    }
+    return false;
+}
+
+static void *
+probe_thread(void *arg)
+{
+    struct redis *r = arg;
+
+    pthread_mutex_lock(&r->lock);
+    while (probe_due(r)) {
+        pthread_mutex_unlock(&r->lock);
+        ping(r, true);
+        pthread_mutex_lock(&r->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+static void
+prober_start(struct redis *r)
+{
+    pthread_condattr_t at;
+    sigset_t all, old;
+
+    pthread_condattr_init(&at);
+    pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->change, &at);
+    pthread_condattr_destroy(&at);
+    (void)sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_mutex_lock(&r->lock);
+    r->has_prober = pthread_create(&r->prober, NULL, probe_thread, r) == 0;
+    pthread_mutex_unlock(&r->lock);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void
+prober_stop(struct redis *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->ending = true;
+    pthread_cond_signal(&r->change);
+    pthread_mutex_unlock(&r->lock);
+    if (r->has_prober)
+        pthread_join(r->prober, NULL);
+    pthread_cond_destroy(&r->change);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
@@ -524,10 +404,21 @@ redis_new(const char *url, const char **why)
         signal(SIGPIPE, SIG_IGN);
     pthread_mutex_init(&r->lock, NULL);
     atomic_init(&r->worked, true);
+    prober_start(r);
     *why = redis_url_parse(url, &r->url);
     if (*why)
         redis_free(&r);
+    else if (r->url.host)
+        r->names = resolve_new(r->url.host, AF_UNSPEC);
     return r;
+}
+
+void
+redis_patience(struct redis *r, size_t failures)
+{
+    pthread_mutex_lock(&r->lock);
+    r->breaker.patience = failures;
+    pthread_mutex_unlock(&r->lock);
 }
 
 void
@@ -537,9 +428,11 @@ redis_free(struct redis **rp)
 
     if (r == NULL)
         return;
+    prober_stop(r);
     pool_empty(r);
     if (atomic_load(&r->open))
         atomic_fetch_sub(&breakers_open, 1);
+    resolve_free(&r->names);
     redis_url_fini(&r->url);
     pthread_mutex_destroy(&r->lock);
     mem_free(rp);

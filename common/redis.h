@@ -2,7 +2,9 @@
  * Any error frees its connection (a context that timed out would return the previous question's answer). All data go
  * as argv, never through a format. Values come back copied into the caller's arena and are data from outside: check them.
  *
- * Breaker: open after 5 failures within 1 s, for 1 s, doubling to 8 s, one probe. While open calls fail at once. */
+ * Breaker: open after 5 failures within 1 s, and while it is in doubt no more calls wait at once than it takes to open it.
+ * While it is open calls fail at once; a thread of its own looks after 250 ms whether the server is back (up to 1 s when it
+ * hangs, 8 s when it refuses our password), so that no call of others pays for finding out. */
 #ifndef COMMON_REDIS_H
 #define COMMON_REDIS_H
 
@@ -12,7 +14,16 @@
 #include "common/mem.h"
 #include "common/str.h"
 
+#define REDIS_CALL_MS 100    /* a call: connecting, logging in, and every reply of it */
+#define REDIS_REQUEST_MS 40  /* what a request that somebody waits for gives to all its calls together */
+
 struct redis;
+
+/* How long the calls of one request have waited, at most REDIS_REQUEST_MS. After one that failed there is no other. */
+struct redis_budget {         /* all zero: nothing is spent */
+    int64_t spent_ms;
+    bool over;
+};
 
 enum redis_type { REDIS_NIL, REDIS_STR, REDIS_INT, REDIS_LIST, REDIS_ERROR, REDIS_STATUS };
 
@@ -37,17 +48,24 @@ struct redis_script {
 
 /* Adds common/redis_stat.tbl to /metrics; the first redis_new does it. Harmless when called again. */
 void redis_stat_register(void);
-/* Does not connect: the first call does, and Redis may come and go.
+/* Does not connect: the first call does, and Redis may come and go. Starts the thread that looks for it.
  * url: redis://[user:password@]host:port[/db] or unix:///path. NULL with *why set (static text) when it cannot be parsed. */
 struct redis *redis_new(const char *url, const char **why);
 void redis_free(struct redis **r);
-/* Run n commands in one round trip (at most 100 ms, connect at most 200 ms); out[n] is filled from the arena.
- * 0: every reply was read (a reply may still be REDIS_ERROR); -1: no connection, time-out or breaker open. */
+/* Leave the server alone after so many failures within a second (1 to 5; 5 unless set): 1 where a call holds up others. */
+void redis_patience(struct redis *r, size_t failures);
+/* Run n commands in one round trip (at most REDIS_CALL_MS, or what b has left of it; NULL: no budget); out[n] is filled from
+ * the arena. 0: every reply was read (a reply may still be REDIS_ERROR); -1: no connection, time-out, breaker open, a server
+ * that cannot serve (loading, read-only, of a cluster), or the budget is over. */
+int redis_run_in(struct redis *r, struct redis_budget *b, struct arena *a, const struct redis_cmd *cmds, size_t n,
+                 struct redis_val *out);
 int redis_run(struct redis *r, struct arena *a, const struct redis_cmd *cmds, size_t n, struct redis_val *out);
 void redis_script_init(struct redis_script *s, const char *source);
 /* One script as a single round trip; keys then args. Same returns. */
-int redis_eval(struct redis *r, struct arena *a, const struct redis_script *s, const struct str *keys, size_t n_keys,
-               const struct str *args, size_t n_args, struct redis_val *out);
+int redis_eval(struct redis *r, struct redis_budget *b, struct arena *a, const struct redis_script *s, const struct str *keys,
+               size_t n_keys, const struct str *args, size_t n_args, struct redis_val *out);
+/* Does it answer and take writes? Writes fn:probe, for a second. */
+bool redis_ping(struct redis *r);
 bool redis_up(const struct redis *r);   /* the breaker is closed and the last call worked (or none was made yet) */
 
 #endif

@@ -149,6 +149,8 @@ start_models(struct embedder *e, bool embed, bool chat)
         return -1;
     if (embed && o->redis_url[0] != 0 && o->cache_ttl > 0) {
         e->redis = redis_new(o->redis_url, &why);
+        if (e->redis != NULL)
+            redis_patience(e->redis, 1); /* the loop waits for it: a second question would wait behind the first */
         if (e->redis == NULL) {
             LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KS("why", why));
             return -1;

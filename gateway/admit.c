@@ -48,6 +48,7 @@ static const char script_source[] =
     "if refused == 0 then\n"
     "  for i = 1, n do\n"
     "    local r = redis.pcall('SET', KEYS[i], string.format('%.0f', nexts[i]), 'PX', math.ceil((nexts[i] - now) / 1000) + 1)\n"
+    "    if r.err and r.err:find('READONLY', 1, true) then return r end\n"
     "    if r.err then failed = failed + 1 end\n"
     "    out[3 * i] = out[3 * i] - 1\n"
     "    out[3 * i + 2] = nexts[i] - now\n"
@@ -224,7 +225,7 @@ ask_redis(struct request *r, struct redis *to, const struct plan *p, const struc
     for (size_t i = 0; i < n_keys; i++)
         if (keys[i].p == NULL)
             return -1;
-    return redis_eval(to, r->arena, &script, keys, n_keys, args, n_args, out);
+    return redis_eval(to, &r->redis, r->arena, &script, keys, n_keys, args, n_args, out);
 }
 
 /* Is the reply what our script returns? */

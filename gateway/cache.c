@@ -27,9 +27,10 @@ turns_append_pair(struct request *r, struct str turn, struct str answer)
     struct str key = STR(TURNS_STREAM);
     struct str args[3] = { turn, answer.p ? answer : STR(""), STR("10000") };
     struct redis_val v = { .type = REDIS_ERROR };
+    struct redis_budget last_chance = { 0 }; /* what is not queued now is lost, whatever Redis cost this request before */
     enum turn_outcome how = TURN_FAILED;
 
-    if (r->gw->state != NULL && redis_eval(r->gw->state, r->arena, &append, &key, 1, args, 3, &v) == 0 &&
+    if (r->gw->state != NULL && redis_eval(r->gw->state, &last_chance, r->arena, &append, &key, 1, args, 3, &v) == 0 &&
         v.type == REDIS_INT)
         how = v.i == 1 ? TURN_QUEUED : TURN_FULL;
     stat_add_at(&gateway_stats, GW_TURNS, how, 0, 1);
@@ -61,14 +62,14 @@ void
 cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct str value)
 {
     struct str ttl = str_of(arena_printf(r->arena, "%ld", r->gw->opt->query_cache_ttl)), key = str_of(probe->key);
-    struct str set = session_hash ? set_of(r, session_hash) : STR("fn:qs:none");
+    struct str set = set_of(r, session_hash);
     struct str add[] = { STR("SADD"), set, key }, expire[] = { STR("EXPIRE"), set, ttl };
     struct str put[] = { STR("SET"), key, value, STR("EX"), ttl };
     struct redis_cmd cmds[] = { { add, 3 }, { expire, 3 }, { put, 5 } };
     struct redis_val out[3];
 
     if (key.n == 0 || r->gw->cache == NULL || value.n > VALUE_MAX || ttl.p == NULL || set.p == NULL ||
-        redis_run(r->gw->cache, r->arena, cmds, 3, out) != 0 || out[0].type != REDIS_INT || out[2].type != REDIS_STATUS)
+        redis_run_in(r->gw->cache, &r->redis, r->arena, cmds, 3, out) != 0 || out[0].type != REDIS_INT || out[2].type != REDIS_STATUS)
         stored(CACHE_FAILED);
     else
         stored(CACHE_STORED);
@@ -85,7 +86,7 @@ cache_erase_session(struct request *r, const uint8_t *session_hash)
 
     if (r->gw->cache == NULL || set.p == NULL)
         return;
-    if (redis_run(r->gw->cache, r->arena, &cmd, 1, &v) != 0 || v.type != REDIS_LIST) {
+    if (redis_run_in(r->gw->cache, &r->redis, r->arena, &cmd, 1, &v) != 0 || v.type != REDIS_LIST) {
         if (log_gate(&gate))
             LOG(WARN, r->id, M("a session's cached answers could not be erased; they expire by themselves"));
         return;
@@ -98,5 +99,5 @@ cache_erase_session(struct request *r, const uint8_t *session_hash)
     for (size_t i = 0; i < v.n; i++)
         del[i + 2] = v.v[i].s.p ? v.v[i].s : STR("");
     cmd = (struct redis_cmd){ del, v.n + 2 };
-    redis_run(r->gw->cache, r->arena, &cmd, 1, &v);
+    redis_run_in(r->gw->cache, &r->redis, r->arena, &cmd, 1, &v);
 }

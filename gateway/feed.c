@@ -5,11 +5,11 @@
  * fresh for as long as it says so, and cached answers are still given. Changes made through this gateway are noted at
  * once, also when the database dies right after them. */
 #include <pthread.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/gateway.h"
+#include "gateway/nap.h"
 
 #define TICK_MS 100
 #define FRESH_MS 1000
@@ -35,6 +35,7 @@ struct tenant {
 struct feed {
     struct gateway *gw;
     pthread_t thread;
+    struct nap nap;               /* of the thread */
     atomic_bool stop;
     pthread_rwlock_t lock;
     struct entry *slots[SLOTS];
@@ -273,12 +274,13 @@ run(void *arg)
 {
     struct feed *f = arg;
 
-    while (!atomic_load(&f->stop)) {
+    bool on = true;
+
+    while (on) {
         bool more = poll_changes(f);
 
         list_stale(f);
-        if (!more)
-            usleep(TICK_MS * 1000);
+        on = nap_for(&f->nap, more ? 0 : TICK_MS);
     }
     return NULL;
 }
@@ -290,6 +292,7 @@ feed_start(struct gateway *gw)
 
     f->gw = gw;
     pthread_rwlock_init(&f->lock, NULL);
+    nap_init(&f->nap);
     tenant_get(f, STR("default"));
     if (pthread_create(&f->thread, NULL, run, f) == 0)
         return f;
@@ -304,7 +307,9 @@ feed_stop(struct feed **f)
     if (*f == NULL)
         return;
     atomic_store(&(*f)->stop, true);
+    nap_end(&(*f)->nap);
     pthread_join((*f)->thread, NULL);
+    nap_fini(&(*f)->nap);
     entries_free(*f);
     while ((*f)->tenants != NULL) {
         struct tenant *t = (*f)->tenants;

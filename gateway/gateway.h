@@ -36,6 +36,13 @@ struct limiter;   /* limit.c: buckets in this process */
 struct keyring;   /* auth.c: the API keys */
 struct feed;      /* feed.c: epochs and collections */
 struct health;    /* health.c: last probe */
+struct keeper;    /* idem_keep.c: leases of idempotency keys */
+
+struct memory {                   /* memory.c */
+    int64_t soft_bytes;           /* more than that is too much; 0: nobody limits us */
+    atomic_llong looked_ms;       /* clock_ms() of the last look */
+    atomic_bool tight;            /* what it said */
+};
 
 struct gateway {
     const struct gateway_opt *opt;
@@ -48,6 +55,8 @@ struct gateway {
     struct keyring *keys;
     struct feed *feed;
     struct health *health;
+    struct keeper *keeper;
+    struct memory memory;
     struct origins allowed;       /* ALLOWED_ORIGINS */
     struct cidrs proxies;         /* TRUSTED_PROXIES */
     uint8_t admin_hash[32];       /* SHA-256 of ADMIN_KEY */
@@ -129,6 +138,12 @@ struct feed *feed_start(struct gateway *gw);
 void feed_stop(struct feed **f);
 double feed_age_s(struct feed *f);
 int64_t feed_seq(struct feed *f);
+/* idem_keep.c */
+struct keeper *keeper_start(struct gateway *gw);
+void keeper_stop(struct keeper **k);
+/* memory.c: limit: MEMORY_LIMIT, or 0 for the cgroup's. */
+void memory_init(struct memory *m, long limit);
+bool memory_tight(struct memory *m);                          /* never blocks; looks every 100 ms at most */
 /* health.c */
 struct health *health_start(struct gateway *gw);
 void health_stop(struct health **h);

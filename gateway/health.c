@@ -1,6 +1,7 @@
 /* Health, probed and never assumed: the hub's view of each service, a real call to the store (which asks Postgres), and
- * a PING to Redis. A thread probes every second for /readyz of the internal port; the public routes probe again when the
- * last look is older than half a second, one at a time, so that nobody can make us flood the bus.
+ * a PING and a write to Redis. A thread probes every second for /readyz of the internal port; a public route that finds the
+ * last look older than half a second wakes it and waits a moment for the new one, so that nobody can make us flood the bus
+ * and a store that hangs holds nobody.
  *
  *   ok        everything is there
  *   degraded  questions are answered, but something is missing (Redis: limits are local and nothing is cached; janitor)
@@ -11,10 +12,11 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "gateway/gateway.h"
-#include "gateway/nap.h"
 
 #define PROBE_MS 1000
 #define OLD_MS 500
+#define STORE_MS 1000         /* for the store's answer */
+#define PATIENCE_MS 200       /* for a newer look; then the last one counts */
 
 struct look {
     struct hub_view bus;
@@ -27,24 +29,12 @@ struct look {
 struct health {
     struct gateway *gw;
     pthread_t thread;
-    struct nap nap;               /* of the thread */
-    pthread_mutex_t probing;      /* one probe at a time */
-    pthread_mutex_t lock;         /* of last */
+    pthread_mutex_t lock;         /* of what follows */
+    pthread_cond_t wake;          /* for the thread: wanted, or over */
+    pthread_cond_t looked;        /* last is new */
     struct look last;
+    bool wanted, over;
 };
-
-static bool
-ping(struct redis *r)
-{
-    struct str argv = STR("PING");
-    struct redis_cmd cmd = { &argv, 1 };
-    struct arena *a = arena_new(4096);
-    struct redis_val v;
-    bool good = r != NULL && redis_run(r, a, &cmd, 1, &v) == 0 && v.type == REDIS_STATUS;
-
-    arena_free(&a);
-    return good;
-}
 
 static void
 probe(struct health *h)
@@ -53,19 +43,30 @@ probe(struct health *h)
     struct ask *q = NULL;
     struct answer a;
 
-    if (ask_once(h->gw->hub, KIND_STORE_HEALTH, NULL, "", "", clock_ms() + 1000, &q, &a) == ERR_OK && a.msg != NULL) {
+    if (ask_once(h->gw->hub, KIND_STORE_HEALTH, NULL, "", "", clock_ms() + STORE_MS, &q, &a) == ERR_OK && a.msg != NULL) {
         now.store = true;
         now.rep = *(const struct store_health_rep *)a.msg;
         now.postgres = now.rep.postgres;
     }
     ask_free(&q);
-    now.cache = ping(h->gw->cache);
-    now.state = h->gw->state == h->gw->cache ? now.cache : ping(h->gw->state);
+    now.cache = h->gw->cache != NULL && redis_ping(h->gw->cache);
+    now.state = h->gw->state == h->gw->cache ? now.cache : redis_ping(h->gw->state);
     hub_look(h->gw->hub, &now.bus);
     now.at_ms = clock_ms();
     pthread_mutex_lock(&h->lock);
     h->last = now;
+    h->wanted = false;
+    pthread_cond_broadcast(&h->looked);
     pthread_mutex_unlock(&h->lock);
+}
+
+/* Under the lock: until then, or until the condition is signalled. False: it is then. */
+static bool
+wait_until(struct health *h, pthread_cond_t *c, int64_t until_ms)
+{
+    struct timespec t = { until_ms / 1000, until_ms % 1000 * 1000000 };
+
+    return pthread_cond_timedwait(c, &h->lock, &t) == 0 || clock_ms() < until_ms;
 }
 
 static struct look
@@ -82,11 +83,35 @@ last_look(struct health *h)
 static struct look
 fresh_look(struct health *h)
 {
-    pthread_mutex_lock(&h->probing);
-    if (clock_ms() - last_look(h).at_ms > OLD_MS)
-        probe(h);
-    pthread_mutex_unlock(&h->probing);
-    return last_look(h);
+    int64_t now = clock_ms();
+    struct look l;
+
+    pthread_mutex_lock(&h->lock);
+    if (now - h->last.at_ms > OLD_MS) {
+        h->wanted = true;
+        pthread_cond_signal(&h->wake);
+        while (now - h->last.at_ms > OLD_MS && wait_until(h, &h->looked, now + PATIENCE_MS))
+            ;
+    }
+    l = h->last;
+    pthread_mutex_unlock(&h->lock);
+    hub_look(h->gw->hub, &l.bus);
+    return l;
+}
+
+/* False: the thread should end. */
+static bool
+rest(struct health *h)
+{
+    int64_t until = clock_ms() + PROBE_MS;
+    bool on;
+
+    pthread_mutex_lock(&h->lock);
+    while (!h->wanted && !h->over && wait_until(h, &h->wake, until))
+        ;
+    on = !h->over;
+    pthread_mutex_unlock(&h->lock);
+    return on;
 }
 
 static void *
@@ -94,27 +119,38 @@ run(void *arg)
 {
     struct health *h = arg;
 
-    do {
-        pthread_mutex_lock(&h->probing);
+    do
         probe(h);
-        pthread_mutex_unlock(&h->probing);
-    } while (nap_for(&h->nap, PROBE_MS));
+    while (rest(h));
     return NULL;
+}
+
+static void
+health_free(struct health **h)
+{
+    pthread_mutex_destroy(&(*h)->lock);
+    pthread_cond_destroy(&(*h)->wake);
+    pthread_cond_destroy(&(*h)->looked);
+    mem_free(h);
 }
 
 struct health *
 health_start(struct gateway *gw)
 {
     struct health *h = mem_new(sizeof *h);
+    pthread_condattr_t at;
 
     h->gw = gw;
-    pthread_mutex_init(&h->probing, NULL);
     pthread_mutex_init(&h->lock, NULL);
-    nap_init(&h->nap);
+    pthread_condattr_init(&at);
+    pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
+    pthread_cond_init(&h->wake, &at);
+    pthread_cond_init(&h->looked, &at);
+    pthread_condattr_destroy(&at);
     if (pthread_create(&h->thread, NULL, run, h) == 0)
         return h;
     LOG(ERROR, NULL, M("no thread for the health probe"));
-    mem_free(&h);
+    health_free(&h);
     return NULL;
 }
 
@@ -123,12 +159,12 @@ health_stop(struct health **h)
 {
     if (*h == NULL)
         return;
-    nap_end(&(*h)->nap);
+    pthread_mutex_lock(&(*h)->lock);
+    (*h)->over = true;
+    pthread_cond_signal(&(*h)->wake);
+    pthread_mutex_unlock(&(*h)->lock);
     pthread_join((*h)->thread, NULL);
-    nap_fini(&(*h)->nap);
-    pthread_mutex_destroy(&(*h)->probing);
-    pthread_mutex_destroy(&(*h)->lock);
-    mem_free(h);
+    health_free(h);
 }
 
 static void

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/hub_stat.h"
 
 #define PARTS_MAX 65536 /* streamed parts that may wait for their HTTP thread */
 
@@ -52,14 +53,17 @@ ask_finish(struct ask *q, enum err e, struct blob *payload, struct str text, int
     pthread_mutex_unlock(&q->lock);
 }
 
-/* On the hub thread: one more part of the answer. */
+/* On the hub thread: one more part of the answer. An answer with a hole is none: one that is read too slowly fails as a
+ * whole, after the parts that came; the worker hears of it when the ask is freed. */
 void
 ask_add_part(struct ask *q, struct blob *payload)
 {
     struct part *p;
+    bool full;
 
     pthread_mutex_lock(&q->lock);
-    if (!q->done && q->n_parts < PARTS_MAX) {
+    full = !q->done && q->n_parts >= PARTS_MAX;
+    if (!q->done && !full) {
         p = mem_new(sizeof *p);
         p->payload = blob_hold(payload);
         *q->parts_tail = p;
@@ -67,7 +71,13 @@ ask_add_part(struct ask *q, struct blob *payload)
         q->n_parts++;
         pthread_cond_signal(&q->wake);
     }
+    q->overrun |= full;
     pthread_mutex_unlock(&q->lock);
+    if (!full)
+        return;
+    stat_inc(&hub_stats, HUB_OVERRUN);
+    LOG(WARN, q->trace, M("an answer was not read as fast as it came"), KS("kind", kind_names[q->kind]));
+    ask_finish(q, ERR_BUSY, NULL, STR("the answer was not read in time"), 0);
 }
 
 struct ask *
@@ -195,7 +205,7 @@ ask_free(struct ask **qp)
     if (!q)
         return;
     pthread_mutex_lock(&q->lock);
-    running = !q->done;
+    running = !q->done || q->overrun;
     q->done = true; /* later parts and the end are dropped */
     pthread_mutex_unlock(&q->lock);
     if (running)

@@ -22,6 +22,7 @@ struct ask {
     struct part *parts, **parts_tail;
     size_t n_parts;
     bool done;               /* err, payload, text are set */
+    bool overrun;            /* done for want of room for its parts: the core does not know yet */
     enum err err;
     struct blob *payload;
     char text[401];

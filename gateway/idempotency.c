@@ -13,7 +13,6 @@
 #include "gateway/api.h"
 #include "gateway/edge.h"
 
-#define LEASE_EXTRA_MS 10000  /* over the deadline: a late finish still finds its lease */
 #define SETTLE_MS 2000        /* an answer that exists waits no longer than this for being stored */
 
 static bool
@@ -92,14 +91,6 @@ make_scope(const struct request *r, struct idem *i)
     snprintf(i->scope, sizeof i->scope, "%s:%.64s %.60s", kind, kind[0] == 'a' ? r->peer : hex, r->route->name);
 }
 
-int64_t
-idem_lease_ms(const struct request *r)
-{
-    int64_t left = r->deadline_ms - clock_ms();
-
-    return (left > 0 ? left : 0) + LEASE_EXTRA_MS;
-}
-
 /* Sealed is the address for Location (or nothing), a line feed, the body. */
 static bool
 open_stored(struct request *r, const struct idem_claim_rep *rep, struct idem_answer *out)
@@ -129,6 +120,7 @@ claimed(struct request *r, const struct idem_claim_rep *rep, struct idem_answer 
     if (rep->stored.p == NULL) {
         i->seed = rep->seed;
         i->outcome = IDEM_RUNNING;
+        idem_keep(r);
         return true;
     }
     if (rep->status >= 200 && rep->status < 500 && open_stored(r, rep, stored)) {
@@ -259,6 +251,7 @@ finish(struct request *r, int status, struct str sealed)
 
     if (i->has_session)
         req.session = (struct str){ (const char *)i->session, 32 };
+    idem_unkeep(r);
     i->outcome = status > 0 ? IDEM_STORED : IDEM_FREED;
     if (api_ask(r, &held, KIND_IDEM_FINISH, &req, clock_ms() + SETTLE_MS, &a) != ERR_OK) {
         i->outcome = IDEM_FAILED; /* the lease runs out by itself */
@@ -292,6 +285,8 @@ idem_end(struct request *r)
 {
     if (running(r))
         finish(r, 0, STR_NONE);
+    if (r->idem != NULL)
+        idem_unkeep(r);
 }
 
 /* ---- replaying */

@@ -10,9 +10,17 @@
 
 #include "gateway/request.h"
 
+#define IDEM_LEASE_MS 5000     /* renewed while the request runs (idem_keep.c): a dead gateway's keys are free after it */
 #define IDEM_BODY_MAX 524288   /* larger answers are not stored: the request may run again */
 
 enum idem_outcome { IDEM_UNCLAIMED, IDEM_RUNNING, IDEM_STORED, IDEM_FREED, IDEM_REPLAYED, IDEM_BUSY, IDEM_MISMATCH, IDEM_FAILED };
+
+struct kept {                  /* on the list of leases that are renewed */
+    const struct idem *idem;
+    const char *tenant;
+    int64_t since_ms;          /* clock_ms() of the claim */
+    struct kept *next, **prev; /* prev NULL: not on it */
+};
 
 struct idem {
     char key[65];              /* SHA-256 of the header's value: all that the store learns of it */
@@ -24,6 +32,7 @@ struct idem {
     struct uuid holder;        /* this run */
     struct uuid seed;          /* the same for every run of this key */
     enum idem_outcome outcome; /* IDEM_RUNNING: claimed, and not settled yet */
+    struct kept kept;
 };
 
 struct idem_answer {           /* what was stored */
@@ -38,7 +47,14 @@ bool idem_begin(struct request *r);
 bool idem_claim(struct request *r, const uint8_t *session, struct idem_answer *stored);
 /* The ids of an idempotent question's two messages: a rerun writes the same rows. */
 void idem_ids(const struct request *r, struct uuid *question, struct uuid *answer);
-int64_t idem_lease_ms(const struct request *r);     /* from now */
+static inline int64_t
+idem_lease_ms(const struct request *r)
+{
+    return r->idem ? IDEM_LEASE_MS : 0;
+}
+/* Renew the lease of the request's key from now on, and no longer (harmless when it is not renewed). */
+void idem_keep(struct request *r);
+void idem_unkeep(struct request *r);
 /* Let turn.finish store this answer (status 200), too; sealed keeps the bytes. false: it is too large. */
 bool idem_fill(const struct request *r, struct str body, struct turn_finish_req *t, struct buf *sealed);
 /* The store has the answer, or will have it from the queue: nothing more to do. Without a key nothing happens. */

@@ -4,10 +4,12 @@
  * services behind the bus, whose hub it holds. It keeps nothing that a restart would lose; any number may run.
  *
  *   HTTP threads (civetweb) ──locked list──▶ hub thread ──ROUTER──▶ workers
- *   other threads: change feed (100 ms), API keys (5 s), health (1 s), connection guard (50 ms), this loop
+ *   other threads: change feed (100 ms), API keys (5 s), health (1 s), leases of idempotency keys (1.5 s), connection guard
+ *   (50 ms), a prober for each Redis, this loop
  *
  * It starts with everything else down. SIGTERM: /readyz says 503, new requests get 503 with Connection: close, what is in
- * flight finishes (DRAIN_TIMEOUT, streams STREAM_DRAIN_TIMEOUT), then the port closes. SIGHUP reads the keys again. */
+ * flight finishes (DRAIN_TIMEOUT, streams STREAM_DRAIN_TIMEOUT), then the port closes. SIGHUP reads the API keys and the
+ * list of the workers' keys again; options are read at start only. */
 #include <arpa/inet.h>
 #include <signal.h>
 
@@ -99,9 +101,10 @@ start(struct proc *p)
     gateway_stats_register();
     secrets(gw);
     admit_init();
+    memory_init(&gw->memory, o->memory_limit);
     gw->limiter = limiter_new((size_t)gw->opt->http_threads);
     if (connect_redis(gw) != 0 || (gw->hub = hub_new(&hub)) == NULL || (gw->keys = keyring_start(gw)) == NULL ||
-        (gw->feed = feed_start(gw)) == NULL || (gw->health = health_start(gw)) == NULL || !conn_guard_start(gw) ||
+        (gw->feed = feed_start(gw)) == NULL || (gw->keeper = keeper_start(gw)) == NULL || (gw->health = health_start(gw)) == NULL || !conn_guard_start(gw) ||
         (gw->http = http_start(gw)) == NULL)
         return -1;
     LOG(INFO, NULL, M("listening"), KS("host", gw->opt->host), KI("port", gw->opt->port), KB("auth", gw->opt->auth));
@@ -157,6 +160,7 @@ stop(struct proc *p)
     conn_guard_stop();
     health_stop(&gw->health);
     feed_stop(&gw->feed);
+    keeper_stop(&gw->keeper);
     keyring_stop(&gw->keys);
     hub_free(&gw->hub);
     if (gw->state != gw->cache)

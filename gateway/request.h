@@ -4,6 +4,7 @@
 #define GATEWAY_REQUEST_H
 
 #include "common/json.h"
+#include "common/redis.h"
 #include "gateway/hub.h"
 
 enum method { METHOD_GET, METHOD_POST, METHOD_PUT, METHOD_DELETE, METHOD_HEAD, METHOD_OPTIONS, METHOD_OTHER };
@@ -38,6 +39,7 @@ struct request {
     int64_t start_us;             /* clock_us() of arrival */
     int64_t deadline_ms;          /* clock_ms() by which the answer must be there (X-Request-Timeout-Ms) */
     bool no_cache;                /* Cache-Control: no-cache was sent */
+    struct redis_budget redis;    /* how long it may wait for Redis, in all */
     struct idem *idem;            /* its Idempotency-Key, or NULL */
     int status;                   /* set by the answer */
     struct buf headers;           /* extra header lines for the answer, added with request_header_add */

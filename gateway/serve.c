@@ -119,7 +119,7 @@ room(struct request *r)
         reply_problem(r, ERR_DRAINING, NULL);
         return false;
     }
-    if (active * 10 > threads * 9) {
+    if (active * 10 > threads * 9 || memory_tight(&r->gw->memory)) {
         reply_problem(r, ERR_BUSY, NULL);
         return false;
     }

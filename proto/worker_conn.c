@@ -2,15 +2,16 @@
  * With IMMEDIATE a DEALER is writable exactly while its TCP connection stands, so a hub's death is seen at once as
  * "registered, but not writable"; a silent hub is left after 5 s; a changed hub_epoch means a restarted gateway. */
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/proc.h"
+#include "common/resolve.h"
 #include "proto/worker_int.h"
 
 #define BACKOFF_MIN_MS 100
@@ -342,22 +343,18 @@ conns_prune(struct worker *w)
     }
 }
 
-/* ---- names: resolved on a thread of their own, since a resolver may block for seconds ---- */
+/* ---- names: looked up beside the loop, since a resolver may block for seconds ---- */
 
 struct endpoint {
     char host[96];
     char port[8];
+    struct resolve *names;
 };
 
 struct resolver {
-    struct worker *w;
-    struct pool_threads *thread;
     struct endpoint endpoints[CONN_MAX]; /* as configured */
     size_t n_endpoints;
-    char found[CONN_MAX][ENDPOINT_MAX];  /* result of the last resolution */
-    size_t n_found;
-    bool failed;                         /* a name did not resolve: prune nothing */
-    bool running;
+    bool running;                        /* asked; the addresses are not taken yet */
 };
 
 static bool
@@ -381,53 +378,52 @@ endpoint_parse(const char *p, size_t n, struct endpoint *out)
     return strspn(out->port, "0123456789") == strlen(out->port);
 }
 
+/* Every look-up has ended: take what was found. A name that failed keeps its connections. */
 static void
-resolve_work(void *arg)
+resolve_take(struct worker *w, const enum resolve_state *states)
 {
-    struct resolver *r = arg;
+    struct resolver *r = w->resolver;
+    struct resolve_list list;
+    char endpoint[ENDPOINT_MAX];
+    bool failed = false;
 
-    r->n_found = 0;
-    r->failed = false;
+    for (size_t i = 0; i < r->n_endpoints; i++)
+        failed |= states[i] != RESOLVE_GOOD;
+    for (size_t i = 0; !failed && i < w->n_conns; i++)
+        w->conns[i]->listed = false;
     for (size_t i = 0; i < r->n_endpoints; i++) {
-        struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM }, *list = NULL;
-
-        if (getaddrinfo(r->endpoints[i].host, r->endpoints[i].port, &hints, &list) != 0) {
-            r->failed = true;
+        if (states[i] != RESOLVE_GOOD)
             continue;
+        resolve_get(r->endpoints[i].names, 0, &list);
+        for (size_t k = 0; k < list.n; k++) {
+            snprintf(endpoint, sizeof endpoint, "tcp://%s:%s", list.v[k], r->endpoints[i].port);
+            conn_add(w, endpoint);
         }
-        for (struct addrinfo *a = list; a && r->n_found < CONN_MAX; a = a->ai_next) {
-            char host[64];
-
-            if (getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST) == 0)
-                snprintf(r->found[r->n_found++], ENDPOINT_MAX, "tcp://%s:%s", host, r->endpoints[i].port);
-        }
-        freeaddrinfo(list);
     }
-}
-
-static void
-resolve_done(void *arg)
-{
-    struct resolver *r = arg;
-
-    r->running = false;
-    if (!r->failed)
-        for (size_t i = 0; i < r->w->n_conns; i++)
-            r->w->conns[i]->listed = false;
-    for (size_t i = 0; i < r->n_found; i++)
-        conn_add(r->w, r->found[i]);
-    conns_prune(r->w);
+    conns_prune(w);
 }
 
 void
 resolve_tick(struct worker *w, int64_t now)
 {
     struct resolver *r = w->resolver;
+    enum resolve_state states[CONN_MAX];
+    struct resolve_list list;
+    bool busy = false;
 
-    if (r->running || now < w->resolve_ms || w->draining)
+    if (!r->running && (now < w->resolve_ms || w->draining))
         return;
+    for (size_t i = 0; i < r->n_endpoints; i++) {
+        if (!r->running)
+            resolve_ask(r->endpoints[i].names);
+        states[i] = resolve_get(r->endpoints[i].names, 0, &list);
+        busy |= states[i] == RESOLVE_RUNNING;
+    }
+    r->running = busy;
+    if (busy)
+        return;
+    resolve_take(w, states);
     w->resolve_ms = now + (w->n_conns ? RESOLVE_MS : 500);
-    r->running = threads_run(r->thread, resolve_work, resolve_done, r) == 0;
 }
 
 bool
@@ -437,8 +433,6 @@ conns_init(struct worker *w)
     const char *p = w->cfg.endpoints;
 
     w->resolver = r;
-    r->w = w;
-    r->thread = threads_new(w->loop, 1, 4);
     while (*p) {
         size_t n = strcspn(p, ", ");
 
@@ -446,6 +440,8 @@ conns_init(struct worker *w)
             LOG(ERROR, NULL, M("HUB_ENDPOINTS must be a list of tcp://host:port"), KS("value", w->cfg.endpoints));
             return false;
         }
+        if (n)
+            r->endpoints[r->n_endpoints - 1].names = resolve_new(r->endpoints[r->n_endpoints - 1].host, AF_INET);
         p += n;
         p += strspn(p, ", ");
     }
@@ -456,8 +452,8 @@ conns_init(struct worker *w)
 void
 conns_fini(struct worker *w)
 {
-    if (w->resolver)
-        threads_free(&w->resolver->thread);
+    for (size_t i = 0; w->resolver && i < w->resolver->n_endpoints; i++)
+        resolve_free(&w->resolver->endpoints[i].names); /* does not wait for a name server that is away */
     mem_free(&w->resolver);
     for (size_t i = 0; i < w->n_conns; i++) {
         conn_close(w->conns[i], 500); /* what was answered last still goes out */

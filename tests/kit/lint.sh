@@ -49,7 +49,7 @@ only 'zmq|czmq' 'proto/zsock\.[ch]|proto/worker_conn\.c|gateway/hub[a-z_]*\.c'
 only 'libpq|postgres' 'store/(pool|conn|tx|stats|url)[a-z_]*\.[ch]'
 only 'curl' 'embedder/upstream[a-z_]*\.[ch]|gateway/cli/.*'
 only 'civetweb' 'gateway/(http|conn)\.[ch]'
-only 'hiredis' 'common/redis\.[ch]'
+only 'hiredis' 'common/redis_conn\.c'
 only 'msgpack' 'proto/msg\.c'
 only 'openssl' 'common/(digest|seal)\.c'
 

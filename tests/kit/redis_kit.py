@@ -1,11 +1,13 @@
 """What the Redis rows of the fault tests share: a suite whose sessions have a small limit, and users that ask steadily."""
+import os
 import threading
 import time
 
 import redis
 import requests
 
-from faults_kit import FaultSuite, new_session
+from faults_kit import LOOPBACK, FaultSuite, Proxy, free_port, new_session
+from suite import Redis
 
 LIMIT, WINDOW = 10, 60  # questions of one session in so many seconds
 QUESTION = "What does fault code E14 of the pump mean?"
@@ -42,6 +44,42 @@ class RedisSuite(FaultSuite):
         session = session or new_session()
         self.answered(text, session)
         return session
+
+
+class SlowRedisSuite(RedisSuite):
+    """Redis is reached through a proxy: s.between.say("redis latency 500")."""
+    between = None
+
+    def environment(self, service):
+        if self.between is None:
+            port = free_port()
+            self.redis.client().config_set("port", port)
+            self.between = Proxy(self.folder, {"redis": port})
+        return {**super().environment(service), "REDIS_URL": f"redis://{LOOPBACK}:{self.between.port('redis')}/0"}
+
+    def down(self):
+        bad = super().down()
+        if self.between:
+            self.between.end()
+            self.between = None
+        return bad
+
+
+class TwoRedisSuite(RedisSuite):
+    """Limits and turns on a second server (REDIS_STATE_URL) that evicts nothing, as in the compose stack: s.state."""
+    state = None
+
+    def environment(self, service):
+        if self.state is None:
+            self.state = Redis(os.path.join(self.folder, "state"))
+        return {**super().environment(service), "REDIS_STATE_URL": self.state.url}
+
+    def down(self):
+        bad = super().down()
+        if self.state:
+            self.state.stop()
+            self.state = None
+        return bad
 
 
 class Asker:
@@ -89,4 +127,4 @@ def config(client, **options):
         client.config_set(k.replace("_", "-"), v)
 
 
-__all__ = ["Asker", "LIMIT", "QUESTION", "RedisSuite", "WINDOW", "config", "new_session", "over_the_limit", "redis"]
+__all__ = ["Asker", "LIMIT", "QUESTION", "RedisSuite", "SlowRedisSuite", "TwoRedisSuite", "WINDOW", "config", "new_session", "over_the_limit", "redis"]

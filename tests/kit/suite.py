@@ -276,10 +276,11 @@ class Redis:
         self.proc = None
         self.start()
 
-    def start(self):
+    def start(self, args=(), wait=True):
         self.proc = Proc("redis", ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder,
-                                   "--save", "", "--appendonly", "yes"], dict(os.environ), os.path.dirname(self.socket))
-        wait_for("Redis answers", self._answers)
+                                   "--save", "", "--appendonly", "yes", *args], dict(os.environ), os.path.dirname(self.socket))
+        if wait:
+            wait_for("Redis answers", self._answers)
 
     def _answers(self):
         try:

@@ -71,13 +71,88 @@ calls_that_were_under_way_when_it_opened_change_nothing(void **state)
     bool probe;
 
     (void)state;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 3; i++)
+        assert_true(breaker_enter(&b, 999, &probe));
+    for (int i = 0; i < 5; i++) {
+        b.doubt = false;
         fail_at(&b, 1000);
+    }
     assert_false(breaker_leave(&b, 1001, false, false));
     assert_false(breaker_leave(&b, 1001, false, true));
     assert_true(breaker_enter(&b, 2000, &probe));
     assert_false(breaker_leave(&b, 2000, false, true));
     assert_int_equal(b.state, BREAKER_PROBING);
+}
+
+static void
+the_owner_may_set_how_long_it_stays_open(void **state)
+{
+    static const int64_t pause[] = { 250, 500, 600, 600 };
+    struct breaker b = { .min_ms = 250, .max_ms = 600 };
+    int64_t now = 1000;
+    bool probe;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        fail_at(&b, now);
+    for (size_t i = 0; i < sizeof pause / sizeof *pause; i++) {
+        assert_int_equal(b.open_for_ms, pause[i]);
+        assert_false(breaker_enter(&b, now + pause[i] - 1, &probe));
+        now += pause[i];
+        assert_true(breaker_enter(&b, now, &probe));
+        assert_true(breaker_leave(&b, now, probe, true));
+    }
+    b.max_ms = 300; /* another failure, another bound */
+    now += 600;
+    assert_true(breaker_enter(&b, now, &probe));
+    assert_true(breaker_leave(&b, now, probe, true));
+    assert_int_equal(b.open_for_ms, 300);
+}
+
+/* A steady stream of calls that hang for 100 ms: no more than five of them are ever out. */
+static void
+a_server_that_hangs_holds_five_calls_at_most(void **state)
+{
+    int64_t due[64];
+    struct breaker b = { 0 };
+    size_t n = 0, ended = 0;
+    bool probe;
+
+    (void)state;
+    for (int64_t now = 1000; now < 1600; now += 20) {
+        for (; ended < n && due[ended] <= now; ended++)
+            breaker_leave(&b, now, false, true);
+        if (breaker_enter(&b, now, &probe))
+            due[n++] = now + 100;
+    }
+    assert_int_equal(n, 5);
+    assert_int_equal(b.state, BREAKER_OPEN);
+}
+
+static void
+one_success_ends_the_doubt(void **state)
+{
+    struct breaker b = { 0 };
+    bool probe;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        fail_at(&b, 1000);
+    assert_true(breaker_enter(&b, 1001, &probe));
+    assert_false(breaker_enter(&b, 1001, &probe));
+    assert_false(breaker_leave(&b, 1002, false, false));
+    for (int i = 0; i < 20; i++)
+        assert_true(breaker_enter(&b, 1002, &probe));
+}
+
+static void
+with_little_patience_one_failure_opens_it(void **state)
+{
+    struct breaker b = { .patience = 1 };
+
+    (void)state;
+    assert_true(fail_at(&b, 1000));
+    assert_int_equal(b.state, BREAKER_OPEN);
 }
 
 int
@@ -88,6 +163,10 @@ main(void)
         cmocka_unit_test(failures_that_are_spread_out_do_not_open_it),
         cmocka_unit_test(one_call_probes_and_the_pause_doubles_up_to_eight_seconds),
         cmocka_unit_test(calls_that_were_under_way_when_it_opened_change_nothing),
+        cmocka_unit_test(the_owner_may_set_how_long_it_stays_open),
+        cmocka_unit_test(a_server_that_hangs_holds_five_calls_at_most),
+        cmocka_unit_test(one_success_ends_the_doubt),
+        cmocka_unit_test(with_little_patience_one_failure_opens_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,31 @@
+/* Between common/redis.c and the file that knows hiredis: one connection, one exchange. Not thread-safe: a connection is
+ * held by one thread at a time. Every deadline is a clock_ms() that bounds the whole step, not each read of it. */
+#ifndef COMMON_REDIS_CONN_H
+#define COMMON_REDIS_CONN_H
+
+#include "common/redis.h"
+#include "common/redis_url.h"
+#include "common/resolve.h"
+
+enum redis_failure {
+    F_CONNECT, F_TIMEOUT, F_CLOSED, F_PROTOCOL, F_AUTH, F_SELECT, F_UNUSABLE, F_BREAKER, F_TOO_LARGE, F_RESOLVE, F_NONE
+};
+
+struct redisContext;
+
+struct redis_conn {
+    struct redisContext *ctx; /* hiredis's */
+    struct redis_conn *next;  /* for the owner's list */
+};
+
+/* Connect, AUTH, SELECT. names: of u->host (not used for a socket's path). *out is NULL on failure. */
+enum redis_failure redis_conn_open(const struct redis_url *u, struct resolve *names, int64_t deadline_ms,
+                                   struct redis_conn **out);
+void redis_conn_free(struct redis_conn **c);
+/* Nothing waits on an idle connection: neither an end of file nor somebody else's reply. */
+bool redis_conn_clean(const struct redis_conn *c);
+/* One round trip; out[n] from the arena. *cut counts replies that did not fit it. After any failure the connection must go. */
+enum redis_failure redis_conn_exchange(struct redis_conn *c, struct arena *a, const struct redis_cmd *cmds, size_t n,
+                                       int64_t deadline_ms, struct redis_val *out, uint64_t *cut);
+
+#endif

@@ -127,7 +127,7 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-d
     libutf8proc-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
 DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev python3 python3-pytest python3-zmq python3-msgpack \
-    python3-psycopg2 python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck
+    python3-psycopg2 pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck
 .PHONY: deps deps-test
 deps: ## install the Debian packages that building and running need
 	@deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(DEPS_RUN),'$(d)')

@@ -1,9 +1,10 @@
 /* One connection to Postgres. The only file that knows libpq.
  *
- *   OPENING ──connected──▶ SETUP ──▶ IDLE ◀──▶ PING, BUSY          any of them ──lost──▶ CLOSED
+ *   OPENING ──connected──▶ SETUP ──▶ IDLE ◀──▶ PING, BUSY, RESET          any of them ──lost──▶ closed
  *
  * Everything runs in pipeline mode: statements that this connection has not seen are prepared in the same round trip that
- * uses them. A connection is judged by PQstatus (a restart sets no SQLSTATE); the first error aborts the rest of its
+ * uses them; unprepared, each is sent whole and the settings go with every transaction, since what is said outside of one may
+ * reach another server connection. A connection is judged by PQstatus (a restart sets no SQLSTATE); the first error aborts the rest of its
  * pipeline up to the sync, and with it the transaction. Scripts (migrations) leave pipeline mode for one simple query. */
 #include "store/conn.h"
 
@@ -143,6 +144,11 @@ send_statement(struct conn *c, enum sql_id id, int i, const struct param *p, int
         lengths[k] = (int)p[k].n;
         formats[k] = 1;
     }
+    if (pool_cfg(c->pool)->unprepared) {
+        if (!PQsendQueryParams(c->pg, sqls[id].text, n, NULL, values, lengths, formats, 1))
+            return false;
+        return expect(c, OP_STATEMENT, i);
+    }
     if (!c->prepared[id]) {
         if (!PQsendPrepare(c->pg, sqls[id].name, sqls[id].text, 0, NULL))
             return false;
@@ -158,11 +164,13 @@ send_pipeline(struct conn *c, struct tx *t)
 {
     char ms[24];
     int64_t left = t->deadline_ms - clock_ms() - 30;
-    struct param limit;
+    const struct pool_config *cfg = pool_cfg(c->pool);
+    struct param settings[2];
 
     snprintf(ms, sizeof ms, "%lld", (long long)(left < 10 ? 10 : left));
-    limit = p_z(ms);
-    if (!send_statement(c, SQL_TIMEOUT, -1, &limit, 1))
+    settings[0] = p_z(ms);
+    settings[1] = p_z(cfg->schema);
+    if (!send_statement(c, cfg->unprepared ? SQL_SETTINGS : SQL_TIMEOUT, -1, settings, cfg->unprepared ? 2 : 1))
         return false;
     for (int i = 0; i < t->n; i++) {
         if (!send_statement(c, t->stmt[i].id, i, t->param + t->stmt[i].at, t->stmt[i].n))
@@ -192,16 +200,38 @@ conn_run(struct conn *c, struct tx *t)
         lost_soon(c);
 }
 
-void
-conn_ping(struct conn *c)
+/* One statement that is no transaction's. */
+static void
+send_own(struct conn *c, enum conn_state s, const char *sql, const char *arg)
 {
-    ops_begin(c, CONN_PING);
-    c->timer = loop_after(pool_loop(c->pool), PING_MS, on_timeout, c);
-    if (PQsendQueryParams(c->pg, "", 0, NULL, NULL, NULL, NULL, 0) && expect(c, OP_PING, 0) &&
+    ops_begin(c, s);
+    if (PQsendQueryParams(c->pg, sql, arg ? 1 : 0, NULL, &arg, NULL, NULL, 0) && expect(c, OP_OWN, 0) &&
         PQpipelineSync(c->pg) && expect(c, OP_SYNC, 0))
         flush(c);
     else
         lost_soon(c);
+}
+
+void
+conn_ping(struct conn *c)
+{
+    c->timer = loop_after(pool_loop(c->pool), PING_MS, on_timeout, c);
+    send_own(c, CONN_PING, "", NULL);
+}
+
+bool
+conn_clean(const struct conn *c)
+{
+    PGTransactionStatusType s = PQtransactionStatus(c->pg);
+
+    return s != PQTRANS_INTRANS && s != PQTRANS_INERROR;
+}
+
+void
+conn_reset(struct conn *c)
+{
+    c->timer = loop_after(pool_loop(c->pool), PING_MS, on_timeout, c);
+    send_own(c, CONN_RESET, "ROLLBACK", NULL);
 }
 
 static void
@@ -209,15 +239,15 @@ setup(struct conn *c)
 {
     static const char sql[] = "SELECT set_config('search_path', $1, false), set_config('lock_timeout', '500', false),"
                               " set_config('idle_in_transaction_session_timeout', '5000', false)";
-    const char *schema = pool_cfg(c->pool)->schema;
+    const struct pool_config *cfg = pool_cfg(c->pool);
 
-    ops_begin(c, CONN_SETUP);
-    if (PQsetnonblocking(c->pg, 1) == 0 && PQenterPipelineMode(c->pg) &&
-        PQsendQueryParams(c->pg, sql, 1, NULL, &schema, NULL, NULL, 0) && expect(c, OP_SETUP, 0) &&
-        PQpipelineSync(c->pg) && expect(c, OP_SYNC, 0))
-        flush(c);
-    else
+    c->state = CONN_SETUP;
+    if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg))
         lost_soon(c);
+    else if (cfg->unprepared)
+        send_own(c, CONN_SETUP, "", NULL);
+    else
+        send_own(c, CONN_SETUP, sql, cfg->schema);
 }
 
 /* ---- receiving */
@@ -284,6 +314,7 @@ finish(struct conn *c)
         pool_on_open(c);
         break;
     case CONN_PING:
+    case CONN_RESET:
         c->state = CONN_IDLE;
         pool_on_pong(c);
         break;

@@ -4,7 +4,7 @@
 
 #include "store/pool.h"
 
-enum conn_state { CONN_OPENING, CONN_SETUP, CONN_IDLE, CONN_PING, CONN_BUSY, CONN_CLOSED };
+enum conn_state { CONN_OPENING, CONN_SETUP, CONN_IDLE, CONN_PING, CONN_RESET, CONN_BUSY };
 
 /* Why a connection went. CLOSE(id, label) */
 #define CONN_CLOSES                                                                                                    \
@@ -23,7 +23,7 @@ enum conn_close {
 };
 extern const char *const conn_reasons[CLOSE_COUNT + 1];
 
-enum conn_op { OP_PREPARE, OP_STATEMENT, OP_PING, OP_SETUP, OP_SYNC };
+enum conn_op { OP_PREPARE, OP_STATEMENT, OP_OWN, OP_SYNC };
 #define CONN_OPS (2 * TX_STATEMENTS + 6)
 
 struct conn {
@@ -40,7 +40,7 @@ struct conn {
     struct { enum conn_op op; int i; } op[CONN_OPS]; /* results that are to come */
     int n_ops, at;                /* how many, which is next */
     bool got;                     /* the current one gave its result */
-    bool failed;                  /* SETUP or PING failed */
+    bool failed;                  /* SETUP, PING or RESET failed */
     char sqlstate[6];             /* of a failure outside a transaction */
 };
 
@@ -49,6 +49,8 @@ struct conn *conn_open(struct pool *p, const struct pool_config *cfg, struct loo
 void conn_close(struct conn **c);
 bool conn_alive(struct conn *c);             /* idle socket check: quiet and open */
 void conn_ping(struct conn *c);              /* pool_on_pong or pool_on_lost follows */
+bool conn_clean(const struct conn *c);       /* no transaction was left open */
+void conn_reset(struct conn *c);             /* rolls it back; pool_on_pong or pool_on_lost follows */
 void conn_run(struct conn *c, struct tx *t); /* pool_on_done or pool_on_lost follows */
 
 bool conn_parameter(struct str name);        /* does libpq know a connection parameter of this name */

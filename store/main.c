@@ -5,11 +5,12 @@
  *
  * Serves every KIND(… STORE …) of proto/kind.tbl. Owns the schema DATABASE_SCHEMA, which it migrates at start, and the
  * pool (10 + 20 connections), which is its capacity on the bus. Starts with everything else down.
+ * With --import-from it serves nobody: it copies another database into this one and ends (import.c).
  * SIGTERM: no new work, what is in flight ends (DRAIN_TIMEOUT), connections are closed, exit 0. */
 #include "common/clock.h"
 #include "common/log.h"
+#include "store/import.h"
 #include "store/stats.h"
-#include "store/store.h"
 
 #define JOIN_MS 2000 /* without a database the store joins the bus after that, to say so */
 
@@ -56,6 +57,7 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_CONVERSATION_LIST] = conversation_list,
     [KIND_CONVERSATION_DELETE] = conversation_delete,
     [KIND_FEEDBACK] = feedback,
+    [KIND_USAGE] = usage,
     [KIND_STORE_HEALTH] = store_health,
 };
 
@@ -81,23 +83,41 @@ on_call(struct call *c)
 }
 
 static void
-check(const void *opt, struct buf *err)
+check_url(const char *name, const char *value, struct buf *err)
 {
-    const struct store_opt *o = opt;
     struct buf url = BUF_MAX(8192), dropped = BUF_MAX(1024);
     const char *why = NULL;
 
-    if (!o->database_url || !o->database_url[0])
-        buf_z(err, "DATABASE_URL: missing; postgresql://user:password@host:port/database\n");
-    else if (!pg_url_read(o->database_url, &url, &dropped, &why))
-        buf_printf(err, "DATABASE_URL: %s\n", why);
-    if (strspn(o->schema, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(o->schema) ||
-        (o->schema[0] >= '0' && o->schema[0] <= '9'))
-        buf_z(err, "DATABASE_SCHEMA: a name of a-z, 0-9 and _ that does not begin with a digit\n");
-    if (o->fault_after_commit[0] && (strcmp(o->fault_after_commit, "abort") != 0 || !o->fault_once_file[0]))
-        buf_z(err, "FAULT_AFTER_COMMIT: a test hook; abort, together with FAULT_ONCE_FILE, or nothing\n");
+    if (!pg_url_read(value, &url, &dropped, &why))
+        buf_printf(err, "%s: %s\n", name, why);
     buf_free(&url);
     buf_free(&dropped);
+}
+
+static void
+check_schema(const char *name, const char *value, struct buf *err)
+{
+    if (strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(value) || (value[0] >= '0' && value[0] <= '9'))
+        buf_printf(err, "%s: a name of a-z, 0-9 and _ that does not begin with a digit\n", name);
+}
+
+static void
+check(const void *opt, struct buf *err)
+{
+    const struct store_opt *o = opt;
+
+    if (!o->database_url || !o->database_url[0])
+        buf_z(err, "DATABASE_URL: missing; postgresql://user:password@host:port/database\n");
+    else
+        check_url("DATABASE_URL", o->database_url, err);
+    check_schema("DATABASE_SCHEMA", o->schema, err);
+    if (o->import_from[0])
+        check_url("IMPORT_FROM", o->import_from, err);
+    check_schema("IMPORT_SCHEMA", o->import_schema, err);
+    if (o->dry_run && !o->import_from[0])
+        buf_z(err, "--dry-run: only together with --import-from\n");
+    if (o->fault_after_commit[0] && (strcmp(o->fault_after_commit, "abort") != 0 || !o->fault_once_file[0]))
+        buf_z(err, "FAULT_AFTER_COMMIT: a test hook; abort, together with FAULT_ONCE_FILE, or nothing\n");
 }
 
 static int
@@ -145,6 +165,10 @@ static void
 on_migrated(struct store *s)
 {
     s->migrated = true;
+    if (s->opt->import_from[0]) {
+        s->import = import_new(s);
+        return;
+    }
     if (s->join == 0)
         return; /* there already, or draining */
     loop_cancel(s->proc->loop, &s->join);
@@ -152,18 +176,13 @@ on_migrated(struct store *s)
 }
 
 static int
-start(struct proc *p)
+start_pool(struct store *s)
 {
-    struct store *s = mem_new(sizeof *s);
     struct buf dropped = BUF_MAX(1024);
     struct pool_config cfg = { 0 };
     const char *why;
 
-    p->ctx = s;
-    s->proc = p;
-    s->opt = p->opt;
     s->url = BUF_MAX(8192);
-    stats_init();
     if (!pg_url_read(s->opt->database_url, &s->url, &dropped, &why)) {
         LOG(ERROR, NULL, M("DATABASE_URL cannot be used"), KS("why", why));
         return -1;
@@ -173,8 +192,31 @@ start(struct proc *p)
     buf_free(&dropped);
     cfg = (struct pool_config){ .url = s->url.p, .schema = s->opt->schema, .size = s->opt->pool_size,
                                 .overflow = s->opt->max_overflow, .recycle_ms = s->opt->pool_recycle * 1000,
-                                .timeout_ms = s->opt->pool_timeout * 1000, .pre_ping = s->opt->pre_ping };
-    s->pool = pool_new(p->loop, &cfg);
+                                .timeout_ms = s->opt->pool_timeout * 1000, .pre_ping = s->opt->pre_ping,
+                                .unprepared = !s->opt->prepared };
+    s->pool = pool_new(s->proc->loop, &cfg);
+    return 0;
+}
+
+static int
+start(struct proc *p)
+{
+    struct store *s = mem_new(sizeof *s);
+
+    p->ctx = s;
+    s->proc = p;
+    s->opt = p->opt;
+    stats_init();
+    if (start_pool(s) != 0)
+        return -1;
+    if (s->opt->import_from[0] && s->opt->dry_run) { /* not even a schema is made */
+        s->import = import_new(s);
+        return 0;
+    }
+    if (s->opt->import_from[0]) {
+        s->migrate = migrate_new(s, on_migrated);
+        return 0;
+    }
     s->join = loop_after(p->loop, JOIN_MS, join, s);
     if (s->opt->fault_after_commit[0])
         LOG(WARN, NULL, M("FAULT_AFTER_COMMIT is set: this store stops after a commit, for a test"));
@@ -218,6 +260,10 @@ drain(struct proc *p)
     struct store *s = p->ctx;
 
     loop_cancel(p->loop, &s->join);
+    if (s->opt->import_from[0]) {
+        proc_exit(p, 1); /* the next run goes on from the last batch */
+        return;
+    }
     if (s->worker)
         worker_drain(s->worker, on_worker_drained, s);
     else
@@ -231,7 +277,10 @@ stop(struct proc *p)
 
     if (!s)
         return;
+    if (s->import)
+        import_stop(s->import);
     pool_free(&s->pool); /* first: it fails what is still running, which needs the others */
+    import_free(&s->import);
     outbox_free(&s->outbox);
     migrate_free(&s->migrate);
     worker_free(&s->worker);
@@ -248,7 +297,9 @@ sample(struct proc *p)
     stat_set(&store_stats, STAT_POOL_ACTIVE, (double)st.active);
     stat_set(&store_stats, STAT_POOL_IDLE, (double)st.idle);
     stat_set(&store_stats, STAT_POOL_MAX, (double)st.max);
+    stat_set(&store_stats, STAT_POOL_OVERFLOW, (double)st.overflow);
     stat_set(&store_stats, STAT_POOL_WAITING, (double)st.waiting);
+    stat_set(&store_stats, STAT_POOL_LONGEST, (double)st.longest_wait_ms / 1e3);
     stat_set(&store_stats, STAT_STORE_UP, st.up);
     stat_set(&store_stats, STAT_STORE_MIGRATION, (double)s->migration);
     stat_set(&store_stats, STAT_OUTBOX_LENGTH, s->outbox ? (double)outbox_length(s->outbox) : 0);
@@ -262,7 +313,9 @@ main(int argc, char **argv)
         .summary = "keeps sessions, messages, documents and keys in Postgres",
         .manual = "Answers the suite's requests for stored things; the only process that knows SQL. Needs DATABASE_URL;"
                   " migrates its schema at start. REDIS_URL lets it drain turns that were queued while Postgres was"
-                  " away. Stops on SIGTERM after finishing what it was given.",
+                  " away. Stops on SIGTERM after finishing what it was given.\n"
+                  "--import-from URL copies the tables of the guide's Python backend from another database or schema into"
+                  " this one and exits; it needs no gateway, and a run that was stopped goes on where it was.",
         .opts = opts,
         .n_opts = sizeof opts / sizeof opts[0],
         .opt_size = sizeof(struct store_opt),

@@ -156,6 +156,7 @@ write_script(struct migrate *m)
         buf_printf(b, "SELECT COALESCE(max(version), 0)::text FROM %s.schema_migrations", schema);
     } else {
         buf_z(b, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;" LOCK);
+        buf_printf(b, "SET LOCAL search_path = %s;", schema); /* behind PgBouncer the connection may be another one */
         buf_printf(b, "INSERT INTO schema_migrations (version, name) VALUES (%d, '%s');", migrations[m->next].n,
                    migrations[m->next].name);
         buf_z(b, migrations[m->next].sql);

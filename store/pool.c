@@ -1,10 +1,10 @@
 /* The pool: who gets which connection, and when there is none. The ten rules of SQLAlchemy's QueuePool:
- *   1 nothing is opened before it is needed         6 an idle connection is checked before it is given away
- *   2 `size` idle ones are kept                      7 idle for over a second: it is pinged first (pre_ping)
- *   3 up to `overflow` more while they are needed    8 older than `recycle` at checkout: replaced
- *   4 those are closed when they come back           9 one loss invalidates all that were opened before it
- *   5 waiters are served first come, first served,  10 the connection last used is used first, so that spare ones age
- *     and give up after min(timeout, time left)
+ *   1 nothing is opened before it is needed         6 an idle connection is checked before it is given away; idle for over
+ *   2 `size` idle ones are kept                        a second, it is pinged first (pre_ping)
+ *   3 up to `overflow` more while they are needed    7 older than `recycle` at checkout: replaced
+ *   4 those are closed when they come back           8 one loss invalidates all that were opened before it
+ *   5 waiters are served first come, first served,   9 one that comes back with a transaction open is rolled back first
+ *     and give up after min(timeout, time left)     10 the connection last used is used first, so that spare ones age
  *
  * Server away: one probe at a time, 100 ms apart, doubling to 500 ms (2 s when the server lives but takes no more clients), with
  * jitter. Requests wait PATIENCE_MS for its return (polls less), later ones fail at once.
@@ -22,6 +22,7 @@
 #define PATIENCE_MS 1500
 #define IMPATIENCE_MS 700
 #define PING_AFTER_MS 1000
+#define USAGE_SAID_MS 10000
 
 struct conn_list { struct conn *head; long n; };
 
@@ -40,6 +41,7 @@ struct pool {
     int64_t backoff_ms;             /* before the next attempt */
     uint64_t retry_timer;           /* runs while attempts are held back */
     uint64_t patience_timer;        /* end of the waiters' patience */
+    int64_t usage_said_ms;          /* when it was last said that the pool is nearly used up; 0: never */
     bool stopped;
 };
 
@@ -163,11 +165,24 @@ invalidate(struct pool *p)
     }
 }
 
+/* Above 80 % it is said, so that somebody acts before requests wait; every 10 s at most. */
+static void
+say_usage(struct pool *p)
+{
+    struct pool_state s = pool_state(p);
+
+    if (s.max < 2 || s.active * 5 <= s.max * 4 || (p->usage_said_ms && clock_ms() - p->usage_said_ms < USAGE_SAID_MS))
+        return;
+    p->usage_said_ms = clock_ms();
+    LOG(WARN, NULL, M("the pool is over 80 % in use"), KI("active", s.active), KI("idle", s.idle), KI("overflow", s.overflow),
+        KI("max", s.max), KI("waiting", s.waiting), KI("longest_wait_ms", s.longest_wait_ms));
+}
+
 static bool
 may_open(const struct pool *p)
 {
     return !p->stopped && p->retry_timer == 0 && total(p) < p->cfg.size + p->cfg.overflow &&
-           !(p->down && p->opening > 0);
+           !((p->down || p->backoff_ms > 0) && p->opening > 0);
 }
 
 /* Newest idle connection that is fit for use, or NULL. */
@@ -247,6 +262,7 @@ pump(struct pool *p)
     }
     while (p->waiting > p->coming && may_open(p))
         open_one(p);
+    say_usage(p);
 }
 
 static void
@@ -351,12 +367,13 @@ back_off(struct pool *p)
         p->patience_timer = loop_after(p->loop, PATIENCE_MS, on_patience, p);
         LOG(ERROR, NULL, M("postgres is away"));
     }
+    if (p->retry_timer) /* several were refused together */
+        return;
     p->backoff_ms = p->backoff_ms ? 2 * p->backoff_ms : 100;
     if (p->backoff_ms > cap)
         p->backoff_ms = cap;
     random_bytes(&r, 1);
-    if (p->retry_timer == 0)
-        p->retry_timer = loop_after(p->loop, p->backoff_ms * (192 + r / 2) / 256, on_retry, p);
+    p->retry_timer = loop_after(p->loop, p->backoff_ms * (192 + r / 2) / 256, on_retry, p);
 }
 
 /* A connection without a transaction: to the first waiter, or to rest. */
@@ -375,6 +392,19 @@ give(struct pool *p, struct conn *c)
         put(&p->idle, c);
     }
     pump(p);
+}
+
+/* After a transaction: one that was left open is rolled back before anybody else gets the connection. */
+static void
+give_back(struct pool *p, struct conn *c)
+{
+    if (conn_clean(c)) {
+        give(p, c);
+        return;
+    }
+    stat_inc(&store_stats, STAT_POOL_RESETS);
+    p->coming++;
+    conn_reset(c);
 }
 
 void
@@ -422,14 +452,14 @@ pool_on_lost(struct conn *c, const char *why)
 
     (void)why;
     c->tx = NULL;
-    if (s == CONN_OPENING || s == CONN_SETUP || s == CONN_PING)
+    if (s == CONN_OPENING || s == CONN_SETUP || s == CONN_PING || s == CONN_RESET)
         p->coming--;
     if (s == CONN_OPENING || s == CONN_SETUP)
         p->opening--;
     drop(p, s == CONN_IDLE ? &p->idle : &p->used, c, s == CONN_OPENING || s == CONN_SETUP ? CLOSE_REFUSED : CLOSE_LOST);
     if (s == CONN_OPENING || s == CONN_SETUP)
         back_off(p);
-    if (s == CONN_PING || s == CONN_BUSY)
+    if (s == CONN_PING || s == CONN_BUSY || s == CONN_RESET)
         invalidate(p);
     if (t)
         lost_tx(p, t);
@@ -451,6 +481,17 @@ observe(const struct tx *t)
     stat_observe_at(&store_stats, STAT_STORE_TX, k, 0, (double)(clock_us() - t->begun_us) / 1e6);
 }
 
+/* Prepared, and yet unknown or known already: another server connection than before. */
+static void
+say_mixed_up(const char *sqlstate)
+{
+    static struct log_gate gate;
+
+    if (log_gate(&gate))
+        LOG(ERROR, NULL, M("the database mixes up prepared statements: a PgBouncer in transaction mode needs DATABASE_PREPARED=off"),
+            KS("sqlstate", sqlstate));
+}
+
 void
 pool_on_done(struct conn *c)
 {
@@ -460,6 +501,8 @@ pool_on_done(struct conn *c)
 
     c->tx = NULL;
     loop_cancel(p->loop, &t->timer);
+    if (starts(s, "26000") || starts(s, "42P05"))
+        say_mixed_up(s);
     if (starts(s, "57P") || starts(s, "25006") || starts(s, "08") || starts(s, "0A000") || starts(s, "26000")) {
         /* shut down, not the primary any more, or its prepared statements are stale */
         drop(p, &p->used, c, CLOSE_LOST);
@@ -469,13 +512,13 @@ pool_on_done(struct conn *c)
         return;
     }
     if (starts(s, "40") && again(p, t)) {
-        give(p, c);
+        give_back(p, c);
         return;
     }
     t->conn = NULL;
     t->err = s[0] ? tx_map(s, &t->refused) : ERR_OK;
     observe(t);
-    give(p, c);
+    give_back(p, c);
     tx_end(t);
 }
 
@@ -524,7 +567,10 @@ pool_free(struct pool **pp)
 struct pool_state
 pool_state(const struct pool *p)
 {
+    long over = total(p) - p->cfg.size;
+
     return (struct pool_state){ .active = p->used.n, .idle = p->idle.n, .max = p->cfg.size + p->cfg.overflow,
-                                .waiting = p->waiting, .up = established(p) > 0 && !p->down,
-                                .down = p->down };
+                                .waiting = p->waiting, .overflow = over > 0 ? over : 0,
+                                .longest_wait_ms = p->first ? (clock_us() - p->first->queued_us) / 1000 : 0,
+                                .up = established(p) > 0 && !p->down, .down = p->down };
 }

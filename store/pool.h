@@ -117,8 +117,14 @@ struct pool_config {
     long size, overflow;           /* kept; closed when they come back */
     int64_t recycle_ms, timeout_ms;
     bool pre_ping;
+    bool unprepared;               /* each transaction may meet another server connection (PgBouncer): nothing is kept there */
 };
-struct pool_state { long active, idle, max, waiting; bool up, down; }; /* neither: no connection was needed yet */
+struct pool_state {
+    long active, idle, max, waiting;
+    long overflow;                 /* connections beyond the size that is kept */
+    int64_t longest_wait_ms;       /* of those that wait now */
+    bool up, down;                 /* neither: no connection was needed yet */
+};
 
 struct pool *pool_new(struct loop *l, const struct pool_config *cfg);
 void pool_free(struct pool **p);

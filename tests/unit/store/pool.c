@@ -1,88 +1,10 @@
-/* The pool against a private Postgres: one loop, transactions of its own, no bus. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <string.h>
-
-#include "common/clock.h"
-#include "pgkit.h"
-#include "store/conn.h"
-#include "store/stats.h"
-#include "store/store.h"
-
-static struct pgkit pg;
-static struct loop *loop;
-
-/* What ended, in order. */
-static struct { enum err err; int id; int64_t value; char sqlstate[6]; size_t rows; } ended[4096];
-static int n_ended, wanted;
-static bool timed_out;
-
-static void
-on_end(struct tx *t)
-{
-    ended[n_ended].err = t->err;
-    ended[n_ended].id = (int)(intptr_t)t->arg;
-    ended[n_ended].rows = tx_rows(t, 0);
-    ended[n_ended].value = t->script ? 0 : col_i64(t, 0, 0, 1);
-    memcpy(ended[n_ended++].sqlstate, t->sqlstate, 6);
-    if (n_ended == wanted)
-        loop_stop(loop);
-}
-
-static void
-on_limit(void *arg)
-{
-    (void)arg;
-    timed_out = true;
-    loop_stop(loop);
-}
-
-/* Turns the loop until n transactions ended. */
-static void
-until(int n)
-{
-    uint64_t limit = loop_after(loop, 15000, on_limit, NULL);
-
-    wanted = n;
-    timed_out = false;
-    if (n_ended < n)
-        loop_run(loop);
-    loop_cancel(loop, &limit);
-    assert_false(timed_out);
-}
-
-static struct pool *
-pool_of(const char *url, long size, long overflow, int64_t recycle_ms)
-{
-    struct pool_config cfg = { .url = url, .schema = "public", .size = size, .overflow = overflow,
-                               .recycle_ms = recycle_ms, .timeout_ms = 30000, .pre_ping = true };
-
-    n_ended = 0;
-    return pool_new(loop, &cfg);
-}
-
-static void
-script(struct pool *p, const char *sql, int id, int64_t timeout_ms)
-{
-    struct tx *t = tx_own(p, timeout_ms, on_end, (void *)(intptr_t)id);
-
-    t->script = sql;
-    tx_run(t);
-}
-
-static double
-closed(enum conn_close why)
-{
-    return stat_value(&store_stats, STAT_POOL_CLOSED, (size_t)why, 0);
-}
+/* The ten rules of QueuePool (store/pool.c), a test or more for each, against a private Postgres. */
+#include "poolkit.h"
 
 static void
 nothing_is_opened_before_it_is_needed(void **state)
 {
-    struct pool *p = pool_of(pg.url, 2, 2, 3600000);
+    struct pool *p = pool_of(pg.url, 2, 2);
 
     (void)state;
     assert_int_equal(pool_state(p).active + pool_state(p).idle, 0);
@@ -94,16 +16,19 @@ nothing_is_opened_before_it_is_needed(void **state)
 }
 
 static void
-size_is_kept_and_overflow_is_closed(void **state)
+size_is_kept_and_overflow_is_closed_when_it_comes_back(void **state)
 {
-    struct pool *p = pool_of(pg.url, 2, 2, 3600000);
+    struct pool *p = pool_of(pg.url, 2, 2);
     double before = closed(CLOSE_OVERFLOW);
 
     (void)state;
     for (int i = 0; i < 10; i++)
         script(p, "select pg_sleep(0.05)", i, 5000);
     assert_int_equal(pool_state(p).active, 4);
+    assert_int_equal(pool_state(p).overflow, 2);
+    assert_int_equal(pool_state(p).waiting, 10);
     until(10);
+    assert_int_equal(pool_state(p).overflow, 0);
     assert_int_equal(pool_state(p).idle, 2);
     assert_true(closed(CLOSE_OVERFLOW) == before + 2);
     pool_free(&p);
@@ -112,7 +37,7 @@ size_is_kept_and_overflow_is_closed(void **state)
 static void
 waiters_are_served_first_come_first_served(void **state)
 {
-    struct pool *p = pool_of(pg.url, 1, 0, 3600000);
+    struct pool *p = pool_of(pg.url, 1, 0);
 
     (void)state;
     for (int i = 0; i < 200; i++)
@@ -129,12 +54,11 @@ waiters_are_served_first_come_first_served(void **state)
 static void
 a_waiter_gives_up_when_its_time_is_over(void **state)
 {
-    struct pool *p = pool_of(pg.url, 1, 0, 3600000);
+    struct pool *p = pool_of(pg.url, 1, 0);
     int64_t begun;
 
     (void)state;
-    script(p, "select 1", 0, 5000);
-    until(1);
+    ask(p, "select 1");
     begun = clock_ms();
     script(p, "select pg_sleep(0.5)", 1, 5000);
     script(p, "select 1", 2, 100);
@@ -148,146 +72,212 @@ a_waiter_gives_up_when_its_time_is_over(void **state)
 }
 
 static void
-an_old_connection_is_replaced_at_checkout(void **state)
+the_pools_own_timeout_ends_a_wait_when_it_is_shorter_than_the_time_left(void **state)
 {
-    struct pool *p = pool_of(pg.url, 1, 0, 1);
-    double before = closed(CLOSE_AGE);
+    struct pool_config cfg = config(pg.url, 1, 0);
+    struct pool *p;
+    double before = stat_of(STAT_POOL_TIMEOUTS);
+    int64_t begun;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
-        script(p, "select pg_sleep(0.01)", i, 5000);
-        until(i + 1);
-    }
-    assert_true(closed(CLOSE_AGE) == before + 2);
-    pool_free(&p);
-}
-
-static void
-an_error_rolls_the_whole_pipeline_back_and_keeps_the_connection(void **state)
-{
-    struct pool *p = pool_of(pg.url, 1, 0, 3600000);
-    struct tx *t;
-    double opened;
-
-    (void)state;
-    script(p, "create table if not exists cleanup_runs (job text primary key, last_run timestamptz)", 0, 5000);
-    until(1);
-    opened = stat_value(&store_stats, STAT_POOL_OPENED, 0, 0);
-    t = tx_own(p, 5000, on_end, NULL);
-    TX(t, CLEAN_MARK, p_z("x"));
-    tx_add(t, SQL_FEED_HEAD, NULL, 0); /* its table is not there */
-    tx_run(t);
-    until(2);
-    assert_string_equal(ended[1].sqlstate, "42P01");
-    assert_int_equal(ended[1].err, ERR_INTERNAL);
-    t = tx_own(p, 5000, on_end, NULL);
-    TX(t, CLEAN_INFO, p_z("x"), p_z("cleanup_runs"));
-    tx_run(t);
-    until(3);
-    assert_int_equal(ended[2].err, ERR_OK);
-    assert_int_equal(ended[2].value, 0);
-    assert_true(stat_value(&store_stats, STAT_POOL_OPENED, 0, 0) == opened);
-    pool_free(&p);
-}
-
-static void
-every_statement_is_valid_sql(void **state)
-{
-    struct pool *p = pool_of(pg.url, 1, 0, 3600000);
-    struct buf b[SQL_COUNT];
-    const char *name;
-    int before = 1 + migrate_count();
-
-    (void)state;
-    script(p, "drop table if exists cleanup_runs", 0, 5000);
-    for (int n = 1; n < before; n++)
-        script(p, migrate_sql(n, &name), 0, 5000);
-    for (int i = 0; i < SQL_COUNT; i++) {
-        b[i] = (struct buf){ 0 };
-        buf_printf(&b[i], "PREPARE x_%d AS ", i);
-        buf_z(&b[i], sqls[i].text);
-        script(p, b[i].p, i, 5000);
-    }
-    until(SQL_COUNT + before);
-    for (int i = 0; i < SQL_COUNT + before; i++)
-        if (ended[i].err != ERR_OK)
-            fail_msg("%s: %s", i < before ? "migration" : sqls[ended[i].id].name, ended[i].sqlstate);
-    for (int i = 0; i < SQL_COUNT; i++)
-        buf_free(&b[i]);
-    pool_free(&p);
-}
-
-static void
-a_server_that_went_is_noticed_while_idle_and_waited_for(void **state)
-{
-    struct pool *p = pool_of(pg.url, 4, 0, 3600000);
-
-    (void)state;
-    for (int i = 0; i < 4; i++)
-        script(p, "select pg_sleep(0.02)", i, 5000);
-    until(4);
-    assert_int_equal(pool_state(p).idle, 4);
-    pgkit_stop(&pg, SIGINT);
-    pgkit_start(&pg);
-    for (int i = 4; i < 40; i++)
-        script(p, "select 1", i, 5000);
-    until(40);
-    for (int i = 4; i < 40; i++)
-        assert_int_equal(ended[i].err, ERR_OK);
-    pool_free(&p);
-}
-
-static void
-without_a_server_requests_fail_in_time_and_later_ones_at_once(void **state)
-{
-    struct pool *p = pool_of("postgresql://nobody@127.0.0.1:1/none", 4, 4, 3600000);
-    int64_t begun = clock_ms();
-
-    (void)state;
-    for (int i = 0; i < 20; i++)
-        script(p, "select 1", i, 5000);
-    until(20);
-    assert_in_range(clock_ms() - begun, 1000, 2100);
+    cfg.timeout_ms = 150;
+    p = pool_with(cfg);
+    ask(p, "select 1");
     begun = clock_ms();
-    script(p, "select 1", 20, 5000);
-    until(21);
-    assert_true(clock_ms() - begun < 50);
-    for (int i = 0; i < 21; i++)
-        assert_int_equal(ended[i].err, ERR_STORE_DOWN);
+    script(p, "select pg_sleep(0.5)", 1, 5000);
+    script(p, "select 1", 2, 5000);
+    turn_for(50);
+    assert_int_equal(pool_state(p).waiting, 1);
+    assert_in_range(pool_state(p).longest_wait_ms, 40, 149);
+    until(2);
+    assert_int_equal(ended[1].id, 2);
+    assert_int_equal(ended[1].err, ERR_STORE_BUSY);
+    assert_in_range(clock_ms() - begun, 140, 350);
+    assert_true(stat_of(STAT_POOL_TIMEOUTS) == before + 1);
+    until(3);
+    pool_free(&p);
+}
+
+/* F25: 64 clients that come again as soon as they are answered. The pool has one thread, so what could race is the order. */
+static struct { int64_t queued_us, begun_us; } waits[64 * 40];
+static int turns[64];
+static long most_open;
+
+static void
+on_turn(struct tx *t)
+{
+    int i = (int)(intptr_t)t->arg;
+    struct pool_state s = pool_state(t->pool);
+
+    assert_int_equal(t->err, ERR_OK);
+    waits[n_ended].queued_us = t->queued_us;
+    waits[n_ended].begun_us = t->begun_us;
+    turns[i]++;
+    if (s.active + s.idle > most_open)
+        most_open = s.active + s.idle;
+    n_ended++;
+    if (turns[i] < 40) {
+        struct tx *next = tx_own(t->pool, 10000, on_turn, t->arg);
+
+        next->script = "select 1";
+        tx_run(next);
+    }
+    if (n_ended == wanted)
+        loop_stop(loop);
+}
+
+static void
+sixty_four_clients_share_the_pool_fairly_and_never_open_more_than_it_may(void **state)
+{
+    struct pool *p = pool_of(pg.url, 5, 5);
+
+    (void)state;
+    for (int i = 0; i < 64; i++) {
+        struct tx *t = tx_own(p, 10000, on_turn, (void *)(intptr_t)i);
+
+        t->script = "select 1";
+        tx_run(t);
+    }
+    until(64 * 40);
+    assert_int_equal(most_open, 10);
+    for (int a = 0; a < 64 * 40; a++)
+        for (int b = 0; b < 64 * 40; b++)
+            if (waits[a].queued_us < waits[b].queued_us)
+                assert_true(waits[a].begun_us <= waits[b].begun_us);
+    assert_int_equal(pool_state(p).idle, 5);
     pool_free(&p);
 }
 
 static void
-the_queue_of_waiters_is_bounded(void **state)
+an_old_connection_is_replaced_at_checkout_however_busy_it_was(void **state)
 {
-    struct pool *p = pool_of(pg.url, 1, 0, 3600000);
+    struct pool_config cfg = config(pg.url, 1, 0);
+    struct pool *p;
+    double before = closed(CLOSE_AGE);
+    int64_t first;
 
     (void)state;
-    for (int i = 0; i < 1100; i++)
-        script(p, "select 1", i, 10000);
-    assert_true(n_ended > 0 && ended[0].err == ERR_STORE_BUSY);
-    until(1100);
+    cfg.recycle_ms = 300;
+    p = pool_with(cfg);
+    first = ask(p, "select pg_backend_pid()");
+    assert_int_equal(ask(p, "select pg_backend_pid() from pg_sleep(0.1)"), first);
+    assert_int_equal(ask(p, "select pg_backend_pid() from pg_sleep(0.3)"), first); /* its age counts at checkout only */
+    assert_int_not_equal(ask(p, "select pg_backend_pid()"), first);
+    assert_true(closed(CLOSE_AGE) == before + 1);
     pool_free(&p);
 }
 
-static int
-setup(void **state)
+static void
+the_connection_used_last_is_used_first(void **state)
 {
+    struct pool *p = pool_of(pg.url, 4, 0);
+    int64_t backend[4];
+
     (void)state;
-    pgkit_init(&pg);
-    stats_init();
-    loop = loop_new();
-    return 0;
+    fill(p, 4, backend);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(ask(p, "select pg_backend_pid()"), backend[3]);
+    pool_free(&p);
 }
 
-static int
-teardown(void **state)
+static void
+a_connection_that_died_idle_is_seen_by_its_socket_at_checkout(void **state)
 {
+    struct pool *p = pool_of(pg.url, 2, 0);
+    double retries = stat_of(STAT_STORE_RETRIES), pings = stat_of(STAT_POOL_PINGS), lost = closed(CLOSE_LOST);
+    int64_t backend[2];
+
     (void)state;
-    loop_free(&loop);
-    stat_fini();
-    pgkit_fini(&pg);
-    return 0;
+    fill(p, 2, backend);
+    kill((pid_t)backend[1], SIGTERM);
+    for (int i = 0; i < 500 && kill((pid_t)backend[1], 0) == 0; i++) /* the loop does not turn meanwhile */
+        nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+    assert_int_equal(ask(p, "select pg_backend_pid()"), backend[0]);
+    assert_true(closed(CLOSE_LOST) == lost + 1);
+    assert_true(stat_of(STAT_STORE_RETRIES) == retries && stat_of(STAT_POOL_PINGS) == pings);
+    pool_free(&p);
+}
+
+static void
+a_connection_idle_for_over_a_second_is_pinged_first(void **state)
+{
+    struct pool_config cfg = config(pg.url, 1, 0);
+    struct pool *p = pool_with(cfg);
+    double before = stat_of(STAT_POOL_PINGS);
+    int64_t first = ask(p, "select pg_backend_pid()");
+
+    (void)state;
+    turn_for(500);
+    assert_int_equal(ask(p, "select pg_backend_pid()"), first);
+    assert_true(stat_of(STAT_POOL_PINGS) == before);
+    turn_for(1050);
+    assert_int_equal(ask(p, "select pg_backend_pid()"), first);
+    assert_true(stat_of(STAT_POOL_PINGS) == before + 1);
+    pool_free(&p);
+    cfg.pre_ping = false;
+    p = pool_with(cfg);
+    ask(p, "select 1");
+    turn_for(1050);
+    ask(p, "select 1");
+    assert_true(stat_of(STAT_POOL_PINGS) == before + 1);
+    pool_free(&p);
+}
+
+static void
+a_failed_ping_invalidates_every_connection_opened_before_it_and_reconnects(void **state)
+{
+    struct pool *p = pool_of(pg.url, 4, 0);
+    double stale = closed(CLOSE_STALE), lost = closed(CLOSE_LOST), opened;
+    int64_t backend[4], got;
+
+    (void)state;
+    fill(p, 4, backend);
+    opened = stat_of(STAT_POOL_OPENED);
+    turn_for(1050);
+    kill((pid_t)backend[3], SIGSTOP); /* its socket looks well */
+    got = ask(p, "select pg_backend_pid()");
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(got, backend[i]);
+    assert_true(closed(CLOSE_LOST) == lost + 1 && closed(CLOSE_STALE) == stale + 3);
+    assert_true(stat_of(STAT_POOL_OPENED) == opened + 1);
+    kill((pid_t)backend[3], SIGCONT);
+    pool_free(&p);
+}
+
+static void
+a_loss_invalidates_those_at_work_too_when_they_come_back(void **state)
+{
+    struct pool *p = pool_of(pg.url, 2, 0);
+    double stale = closed(CLOSE_STALE);
+    int64_t backend[2];
+
+    (void)state;
+    fill(p, 2, backend);
+    script(p, "select pg_backend_pid() from pg_sleep(0.3)", 10, 5000); /* on the newest, backend[1] */
+    script(p, "select pg_sleep(0.3)", 11, 5000);
+    turn_for(50);
+    kill((pid_t)backend[0], SIGTERM);
+    until(4);
+    assert_int_equal(ended[2].id, 10);
+    assert_int_equal(ended[2].value, backend[1]); /* finished in peace */
+    assert_int_equal(ended[3].err, ERR_OK);       /* begun again on a new one */
+    assert_true(closed(CLOSE_STALE) == stale + 1);
+    pool_free(&p);
+}
+
+static void
+a_transaction_left_open_is_rolled_back_before_anybody_else_gets_the_connection(void **state)
+{
+    struct pool *p = pool_of(pg.url, 1, 0);
+    double before = stat_of(STAT_POOL_RESETS);
+    int64_t backend = ask(p, "select pg_backend_pid()");
+
+    (void)state;
+    ask(p, "select 1; begin; create table left_open (x int)");
+    assert_int_equal(ask(p, "select case when to_regclass('left_open') is null then 7 else 8 end"), 7);
+    assert_int_equal(ask(p, "select pg_backend_pid()"), backend);
+    assert_true(stat_of(STAT_POOL_RESETS) == before + 1);
+    pool_free(&p);
 }
 
 int
@@ -295,15 +285,18 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_opened_before_it_is_needed),
-        cmocka_unit_test(size_is_kept_and_overflow_is_closed),
+        cmocka_unit_test(size_is_kept_and_overflow_is_closed_when_it_comes_back),
         cmocka_unit_test(waiters_are_served_first_come_first_served),
         cmocka_unit_test(a_waiter_gives_up_when_its_time_is_over),
-        cmocka_unit_test(an_old_connection_is_replaced_at_checkout),
-        cmocka_unit_test(an_error_rolls_the_whole_pipeline_back_and_keeps_the_connection),
-        cmocka_unit_test(every_statement_is_valid_sql),
-        cmocka_unit_test(a_server_that_went_is_noticed_while_idle_and_waited_for),
-        cmocka_unit_test(without_a_server_requests_fail_in_time_and_later_ones_at_once),
-        cmocka_unit_test(the_queue_of_waiters_is_bounded),
+        cmocka_unit_test(the_pools_own_timeout_ends_a_wait_when_it_is_shorter_than_the_time_left),
+        cmocka_unit_test(sixty_four_clients_share_the_pool_fairly_and_never_open_more_than_it_may),
+        cmocka_unit_test(an_old_connection_is_replaced_at_checkout_however_busy_it_was),
+        cmocka_unit_test(the_connection_used_last_is_used_first),
+        cmocka_unit_test(a_connection_that_died_idle_is_seen_by_its_socket_at_checkout),
+        cmocka_unit_test(a_connection_idle_for_over_a_second_is_pinged_first),
+        cmocka_unit_test(a_failed_ping_invalidates_every_connection_opened_before_it_and_reconnects),
+        cmocka_unit_test(a_loss_invalidates_those_at_work_too_when_they_come_back),
+        cmocka_unit_test(a_transaction_left_open_is_rolled_back_before_anybody_else_gets_the_connection),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

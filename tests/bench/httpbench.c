@@ -33,7 +33,7 @@
 
 static struct {
     struct sockaddr_in target;
-    const char *path, *method, *bodies;
+    const char *host, *path, *method, *bodies;
     char headers[HEAD_MAX];
     long closed, connections, count, timeout_ms;
     double rate, seconds, warm;
@@ -143,7 +143,8 @@ conn_ask(struct conn *c, double due)
     size_t n = strlen(body), room = HEAD_MAX * 2 + n;
 
     c->out = take(realloc(c->out, room));
-    c->out_n = (size_t)snprintf(c->out, room, "%s %s HTTP/1.1\r\nHost: bench\r\n%s", conf.method, conf.path, conf.headers);
+    c->out_n = (size_t)snprintf(c->out, room, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", conf.method, conf.path, conf.host,
+                               conf.headers);
     if (n_bodies)
         c->out_n += (size_t)snprintf(c->out + c->out_n, room - c->out_n, "Content-Type: application/json\r\nContent-Length: %zu\r\n", n);
     c->out_n += (size_t)snprintf(c->out + c->out_n, room - c->out_n, "\r\n%s", body);
@@ -340,6 +341,7 @@ target_set(const char *z)
 
     if (colon == NULL || (size_t)(colon - z) >= sizeof host)
         die("--target must be ADDRESS:PORT");
+    conf.host = z;
     memcpy(host, z, (size_t)(colon - z));
     host[colon - z] = 0;
     conf.target.sin_family = AF_INET;

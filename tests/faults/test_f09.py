@@ -32,6 +32,7 @@ def test_a_hung_worker_is_out_within_3_5_s_and_its_late_reply_is_dropped(run, tw
         assert joined >= 1, joined
         n = two.sql("SELECT count(*) FROM messages WHERE role = 'assistant' AND content LIKE %s", (f"%{word}%",))[0][0]
         assert n == 1, n
-    run.bar("F09_out_ms", f"{min(out):.0f}..{max(out):.0f}", "2900..3500", min(out) >= 2900 and max(out) <= 3500)
+    # 3.0 to 3.5 s after its last word, which came up to a second (a heartbeat) before it was stopped
+    run.bar("F09_out_ms", f"{min(out):.0f}..{max(out):.0f}", "2000..3500", min(out) >= 2000 and max(out) <= 3500)
     run.most("F09_answered_ms", max(answered), 3500 + 500 + 300)
     run.bar("F09_answers_stored_twice", 0, 0, True)

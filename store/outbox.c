@@ -7,6 +7,7 @@
  * the transactions are idempotent. What cannot be read or stored for good goes to fn:turns:bad, which is bounded. */
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/redis.h"
 #include "proto/answer.h"
@@ -17,6 +18,7 @@
 #define BAD STR("fn:turns:bad")
 #define GROUP STR("store")
 #define BATCH 100
+#define BAD_MS 86400000
 #define POLL_MS 100
 #define SAVE_MS 2000
 #define PARALLEL 4
@@ -137,18 +139,23 @@ ids_command(struct outbox *o, const struct str *head, size_t n_head, size_t *arg
     return argv;
 }
 
-/* Malformed entries are kept for a look at them, a thousand of them. */
+/* Malformed entries are kept for a look at them: a thousand of them, and two days at most, since they may be of a session
+ * that is erased meanwhile. What is a day old goes with the next one, all of them a day after the last. */
 static int
 move_bad(struct outbox *o)
 {
+    char oldest[24];
+    struct str from = { oldest, (size_t)snprintf(oldest, sizeof oldest, "%lld", (long long)(clock_wall_ms() - BAD_MS)) };
+    const struct str trim[] = { STR("XTRIM"), BAD, STR("MINID"), from }, expire[] = { STR("EXPIRE"), BAD, STR("86400") };
+
     for (size_t i = 0; i < o->n; i++) {
         const struct entry *e = &o->v[i];
-        const struct str argv[] = { STR("XADD"), BAD, STR("MAXLEN"), STR("~"), STR("1000"), STR("*"), STR("id"), e->id,
-                                    STR("why"), str_of(e->bad), STR("q"), e->q.p ? e->q : STR("") };
-        const struct redis_cmd cmd = { argv, 12 };
-        struct redis_val out = { 0 };
+        const struct str add[] = { STR("XADD"), BAD, STR("MAXLEN"), STR("~"), STR("1000"), STR("*"), STR("id"), e->id,
+                                   STR("why"), str_of(e->bad), STR("q"), e->q.p ? e->q : STR("") };
+        const struct redis_cmd cmds[] = { { add, 12 }, { trim, 4 }, { expire, 3 } };
+        struct redis_val out[3] = { { 0 } };
 
-        if (e->bad && redis_run(o->redis, o->arena, &cmd, 1, &out) < 0)
+        if (e->bad && redis_run(o->redis, o->arena, cmds, 3, out) < 0)
             return -1;
     }
     return 0;

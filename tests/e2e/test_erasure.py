@@ -67,6 +67,45 @@ def test_a_session_erased_while_its_question_is_answered_leaves_nothing(main):
     assert main.answered(question, session)["cached"] == "none"
 
 
+def traces(s, session):
+    """Everything that names the session: [(table, id)] of its rows, and its keys in Redis."""
+    row = s.sql("select id from user_sessions where session_id = %s", (hash_of(session),))[0][0]
+    rows = [("user_sessions", row)] + [("idempotency", row)]
+    for table, column, parents in (("conversations", "user_session_id", "user_sessions"), ("messages", "conversation_id", "conversations"),
+                                   ("citations", "message_id", "messages")):
+        above = [i for t, i in rows if t == parents]
+        rows += [(table, r[0]) for r in s.sql(f"select id from {table} where {column}::text = any (%s)", (above,))]
+    own = f"fn:qs:{hash_of(session).hex()}"
+    return rows, [own.encode(), *s.redis.client().smembers(own)]
+
+
+@pytest.mark.parametrize("way", ("session", "user"))
+def test_every_row_and_every_cached_answer_below_is_gone(main, way):
+    session, user = new_session(), "erased-" + new_session()
+    main.request("POST", "/api/v1/sessions", json={"session_id": session, "user_id": user})
+    a = main.answered(Q_PUMP, session, headers={"Idempotency-Key": "trace-" + session})
+    main.answered(Q_BUILT, session)
+    assert main.answered(Q_PUMP, session)["cached"] == "query"
+    main.request("POST", f"/api/v1/messages/{a['message_id']}/feedback", session=session, json={"rating": "up", "comment": "seen"})
+    drained(main)
+    rows, keys = traces(main, session)
+    counts = {t: sum(1 for r in rows if r[0] == t) for t, _ in rows}
+    assert counts["conversations"] == 1 and counts["messages"] == 6 and counts["citations"] >= 3 and len(keys) == 3
+    assert main.redis.client().exists(*keys) == 3
+    path = f"/api/v1/sessions/{session}" if way == "session" else f"/api/v1/users/{user}"
+    assert main.request("DELETE", path).status_code == 204
+    for table in sorted({t for t, _ in rows}):
+        ids = [i for t, i in rows if t == table]
+        column = "user_session_id" if table == "idempotency" else "id"
+        assert main.sql(f"select count(*) from {table} where {column}::text = any (%s)", (ids,)) == [(0,)], table
+    tables = [r[0] for r in main.sql("select tablename from pg_tables where schemaname = 'footnote'")]
+    for word in (session, user, a["message_id"]):
+        for table in tables:
+            assert main.sql(f"select count(*) from {table} t where t::text like %s", (f"%{word}%",)) == [(0,)], (table, word)
+    assert main.redis.client().exists(*keys) == 0
+    assert not [k for k in main.redis.client().keys("fn:*") if hash_of(session).hex().encode() in k and not k.startswith(b"fn:rl:")]
+
+
 # ---- users
 def test_a_users_sessions_are_erased_by_a_key_of_their_tenant(locked):
     key = locked.make_key(["chat"])["key"]

@@ -2,7 +2,7 @@
 import uuid
 
 from corpus_kit import Q_BREAD, Q_BUILT, Q_NOTHING, Q_PUMP, check_problem, is_uuid
-from suite import new_session
+from suite import new_session, wait_for
 
 
 def test_history_holds_questions_and_answers_with_their_citations_cached_ones_within_two_seconds(main):
@@ -101,3 +101,20 @@ def test_the_tables_and_indexes_have_the_names_that_were_asked_for(main):
             "ix_conversations_user_session_id", "ix_conversations_created_at", "ix_conversations_expires_at",
             "ix_messages_conversation_id", "ix_messages_timestamp", "ix_messages_expires_at"} <= indexes
     assert main.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
+
+
+def test_usage_is_for_admins_and_counts_by_day(main, locked):
+    wait_for("the queue drained", lambda: main.redis.client().xlen("fn:turns") == 0)
+    before = main.request("GET", "/api/v1/usage").json()["items"]
+    assert len(before) == 7 and before[0]["day"] > before[1]["day"]
+    a = main.answered(Q_BUILT, new_session(), headers={"Cache-Control": "no-cache"})
+    after = main.request("GET", "/api/v1/usage", params={"days": 1}).json()["items"]
+    grown = {k: after[0][k] - before[0][k] for k in after[0] if k != "day"} if after[0]["day"] == before[0]["day"] else None
+    assert grown is None or (grown["questions"] == grown["answers"] == grown["grounded"] == grown["conversations"] == 1
+                             and grown["prompt_tokens"] == a["usage"]["prompt_tokens"] > 0)
+    for days in ("0", "32", "x", "-1"):
+        check_problem(main.request("GET", "/api/v1/usage", params={"days": days}), 422, "validation")
+    chat = locked.make_key(["chat"])["key"]
+    check_problem(locked.request("GET", "/api/v1/usage", key=chat), 403, "forbidden")
+    mine = locked.make_key(["admin"], tenant="usage-of-one")["key"]
+    assert all(v == 0 for d in locked.request("GET", "/api/v1/usage", key=mine).json()["items"] for k, v in d.items() if k != "day")

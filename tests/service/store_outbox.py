@@ -128,6 +128,15 @@ def test_malformed_entries_are_counted_and_kept_apart(hub, rd, store):
     assert len(items(hub, s)) == 2
 
 
+def test_what_is_kept_apart_goes_within_two_days(rd, store):
+    """It may be of a session that is erased meanwhile."""
+    old = rd.r.xadd("fn:turns:bad", {"q": b"x"}, id=f"{int((time.time() - 86500) * 1000)}-0")
+    young = rd.r.xadd("fn:turns:bad", {"q": b"x"}, id=f"{int((time.time() - 86300) * 1000)}-0")
+    rd.r.xadd("fn:turns", {"q": b"\xc1"})
+    wait_for("the old one to go", lambda: not rd.r.xrange("fn:turns:bad", old, old))
+    assert rd.r.xrange("fn:turns:bad", young, young) and 0 < rd.r.ttl("fn:turns:bad") <= 86400
+
+
 def test_many_are_drained_in_batches(hub, rd, pg, store):
     p = rd.r.pipeline()
     for _ in range(500):

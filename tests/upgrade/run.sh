@@ -12,4 +12,4 @@ if [ ! -x "$old/build/release/footnote-janitor" ]; then
     nice make -s -C "$old" BUILD_ID="${ref:0:7}" -j"$(nproc)" build/release/footnote-store build/release/footnote-janitor
 fi
 echo "previous release: $(git log -1 --format='%h %s' "$ref" | cut -c1-100)"
-FOOTNOTE_OLD=$old tests/kit/run_py.sh tests/upgrade
+FOOTNOTE_OLD=$old tests/kit/run_py.sh tests/upgrade/test_upgrade.py

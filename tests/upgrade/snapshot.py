@@ -31,4 +31,5 @@ def main():
     print(f"previous.json: {got['release']}, {len(got['statements'])} statements, {got['migrations']} migrations")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -90,6 +90,8 @@ class LoadingRedis:
             for i in range(keys):
                 p.set(f"filler:{i}", os.urandom(512))
             p.execute()
+        client.bgrewriteaof()
+        wait_for("the file is written", lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, 10)
 
     def start(self):
         self.redis.start(self.args, wait=False)

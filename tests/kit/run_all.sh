@@ -29,7 +29,7 @@ unit_tsan() {
 py() { FOOTNOTE_BIN=build/$1 FOOTNOTE_PART_LIMIT=$2 tests/kit/run_py.sh "${@:3}"; }
 unit_release() { unit release; }
 unit_asan() { unit asan; }
-service() { py release 400 tests/service; }
+service() { py release 640 tests/service; }
 e2e() { py release 500 tests/e2e; }
 # the real processes, each restarted once: any report of the thread sanitizer fails it
 e2e_tsan() {
@@ -69,7 +69,7 @@ part 300 unit-asan    unit_asan
 part 500 unit-tsan    unit_tsan
 part 200 sim          sim
 part 200 fuzz         fuzz
-part 420 service      service
+part 660 service      service
 part 520 e2e          e2e
 part 740 faults       faults
 part 300 e2e-asan     e2e_asan

@@ -13,6 +13,7 @@ from pg import Postgres
 from sql_kit import Plans, buffers, indexes, nodes, shape
 from store_big_kit import LONG, LONG_CONVERSATIONS, MESSAGES, fill
 
+pytestmark = pytest.mark.limit(240)                  # the first one waits until all is there
 LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 START = ("infinity", LAST, "infinity", LAST)        # before the newest
 SESSION = hashlib.sha256(b"the long one").digest()

@@ -100,6 +100,25 @@ page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct p
     return true;
 }
 
+void *
+call_alloc(struct call *c, size_t n, size_t size)
+{
+    void *p = arena_alloc(c->arena, n * size);
+
+    if (!p)
+        worker_fail(c, ERR_BUSY, 1000, NULL);
+    return p;
+}
+
+void
+ack_one(struct tx *t)
+{
+    if (tx_touched(t, 0) == 0)
+        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
+    else
+        ack_touched(t);
+}
+
 void
 ack_touched(struct tx *t)
 {

@@ -13,10 +13,8 @@ on_list(struct tx *t)
     size_t n = tx_rows(t, i), bytes = 0;
     struct collection_rep rep = { 0 };
 
-    if (!(rep.items.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.items.v))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
+    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
         return;
-    }
     for (size_t row = 0; row < n; row++) {
         struct collection *k = &rep.items.v[row];
 

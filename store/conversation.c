@@ -11,10 +11,8 @@ on_list(struct tx *t)
     struct conversation_rep rep = { .has_more = (int64_t)rows > r->limit };
     char cursor[PAGE_CURSOR];
 
-    if (!(rep.items.v = arena_alloc(c->arena, (rows + 1) * sizeof *rep.items.v))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
+    if (!(rep.items.v = call_alloc(c, rows + 1, sizeof *rep.items.v)))
         return;
-    }
     while (rep.items.n < rows && (int64_t)rep.items.n < r->limit) {
         size_t row = rep.items.n++;
         struct conversation *k = &rep.items.v[row];
@@ -48,21 +46,12 @@ conversation_list(struct call *c)
     tx_run(t);
 }
 
-static void
-on_one(struct tx *t)
-{
-    if (tx_touched(t, 0) == 0)
-        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
-    else
-        ack_touched(t);
-}
-
 void
 conversation_delete(struct call *c)
 {
     const struct conversation_ref *r = c->req;
     struct owner who;
-    struct tx *t = session_tx(c, r->session, on_one, &who);
+    struct tx *t = session_tx(c, r->session, ack_one, &who);
 
     if (!t)
         return;
@@ -81,7 +70,7 @@ feedback(struct call *c)
         worker_fail(c, ERR_VALIDATION, 0, "a rating is up or down");
         return;
     }
-    if (!(t = session_tx(c, r->session, on_one, &who)))
+    if (!(t = session_tx(c, r->session, ack_one, &who)))
         return;
     TX(t, FEEDBACK, p_str(who.tenant), p_id(&who.session), p_id(&r->message_id), p_str(r->rating), p_str(r->comment));
     tx_run(t);

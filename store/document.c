@@ -161,10 +161,8 @@ on_list(struct tx *t)
     struct document_rep rep = { 0 };
     char cursor[PAGE_CURSOR];
 
-    if (!(rep.items.v = arena_alloc(c->arena, (rows + 1) * sizeof *rep.items.v))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
+    if (!(rep.items.v = call_alloc(c, rows + 1, sizeof *rep.items.v)))
         return;
-    }
     while (rep.items.n < rows && (int64_t)rep.items.n < r->limit) {
         struct document *d = &rep.items.v[rep.items.n];
 

@@ -13,10 +13,8 @@ on_changes(struct tx *t)
     size_t n = tx_rows(t, 1);
     struct changes_rep rep = { .seq = col_i64(t, 0, 0, 0), .jobs_pending = col_i64(t, 0, 0, 1) };
 
-    if (!(rep.items.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.items.v))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
+    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
         return;
-    }
     for (size_t row = 0; row < n; row++) {
         struct change *k = &rep.items.v[rep.items.n++];
 
@@ -72,10 +70,8 @@ on_chunks(struct tx *t)
         worker_fail(c, ERR_NOT_FOUND, 0, NULL);
         return;
     }
-    if (!(rep.chunks.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.chunks.v))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
+    if (!(rep.chunks.v = call_alloc(c, n + 1, sizeof *rep.chunks.v)))
         return;
-    }
     document_row(t, 0, 0, &d);
     rep.tenant = col_str(t, 0, 0, 16);
     rep.model = col_str(t, 0, 0, 17);
@@ -108,10 +104,8 @@ on_vectors(struct tx *t)
     size_t n = tx_rows(t, 0), bytes = 0;
     struct vectors_known_rep rep = { 0 };
 
-    if (!(rep.items.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.items.v))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
+    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
         return;
-    }
     for (size_t row = 0; row < n && bytes < VECTORS_BYTES; row++) {
         struct known_vector *k = &rep.items.v[rep.items.n++];
 

@@ -8,10 +8,8 @@ on_list(struct tx *t)
     size_t n = tx_rows(t, 0);
     struct key_list_rep rep = { 0 };
 
-    if (!(rep.items.v = arena_alloc(c->arena, (n + 1) * sizeof *rep.items.v))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
+    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
         return;
-    }
     for (size_t row = 0; row < n; row++) {
         struct api_key *k = &rep.items.v[rep.items.n++];
 
@@ -65,20 +63,11 @@ key_put(struct call *c)
     tx_run(t);
 }
 
-static void
-on_delete(struct tx *t)
-{
-    if (tx_touched(t, 0) == 0)
-        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
-    else
-        ack_touched(t);
-}
-
 void
 key_delete(struct call *c)
 {
     const struct key_ref *r = c->req;
-    struct tx *t = call_tx(c, on_delete);
+    struct tx *t = call_tx(c, ack_one);
 
     TX(t, KEY_DELETE, p_str(r->hash), p_str(r->tenant));
     tx_run(t);

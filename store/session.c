@@ -95,10 +95,8 @@ on_user_deleted(struct tx *t)
     size_t n = tx_rows(t, 0);
     struct user_delete_rep rep = { .has_more = n == USER_BATCH };
 
-    if (!(rep.sessions.v = arena_alloc(t->call->arena, (n + 1) * sizeof *rep.sessions.v))) {
-        worker_fail(t->call, ERR_BUSY, 1000, NULL);
+    if (!(rep.sessions.v = call_alloc(t->call, n + 1, sizeof *rep.sessions.v)))
         return;
-    }
     for (size_t row = 0; row < n; row++)
         rep.sessions.v[rep.sessions.n++].session = col_str(t, 0, row, 0);
     worker_reply(t->call, &rep);

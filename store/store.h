@@ -40,6 +40,8 @@ struct str tenant_of(const struct call *c);
 struct tx *call_tx(struct call *c, tx_fn done);
 /* Id of a session's row: named by tenant and session, so that it needs no look-up. */
 struct uuid session_key(struct str tenant, struct str session);
+/* n things that live as long as the call. NULL: it asks for more than a call may have, and is failed. */
+void *call_alloc(struct call *c, size_t n, size_t size);
 /* Whose rows a call is about. */
 struct owner {
     struct str tenant;
@@ -58,8 +60,9 @@ void page_cursor(int64_t raw_time, const struct uuid *id, char out[PAGE_CURSOR])
  * page or cursor are not as they must be, the call is failed and false returned. */
 struct page_from { int64_t time; struct uuid id; int64_t skip; };
 bool page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct page_from *from);
-/* Answer with an ack of the rows that statement 0 touched. */
+/* Answer with an ack of the rows that statement 0 touched; ack_one: none is ERR_NOT_FOUND. */
 void ack_touched(struct tx *t);
+void ack_one(struct tx *t);
 void ack_ok(struct tx *t);
 
 /* Handlers, one a kind. */

@@ -3,6 +3,7 @@
  *   set ─> rows (struct stat_def) ─> at[row] ─> cells, one block for each combination of label values:
  *       counter   [added up] [base]     printed: their sum; base is set by stat_set for counters kept elsewhere
  *       gauge     [value]
+ *       fine      [added up, in billionths]     printed as a counter
  *       histogram [bucket 0] … [bucket N] [sum in ns]
  *
  * Cells are 64-bit atomics, read and written relaxed: a scrape sees each number right, not all at one instant.
@@ -15,8 +16,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-static const double bounds[] = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
-                                 0.1,    0.25,    0.5,    1,     2.5,    5,     10,   25,    60 };
+static const double bounds[] = { 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                 0.05,     0.1,     0.25,   0.5,     1,      2.5,   5,      10,    25,   60 };
 #define N_BOUNDS (sizeof bounds / sizeof bounds[0])
 #define SUM_AT (N_BOUNDS + 1)
 
@@ -29,7 +30,7 @@ static struct stat_set *sets; /* all registered, newest last */
 static size_t
 cells_of(enum stat_kind kind)
 {
-    return kind == COUNTER ? 2 : kind == GAUGE ? 1 : N_BOUNDS + 2;
+    return kind == COUNTER ? 2 : kind == HISTOGRAM ? N_BOUNDS + 2 : 1;
 }
 
 static size_t
@@ -125,7 +126,7 @@ stat_add_at(struct stat_set *s, int id, size_t i, size_t j, uint64_t n)
 {
     if (!s->cells)
         return;
-    assert(id >= 0 && (size_t)id < s->n && s->defs[id].kind == COUNTER);
+    assert(id >= 0 && (size_t)id < s->n && (s->defs[id].kind == COUNTER || s->defs[id].kind == FINE));
     add(cell_at(s, id, i, j), n);
 }
 
@@ -134,7 +135,7 @@ stat_set_at(struct stat_set *s, int id, size_t i, size_t j, double v)
 {
     if (!s->cells)
         return;
-    assert(id >= 0 && (size_t)id < s->n && s->defs[id].kind != HISTOGRAM);
+    assert(id >= 0 && (size_t)id < s->n && (s->defs[id].kind == COUNTER || s->defs[id].kind == GAUGE));
     set_double(cell_at(s, id, i, j) + (s->defs[id].kind == COUNTER ? 1 : 0), v);
 }
 
@@ -167,6 +168,8 @@ cell_value(const cell *c, enum stat_kind kind)
         return get_double(c);
     if (kind == COUNTER)
         return (double)get(c) + get_double(c + 1);
+    if (kind == FINE)
+        return (double)get(c) / 1e9;
     for (size_t b = 0; b <= N_BOUNDS; b++)
         n += (double)get(c + b);
     return n;
@@ -297,7 +300,7 @@ is_first_of_family(const struct stat_set *s, size_t id)
 static void
 print_family(struct buf *out, const struct stat_def *d)
 {
-    static const char *const types[] = { "counter", "gauge", "histogram" };
+    static const char *const types[] = { "counter", "gauge", "histogram", "counter" };
 
     buf_z(out, "# HELP ");
     print_name(out, d->name);

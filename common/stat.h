@@ -1,6 +1,6 @@
 /* Statistics: every module declares its own table once (stat.tbl); /metrics, names and storage derive from it.
  * Names get the prefix footnote_ (but process_…, which every Prometheus client names alike). Durations are seconds:
- * histograms have buckets from 0.0001 to 60 s. Rows of one name, also in several sets, form one family.
+ * histograms have buckets from 0.000025 to 60 s. Rows of one name, also in several sets, form one family.
  * Thread-safe, lock-free (relaxed atomics).
  *
  *   // store/stat.tbl
@@ -17,7 +17,7 @@
 
 #include "common/mem.h"
 
-enum stat_kind { COUNTER, GAUGE, HISTOGRAM };
+enum stat_kind { COUNTER, GAUGE, HISTOGRAM, FINE }; /* FINE: a counter of fractions, added to in billionths */
 
 struct stat_def {
     enum stat_kind kind;
@@ -42,7 +42,7 @@ struct stat_set {
 
 /* Allocate storage and add to /metrics. Call once, at start, before threads exist. */
 void stat_register(struct stat_set *s, const struct stat_def *defs, size_t n);
-/* i and j index the label values of the row (0 where the row has none). */
+/* i and j index the label values of the row (0 where the row has none). Of a FINE row n is in billionths. */
 void stat_add_at(struct stat_set *s, int id, size_t i, size_t j, uint64_t n);
 /* Of a counter this sets a base that additions come on top of: for counts that are kept elsewhere. */
 void stat_set_at(struct stat_set *s, int id, size_t i, size_t j, double v);

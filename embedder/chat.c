@@ -82,14 +82,20 @@ chat_finish(struct chat_run *r, const char *model)
 {
     const struct chat_req *req = r->call->req;
     struct call *c = r->call;
+    char version[33];
     struct chat_rep rep = {
         .text = buf_slice(&r->answer), .model = str_of(model), .finish_reason = str_of(r->finish),
         .prompt_tokens = r->prompt_tokens, .completion_tokens = r->completion_tokens, .degraded = r->degraded,
+        .upstream_us = r->upstream_us, .prompt_bytes = r->prompt_bytes,
     };
 
     if (r->cancelled) {
         end_cancelled(r);
         return;
+    }
+    if (r->prompt_bytes > 0) {
+        rep.passages = (int64_t)prompt_passages(req);
+        rep.prompt_version = prompt_version(req, r->e->prompt, version);
     }
     rep.refused = r->refused || prompt_refused(rep.text, prompt_refusal(req));
     if (rep.refused)
@@ -113,7 +119,7 @@ chat_fail(struct chat_run *r, enum err err, int64_t retry_after_ms, const char *
     if (r->answer.n == 0 && r->e->chat->fallback && !r->degraded) {
         LOG(INFO, c->trace, M("answering from the passages alone"), KS("error", err_name(err)));
         r->degraded = true;
-        r->prompt_tokens = r->completion_tokens = 0;
+        r->prompt_tokens = r->completion_tokens = r->prompt_bytes = 0;
         chat_builtin_run(r);
         return;
     }

@@ -28,6 +28,7 @@ struct stream {
     struct sse sse;
     unsigned without;            /* parameters this call went out without */
     size_t bytes;                /* of the reply so far */
+    int64_t sent_us;             /* when it went out */
     char model[129];
     bool done;                   /* [DONE] came */
     bool full;                   /* the answer is as long as it may be */
@@ -169,6 +170,7 @@ on_end(void *arg, const struct upstream_end *end)
     char model[sizeof s->model];
 
     s->transfer = NULL;
+    r->upstream_us += clock_us() - s->sent_us;
     if (end->status == 400 && drop_parameter(s, end->body)) {
         send_off(s);
         return;
@@ -185,10 +187,11 @@ on_end(void *arg, const struct upstream_end *end)
         fail(s, ERR_UPSTREAM_REPLY, 0, "the model server sent an empty answer");
         return;
     }
-    stat_add_at(&embedder_stats, UPSTREAM_TOKENS, TOKENS_PROMPT, 0, (uint64_t)(r->prompt_tokens > 0 ? r->prompt_tokens : 0));
-    stat_add_at(&embedder_stats, UPSTREAM_TOKENS, TOKENS_COMPLETION, 0,
-                (uint64_t)(r->completion_tokens > 0 ? r->completion_tokens : 0));
     memcpy(model, s->model, sizeof model);
+    price_count(&upstream_spent, TOKENS_PROMPT, 0, str_of(model), false, r->prompt_tokens);
+    price_count(&upstream_spent, TOKENS_COMPLETION, 0, str_of(model), true, r->completion_tokens);
+    if (r->prompt_tokens <= 0)
+        stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_CHAT, 0, 1);
     stream_free(s);
     chat_finish(r, model);
 }
@@ -200,6 +203,7 @@ build_body(struct stream *s, struct buf *out)
     uint8_t raw[12];
     char nonce[25];
     struct prompt_opt prompt = { .system = s->run->e->prompt, .nonce = nonce };
+    size_t before;
     bool ok;
 
     random_bytes(raw, sizeof raw);
@@ -207,7 +211,9 @@ build_body(struct stream *s, struct buf *out)
     buf_c(out, '{');
     buf_key_str(out, "model", str_of(s->model));
     buf_key(out, "messages");
+    before = out->n;
     ok = prompt_messages(s->run->call->req, &prompt, out);
+    s->run->prompt_bytes = (int64_t)(out->n - before);
     buf_key_bool(out, "stream", true);
     if (!(s->without & DROP_USAGE)) {
         buf_key(out, "stream_options");
@@ -236,6 +242,7 @@ send_off(struct stream *s)
 
     s->without = dropped;
     if (build_body(s, &body)) {
+        s->sent_us = clock_us();
         s->transfer = upstream_start(r->e->upstream, &req);
         return;
     }

@@ -54,6 +54,7 @@ struct job {
     char model[129];
     int64_t ask_dims;                /* as asked or configured; 0: the model's own */
     int64_t cached, tokens;
+    int64_t upstream_us;             /* the longest wait for the model server */
     int64_t begun_us;
     uint64_t timer;                  /* deadline */
     bool use_cache;
@@ -157,7 +158,8 @@ job_fail(struct job *j, enum err err, int64_t retry_after_ms, const char *text)
 static void
 job_reply(struct job *j)
 {
-    struct embed_rep rep = { .model = str_of(j->model), .dims = (int64_t)j->dims, .cached = j->cached, .tokens = j->tokens };
+    struct embed_rep rep = { .model = str_of(j->model), .dims = (int64_t)j->dims, .cached = j->cached, .tokens = j->tokens,
+                             .upstream_us = j->upstream_us };
 
     rep.vectors = (struct str){ (const char *)j->vectors, j->n * j->dims * sizeof *j->vectors };
     stat_observe_at(&embedder_stats, EMBED_SECONDS, 0, 0, (double)(clock_us() - j->begun_us) / 1e6);
@@ -252,6 +254,16 @@ batch_add(struct batch *b, struct flight *f, struct str text)
         b->n_waiters++;
 }
 
+/* Who came while the call was out waited for a part of it. */
+static void
+waited(struct job *j, const struct batch *b)
+{
+    int64_t since = clock_us() - j->begun_us, us = b->t.upstream_us < since ? b->t.upstream_us : since;
+
+    if (us > j->upstream_us)
+        j->upstream_us = us;
+}
+
 /* Give a vector to all who wait for it. */
 static void
 serve(struct batch *b, struct flight *f, const float *v)
@@ -265,6 +277,7 @@ serve(struct batch *b, struct flight *f, const float *v)
         unwait(f->waiters);
         stat_add_at(&embedder_stats, EMBED_TEXTS, first ? SOURCE_MODEL : SOURCE_SHARED, 0, 1);
         first = false;
+        waited(j, b);
         if (j->id == b->leader) {
             j->tokens += b->t.tokens;
             b->t.tokens = 0;
@@ -330,12 +343,11 @@ static void
 on_done(struct embed_task *t)
 {
     struct batch *b = (struct batch *)(void *)t;
-    struct embed *m = b->m;
 
     b->ending = true;
     if (t->err == ERR_OK) {
         if (t->p->paid || !t->documents)
-            embed_cache_put(m->e, t->model, t->dims, t->texts, t->n, t->vectors, t->out_dims);
+            embed_cache_put(t);
         for (size_t i = 0; i < t->n; i++)
             serve(b, b->flights[i], t->vectors + i * t->out_dims);
     } else if (t->err != ERR_CANCELLED || b->n_waiters > 0) {
@@ -359,9 +371,11 @@ take_cached(struct job *j, const struct embed_req *req, bool *have)
     if (items != NULL)
         embed_cache_get(m->e, a, j->model, j->ask_dims, items, j->n);
     for (size_t i = 0; items != NULL && alive && i < j->n; i++) {
-        if (items[i].floats == NULL || (j->dims != 0 && items[i].dims != j->dims))
+        const struct embed_found *f = &items[i].found;
+
+        if (f->floats == NULL || (j->dims != 0 && f->dims != j->dims))
             continue;
-        alive = job_take(j, i, items[i].floats, items[i].dims);
+        alive = job_take(j, i, f->floats, f->dims);
         have[i] = alive;
         j->cached += alive;
     }

@@ -25,6 +25,7 @@ struct embed_task {
     float *vectors;              /* n × out_dims, unit length; freed by the service */
     size_t out_dims;
     int64_t tokens;              /* paid for */
+    int64_t upstream_us;         /* time that the model server took */
     bool base64;                 /* the reply's vectors came as base64, not as numbers */
     void (*done)(struct embed_task *t);   /* exactly once, in the loop's thread; may come from inside cancel, not run */
     void *impl;                  /* the provider's own */
@@ -53,22 +54,25 @@ void embed_openai_probe(struct embedder *e, struct embed_provider *p);
 bool vector_unit(float *v, size_t n);
 
 /* ---- embed_cache.c. Key fn:e:<model>:<dims>:<md5 of the text>; value: "FE", version, 0, dims (u32), SHA-256 of the
- * text, dims × float32, little-endian. */
+ * text, dims × float32, little-endian. With 1 instead of the 0 the tokens that the text cost follow (u32). */
 #define EMBED_VALUE_HEAD 40
 enum embed_value { VALUE_OK, VALUE_BAD, VALUE_OTHER_TEXT };
-enum embed_value embed_value_decode(struct str v, const uint8_t sha[32], int64_t dims, const char **floats, size_t *out_dims);
-void embed_value_encode(struct buf *out, const uint8_t sha[32], const float *v, size_t dims);
+struct embed_found {
+    const char *floats;          /* packed float32, in the value */
+    size_t dims;
+    int64_t tokens;              /* what the text cost; 0: not known, or nothing */
+};
+enum embed_value embed_value_decode(struct str v, const uint8_t sha[32], int64_t dims, struct embed_found *out);
+void embed_value_encode(struct buf *out, const uint8_t sha[32], const float *v, size_t dims, int64_t tokens);
 struct cache_item {
     struct str text;             /* what is embedded */
     uint8_t sha[32];             /* of it */
-    const char *floats;          /* found: packed float32, in the arena; NULL: not found */
-    size_t dims;                 /* found: how many */
+    struct embed_found found;    /* in the arena; floats NULL: not found */
 };
 /* Look n texts up in one round trip. dims: what a usable value must have; 0: any. */
 void embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t dims, struct cache_item *items, size_t n);
-/* Keep n vectors (n × out_dims) for EMBEDDING_CACHE_TTL, in one round trip. dims as it was asked for. */
-void embed_cache_put(struct embedder *e, const char *model, int64_t dims, const struct str *texts, size_t n,
-                     const float *vectors, size_t out_dims);
+/* Keep a task's vectors for EMBEDDING_CACHE_TTL, in one round trip, each with its part of the tokens (by bytes). */
+void embed_cache_put(const struct embed_task *t);
 
 /* ---- embed.c */
 struct embed *embed_new(struct embedder *e, bool openai);

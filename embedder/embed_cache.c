@@ -38,9 +38,9 @@ get_float(const char *p)
 }
 
 void
-embed_value_encode(struct buf *out, const uint8_t sha[32], const float *v, size_t dims)
+embed_value_encode(struct buf *out, const uint8_t sha[32], const float *v, size_t dims, int64_t tokens)
 {
-    char head[8] = { 'F', 'E', VALUE_VERSION, 0 }, cell[4];
+    char head[8] = { 'F', 'E', VALUE_VERSION, tokens > 0 }, cell[4];
 
     put_u32(head + 4, (uint32_t)dims);
     buf_add(out, head, sizeof head);
@@ -50,6 +50,10 @@ embed_value_encode(struct buf *out, const uint8_t sha[32], const float *v, size_
 
         memcpy(&bits, v + i, sizeof bits);
         put_u32(cell, bits);
+        buf_add(out, cell, sizeof cell);
+    }
+    if (tokens > 0) {
+        put_u32(cell, (uint32_t)(tokens < UINT32_MAX ? tokens : UINT32_MAX));
         buf_add(out, cell, sizeof cell);
     }
 }
@@ -68,21 +72,22 @@ is_unit(const char *floats, size_t dims)
 }
 
 enum embed_value
-embed_value_decode(struct str v, const uint8_t sha[32], int64_t dims, const char **floats, size_t *out_dims)
+embed_value_decode(struct str v, const uint8_t sha[32], int64_t dims, struct embed_found *out)
 {
+    size_t end;
     uint32_t n;
 
-    if (v.n < EMBED_VALUE_HEAD || memcmp(v.p, "FE", 2) != 0 || v.p[2] != VALUE_VERSION || v.p[3] != 0)
+    if (v.n < EMBED_VALUE_HEAD || memcmp(v.p, "FE", 2) != 0 || v.p[2] != VALUE_VERSION || (v.p[3] & ~1) != 0)
         return VALUE_BAD;
     n = get_u32(v.p + 4);
-    if (n == 0 || n > EMBED_MAX_DIMS || v.n != EMBED_VALUE_HEAD + (size_t)n * 4 || (dims > 0 && n != dims))
+    end = EMBED_VALUE_HEAD + (size_t)n * 4;
+    if (n == 0 || n > EMBED_MAX_DIMS || v.n != end + (v.p[3] ? 4 : 0) || (dims > 0 && n != dims))
         return VALUE_BAD;
     if (!bytes_equal(v.p + 8, sha, 32))
         return VALUE_OTHER_TEXT;
     if (!is_unit(v.p + EMBED_VALUE_HEAD, n))
         return VALUE_BAD;
-    *floats = v.p + EMBED_VALUE_HEAD;
-    *out_dims = n;
+    *out = (struct embed_found){ v.p + EMBED_VALUE_HEAD, n, v.p[3] ? get_u32(v.p + end) : 0 };
     return VALUE_OK;
 }
 
@@ -110,20 +115,22 @@ delete_bad(struct embedder *e, struct arena *a, struct str *argv, size_t n)
 }
 
 static void
-take_values(struct embedder *e, struct arena *a, const struct redis_val *list, int64_t dims, struct cache_item *items,
-            struct str *argv)
+take_values(struct embedder *e, struct arena *a, const char *model, const struct redis_val *list, int64_t dims,
+            struct cache_item *items, struct str *argv)
 {
     size_t hits = 0, bad = 0, foreign = 0, n = list->n;
+    int64_t saved = 0;
 
     for (size_t i = 0; i < n; i++) {
         if (list->v[i].type != REDIS_STR)
             continue;
-        switch (embed_value_decode(list->v[i].s, items[i].sha, dims, &items[i].floats, &items[i].dims)) {
-        case VALUE_OK: hits++; break;
+        switch (embed_value_decode(list->v[i].s, items[i].sha, dims, &items[i].found)) {
+        case VALUE_OK: hits++; saved += items[i].found.tokens; break;
         case VALUE_OTHER_TEXT: foreign++; break;
         case VALUE_BAD: argv[++bad] = argv[i + 1]; break;  /* bad ≤ i: never ahead of what is read */
         }
     }
+    price_count(&cache_saved, 0, 0, str_of(model), false, saved);
     stat_add(&embedder_stats, EMBED_CACHE_HITS, hits);
     stat_add(&embedder_stats, EMBED_CACHE_MISSES, n - hits);
     stat_add(&embedder_stats, EMBED_CACHE_COLLISIONS, foreign);
@@ -157,41 +164,60 @@ embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t 
         stat_inc(&embedder_stats, EMBED_CACHE_BYPASS);
         return;
     }
-    take_values(e, a, &val, dims, items, argv);
+    take_values(e, a, model, &val, dims, items, argv);
+}
+
+static size_t
+bytes_of(const struct embed_task *t)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->n; i++)
+        n += t->texts[i].n;
+    return n;
+}
+
+/* What the first so many bytes of a task cost: the texts' parts, as differences, add up to the whole. */
+static int64_t
+cost_of(const struct embed_task *t, size_t bytes, size_t all)
+{
+    return all > 0 ? (int64_t)((double)t->tokens * (double)bytes / (double)all + 0.5) : 0;
 }
 
 void
-embed_cache_put(struct embedder *e, const char *model, int64_t dims, const struct str *texts, size_t n,
-                const float *vectors, size_t out_dims)
+embed_cache_put(const struct embed_task *t)
 {
+    struct embedder *e = t->e;
+    size_t all = bytes_of(t), bytes = 0;
     struct arena *a;
     struct redis_cmd *cmds;
     struct redis_val *vals;
     struct buf *values;
     struct str ttl;
 
-    if (e->redis == NULL || e->opt->cache_ttl == 0 || n == 0 || !redis_up(e->redis)) /* the look-up found it ill */
+    if (e->redis == NULL || e->opt->cache_ttl == 0 || t->n == 0 || !redis_up(e->redis)) /* the look-up found it ill */
         return;
-    a = arena_new(n * (EMBED_VALUE_HEAD + KEY_MAX + 1024) + 65536);
-    cmds = arena_alloc(a, n * sizeof *cmds);
-    vals = arena_alloc(a, n * sizeof *vals);
-    values = mem_new(n * sizeof *values);
+    a = arena_new(t->n * (EMBED_VALUE_HEAD + KEY_MAX + 1024) + 65536);
+    cmds = arena_alloc(a, t->n * sizeof *cmds);
+    vals = arena_alloc(a, t->n * sizeof *vals);
+    values = mem_new(t->n * sizeof *values);
     ttl = str_of(arena_printf(a, "%ld", e->opt->cache_ttl));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < t->n; bytes += t->texts[i++].n) {
         struct str *argv = arena_alloc(a, 5 * sizeof *argv);
         uint8_t sha[32];
+        int64_t tokens = cost_of(t, bytes + t->texts[i].n, all) - cost_of(t, bytes, all);
 
-        sha256(&texts[i], 1, sha);
-        embed_value_encode(&values[i], sha, vectors + i * out_dims, out_dims);
+        sha256(&t->texts[i], 1, sha);
+        embed_value_encode(&values[i], sha, t->vectors + i * t->out_dims, t->out_dims, tokens);
         argv[0] = STR("SET");
-        argv[1] = key_of(a, model, dims, texts[i]);
+        argv[1] = key_of(a, t->model, t->dims, t->texts[i]);
         argv[2] = buf_slice(&values[i]);
         argv[3] = STR("EX");
         argv[4] = ttl;
         cmds[i] = (struct redis_cmd){ argv, 5 };
     }
-    (void)redis_run(e->redis, a, cmds, n, vals); /* a full or absent Redis costs only the next hit */
-    for (size_t i = 0; i < n; i++)
+    (void)redis_run(e->redis, a, cmds, t->n, vals); /* a full or absent Redis costs only the next hit */
+    for (size_t i = 0; i < t->n; i++)
         buf_free(&values[i]);
     mem_free(&values);
     arena_free(&a);

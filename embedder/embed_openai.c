@@ -30,6 +30,7 @@ struct ask {
     struct openai_embed *m;
     struct transfer *transfer;
     bool plain;                   /* sent without encoding_format */
+    int64_t sent_us;              /* when it went out */
 };
 
 static void send_ask(struct ask *a);
@@ -200,6 +201,7 @@ on_end(void *arg, const struct upstream_end *end)
     struct embed_task *t = a->t;
 
     a->transfer = NULL;
+    t->upstream_us += clock_us() - a->sent_us;
     t->err = end->err;
     t->text = end->text;
     t->retry_after_ms = end->retry_after_ms;
@@ -213,7 +215,9 @@ on_end(void *arg, const struct upstream_end *end)
         refuse(t, "the model server sent vectors of other dimensions than before");
     a->m->base64 = end->err == ERR_OK && t->err == ERR_OK && t->base64;
     if (t->err == ERR_OK)
-        stat_add_at(&embedder_stats, UPSTREAM_TOKENS, TOKENS_EMBED, 0, (uint64_t)t->tokens);
+        price_count(&upstream_spent, TOKENS_EMBED, 0, str_of(t->model), false, t->tokens);
+    if (t->err == ERR_OK && t->tokens == 0)
+        stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_EMBED, 0, 1);
     end_ask(a);
 }
 
@@ -232,6 +236,7 @@ send_ask(struct ask *a)
     build_body(t, a->plain, &body);
     /* base64 takes 5.4 bytes a number, text up to 24; some servers send text although base64 was asked for */
     req.max_body = t->n * dims * (a->m->base64 && !a->plain ? 6 : 24) + 65536;
+    a->sent_us = clock_us();
     a->transfer = upstream_start(t->e->embed_upstream, &req);
 }
 

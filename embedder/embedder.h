@@ -8,6 +8,7 @@
 #include "common/proc.h"
 #include "common/redis.h"
 #include "common/stat.h"
+#include "proto/price.h"
 #include "proto/worker.h"
 
 struct embedder_opt {
@@ -26,6 +27,7 @@ enum { SOURCE_CACHE, SOURCE_MODEL, SOURCE_SHARED };                /* EMBED_TEXT
 enum { CHAT_BY_UPSTREAM, CHAT_BY_BUILTIN, CHAT_BY_FALLBACK };      /* CHAT_ANSWERS */
 enum { TOKENS_EMBED, TOKENS_PROMPT, TOKENS_COMPLETION };           /* UPSTREAM_TOKENS */
 extern struct stat_set embedder_stats;
+extern const struct price_rows upstream_spent, cache_saved;
 void embedder_stats_init(void);          /* once, before anything counts */
 
 struct upstream;
@@ -76,6 +78,8 @@ bool prompt_messages(const struct chat_req *req, const struct prompt_opt *opt, s
 struct str prompt_refusal(const struct chat_req *req);      /* the text of the request, or REFUSAL_TEXT */
 /* Does the answer say that the passages do not answer: it starts with the refusal text and has no mark. */
 bool prompt_refused(struct str answer, struct str refusal);
+/* Beginning of the SHA-256 of the system prompt in force for this request, in hex. */
+struct str prompt_version(const struct chat_req *req, const char *system, char out[33]);
 size_t prompt_passages(const struct chat_req *req);         /* how many hits are shown to a model */
 
 /* ---- sse.c: server-sent events (WHATWG HTML, section 9.2), pushed in pieces of any size */
@@ -125,6 +129,8 @@ struct chat_run {
     int64_t begun_us;                /* for the time to the first token */
     int64_t prompt_tokens;           /* as counted upstream */
     int64_t completion_tokens;
+    int64_t upstream_us;             /* what of the time the model server took */
+    int64_t prompt_bytes;            /* of the messages that it was sent */
     char finish[32];                 /* finish_reason */
     bool cancelled;                  /* the caller went away */
     bool degraded;                   /* the built-in answer for a failed upstream */

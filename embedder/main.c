@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "embedder/embed.h"
 #include "embedder/upstream.h"
+#include "proto/price.h"
 
 #define OPT_STRUCT struct embedder_opt
 #define DEFAULT_BASE "https://api.openai.com/v1"
@@ -77,6 +78,7 @@ check(const void *opt, struct buf *err)
     check_url(o->embedding_base_url, "OPENAI_EMBEDDING_BASE_URL", err);
     check_key(o->api_key, "OPENAI_API_KEY", err);
     check_key(o->embedding_api_key, "OPENAI_EMBEDDING_API_KEY", err);
+    price_check(o->model_prices, err);
     if (strchr(o->embedding_model, ' ') != NULL || strchr(o->model, ' ') != NULL)
         buf_z(err, "OPENAI_MODEL, OPENAI_EMBEDDING_MODEL: a name without spaces\n");
 }
@@ -210,6 +212,7 @@ start(struct proc *p)
     e->loop = p->loop;
     e->opt = p->opt;
     embedder_stats_init();
+    price_init(e->opt->model_prices);
     e->prompt = load_prompt(e->opt->prompt_file);
     if (e->prompt == NULL)
         return -1;
@@ -286,6 +289,7 @@ stop(struct proc *p)
     redis_free(&e->redis);
     mem_free(&e->prompt);
     mem_free(&e);
+    price_fini();
     p->ctx = NULL;
 }
 

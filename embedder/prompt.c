@@ -12,6 +12,7 @@
 #include <ctype.h>
 
 #include "common/json.h"
+#include "common/text.h"
 #include "embedder/embedder.h"
 
 #define PASSAGES 8
@@ -39,6 +40,16 @@ struct str
 prompt_refusal(const struct chat_req *req)
 {
     return req->refusal.n > 0 ? req->refusal : STR(REFUSAL_TEXT);
+}
+
+struct str
+prompt_version(const struct chat_req *req, const char *system, char out[33])
+{
+    struct str text = req->prompt.n > 0 ? req->prompt : str_of(system);
+    uint8_t digest[32];
+
+    sha256(&text, 1, digest);
+    return str_of(hex_text(digest, 16, out));
 }
 
 size_t

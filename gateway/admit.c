@@ -258,6 +258,7 @@ take_cache(struct request *r, const struct redis_val *v, size_t n, bool appends,
                                                    CACHE_BAD };
     int64_t state = v->v[3 * n + 2].i;
 
+    hit->outcome = cache_labels[outcomes[state]];
     hit->hit = state == 1;
     hit->appended = v->v[3 * n + 3].i == 1;
     hit->value = hit->hit ? v->v[3 * n + 4].s : STR_NONE;
@@ -292,7 +293,7 @@ look_apart(struct request *r, const struct cache_probe *probe, struct cache_hit 
 void
 cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit)
 {
-    *hit = (struct cache_hit){ 0 };
+    *hit = (struct cache_hit){ .outcome = cache_labels[CACHE_BYPASS] };
     if (probe->key[0] == 0 || r->gw->cache == NULL)
         no_cache(r);
     else
@@ -330,7 +331,7 @@ admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *
 
     if (hit == NULL)
         hit = &none;
-    *hit = (struct cache_hit){ 0 };
+    *hit = (struct cache_hit){ .outcome = cache_labels[CACHE_BYPASS] };
     if (probe != NULL && probe->key[0] == 0) {
         no_cache(r);
         probe = NULL;

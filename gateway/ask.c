@@ -55,7 +55,9 @@ begin(struct question *q)
     };
     static const struct answer lost = { .err = ERR_IN_PROGRESS, .text = "", .retry_after_ms = 1000 };
     const struct idem *i = q->r->idem;
+    int64_t since = clock_us();
     struct answer a;
+    enum err e;
 
     if (i) {
         req.idem_key = str_of(i->key);
@@ -64,7 +66,9 @@ begin(struct question *q)
         req.idem_holder = i->holder;
         req.idem_lease_ms = idem_lease_ms(q->r);
     }
-    if (api_ask(q->r, &q->held, KIND_TURN_BEGIN, &req, q->r->deadline_ms, &a) != ERR_OK)
+    e = api_ask(q->r, &q->held, KIND_TURN_BEGIN, &req, q->r->deadline_ms, &a);
+    ask_stage(q, STAGE_BEGIN, since);
+    if (e)
         return failed(q, &a);
     q->begun = a.msg;
     if (q->begun->stored.p)
@@ -112,12 +116,14 @@ embed(struct question *q, struct str text, struct search_req *req, struct answer
 {
     struct embed_req er = { .texts = { &text, 1 } };
     const struct embed_rep *rep;
-    int64_t deadline = sooner(q->r->deadline_ms, clock_ms() + EMBED_MS);
+    int64_t deadline = sooner(q->r->deadline_ms, clock_ms() + EMBED_MS), since = clock_us();
     enum err e = api_ask(q->r, &q->held, KIND_EMBED, &er, deadline, a);
 
+    ask_stage(q, STAGE_EMBED, since);
     if (e)
         return e;
-    rep = a->msg;
+    q->trace.embedded = rep = a->msg;
+    q->trace.upstream_us += rep->upstream_us;
     req->vector = rep->vectors;
     req->model = rep->model;
     q->embedding_cached = rep->cached > 0;
@@ -147,11 +153,15 @@ search(struct question *q)
         .threshold = q->settings ? q->settings->threshold : 0,
     };
     struct answer embedded, a;
-    enum err e = embed(q, embed_text(q, context), &req, &embedded);
+    enum err e = embed(q, embed_text(q, context), &req, &embedded), found;
+    int64_t since = clock_us();
 
+    q->trace.top_k = req.top_k;
     if (e && (!err_retryable(e) || (e == ERR_NO_WORKER && no_writer(q))))
         return failed(q, &embedded);
-    if (api_ask(q->r, &q->held, KIND_SEARCH, &req, q->r->deadline_ms, &a) != ERR_OK)
+    found = api_ask(q->r, &q->held, KIND_SEARCH, &req, q->r->deadline_ms, &a);
+    ask_stage(q, STAGE_SEARCH, since);
+    if (found)
         return failed(q, &a);
     q->found = a.msg;
     if (e) { /* words only: better than nothing, but "nothing found" would be a guess */
@@ -195,6 +205,7 @@ chat_idle(struct question *q, struct chat_wait *w)
 static bool
 chat_piece(struct question *q, struct chat_wait *w, const struct chat_part *part)
 {
+    ask_first_token(q);
     if (!w->sink)
         return true;
     w->quiet_until = w->ping_at = clock_ms() + NEXT_TOKEN_MS;
@@ -244,6 +255,7 @@ chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **re
     };
     struct ask *call;
     enum asked state;
+    int64_t since = clock_us();
 
     req.history.v = q->begun->history.v;
     req.history.n = q->begun->history.n;
@@ -251,6 +263,7 @@ chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **re
     req.hits.n = q->found->hits.n;
     call = hub_ask(api_hub(q->r), KIND_CHAT, &req, q->r->who.tenant, q->r->id, q->r->deadline_ms);
     state = chat_wait(q, call, sink, rep);
+    ask_stage(q, STAGE_GENERATE, since);
     if (state == ASKED_GONE)
         ask_free(&call); /* cancels: nobody reads on */
     else
@@ -265,8 +278,12 @@ cite(struct question *q, const struct chat_rep *said)
 {
     struct cite_req req = { .answer = said->text, .question = q->text, .refused = said->refused };
     const struct cite_rep *rep;
+    int64_t since = clock_us();
     struct answer a;
+    enum err e;
 
+    q->trace.said = said;
+    q->trace.upstream_us += said->upstream_us;
     q->model = said->model;
     q->prompt_tokens = said->prompt_tokens;
     q->completion_tokens = said->completion_tokens;
@@ -274,7 +291,9 @@ cite(struct question *q, const struct chat_rep *said)
     q->refused = said->refused;
     req.hits.v = q->found->hits.v;
     req.hits.n = q->found->hits.n;
-    if (api_ask(q->r, &q->held, KIND_CITE, &req, q->r->deadline_ms, &a) != ERR_OK)
+    e = api_ask(q->r, &q->held, KIND_CITE, &req, q->r->deadline_ms, &a);
+    ask_stage(q, STAGE_CITE, since);
+    if (e)
         return failed(q, &a);
     rep = a.msg;
     q->answer = rep->answer;
@@ -331,13 +350,14 @@ forget(struct question *q)
 static void
 save(struct question *q, struct str status)
 {
-    int64_t deadline = clock_ms() + SAVE_MS;
+    int64_t deadline = clock_ms() + SAVE_MS, since = clock_us();
     struct turn_finish_req t;
     struct buf sealed = BUF_MAX(IDEM_BODY_MAX);
     struct answer a;
 
     ask_turn(q, &t);
     t.conversation_id = q->conversation_id;
+    t.trace = ask_trace_json(q);
     if (status.p)
         t.status = status;
     else
@@ -351,6 +371,7 @@ save(struct question *q, struct str status)
     if (t.idem_key.p && q->saved != SAVED_NO)
         idem_kept(q->r);
     buf_free(&sealed);
+    ask_stage(q, STAGE_FINISH, since);
 }
 
 /* What was shown of an answer that did not come to its end. */
@@ -429,6 +450,7 @@ ask_run(struct question *q, const struct ask_sink *sink)
             return save_incomplete(q, state);
     }
     save(q, STR_NONE);
+    ask_answered(q);
     remember(q);
     return state;
 }

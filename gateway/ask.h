@@ -14,6 +14,36 @@
 #define ASK_HISTORY 6   /* earlier messages that a turn of a conversation is answered with */
 
 enum ask_saved { SAVED_NO, SAVED_QUEUED, SAVED_YES };
+
+/* The stages of a question. STAGE(id, name) */
+#define STAGES                                                                                                         \
+    STAGE(AUTH, "auth")                                                                                                \
+    STAGE(CACHE, "cache")                                                                                              \
+    STAGE(BEGIN, "begin")                                                                                              \
+    STAGE(EMBED, "embed")                                                                                              \
+    STAGE(SEARCH, "search")                                                                                            \
+    STAGE(GENERATE, "generate")                                                                                        \
+    STAGE(CITE, "cite")                                                                                                \
+    STAGE(FINISH, "finish")
+enum stage {
+#define STAGE(id, name) STAGE_##id,
+    STAGES
+#undef STAGE
+    STAGE_COUNT
+};
+
+/* What a question leaves behind about itself, for people and for the metrics. */
+struct ask_trace {
+    int64_t us[STAGE_COUNT];          /* what each stage took; 0: it was not reached */
+    int64_t first_us;                 /* from the arrival to the first piece of the answer; 0: none came */
+    int64_t upstream_us;              /* of all that, what the model server took */
+    const char *cache;                /* what the query cache said (cache_labels) */
+    const struct embed_rep *embedded; /* NULL: searched by words only */
+    const struct chat_rep *said;      /* NULL: no model was asked */
+    int64_t top_k;                    /* as asked; 0: the retriever's */
+    struct uuid origin_id;            /* on a hit: the message that the answer is a copy of */
+    int64_t origin_ms;                /* and its time */
+};
 enum asked { ASKED_ANSWERED, ASKED_FAILED, ASKED_GONE };
 
 struct question {
@@ -48,6 +78,7 @@ struct question {
     struct str model;                 /* what wrote the answer; absent: nothing did */
     double confidence;
     bool grounded, refused, degraded, embedding_cached, from_cache;
+    struct ask_trace trace;
     int64_t prompt_tokens, completion_tokens;
     struct str fragment;              /* on a hit: the JSON members as they were cached */
     enum ask_saved saved;
@@ -76,9 +107,17 @@ enum asked ask_run(struct question *q, const struct ask_sink *sink);
 void ask_render(const struct question *q, struct buf *b);
 void ask_fini(struct question *q);
 
+#define PROMPT_VERSION "1" /* of how questions become prompts here; a change makes old answers unfindable */
+
 /* For tests: the input of the cache's digests, and the id of citation n of a message. */
 void ask_cache_input(const struct question *q, struct buf *in);
 struct uuid ask_citation_id(const struct uuid *message_id, int64_t n);
+
+/* trace.c. A stage ends that began at since_us (clock_us()). */
+void ask_stage(struct question *q, enum stage s, int64_t since_us);
+void ask_first_token(struct question *q);
+void ask_answered(struct question *q);                                /* the answer is there: counts what it took and saved */
+struct str ask_trace_json(const struct question *q);                  /* in the arena; absent when there is no room for it */
 
 /* question.c, for ask.c. */
 void ask_ids(struct question *q);

@@ -25,6 +25,7 @@ enum {
     GW_STATS
 };
 extern struct stat_set gateway_stats;
+extern const char *const cache_labels[];
 void gateway_stats_register(void);
 
 enum cache_outcome { CACHE_HIT, CACHE_MISS, CACHE_STALE, CACHE_COLLISION, CACHE_BAD, CACHE_BYPASS, CACHE_STORED, CACHE_FAILED };

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "gateway/conn.h"
 #include "gateway/reply.h"
+#include "proto/price.h"
 
 static const struct opt_def opts[] = {
 #define OPT_STRUCT struct gateway_opt
@@ -54,6 +55,7 @@ check(const void *opt, struct buf *err)
         buf_z(err, "AUTH: off is allowed only when HOST is a loopback address (127.0.0.1)\n");
     if (*o->admin_key && strlen(o->admin_key) < 16)
         buf_z(err, "ADMIN_KEY: at least 16 characters (make secrets writes a good one)\n");
+    price_check(o->model_prices, err);
     check_lists(o, err);
 }
 
@@ -99,6 +101,7 @@ start(struct proc *p)
     gw->opt = p->opt;
     signal(SIGPIPE, SIG_IGN);
     gateway_stats_register();
+    price_init(o->model_prices);
     secrets(gw);
     admit_init();
     memory_init(&gw->memory, o->memory_limit);
@@ -169,6 +172,7 @@ stop(struct proc *p)
     limiter_free(&gw->limiter);
     origins_free(&gw->allowed);
     cidrs_free(&gw->proxies);
+    price_fini();
     mem_free(&p->ctx);
 }
 

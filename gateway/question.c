@@ -11,8 +11,6 @@
 #include "gateway/render.h"
 #include "proto/answer.h"
 
-#define PROMPT_VERSION "1" /* of how questions become prompts here; a change makes old answers unfindable */
-
 /* ---- the body ---- */
 
 static const char *const query_keys[] = { "question",   "session_id", "conversation_id", "page_context",
@@ -165,8 +163,10 @@ ask_turn(const struct question *q, struct turn_finish_req *t)
     t->confidence = q->confidence;
     t->grounded = q->grounded;
     t->from_cache = q->from_cache;
-    t->prompt_tokens = q->prompt_tokens;
-    t->completion_tokens = q->completion_tokens;
+    t->prompt_tokens = q->from_cache ? 0 : q->prompt_tokens;
+    t->completion_tokens = q->from_cache ? 0 : q->completion_tokens;
+    t->origin_id = q->trace.origin_id;
+    t->origin_ms = q->trace.origin_ms;
     t->created_ms = clock_wall_ms();
     t->begun_ms = t->created_ms - (clock_us() - q->r->start_us) / 1000;
     t->expiry_days = api_expiry_days(q->r);
@@ -215,6 +215,10 @@ hit_take(struct question *q, const struct cache_hit *hit)
     q->confidence = t.confidence;
     q->grounded = t.grounded;
     q->conversation_id = t.conversation_id;
+    q->prompt_tokens = t.prompt_tokens;
+    q->completion_tokens = t.completion_tokens;
+    q->trace.origin_id = t.message_id;
+    q->trace.origin_ms = t.created_ms;
     q->from_cache = true;
     q->saved = hit->appended ? SAVED_QUEUED : SAVED_NO;
     return true;
@@ -233,26 +237,30 @@ admit_claim(struct question *q, struct cache_hit *hit)
     return true;
 }
 
+/* Limits and cache in one trip. */
+static bool
+admit_look(struct question *q, struct cache_hit *hit)
+{
+    ask_ids(q);
+    if (q->probe.key[0] && api_save_hits(q->r))
+        turn_pack(q);
+    return admit(q->r, q->session_hash, &q->probe, hit);
+}
+
 bool
 ask_admit(struct question *q)
 {
     struct cache_hit hit = { 0 };
+    int64_t since = clock_us();
 
+    ask_stage(q, STAGE_AUTH, since - q->r->auth_us);
     probe_set(q);
-    if (q->r->idem) {
-        if (!admit_claim(q, &hit))
-            return false;
-        if (hit.hit)
-            hit_take(q, &hit);
-        return true;
-    }
-    ask_ids(q);
-    if (q->probe.key[0] && api_save_hits(q->r))
-        turn_pack(q);
-    if (!admit(q->r, q->session_hash, &q->probe, &hit))
+    if (!(q->r->idem ? admit_claim(q, &hit) : admit_look(q, &hit)))
         return false;
-    if (hit.hit)
-        hit_take(q, &hit);
+    ask_stage(q, STAGE_CACHE, since);
+    q->trace.cache = hit.outcome;
+    if (hit.hit && hit_take(q, &hit))
+        ask_answered(q);
     return true;
 }
 
@@ -317,8 +325,8 @@ render_usage(const struct question *q, struct buf *b)
 {
     buf_key(b, "usage");
     buf_c(b, '{');
-    buf_key_int(b, "prompt_tokens", q->prompt_tokens);
-    buf_key_int(b, "completion_tokens", q->completion_tokens);
+    buf_key_int(b, "prompt_tokens", q->from_cache ? 0 : q->prompt_tokens);
+    buf_key_int(b, "completion_tokens", q->from_cache ? 0 : q->completion_tokens);
     buf_key_bool(b, "embedding_cached", q->embedding_cached);
     buf_key_str(b, "model", q->model);
     buf_key_bool(b, "degraded", q->degraded);

@@ -37,6 +37,7 @@ struct request {
     struct principal who;
     char peer[64];                /* client address for limits (IPv6: its /64) */
     int64_t start_us;             /* clock_us() of arrival */
+    int64_t auth_us;              /* how long it took to know who asks */
     int64_t deadline_ms;          /* clock_ms() by which the answer must be there (X-Request-Timeout-Ms) */
     bool no_cache;                /* Cache-Control: no-cache was sent */
     struct redis_budget redis;    /* how long it may wait for Redis, in all */
@@ -90,6 +91,7 @@ struct cache_hit {
     bool hit;
     bool appended;                /* the turn went to fn:turns */
     struct str value;             /* the packed answer (proto/answer.h), in the arena */
+    const char *outcome;          /* as the metric query_cache_total names it */
 };
 /* session_hash: NULL for requests without a session. false: 429 (or 503) was sent. Redis away: local limiter, no hit. */
 bool admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct cache_hit *hit);

@@ -212,6 +212,16 @@ handle(struct request *r)
     idem_end(r);
 }
 
+static bool
+authenticate(struct request *r)
+{
+    int64_t since = clock_us();
+    bool known = auth_check(r);
+
+    r->auth_us = clock_us() - since;
+    return known;
+}
+
 static void
 answer(struct request *r)
 {
@@ -221,7 +231,7 @@ answer(struct request *r)
         return;
     r->method = method_of(r->conn->head.method);
     cors(r);
-    if (!admit_address(r, false) || !find_route(r) || !room(r) || !auth_check(r) || !properties(r) || !charge(r))
+    if (!admit_address(r, false) || !find_route(r) || !room(r) || !authenticate(r) || !properties(r) || !charge(r))
         return;
     limit = r->route->body == BODY_UPLOAD ? (size_t)r->gw->opt->max_upload_bytes : r->route->body;
     if (!body_read(r, limit))

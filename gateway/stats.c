@@ -1,7 +1,18 @@
 /* The edge's statistics, derived from stat.tbl. */
+#include "gateway/ask.h"
 #include "gateway/reply.h"
 
 extern const char *const cut_labels[], *const cache_labels[], *const policy_labels[], *const turn_labels[], *const idem_labels[];
+
+static const char *const stage_labels[] = {
+#define STAGE(id, name) name,
+    STAGES
+#undef STAGE
+    NULL
+};
+static const char *const cached_labels[] = { "none", "query", NULL };
+static const char *const saving_caches[] = { "query", NULL };
+static const char *const saved_kinds[] = { "prompt", "completion", NULL };
 
 struct stat_set gateway_stats;
 

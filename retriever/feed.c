@@ -38,6 +38,8 @@ struct feed {
     struct row *buckets[BUCKETS];
     size_t pending, fetching, first_left;
     int64_t after;              /* last change that was read */
+    int64_t heard_ms;           /* when the feed last answered */
+    int64_t waiting;            /* documents that wait for a retriever, as it said then */
     bool polling, stopped, reached_end, caught_up;
     uint64_t timer;
     uint64_t call;              /* the poll in flight */
@@ -359,6 +361,13 @@ begin_again(struct feed *f)
 }
 
 static void
+heard(struct feed *f, const struct changes_rep *rep)
+{
+    f->heard_ms = loop_now(f->r->loop);
+    f->waiting = rep->jobs_pending;
+}
+
+static void
 on_changes(void *arg, struct reply *r)
 {
     struct feed *f = arg;
@@ -370,9 +379,11 @@ on_changes(void *arg, struct reply *r)
     if (r->err != ERR_OK) {
         stat_inc(&retriever_stats, RETRIEVER_FEED_FAULTS);
     } else if (rep->seq < f->after) {
+        heard(f, rep);
         begin_again(f);
         wait = 0;
     } else {
+        heard(f, rep);
         for (size_t i = 0; i < rep->items.n; i++) {
             on_change(f, &rep->items.v[i]);
             f->after = rep->items.v[i].seq > f->after ? rep->items.v[i].seq : f->after;
@@ -414,6 +425,7 @@ feed_new(struct retriever *r)
     struct feed *f = mem_new(sizeof(*f));
 
     f->r = r;
+    f->heard_ms = loop_now(r->loop);
     f->timer = loop_after(r->loop, 10, poll_changes, f);
     return f;
 }
@@ -446,6 +458,18 @@ int64_t
 feed_seq(const struct feed *f)
 {
     return f->head ? f->head->seq - 1 : f->after;
+}
+
+double
+feed_age_s(const struct feed *f)
+{
+    return (double)(loop_now(f->r->loop) - f->heard_ms) / 1000;
+}
+
+int64_t
+feed_waiting(const struct feed *f)
+{
+    return f->waiting;
 }
 
 size_t

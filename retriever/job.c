@@ -57,8 +57,10 @@ job_end(struct job *j, enum job_result how)
     struct ingest *g = j->g;
     bool fault = j->fault || j->again;
 
-    if (!j->dead)
+    if (!j->dead) {
         stat_add_at(&retriever_stats, RETRIEVER_JOBS, how, 0, 1);
+        stat_observe_at(&retriever_stats, RETRIEVER_JOB, how, 0, (double)(clock_ms() - j->started_ms) / 1000);
+    }
     j->dead = true;
     loop_cancel(g->r->loop, &j->renew);
     loop_cancel(g->r->loop, &j->retry);

@@ -73,6 +73,9 @@ sample(struct proc *p)
     stat_set(&retriever_stats, RETRIEVER_PASSAGES, (double)s.passages);
     stat_set(&retriever_stats, RETRIEVER_BYTES, (double)s.bytes);
     stat_set(&retriever_stats, RETRIEVER_SEQ, (double)feed_seq(r->feed));
+    stat_set(&retriever_stats, RETRIEVER_AGE, feed_age_s(r->feed));
+    stat_set(&retriever_stats, RETRIEVER_WAITING, (double)feed_waiting(r->feed));
+    stat_set(&retriever_stats, RETRIEVER_RUNNING, (double)ingest_active(r->ingest));
     stat_set(&retriever_stats, RETRIEVER_PENDING, (double)feed_pending(r->feed));
 }
 

@@ -45,6 +45,8 @@ struct feed *feed_new(struct retriever *r);
 void feed_free(struct feed **f);
 bool feed_caught_up(const struct feed *f);     /* was the index up to date once */
 int64_t feed_seq(const struct feed *f);        /* every change up to this one is in the index */
+double feed_age_s(const struct feed *f);       /* since the feed last answered; since the start, when it never did */
+int64_t feed_waiting(const struct feed *f);    /* documents that waited for a retriever then */
 size_t feed_pending(const struct feed *f);     /* changes known and not yet applied */
 void feed_stop(struct feed *f);                /* poll no more */
 

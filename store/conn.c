@@ -4,7 +4,9 @@
  *
  * Everything runs in pipeline mode: statements that this connection has not seen are prepared in the same round trip that
  * uses them; unprepared, each is sent whole and the settings go with every transaction, since what is said outside of one may
- * reach another server connection. A connection is judged by PQstatus (a restart sets no SQLSTATE); the first error aborts the rest of its
+ * reach another server connection. At most once in 10 ms a pipeline asks the server to send each result as soon as it has it:
+ * so the time of each statement is known, which the one answer to a whole pipeline does not tell (not unprepared: a pooler
+ * stands between). A connection is judged by PQstatus (a restart sets no SQLSTATE); the first error aborts the rest of its
  * pipeline up to the sync, and with it the transaction. Scripts (migrations) leave pipeline mode for one simple query. */
 #include "store/conn.h"
 
@@ -16,9 +18,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "store/stats.h"
 
 #define CONNECT_MS 2000
 #define PING_MS 1000
+#define TIMED_EVERY_MS 10
 
 const char *const conn_reasons[CLOSE_COUNT + 1] = {
 #define CLOSE(id, label) label,
@@ -154,9 +158,32 @@ send_statement(struct conn *c, enum sql_id id, int i, const struct param *p, int
             return false;
         expect(c, OP_PREPARE, (int)id);
     }
-    if (!PQsendQueryPrepared(c->pg, sqls[id].name, n, values, lengths, formats, 1))
+    if (!PQsendQueryPrepared(c->pg, sqls[id].name, n, values, lengths, formats, 1) ||
+        (c->timed && !PQsendFlushRequest(c->pg)))
         return false;
     return expect(c, OP_STATEMENT, i);
+}
+
+static void
+time_begin(struct conn *c)
+{
+    static int64_t last_ms; /* over all connections: what the timing costs stays bounded */
+    int64_t now_ms = clock_ms();
+
+    c->timed = now_ms - last_ms >= TIMED_EVERY_MS && !pool_cfg(c->pool)->unprepared;
+    if (c->timed)
+        last_ms = now_ms;
+    c->mark_us = clock_us();
+}
+
+/* The result of a statement came, or (statement SQL_COUNT) that of the commit. */
+static void
+time_take(struct conn *c, size_t statement)
+{
+    int64_t now_us = clock_us();
+
+    stat_observe_at(&store_stats, STAT_STORE_STATEMENT, statement, 0, (double)(now_us - c->mark_us) / 1e6);
+    c->mark_us = now_us;
 }
 
 static bool
@@ -170,6 +197,7 @@ send_pipeline(struct conn *c, struct tx *t)
     snprintf(ms, sizeof ms, "%lld", (long long)(left < 10 ? 10 : left));
     settings[0] = p_z(ms);
     settings[1] = p_z(cfg->schema);
+    time_begin(c);
     if (!send_statement(c, cfg->unprepared ? SQL_SETTINGS : SQL_TIMEOUT, -1, settings, cfg->unprepared ? 2 : 1))
         return false;
     for (int i = 0; i < t->n; i++) {
@@ -282,6 +310,8 @@ take(struct conn *c, PGresult *r)
     int i = c->op[c->at].i;
 
     c->got = true;
+    if (c->timed && c->state == CONN_BUSY && !c->failed && (op == OP_SYNC || op == OP_STATEMENT))
+        time_take(c, op == OP_SYNC ? SQL_COUNT : i < 0 ? SQL_TIMEOUT : c->tx->stmt[i].id);
     if (s == PGRES_PIPELINE_SYNC) {
         c->at++;
         c->got = false;

@@ -41,6 +41,8 @@ struct conn {
     int n_ops, at;                /* how many, which is next */
     bool got;                     /* the current one gave its result */
     bool failed;                  /* SETUP, PING or RESET failed */
+    bool timed;                   /* every result of this pipeline is asked for by itself */
+    int64_t mark_us;              /* timed: when the last result came */
     char sqlstate[6];             /* of a failure outside a transaction */
 };
 

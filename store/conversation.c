@@ -75,3 +75,40 @@ feedback(struct call *c)
     TX(t, FEEDBACK, p_str(who.tenant), p_id(&who.session), p_id(&r->message_id), p_str(r->rating), p_str(r->comment));
     tx_run(t);
 }
+
+/* ---- how an answer came about */
+
+static void
+on_explain(struct tx *t)
+{
+    struct explain_rep rep = { 0 };
+
+    if (tx_rows(t, 0) == 0) {
+        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
+        return;
+    }
+    rep.conversation_id = col_id(t, 0, 0, 0);
+    rep.created_ms = col_ms(t, 0, 0, 1);
+    rep.status = col_str(t, 0, 0, 2);
+    rep.model = col_str(t, 0, 0, 3);
+    rep.confidence = col_f64(t, 0, 0, 4);
+    rep.grounded = col_flag(t, 0, 0, 5);
+    rep.from_cache = col_flag(t, 0, 0, 6);
+    rep.origin_id = col_id(t, 0, 0, 7);
+    rep.origin_ms = col_ms(t, 0, 0, 8);
+    rep.trace = col_str(t, 0, 0, 9);
+    worker_reply(t->call, &rep);
+}
+
+void
+explain(struct call *c)
+{
+    const struct explain_req *r = c->req;
+    struct owner who;
+    struct tx *t = session_tx(c, r->session, on_explain, &who);
+
+    if (!t)
+        return;
+    TX(t, EXPLAIN, p_str(who.tenant), p_id(&who.session), p_id(&r->message_id));
+    tx_run(t);
+}

@@ -58,6 +58,7 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_CONVERSATION_DELETE] = conversation_delete,
     [KIND_FEEDBACK] = feedback,
     [KIND_USAGE] = usage,
+    [KIND_EXPLAIN] = explain,
     [KIND_STORE_HEALTH] = store_health,
 };
 

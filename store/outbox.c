@@ -262,6 +262,8 @@ merge(struct outbox *o, struct entry *e)
     q->citations.v = cached.citations.v;
     q->citations.n = cached.citations.n;
     q->from_cache = true;
+    q->origin_id = cached.message_id;
+    q->origin_ms = cached.created_ms;
     q->prompt_tokens = q->completion_tokens = 0;
     for (size_t i = 0; i < q->citations.n; i++)
         memset(&q->citations.v[i].id, 0, sizeof(struct uuid)); /* named anew, by message and n */

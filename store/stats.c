@@ -12,6 +12,13 @@ const char *const tx_kinds[] = {
     "internal", NULL
 };
 
+static const char *const statement_names[] = {
+#define SQL(id, params, scope, text) #id,
+#include "store/sql.tbl"
+#undef SQL
+    "COMMIT", NULL
+};
+
 static const struct stat_def defs[] = {
 #undef STAT_TBL
 #define STAT_TBL "store/stat.tbl"

@@ -204,7 +204,8 @@ turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct owne
     }
     TX(t, ANSWER_ADD, p_id(&r->message_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
        p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
-       p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at), p_i64(r->expiry_days));
+       p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at), p_i64(r->expiry_days),
+       p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms));
     TX(t, ANSWER_CHECK, p_id(&r->message_id), p_str(tenant));
     if (r->citations.n > 0)
         add_citations(t, r, tenant);

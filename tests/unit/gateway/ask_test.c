@@ -39,6 +39,8 @@ static struct world {
     struct buf embedded;        /* EMBED's text */
     bool had_vector;
     struct buf finished;        /* TURN_FINISH: status and answer */
+    struct buf trace;           /* TURN_FINISH: how the answer came about */
+    struct uuid origin_id;      /* TURN_FINISH: what it was copied from */
     bool finish_has_question;
     int status;                 /* of the answer */
     struct buf body, events;
@@ -149,6 +151,9 @@ look(enum kind kind, const void *req)
         buf_str(&w.finished, t->status);
         buf_c(&w.finished, ' ');
         buf_str(&w.finished, t->answer);
+        buf_reset(&w.trace);
+        buf_str(&w.trace, t->trace);
+        w.origin_id = t->origin_id;
         w.finish_has_question = t->question.p != NULL;
     }
 }
@@ -339,7 +344,7 @@ admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *
     w.probe = *probe;
     buf_str(&w.turn, probe->turn);
     if (w.cached && probe->key[0] && w.value.n > 0)
-        *hit = (struct cache_hit){ true, w.appended && probe->turn.p, arena_str(r->arena, buf_slice(&w.value)) };
+        *hit = (struct cache_hit){ true, w.appended && probe->turn.p, arena_str(r->arena, buf_slice(&w.value)), "hit" };
     return true;
 }
 
@@ -424,6 +429,7 @@ fresh(void **state)
     buf_free(&w.searched);
     buf_free(&w.embedded);
     buf_free(&w.finished);
+    buf_free(&w.trace);
     buf_free(&w.body);
     buf_free(&w.events);
     buf_free(&w.kept);
@@ -447,6 +453,7 @@ again(void)
     buf_reset(&w.body);
     buf_reset(&w.turn);
     buf_reset(&w.finished);
+    buf_reset(&w.trace);
     buf_reset(&w.events);
     w.cached = true;
 }
@@ -744,6 +751,49 @@ a_hit_is_answered_at_once_and_queued(void **state)
     json_decref(o);
     json_decref(was);
     arena_free(&a);
+}
+
+static void
+an_answer_is_saved_with_how_it_came_about(void **state)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *o, *found;
+
+    (void)state;
+    w.hits = 3;
+    ask(ASKED);
+    o = json_read(buf_slice(&w.trace), &fault, &detail);
+    assert_non_null(o);
+    found = json_object_get(json_object_get(o, "retrieval"), "passages");
+    assert_int_equal(json_array_size(found), 3);
+    assert_true(json_is_true(json_object_get(json_array_get(found, 0), "cited")));
+    assert_false(json_is_true(json_object_get(json_array_get(found, 1), "cited")));
+    assert_true(str_is(json_str(json_object_get(o, "caches"), "embedding"), "hit"));
+    assert_int_equal(json_int(json_object_get(o, "tokens"), "prompt", 0), 10);
+    assert_true(json_is_null(json_object_get(json_object_get(o, "cost_dollars"), "total"))); /* "gpt" has no price */
+    assert_non_null(json_object_get(json_object_get(o, "stages_ms"), "cite"));
+    assert_null(memmem(w.trace.p, w.trace.n, "kept", 4)); /* no text of question or document */
+    json_decref(o);
+    assert_true(uuid_is_nil(&w.origin_id));
+}
+
+static void
+a_copied_answer_names_the_message_that_it_was_copied_from(void **state)
+{
+    struct uuid first;
+    json_t *o;
+
+    (void)state;
+    ask(ASKED);
+    o = body();
+    assert_true(uuid_parse(json_str(o, "message_id"), &first));
+    json_decref(o);
+    again();
+    w.appended = false; /* saved through the store, where it can be seen */
+    ask(ASKED);
+    assert_true(uuid_eq(&w.origin_id, &first));
+    assert_int_equal(w.trace.n, 0);
 }
 
 static void
@@ -1073,6 +1123,8 @@ main(void)
         cmocka_unit_test_setup(wrong_fields_are_named_and_nothing_is_asked, fresh),
         cmocka_unit_test_setup(a_question_has_500_characters_at_most_however_many_bytes, fresh),
         cmocka_unit_test_setup(a_hit_is_answered_at_once_and_queued, fresh),
+        cmocka_unit_test_setup(an_answer_is_saved_with_how_it_came_about, fresh),
+        cmocka_unit_test_setup(a_copied_answer_names_the_message_that_it_was_copied_from, fresh),
         cmocka_unit_test_setup(a_hit_that_cannot_be_queued_is_saved_before_its_answer, fresh),
         cmocka_unit_test_setup(a_malformed_cached_value_is_a_miss, fresh),
         cmocka_unit_test_setup(every_field_that_shapes_the_answer_is_in_the_cache_key, fresh),

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <time.h>
 
+#define DAY_S 86400
 #define DAYS_AHEAD (8 * 366) /* 29 February on a given weekday can be that far */
 
 struct field {
@@ -126,22 +127,57 @@ day_matches(const struct cron *c, const struct tm *t)
     return c->any_day || c->any_weekday ? day && weekday : day || weekday;
 }
 
-/* The first time of that local day after `after`; 0: none. */
+/* Seconds that local time is ahead of UTC at this moment. */
 static int64_t
-day_next(const struct cron *c, const struct tm *day, int64_t after)
+ahead(int64_t at)
+{
+    time_t t = (time_t)at;
+    struct tm tm;
+
+    localtime_r(&t, &tm);
+    return tm.tm_gmtoff;
+}
+
+/* First moment in (before, after] at which clocks are `then` ahead of UTC; they are at `after`. */
+static int64_t
+change(int64_t before, int64_t after, int64_t then)
+{
+    while (after - before > 1) {
+        int64_t mid = before + (after - before) / 2;
+
+        if (ahead(mid) == then)
+            after = mid;
+        else
+            before = mid;
+    }
+    return after;
+}
+
+/* When do clocks show this local time (written as seconds, as if it were UTC)? mktime would not do: of a repeated time it
+ * gives now one moment, now the other. Repeated: the first. Skipped: the first moment after the gap. */
+static int64_t
+moment(int64_t local)
+{
+    int64_t old = ahead(local - DAY_S), new = ahead(local + DAY_S), at = local - old;
+
+    if (ahead(at) == old)
+        return at;
+    if (ahead(local - new) == new)
+        return local - new;
+    return change(local - new, at, ahead(at));
+}
+
+/* The first time of that local day after `after`; 0: none. midnight: as moment() takes it. */
+static int64_t
+day_next(const struct cron *c, int64_t midnight, int64_t after)
 {
     for (int h = 0; h < 24; h++) {
         if (!(c->hour >> h & 1))
             continue;
         for (int m = 0; m < 60; m++) {
-            struct tm t = { .tm_year = day->tm_year, .tm_mon = day->tm_mon, .tm_mday = day->tm_mday,
-                            .tm_hour = h, .tm_min = m, .tm_isdst = -1 };
-            time_t at;
+            int64_t at;
 
-            if (!(c->minute >> m & 1))
-                continue;
-            at = mktime(&t); /* a skipped time becomes one after the gap; a repeated one is one of the two */
-            if (at != (time_t)-1 && at > after)
+            if (c->minute >> m & 1 && (at = moment(midnight + h * 3600 + m * 60)) > after)
                 return at;
         }
     }
@@ -151,22 +187,18 @@ day_next(const struct cron *c, const struct tm *day, int64_t after)
 int64_t
 cron_next(const struct cron *c, int64_t after)
 {
-    time_t now = (time_t)after;
+    time_t now = (time_t)after, midnight;
     struct tm day;
 
     tzset();
     localtime_r(&now, &day);
-    day.tm_hour = 12; /* noon exists on every day */
-    day.tm_min = day.tm_sec = 0;
-    for (int i = 0; i < DAYS_AHEAD; i++) {
-        struct tm t = day;
+    day.tm_hour = day.tm_min = day.tm_sec = 0;
+    midnight = timegm(&day);
+    for (int i = 0; i < DAYS_AHEAD; i++, midnight += DAY_S) {
         int64_t at;
 
-        t.tm_isdst = -1;
-        t.tm_mday += i;
-        if (mktime(&t) == (time_t)-1)
-            continue;
-        if (day_matches(c, &t) && (at = day_next(c, &t, after)))
+        gmtime_r(&midnight, &day);
+        if (day_matches(c, &day) && (at = day_next(c, midnight, after)))
             return at;
     }
     return 0;

@@ -22,7 +22,7 @@ enum {
 extern struct stat_set janitor_stats;
 extern const char *const cleanup_names[]; /* NULL-terminated, in the order of cleanup.tbl */
 
-enum run_phase { RUN_IDLE, RUN_COUNTING, RUN_DELETING, RUN_MARKING };
+enum run_phase { RUN_IDLE, RUN_COUNTING, RUN_DELETING, RUN_VACUUM, RUN_MARKING };
 
 struct janitor {
     struct proc *proc;
@@ -31,6 +31,7 @@ struct janitor {
     struct cron cron;
     uint64_t timer;          /* next look at the clock, next batch or next try */
     int64_t next_s;          /* when the next run is due, Unix seconds */
+    int64_t looked_s;        /* wall clock at the last look */
     int64_t last_s;          /* end of the last complete run; -1: not asked yet */
     enum run_phase phase;
     size_t job;              /* index into cleanup_names */
@@ -38,6 +39,7 @@ struct janitor {
     int64_t batch_us;        /* when the batch that is out was sent */
     int64_t run_us;          /* when the run began */
     int tries;               /* failures in a row of the same batch */
+    int locked;              /* of the same batch: how often another janitor had it */
 };
 
 /* schedule.c */

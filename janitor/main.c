@@ -10,6 +10,9 @@
 #include "common/log.h"
 #include "janitor/janitor.h"
 
+#define HUB_MS 100    /* --once: how often it is looked for a hub */
+#define HUB_TRIES 40  /* and how many times */
+
 #define OPT_STRUCT struct janitor_opt
 static const struct opt_def opts[] = {
 #define OPT OPT_ROW
@@ -87,12 +90,13 @@ once(void *arg)
     j->timer = 0;
     if (worker_registered(j->worker)) {
         run_start(j);
-    } else if (++j->tries > 300) {
-        LOG(ERROR, NULL, M("no hub answers: is a gateway running? HUB_ENDPOINTS says where"),
+    } else if (++j->tries > HUB_TRIES) {
+        LOG(ERROR, NULL, M("no gateway answers, and the janitor reaches the database only through one: start a gateway and a"
+                           " store, or set HUB_ENDPOINTS to where the gateway's HUB_BIND listens (and BUS_CURVE as it has it)"),
             KS("endpoints", j->opt->hub_endpoints));
         proc_exit(j->proc, 1);
     } else {
-        j->timer = loop_after(j->proc->loop, 100, once, j);
+        j->timer = loop_after(j->proc->loop, HUB_MS, once, j);
     }
 }
 

@@ -1,9 +1,10 @@
 /* One clean-up run: for each job count (and warn), then delete in batches, then record the run's end.
  *
- *   COUNTING ─► DELETING (batch, pause as long as the batch took, batch …) ─► next job … ─► MARKING ─► run_ended
+ *   COUNTING ─► DELETING (batch, pause, batch …) ─► VACUUM (after many) ─► next job … ─► MARKING ─► run_ended
  *
- * The pause yields to traffic: the store is never busy for the janitor more than half of the time. A batch that fails is
- * asked again a few times, since its WHERE clause makes that safe; then the run stops and the next one goes on. */
+ * The pause yields to traffic: PAUSES times as long as the batch took, so that the database is busy for the janitor only
+ * a part of the time. A batch that fails is asked again a few times, since its WHERE clause makes that safe; then the run
+ * stops and the next one goes on. One that another janitor has in hand is waited for. */
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -14,16 +15,18 @@
 #define PAUSE_MIN_MS 20
 #define TRIES 20          /* of one batch, a second apart: a restart of the store is waited for */
 #define TRY_MS 1000
-#define COUNT_LIMIT 100000
+#define COUNT_LIMIT 100000 /* all a store of an earlier release counts */
 #define LARGE_TABLE 10000
+#define LOCKED_TRIES 1500 /* of one batch that another janitor has: five minutes */
+#define LOCKED_MS 200
+#define PAUSES 1
 
 static void step(void *arg);
 
 static void
-ask(struct janitor *j, reply_fn fn, int64_t limit, bool dry, bool mark)
+ask(struct janitor *j, reply_fn fn, struct cleanup_req q)
 {
-    struct cleanup_req q = { .job = str_of(cleanup_names[j->job]), .limit = limit, .dry_run = dry, .mark = mark };
-
+    q.job = str_of(cleanup_names[j->job]);
     j->batch_us = clock_us();
     stat_inc(&janitor_stats, JAN_BATCHES);
     worker_call(j->worker, NULL, KIND_CLEANUP, &q, "", "janitor", CALL_MS, fn, j);
@@ -32,6 +35,10 @@ ask(struct janitor *j, reply_fn fn, int64_t limit, bool dry, bool mark)
 static void
 again_or_stop(struct janitor *j, const struct reply *r)
 {
+    if (r->err == ERR_CONFLICT && ++j->locked < LOCKED_TRIES) {
+        j->timer = loop_after(j->proc->loop, LOCKED_MS, step, j);
+        return;
+    }
     if (++j->tries < TRIES) {
         j->timer = loop_after(j->proc->loop, TRY_MS, step, j);
         return;
@@ -57,11 +64,12 @@ clock_differs(struct janitor *j, const struct cleanup_rep *rep)
 static void
 next_job(struct janitor *j)
 {
-    j->tries = 0;
+    j->tries = j->locked = 0;
     if (cleanup_names[j->job + 1]) {
         j->job++;
         j->phase = RUN_COUNTING;
     } else {
+        j->job = 0; /* where schedule.c looks for the last run */
         j->phase = RUN_MARKING;
     }
     step(j);
@@ -105,16 +113,30 @@ on_deleted(void *arg, struct reply *r)
         again_or_stop(j, r);
         return;
     }
-    j->tries = 0;
+    j->tries = j->locked = 0;
     stat_observe(&janitor_stats, JAN_BATCH, (double)took_us / 1e6);
     stat_add_at(&janitor_stats, JAN_DELETED, j->job, 0, (uint64_t)(rep->deleted > 0 ? rep->deleted : 0));
     j->deleted[j->job] += rep->deleted;
     if (clock_differs(j, rep))
         return;
-    if (rep->deleted < j->opt->batch && !rep->more)
+    if (rep->deleted >= j->opt->batch || rep->more) {
+        int64_t pause_ms = PAUSES * took_us / 1000;
+
+        j->timer = loop_after(j->proc->loop, pause_ms > PAUSE_MIN_MS ? pause_ms : PAUSE_MIN_MS, step, j);
+    } else if (j->deleted[j->job] > LARGE_TABLE) {
+        j->phase = RUN_VACUUM;
+        step(j);
+    } else {
         next_job(j);
-    else
-        j->timer = loop_after(j->proc->loop, took_us / 1000 > PAUSE_MIN_MS ? took_us / 1000 : PAUSE_MIN_MS, step, j);
+    }
+}
+
+/* The rows are gone already: a failure is no more than space that autovacuum will find. */
+static void
+on_vacuum(void *arg, struct reply *r)
+{
+    (void)r;
+    next_job(arg);
 }
 
 static void
@@ -136,13 +158,14 @@ step(void *arg)
 
     j->timer = 0;
     switch (j->phase) {
-    case RUN_COUNTING: ask(j, on_counted, COUNT_LIMIT, true, false); break;
-    case RUN_DELETING: ask(j, on_deleted, j->opt->batch, false, false); break;
+    case RUN_COUNTING: ask(j, on_counted, (struct cleanup_req){ .limit = COUNT_LIMIT, .dry_run = true, .all = true }); break;
+    case RUN_DELETING: ask(j, on_deleted, (struct cleanup_req){ .limit = j->opt->batch }); break;
+    case RUN_VACUUM: ask(j, on_vacuum, (struct cleanup_req){ .limit = 1, .dry_run = true, .vacuum = true }); break;
     case RUN_MARKING:
         if (j->opt->dry_run)
             run_ended(j, true);
         else
-            ask(j, on_marked, 1, true, true);
+            ask(j, on_marked, (struct cleanup_req){ .limit = 1, .dry_run = true, .mark = true });
         break;
     case RUN_IDLE: break;
     }
@@ -156,7 +179,7 @@ run_start(struct janitor *j)
     for (size_t i = 0; cleanup_names[i]; i++)
         j->deleted[i] = 0;
     j->job = 0;
-    j->tries = 0;
+    j->tries = j->locked = 0;
     j->run_us = clock_us();
     j->phase = RUN_COUNTING;
     stat_set(&janitor_stats, JAN_RUNNING, 1);

@@ -1,14 +1,21 @@
 /* Clean-up in batches: one transaction deletes at most `limit` rows of one of clean.tbl's jobs. Rows in use are skipped;
- * two batches of one job never run at once (advisory lock, ERR_CONFLICT). The clock is the database's. */
+ * two batches of one job never run at once (advisory lock, ERR_CONFLICT). The clock is the database's. After much was
+ * deleted the janitor asks for a VACUUM: one at a time, in the background, answered before it begins. */
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
 #include "store/stats.h"
 #include "store/store.h"
+
+#define VACUUM_MS 3600000
 
 static const struct {
     const char *name, *table;
     enum sql_id clean, count;
     int64_t batch;              /* rows at once, however many were asked for */
 } cleans[] = {
-#define CLEAN(name, id, table, cond) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, INT64_MAX },
+#define CLEAN(name, id, table, cond, counted) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, INT64_MAX },
 #define CLEAN_OWN(name, id, table, cond, text, most) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, most },
 #include "store/clean.tbl"
 #undef CLEAN
@@ -16,17 +23,65 @@ static const struct {
 };
 #define CLEANS (sizeof cleans / sizeof cleans[0])
 
+/* A VACUUM that runs. */
+struct vacuum {
+    char sql[96];
+    const char *table;
+    int64_t begun_ms;
+};
+static bool vacuuming;
+
+/* ---- space */
+
+static void
+on_vacuumed(struct tx *t)
+{
+    struct vacuum *v = t->arg;
+
+    vacuuming = false;
+    if (t->err)
+        LOG(WARN, NULL, M("vacuum failed; autovacuum will do it"), KS("table", v->table), KS("why", err_name(t->err)));
+    else
+        LOG(INFO, NULL, M("vacuumed"), KS("table", v->table), KI("ms", clock_ms() - v->begun_ms));
+    mem_free(&v);
+}
+
+static void
+vacuum(struct store *s, const char *table)
+{
+    struct vacuum *v;
+    struct tx *t;
+
+    if (vacuuming)
+        return;
+    vacuuming = true;
+    v = mem_new(sizeof *v);
+    v->table = table;
+    v->begun_ms = clock_ms();
+    snprintf(v->sql, sizeof v->sql, "VACUUM (SKIP_LOCKED, ANALYZE) %s%s", table,
+             strcmp(table, "messages") == 0 ? ", citations" : "");
+    t = tx_own(s->pool, VACUUM_MS, on_vacuumed, v);
+    t->script = v->sql;
+    tx_run(t);
+}
+
+/* ---- batches */
+
 static void
 on_clean(struct tx *t)
 {
     const struct cleanup_req *r = t->call->req;
-    int info = r->mark ? 3 : 2;
-    struct cleanup_rep rep = { .deleted = col_i64(t, 1, 0, 0), .clock_ms = col_ms(t, info, 0, 0),
+    int done = r->dry_run ? 0 : 1, info = t->n - 1;
+    struct cleanup_rep rep = { .deleted = col_i64(t, done, 0, 0), .clock_ms = col_ms(t, info, 0, 0),
                                .last_run_ms = col_ms(t, info, 0, 1), .rows = col_i64(t, info, 0, 2) };
 
-    for (size_t i = 0; i < CLEANS; i++)
-        if (str_is(r->job, cleans[i].name))
-            rep.more = rep.deleted == cleans[i].batch;
+    for (size_t i = 0; i < CLEANS; i++) {
+        if (!str_is(r->job, cleans[i].name))
+            continue;
+        rep.more = rep.deleted == cleans[i].batch;
+        if (r->vacuum && r->dry_run)
+            vacuum(store_of(t->call), cleans[i].table);
+    }
     if (!r->dry_run)
         stat_add(&store_stats, STAT_CLEANED, (uint64_t)rep.deleted);
     worker_reply(t->call, &rep);
@@ -38,7 +93,7 @@ cleanup(struct call *c)
     const struct cleanup_req *r = c->req;
     size_t i = 0;
     struct tx *t;
-    struct param limit = p_i64(r->limit > 0 ? r->limit : 0);
+    struct param limit = p_i64(r->all && r->dry_run ? INT64_MAX : r->limit > 0 ? r->limit : 0);
 
     while (i < CLEANS && !str_is(r->job, cleans[i].name))
         i++;
@@ -47,7 +102,8 @@ cleanup(struct call *c)
         return;
     }
     t = call_tx(c, on_clean);
-    TX(t, CLEAN_LOCK, p_str(r->job));
+    if (!r->dry_run)
+        TX(t, CLEAN_LOCK, p_str(r->job));
     tx_add(t, r->dry_run ? cleans[i].count : cleans[i].clean, &limit, 1);
     if (r->mark)
         TX(t, CLEAN_MARK, p_str(r->job));

@@ -10,6 +10,7 @@
 #include "common/redis.h"
 #include "common/stat.h"
 #include "gateway/edge.h"
+#include "gateway/memory.h"
 #include "gateway/request.h"
 
 struct gateway_opt {
@@ -38,12 +39,6 @@ struct keyring;   /* auth.c: the API keys */
 struct feed;      /* feed.c: epochs and collections */
 struct health;    /* health.c: last probe */
 struct keeper;    /* idem_keep.c: leases of idempotency keys */
-
-struct memory {                   /* memory.c */
-    int64_t soft_bytes;           /* more than that is too much; 0: nobody limits us */
-    atomic_llong looked_ms;       /* clock_ms() of the last look */
-    atomic_bool tight;            /* what it said */
-};
 
 struct gateway {
     const struct gateway_opt *opt;
@@ -142,9 +137,6 @@ int64_t feed_seq(struct feed *f);
 /* idem_keep.c */
 struct keeper *keeper_start(struct gateway *gw);
 void keeper_stop(struct keeper **k);
-/* memory.c: limit: MEMORY_LIMIT, or 0 for the cgroup's. */
-void memory_init(struct memory *m, long limit);
-bool memory_tight(struct memory *m);                          /* never blocks; looks every 100 ms at most */
 /* health.c */
 struct health *health_start(struct gateway *gw);
 void health_stop(struct health **h);

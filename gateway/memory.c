@@ -7,7 +7,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/gateway.h"
+#include "common/mem.h"
+#include "gateway/memory.h"
 
 #define LOOK_MS 100
 #define SOFT_PERCENT 85

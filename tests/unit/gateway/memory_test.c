@@ -7,7 +7,8 @@
 #include <poll.h>
 
 #include "common/clock.h"
-#include "gateway/gateway.h"
+#include "common/mem.h"
+#include "gateway/memory.h"
 
 static bool
 within(struct memory *m, bool tight, int64_t ms)

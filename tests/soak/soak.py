@@ -3,7 +3,8 @@
    peak ─▶ warm-up under faults ─▶ rest: first footprint ─▶ load and a fault every 5 s ─▶ rest: second footprint ─▶ the history
 
 Of each service two run. The first one of each is only ever stopped and continued, so that it lives through the whole time: its
-memory and descriptors at the second rest are compared with those at the first, the same work behind both. The second one is
+memory and descriptors at the second rest are compared with those at the first; before each comes the same burst, which opens as
+many connections of pools as there may be, so that the same work is behind both. The second one is
 also killed and told to end; its memory says nothing, since each start is a new process. Postgres and Redis are restarted,
 Redis is stopped as well. A rest is: everything is up, nothing is in flight, nothing waits."""
 import csv
@@ -27,11 +28,13 @@ WARMUP = float(os.environ.get("SOAK_WARMUP", str(max(30.0, SECONDS / 5))))
 SHARE = float(os.environ.get("SOAK_SHARE", "0.6"))
 EVERY = 5.0
 RSS_MORE = 0.02
+BURST = 150  # at once, before a footprint is taken
 LIVE = ("gateway", "embedder", "retriever", "store", "janitor")
 QUEUES = {"gateway": ("bus_queued", "bus_outstanding", "http_in_flight"), "store": ("store_pool_waiting", "store_outbox_length"),
           "retriever": ("retriever_feed_pending",)}
 AT_REST = QUEUES["gateway"] + QUEUES["store"] + QUEUES["retriever"] + ("http_connections",)
 TURN_TABLES = ("user_sessions", "conversations", "messages", "citations", "idempotency")  # these grow with every question
+ODD = {"validation", "internal", "session_expired", "not_found", "idempotency_mismatch", "unauthorized"}  # no fault excuses these
 OTHER_TABLES = ("collections", "documents", "chunks", "uploads", "jobs", "changes", "api_keys", "erased_sessions")
 
 
@@ -127,9 +130,11 @@ def waiting(suite):
 
 
 def rest(suite):
-    """Wait for it; ({process: (pid, descriptors, resident bytes)}, what is left)."""
+    """A burst, then wait until nothing is in flight; ({process: (pid, descriptors, resident bytes)}, what is left)."""
     suite.wait_ready(30)
     suite.wait_workers(20)
+    for _ in range(2):
+        suite.load(closed=BURST, seconds=4, streams=0.33, attempts=20).wait()
     left, end = waiting(suite), time.monotonic() + 30
     while left and time.monotonic() < end:
         time.sleep(0.2)
@@ -156,32 +161,32 @@ def digest(text):
     return hashlib.md5((text or "").encode()).hexdigest()
 
 
-def history_of(load, found, promised):
-    """Read the record in pieces, since it can be millions of lines. The number of requests."""
-    n, piece = 0, []
+def history_of(load, found, promised, odd):
+    """Read the record in pieces, since it can be millions of lines."""
+    piece = []
 
     def judge():
         for k, v in {**check_answers(piece, 30000, True), "I3": check_repeats(piece)}.items():
             found.setdefault(k, []).extend(v[:20])
         for m, r in told(piece).items():
-            promised[m] = digest(r.get("answer"))
+            promised[m] = digest(r.get("answer")), f"{r['kind']} saved={r.get('saved')} after {[a.get('error') or a['code'] for a in r['attempts']]}"
+        odd.extend(f"{r['id']} {r['kind']}: {[(a['status'], a.get('error') or a['code']) for a in r['attempts']][-4:]}"
+                   for r in piece if r["code"] in ODD)
         piece.clear()
 
     with open(load.path) as f:
         for line in f:
             piece.append(json.loads(line))
-            n += 1
             if len(piece) == 2000:
                 judge()
     judge()
-    return n
 
 
 def check_history(suite, loads):
     """What users were told against what is stored: the invariants of tests/kit/checker.py for histories that do not fit."""
-    found, promised = {"I1": [], "I2": [], "I3": [], "I4": [], "codes": []}, {}
+    found, promised, odd = {"I1": [], "I2": [], "I3": [], "I4": [], "codes": []}, {}, []
     for load in loads:
-        history_of(load, found, promised)
+        history_of(load, found, promised, odd)
     c = suite.pg()
     try:
         c.autocommit = False
@@ -189,11 +194,12 @@ def check_history(suite, loads):
             cur.execute("SELECT id::text, content FROM messages WHERE role <> 'user'")
             for ident, content in cur:
                 want = promised.pop(ident, None)
-                if want is not None and want != digest(content):
+                if want is not None and want[0] != digest(content):
                     found["I2"].append(f"message {ident} is not the text that was given")
     finally:
         c.close()
-    found["I2"] += [f"message {m} was promised and has no row" for m in list(promised)[:20]]
+    found["I2"] += [f"message {m} was promised ({how}) and has no row" for m, (_, how) in list(promised.items())[:20]]
+    found["odd_failures"] = odd
     for what, sql in (("canary", "SELECT count(*) FROM (SELECT substring(content from 'canary-[0-9a-f]{12}') AS k FROM messages"
                                  " WHERE role = 'user' GROUP BY 1 HAVING count(*) > 1) x WHERE k IS NOT NULL"),
                       ("question with two answers", "SELECT count(*) FROM (SELECT question_id FROM messages WHERE role <> 'user'"
@@ -233,10 +239,11 @@ def rows(run, before, after, turns):
 
 
 def soak(run, suite):
-    peak = suite.peak(seconds=5, closed=32)
+    mix = {"streams": 0.33, "attempts": 60, "patience_ms": 30000, "sources": 8, "keys": 1, "lose": 0.02}
+    peak = suite.peak(seconds=5, closed=32, **mix)
     rate = SHARE * peak
     run.bar("soak_peak_per_s", peak, "-", True)
-    steady = dict(streams=0.33, attempts=60, patience_ms=30000, sources=8, keys=1, lose=0.02, rate=rate)
+    steady = {**mix, "rate": rate}
     with Faults(suite, run.seed):
         warm = suite.load(seconds=WARMUP, **steady)
         warm.wait()

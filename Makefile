@@ -109,9 +109,13 @@ $(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o $(OUT)/obj/tests/kit/faul
 	$(CC) $(LDFLAGS) -o $@ $^
 # programs of the benchmarks: the client, and the bare programs that are our limits
 BENCH_LIBS_bare_http := -lcivetweb -lhiredis -ldl
+BENCH_LIBS_bus_bare := -lzmq
 $(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS_$*)
+$(OUT)/bench/bus_bench: $(OUT)/obj/tests/bench/bus_bench.o $(OUT)/lib/libgateway.a $(PROTO_A) $(COMMON_A)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_gateway) $(LIBS_proto) $(LIBS_common)
 $(OUT)/bench/store-load: $(OUT)/obj/tests/bench/store_load.o $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_proto) $(LIBS_common)
@@ -127,7 +131,7 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-d
     libutf8proc-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
 DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev python3 python3-pytest python3-zmq python3-msgpack \
-    python3-psycopg2 pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck
+    python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck
 .PHONY: deps deps-test
 deps: ## install the Debian packages that building and running need
 	@deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(DEPS_RUN),'$(d)')
@@ -182,6 +186,13 @@ faults: build kit ## the bus's promises under faults, long forms: a line per bar
 .PHONY: soak
 soak: build kit ## load at 60 % of the peak with a fault every 5 s: nothing is lost, nothing grows (SOAK_SECONDS=1200)
 	@FOOTNOTE_BIN=$(OUT) tests/soak/run.sh
+.PHONY: bench-store
+bench-store: build $(OUT)/bench/store-load $(OUT)/bench/store-bare ## the store against bare libpq and SQLAlchemy: a line per bar (ONLY=turn,history… BENCH_SHORT=1)
+	@FOOTNOTE_BIN=$(OUT) tests/bench/store.sh
+BENCH_HTTP := $(addprefix $(OUT)/bench/,httpbench bare_http bus_bare bus_bench)
+.PHONY: bench
+bench: build kit $(BENCH_HTTP) ## the guide's table, the limits and what people run today; writes docs/benchmarks.md (12 minutes)
+	@FOOTNOTE_BIN=$(OUT) tests/bench/run.sh
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
 

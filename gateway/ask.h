@@ -113,7 +113,9 @@ void ask_fini(struct question *q);
 void ask_cache_input(const struct question *q, struct buf *in);
 struct uuid ask_citation_id(const struct uuid *message_id, int64_t n);
 
-/* trace.c. A stage ends that began at since_us (clock_us()). */
+/* trace.c. */
+void ask_stats_register(void);
+/* A stage ends that began at since_us (clock_us()). */
 void ask_stage(struct question *q, enum stage s, int64_t since_us);
 void ask_first_token(struct question *q);
 void ask_answered(struct question *q);                                /* the answer is there: counts what it took and saved */

@@ -4,16 +4,6 @@
 
 extern const char *const cut_labels[], *const cache_labels[], *const policy_labels[], *const turn_labels[], *const idem_labels[];
 
-static const char *const stage_labels[] = {
-#define STAGE(id, name) name,
-    STAGES
-#undef STAGE
-    NULL
-};
-static const char *const cached_labels[] = { "none", "query", NULL };
-static const char *const saving_caches[] = { "query", NULL };
-static const char *const saved_kinds[] = { "prompt", "completion", NULL };
-
 struct stat_set gateway_stats;
 
 static const struct stat_def rows[] = {
@@ -26,4 +16,5 @@ void
 gateway_stats_register(void)
 {
     stat_register(&gateway_stats, rows, GW_STATS);
+    ask_stats_register();
 }

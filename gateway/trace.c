@@ -6,7 +6,6 @@
 #include "common/clock.h"
 #include "common/proc.h"
 #include "gateway/ask.h"
-#include "gateway/gateway.h"
 #include "gateway/render.h"
 #include "proto/price.h"
 
@@ -15,13 +14,32 @@
 #define TITLE_BYTES 80
 
 enum { SAVED_PROMPT, SAVED_COMPLETION }; /* saved_kinds */
+#define STAT_TBL "gateway/ask_stat.tbl"
+enum {
+#include "common/stat_enum.h"
+    ASK_STATS
+};
 
-static const struct price_rows saved = { &gateway_stats, GW_SAVED_TOKENS, GW_SAVED_DOLLARS, GW_SAVED_UNPRICED };
-static const char *const stage_names[] = {
+static const char *const stage_labels[] = {
 #define STAGE(id, name) name,
     STAGES
 #undef STAGE
+    NULL
 };
+static const char *const cached_labels[] = { "none", "query", NULL };
+static const char *const saving_caches[] = { "query", NULL };
+static const char *const saved_kinds[] = { "prompt", "completion", NULL };
+static const struct stat_def rows[] = {
+#include "common/stat_rows.h"
+};
+static struct stat_set stats;
+static const struct price_rows saved = { &stats, ASK_SAVED_TOKENS, ASK_SAVED_DOLLARS, ASK_SAVED_UNPRICED };
+
+void
+ask_stats_register(void)
+{
+    stat_register(&stats, rows, ASK_STATS);
+}
 
 void
 ask_stage(struct question *q, enum stage s, int64_t since_us)
@@ -29,7 +47,7 @@ ask_stage(struct question *q, enum stage s, int64_t since_us)
     int64_t us = clock_us() - since_us;
 
     q->trace.us[s] += us > 0 ? us : 1;
-    stat_observe_at(&gateway_stats, GW_STAGE, s, 0, (double)us / 1e6);
+    stat_observe_at(&stats, ASK_STAGE, s, 0, (double)us / 1e6);
 }
 
 void
@@ -38,7 +56,7 @@ ask_first_token(struct question *q)
     if (q->trace.first_us)
         return;
     q->trace.first_us = clock_us() - q->r->start_us;
-    stat_observe(&gateway_stats, GW_FIRST_TOKEN, (double)q->trace.first_us / 1e6);
+    stat_observe(&stats, ASK_FIRST_TOKEN, (double)q->trace.first_us / 1e6);
 }
 
 void
@@ -46,7 +64,7 @@ ask_answered(struct question *q)
 {
     int64_t us = clock_us() - q->r->start_us - q->trace.upstream_us;
 
-    stat_observe_at(&gateway_stats, GW_ADDED, q->from_cache, 0, (double)us / 1e6);
+    stat_observe_at(&stats, ASK_ADDED, q->from_cache, 0, (double)us / 1e6);
     if (!q->from_cache)
         return;
     price_count(&saved, 0, SAVED_PROMPT, q->model, false, q->prompt_tokens);
@@ -89,7 +107,7 @@ add_times(const struct question *q, struct buf *b)
     key_object(b, "stages_ms");
     for (size_t i = 0; i < STAGE_COUNT; i++)
         if (t->us[i] > 0)
-            key_ms(b, stage_names[i], t->us[i]);
+            key_ms(b, stage_labels[i], t->us[i]);
     buf_c(b, '}');
     if (t->first_us)
         key_ms(b, "first_token_ms", t->first_us);

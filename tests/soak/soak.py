@@ -130,16 +130,16 @@ def waiting(suite):
 
 
 def rest(suite):
-    """A burst, then wait until nothing is in flight; ({process: (pid, descriptors, resident bytes)}, what is left)."""
+    """A burst, then wait until nothing is in flight; ({process: (pid, descriptors, resident bytes)}, what is left, turns of the
+    burst)."""
     suite.wait_ready(30)
     suite.wait_workers(20)
-    for _ in range(2):
-        suite.load(closed=BURST, seconds=4, streams=0.33, attempts=20).wait()
+    turns = sum(suite.load(closed=BURST, seconds=4, streams=0.33, attempts=20).wait()["ok"] for _ in range(2))
     left, end = waiting(suite), time.monotonic() + 30
     while left and time.monotonic() < end:
         time.sleep(0.2)
         left = waiting(suite)
-    return {s.name: lowest(s) for s in suite.services.values()}, left
+    return {s.name: lowest(s) for s in suite.services.values()}, left, turns
 
 
 def lowest(service):
@@ -247,14 +247,14 @@ def soak(run, suite):
     with Faults(suite, run.seed):
         warm = suite.load(seconds=WARMUP, **steady)
         warm.wait()
-    before, _ = rest(suite)
+    before, _, _ = rest(suite)
     counted = row_counts(suite)
     with Looks(suite) as looks, Faults(suite, run.seed + 1) as faults:
         load = suite.load(seconds=SECONDS, **steady)
         result = load.wait()
     if os.environ.get("SOAK_SERIES"):
         looks.write(os.environ["SOAK_SERIES"])
-    after, left = rest(suite)
+    after, left, burst = rest(suite)
     run.bar("soak_requests", f"{result['requests']} in {SECONDS:.0f} s at {rate:.0f}/s", "-", result["requests"] > 0)
     run.bar("soak_faults", str(faults.counts()).replace(" ", ""), "-", len(faults.log) > 0)
     found, lost = check_history(suite, [warm, load])
@@ -263,7 +263,7 @@ def soak(run, suite):
     run.none("soak_never_answered", load.failed())
     run.none("soak_foreign", ["foreign"] * result["foreign"])
     queues(run, looks, left)
-    rows(run, counted, row_counts(suite), result["ok"])
+    rows(run, counted, row_counts(suite), result["ok"] + burst)
     compare(run, before, after)
 
 

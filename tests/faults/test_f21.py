@@ -1,0 +1,25 @@
+"""F21: Postgres restarts (-m fast) under 50 questions a second: nobody notices; the first success within 1 s of its accept."""
+import pytest
+
+from pg_faults_kit import suite, wait_for
+
+
+@pytest.fixture(scope="module")
+def pg_suite():
+    yield from suite()
+
+
+@pytest.mark.limit(300)
+def test_fast_restarts_fail_no_request(run, pg_suite):
+    s, back = pg_suite, []
+    load = s.load(rate=50, seconds=280, seed=run.seed)
+    for _ in range(run.pick(3, 20)):
+        saved = s.sql("SELECT count(*) FROM messages")[0][0]
+        wait_for("questions between two restarts", lambda: s.sql("SELECT count(*) FROM messages")[0][0] > saved + 100, 20)
+        s.postgres.restart("fast")
+        back.append(s.first_good_ms())
+    load.end()
+    run.none("F21_failed", load.failed())
+    run.most("F21_first_good_ms_after_accept_worst", max(back), 1000)
+    run.bar("F21_transactions_begun_again", int(s.store("store_retries_total")), "any", True)
+    s.whole(run, "F21", load)

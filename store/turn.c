@@ -184,28 +184,38 @@ add_citations(struct tx *t, const struct turn_finish_req *r, struct str tenant)
        column(t, r, COL_SCORE, ARRAY_FLOAT8));
 }
 
+/* The question was not stored yet: all that turn.begin would have written, and the answer. */
+static void
+add_turn(struct tx *t, const struct turn_finish_req *r, const struct owner *who)
+{
+    const struct uuid *key = &who->session;
+    struct str tenant = who->tenant;
+    int64_t at = r->created_ms ? r->created_ms : clock_wall_ms();
+
+    TX(t, SESSION_TOUCH, p_id(key), p_str(tenant), p_str(r->session), p_str(STR_NONE), p_i64(r->expiry_days));
+    /* after the touch, which waits for an erasure that is under way */
+    TX(t, ERASED_CHECK, p_str(tenant), p_str(r->session), p_time(r->begun_ms ? r->begun_ms : at), p_id(&r->question_id));
+    add_conversation(t, &r->conversation_id, key, tenant, r->expiry_days);
+    /* the answer comes after its question */
+    TX(t, TURN_ADD, p_id(&r->message_id), p_str(tenant), p_id(key), p_id(&r->conversation_id), p_id(&r->question_id),
+       p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
+       p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at + 1), p_i64(r->expiry_days),
+       p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms), p_str(r->question), p_time(at));
+}
+
 void
 turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct owner *who)
 {
     struct str tenant = who->tenant;
     struct uuid key = who->session;
-    int64_t at = r->created_ms;
 
-    if (r->question.p) {
-        if (at == 0)
-            at = clock_wall_ms();
-        TX(t, SESSION_TOUCH, p_id(&key), p_str(tenant), p_str(r->session), p_str(STR_NONE), p_i64(r->expiry_days));
-        /* after the touch, which waits for an erasure that is under way */
-        TX(t, ERASED_CHECK, p_str(tenant), p_str(r->session), p_time(r->begun_ms ? r->begun_ms : at), p_id(&r->question_id));
-        add_conversation(t, &r->conversation_id, &key, tenant, r->expiry_days);
-        TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id),
-           p_str(r->question), p_str(STR_NONE), p_time(at), p_i64(r->expiry_days));
-        at++; /* the answer comes after its question */
-    }
-    TX(t, ANSWER_ADD, p_id(&r->message_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
-       p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
-       p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at), p_i64(r->expiry_days),
-       p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms));
+    if (r->question.p)
+        add_turn(t, r, who);
+    else
+        TX(t, ANSWER_ADD, p_id(&r->message_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
+           p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
+           p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(r->created_ms),
+           p_i64(r->expiry_days), p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms));
     TX(t, ANSWER_CHECK, p_id(&r->message_id), p_str(tenant));
     if (r->citations.n > 0)
         add_citations(t, r, tenant);

@@ -84,6 +84,14 @@ def test_a_session_can_be_made_read_and_erased_with_everything_below_it(main):
     assert main.answered(Q_BREAD, session)["cached"] == "none"  # its cached answers went with it
 
 
+def test_ids_of_messages_are_ordered_by_time(main):
+    """UUIDv7, made by the gateway before anything is stored: a repeated write is the same row, and new rows stand side by side."""
+    session = new_session()
+    ids = [uuid.UUID(main.answered(Q_BREAD, session, headers={"Cache-Control": "no-cache"})["message_id"]) for _ in range(3)]
+    ids += [uuid.UUID(m["id"]) for m in main.messages(session, 6)]
+    assert {i.version for i in ids} == {7} and ids[:3] == sorted(ids[:3])
+
+
 def test_a_session_is_stored_as_its_sha256_only(main):
     session = new_session()
     main.answered(Q_BUILT, session)

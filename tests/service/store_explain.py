@@ -1,8 +1,8 @@
 """Plans on 1,000,000 messages: each index, the named statement it is for, and what a page of history costs near and far.
 
 Every index of the schema is listed here with its statement; one that is missing here, or that no statement needs, fails. A
-statement must find its rows by that index without reading a whole table and without sorting more rows than it returns,
-in the plan that the server makes once for all parameters (generic) and in the one for these (custom): a connection may use either.
+statement must find its rows by that index without reading a whole table and without sorting more rows than it returns
+(the clean-up: than a batch has), in the plan that the server makes once for all parameters (generic) and in the one for these (custom): a connection may use either.
 EXPLAIN_MESSAGES: another size."""
 import hashlib
 
@@ -105,10 +105,12 @@ def test_the_index_list_is_exactly_this(big):
 def test_each_index_serves_its_statement_without_reading_a_table_or_sorting(big, mode):
     bad, few = [], {i.removesuffix("_pkey") for i in SMALL} | {"uploads"}
     for index, (name, *args) in queries(big).items():
-        plan = big.plans.explain(name, *args, options=", ANALYZE", mode=mode)
+        batch = name.startswith("CLEAN_")                # planned only: it would delete, and take it back
+        plan = big.plans.explain(name, *args, options="" if batch else ", ANALYZE", mode=mode)
         whole = [n for n in nodes(plan) if n["Node Type"] == "Seq Scan" and n["Relation Name"] not in few]
-        rows = max(plan["Actual Rows"], PAGE)
-        sorts = [n for n in nodes(plan) if "Sort" in n["Node Type"] and n["Actual Rows"] * n["Actual Loops"] > rows]
+        most = args[0] if batch else max(plan["Actual Rows"], PAGE)
+        sorts = [n for n in nodes(plan) if "Sort" in n["Node Type"] and
+                 (n["Plan Rows"] if batch else n["Actual Rows"] * n["Actual Loops"]) > most]
         if index not in indexes(plan) or whole or sorts:
             bad.append(f"{index} for {name}: {'not used' if index not in indexes(plan) else 'reads or sorts too much'}\n{shape(plan)}")
     assert not bad, "\n".join(bad)

@@ -118,6 +118,7 @@ def requests(hub):
     yield "session.get", {"session": s}, 1
     yield "conversation.list", {"session": s, "limit": 50}, 1
     yield "feedback", {"session": s, "message_id": b["message_id"], "rating": "up"}, 1
+    yield "message.explain", {"session": s, "message_id": b["message_id"]}, 1
     yield "usage", {"days": 7}, 1
     yield "idem.claim", claim, 1
     yield "idem.finish", {"scope": "r", "key": "c", "holder": claim["holder"], "status": 0}, 1

@@ -29,7 +29,7 @@ static const char gcra[] = "local t = redis.call('TIME')\n"
                            "return 1\n";
 static char gcra_sha[41];
 static _Thread_local redisContext *redis;
-static _Thread_local char out[VALUE_MAX + 256];
+static _Thread_local char *out; /* on the heap: what is thread-local lies in the small stacks of the library's threads */
 
 static redisContext *
 redis_open(void)
@@ -72,9 +72,11 @@ on_request(struct mg_connection *mg)
     size_t n = value ? value->len : 2;
     int head;
 
+    if (out == NULL)
+        out = malloc(VALUE_MAX + 256);
     while (mg_read(mg, body, sizeof body) > 0)
         continue;
-    head = snprintf(out, sizeof out, "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+    head = snprintf(out, VALUE_MAX + 256, "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
                     conf.redis && !value ? "503 No" : "200 OK", n);
     memcpy(out + head, p, n);
     mg_write(mg, out, (size_t)head + n);

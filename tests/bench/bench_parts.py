@@ -1,0 +1,168 @@
+"""The parts of `make bench` that load something: limits, hit, uncached. Rivals run in turn, round after round; medians count."""
+import json
+import os
+import statistics
+import subprocess
+
+from bench_kit import BIN, SHORT, say, spread
+from bench_lab import TEXTS, measure
+from bench_report import med
+
+ROUNDS = 3 if SHORT else 5
+SECONDS = 1.0 if SHORT else 2.5
+CLIENTS = 32
+HITS = 64              # answers that are asked again and again
+PER_REQUEST_MS = 1000.0
+
+
+def in_turn(lab, contenders):
+    """contenders: [(name, function)]. {name: [result of each round]}."""
+    out = {name: [] for name, _ in contenders}
+    for i in range(ROUNDS):
+        for name, run in contenders:
+            out[name].append(run())
+            lab.settle()
+        say(f"#   round {i + 1} of {ROUNDS}: " + ", ".join(f"{n} {r[-1]['rate']:.0f}/s" for n, r in out.items()))
+    return out
+
+
+# ---- a: the bus alone ------------------------------------------------------------------------------------------------
+def bus_once(program):
+    out = subprocess.run([os.path.join(BIN, "bench", program), "64", "1" if SHORT else "2"], capture_output=True, text=True, timeout=60)
+    if out.returncode != 0:
+        raise RuntimeError(f"{program}: {out.stderr}{out.stdout}")
+    got = json.loads(out.stdout)
+    got["us"] = got["gateway_us"] + got["worker_us"]
+    return got
+
+
+def limits(lab, report):
+    got = in_turn(lab, [(p, lambda p=p: bus_once(p)) for p in ("bus_bare", "bus_bench")])
+    for name, what in (("bus_bare", "bare ZeroMQ"), ("bus_bench", "our bus")):
+        rs = got[name]
+        report.row("bus", what, rate=med(rs, "rate"), spread=spread([r["us"] for r in rs]), gateway=med(rs, "gateway_us"),
+                   worker=med(rs, "worker_us"), us=med(rs, "us"))
+    ratio = med(got["bus_bench"], "us") / med(got["bus_bare"], "us")
+    report.bars.shown("bus_bare_cpu", med(got["bus_bare"], "us"), "us")
+    report.bars.shown("bus_ours_cpu", med(got["bus_bench"], "us"), "us")
+    report.bars.most("bus_cpu_of_bare", ratio, 1.25, "x")
+
+
+# ---- b: a query-cache hit --------------------------------------------------------------------------------------------
+def hit_bodies(lab, rival):
+    if rival.name == "litellm":
+        return [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": lab.texts[i]}]} for i in range(HITS)]
+    return [{"question": lab.texts[i], "session_id": lab.sessions[i]} for i in range(HITS)]
+
+
+def hit_load(lab, rival):
+    load = rival.load(hit_bodies(lab, rival))
+    if rival.name not in ("nothing", "redis"):
+        first = load.run(closed=8, count=HITS, seconds=60)
+        if first["bad"] or first["requests"] != HITS:
+            raise RuntimeError(f"{rival.name} does not answer: {first}")
+    return load
+
+
+def hit(lab, report):
+    names = [n for n in ("nothing", "redis", "ours.off", "ours", "fastapi", "litellm") if lab.rival(n)]
+    loads = {n: hit_load(lab, lab.rival(n)) for n in names}
+    cached = lab.suite.ask(lab.texts[0], lab.sessions[0]).json()
+    if cached["cached"] != "query":
+        raise RuntimeError(f"not from the cache: {cached}")
+    before = lab.suite.metrics("gateway")
+    got = in_turn(lab, [(n, lambda n=n: measure(lab.rival(n), loads[n], closed=CLIENTS, seconds=window(n), warm=0.3)) for n in names])
+    what = {"nothing": "civetweb, nothing", "redis": "civetweb + one pipelined Redis trip", "ours.off": "Footnote, hits not saved",
+            "ours": "Footnote, hits saved", "fastapi": "FastAPI baseline (hits not saved)", "litellm": "LiteLLM's proxy, its own memory"}
+    for n in names:
+        report.loads("hit", n, got[n], what[n])
+    hit_bars(lab, report, got)
+    hit_open(lab, report, loads["ours"], med(got["ours"], "rate"))
+    saved_share(lab, report, before)
+
+
+def window(name):
+    return SECONDS * (2 if name in ("fastapi", "litellm") else 1)   # so few answers need longer
+
+
+def gateway_us(results, process):
+    return statistics.median(r["cpu"][process] for r in results)
+
+
+def hit_bars(lab, report, got):
+    bars = report.bars
+    bare = gateway_us(got["redis"], "bare")
+    off, on = gateway_us(got["ours.off"], "gateway"), gateway_us(got["ours"], "gateway")
+    bars.shown("hit_bare_civetweb_cpu", gateway_us(got["nothing"], "bare"), "us")
+    bars.shown("hit_bare_redis_cpu", bare, "us")
+    bars.shown("hit_gateway_cpu_not_saved", off, "us")
+    bars.shown("hit_gateway_cpu_saved", on, "us")
+    bars.most("hit_cpu_of_bare_not_saved", off / bare, 1.35, "x")
+    bars.most("hit_cpu_of_bare_saved", on / bare, 1.8, "x")
+    ours = med(got["ours"], "rate")
+    bars.least("hit_rate_of_fastapi", ours / med(got["fastapi"], "rate"), 12, "x")
+    if "litellm" in got:
+        bars.least("hit_rate_of_litellm", ours / med(got["litellm"], "rate"), 15, "x")
+    else:
+        bars.shown("hit_rate_of_litellm", "not-installed")
+    bars.most("hit_bad_answers", sum(r["bad"] for n in ("ours", "ours.off") for r in got[n]), 0)
+
+
+def hit_open(lab, report, load, peak):
+    runs = []
+    for _ in range(3):
+        runs.append(measure(lab.rival("ours"), load, rate=peak / 2, connections=CLIENTS, seconds=SECONDS * 1.5, warm=0.5))
+        lab.settle()
+    report.loads("open", "hit", runs, f"query-cache hit, {peak / 2:.0f} a second")
+    report.bars.shown("hit_open_p50", med(runs, "p50_us") / PER_REQUEST_MS, "ms")
+    report.bars.most("hit_open_p99", med(runs, "p99_us") / PER_REQUEST_MS, 3, "ms")
+
+
+def saved_share(lab, report, before):
+    """Which share of the hits found a place in the queue (10,000) that the store writes down."""
+    after = lab.suite.metrics("gateway")
+    queued, full = (after.value("turns_queued_total", outcome=o) - before.value("turns_queued_total", outcome=o) for o in ("queued", "full"))
+    report.notes["hits queued for the history"] = queued / max(queued + full, 1)
+    report.bars.shown("hit_turns_queued_share", queued / max(queued + full, 1))
+
+
+# ---- b: an uncached question -----------------------------------------------------------------------------------------
+def prime_embeddings(lab, rival):
+    """Each text once, in sessions of its own: from now on its embedding comes from the cache."""
+    bodies = [{"question": t, "session_id": lab.sessions[i % len(lab.sessions)]} for i, t in enumerate(lab.texts[:TEXTS])]
+    lab.asked[rival.name] = max(lab.asked.get(rival.name, 0), TEXTS)
+    got = rival.load(bodies).run(closed=8, count=TEXTS, seconds=120)
+    if got["bad"]:
+        raise RuntimeError(f"{rival.name} does not answer: {got}")
+
+
+def uncached(lab, report):
+    names = ("ours", "fastapi")
+    for n in names:
+        prime_embeddings(lab, lab.rival(n))
+    embeddings, messages = lab.suite.stub.stats()["embeddings"], saved_messages(lab)
+
+    def once(name, **options):
+        r = lab.rival(name)
+        return measure(r, r.load(lab.uncached(r, 12000 if name == "ours" else 2500)), **options)
+    seconds = {"ours": SECONDS * 1.5, "fastapi": SECONDS * 2}
+    got = in_turn(lab, [(n, lambda n=n: once(n, closed=CLIENTS, seconds=seconds[n], warm=0.5)) for n in names])
+    what = {"ours": "Footnote", "fastapi": "FastAPI baseline"}
+    for n in names:
+        report.loads("uncached", n, got[n], what[n])
+    peak = med(got["ours"], "rate")
+    report.bars.shown("uncached_rate", peak, "/s")
+    report.bars.least("uncached_rate_of_fastapi", peak / med(got["fastapi"], "rate"), 10, "x")
+    runs = [once("ours", rate=peak / 2, connections=CLIENTS, seconds=SECONDS * 2, warm=0.5) for _ in range(3)]
+    report.loads("open", "uncached", runs, f"uncached question, embedding cached, {peak / 2:.0f} a second")
+    report.bars.most("uncached_open_p50", med(runs, "p50_us") / PER_REQUEST_MS, 2, "ms")
+    report.bars.most("uncached_open_p99", med(runs, "p99_us") / PER_REQUEST_MS, 8, "ms")
+    answered = sum(r["codes"].get("200", 0) for r in got["ours"] + runs)
+    report.bars.most("uncached_bad_answers", sum(r["bad"] for r in got["ours"] + runs), 0)
+    report.bars.most("uncached_embedding_calls", lab.suite.stub.stats()["embeddings"] - embeddings, 0)
+    report.bars.least("uncached_turns_saved", (saved_messages(lab) - messages) / 2 / answered, 1)
+    report.bars.line("synchronous_commit", lab.suite.sql("SHOW synchronous_commit")[0][0], "on", lab.suite.sql("SHOW synchronous_commit")[0][0] == "on")
+
+
+def saved_messages(lab):
+    return lab.suite.sql("SELECT count(*) FROM messages")[0][0]

@@ -4,7 +4,7 @@ A line a bar, "name measured bar ok|SHORT"; exit 1 when one is short. Everything
 run writes docs/benchmarks.md and docs/benchmarks.svg (bench_doc.py).
 
     ONLY=hit,uncached     some parts: limits hit uncached guide zipf start
-    BENCH_SHORT=1         shorter windows, fewer rounds: to try things, not to judge them"""
+    BENCH_SHORT=1         shorter windows, fewer rounds: to try things, not to judge them; BENCH_DOC=1 writes the page all the same"""
 import os
 import signal
 import sys
@@ -12,8 +12,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import bench_doc  # noqa: E402
 from bench_guide import guide, start, zipf_stream  # noqa: E402
-from bench_kit import say  # noqa: E402
+from bench_kit import SHORT, say  # noqa: E402
 from bench_lab import Lab  # noqa: E402
 from bench_parts import hit, limits, uncached  # noqa: E402
 from bench_report import Report  # noqa: E402
@@ -33,7 +34,9 @@ def main():
             say(f"# {part} ({time.monotonic() - begun:.0f} s)")
             PARTS[part](lab, report)
     report.notes["seconds"] = round(time.monotonic() - begun)
-    report.write(wanted)
+    got = report.write(wanted)
+    if wanted == list(PARTS) and (not SHORT or os.environ.get("BENCH_DOC") == "1"):
+        bench_doc.write(got)
     sys.exit(report.bars.end())
 
 

@@ -107,7 +107,7 @@ def money(lab):
 
 def zipf_stream(lab, report):
     """Questions of which some are asked often, by 500 sessions; their texts are new to both caches at the start."""
-    texts = [f"{q} Please name it." for q in lab.texts[:STREAM_TEXTS]]
+    texts = [f"And {q[0].lower()}{q[1:]}" for q in lab.texts[:STREAM_TEXTS]]
     draw, sessions = random.Random(7), [fresh_session() for _ in range(STREAM_SESSIONS)]
     bodies = [{"question": texts[i], "session_id": draw.choice(sessions)} for i in zipf(STREAM, STREAM_TEXTS)]
     calls, before = lab.suite.stub.stats(), money(lab)

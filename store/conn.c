@@ -1,6 +1,6 @@
-/* One connection to Postgres. The only file that knows libpq.
+/* One connection to Postgres. Only this file and conn_result.c know libpq.
  *
- *   OPENING ──connected──▶ SETUP ──▶ IDLE ◀──▶ PING, BUSY, RESET          any of them ──lost──▶ closed
+ *   names ──▶ OPENING ──connected──▶ SETUP ──▶ IDLE ◀──▶ PING, BUSY, RESET          any of them ──lost──▶ closed
  *
  * Everything runs in pipeline mode: statements that this connection has not seen are prepared in the same round trip that
  * uses them; unprepared, each is sent whole and the settings go with every transaction, since what is said outside of one may
@@ -22,6 +22,8 @@
 
 #define CONNECT_MS 2000
 #define PING_MS 1000
+#define NAMES_MS 1000   /* then with the addresses of before */
+#define NAMES_POLL_MS 5
 #define TIMED_EVERY_MS 10
 
 const char *const conn_reasons[CLOSE_COUNT + 1] = {
@@ -58,7 +60,7 @@ static void
 log_fault(struct conn *c, const char *what)
 {
     static struct log_gate gate;
-    struct str s = str_of(PQerrorMessage(c->pg));
+    struct str s = str_of(c->pg ? PQerrorMessage(c->pg) : "");
     const char *nl = s.n ? memchr(s.p, '\n', s.n) : NULL;
 
     if (nl)
@@ -97,6 +99,8 @@ on_timeout(void *arg)
     struct conn *c = arg;
 
     c->timer = 0;
+    if (c->state == CONN_OPENING && pool_hosts(c->pool))
+        hosts_next(pool_hosts(c->pool), c->turn);
     lost(c, "postgres does not answer");
 }
 
@@ -280,6 +284,17 @@ setup(struct conn *c)
 
 /* ---- receiving */
 
+/* Prepared, and yet unknown or known already: another server connection than before. */
+static void
+say_mixed_up(const char *sqlstate)
+{
+    static struct log_gate gate;
+
+    if (log_gate(&gate))
+        LOG(ERROR, NULL, M("the database mixes up prepared statements: a PgBouncer in transaction mode needs DATABASE_PREPARED=off"),
+            KS("sqlstate", sqlstate));
+}
+
 static void
 note_error(struct conn *c, const PGresult *r)
 {
@@ -289,6 +304,8 @@ note_error(struct conn *c, const PGresult *r)
     c->failed = true;
     if (to[0] == '\0')
         snprintf(to, 6, "%s", s ? s : "XX000");
+    if (strcmp(to, "26000") == 0 || strcmp(to, "42P05") == 0)
+        say_mixed_up(to);
     if (c->tx && strncmp(to, "FN", 2) != 0) {
         static struct log_gate gate;
         const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
@@ -452,36 +469,68 @@ on_fd(void *arg, int fd, uint32_t events)
 
 /* ---- birth and death */
 
+/* What DATABASE_URL leaves open. Of several hosts the one is looked for that takes writes, and none gets all the time. */
+static PGconn *
+dial(struct conn *c)
+{
+    enum { ATTRS, URL, HOST, HOSTADDR, PORT, OWN };
+    const char *const keys[] = { "target_session_attrs", "dbname", "host", "hostaddr", "port", "application_name",
+                                 "client_encoding", "tcp_user_timeout", "keepalives_idle", "keepalives_interval",
+                                 "keepalives_count", NULL };
+    const char *values[] = { NULL, pool_cfg(c->pool)->url, NULL, NULL, NULL, "footnote-store", "UTF8", "10000", "30", "10",
+                             "3", NULL };
+    struct hosts *h = pool_hosts(c->pool);
+    struct buf host = BUF_MAX(16384), addr = BUF_MAX(16384), port = BUF_MAX(16384);
+    PGconn *pg = NULL;
+
+    if (h && hosts_count(h) > 1)
+        values[ATTRS] = "read-write";
+    if (!h || hosts_write(h, &host, &addr, &port, &c->turn)) {
+        values[HOST] = host.p;
+        values[HOSTADDR] = addr.p;
+        values[PORT] = port.p;
+        pg = PQconnectStartParams(keys, values, 1);
+    }
+    buf_free(&host);
+    buf_free(&addr);
+    buf_free(&port);
+    return pg;
+}
+
 static void
-on_started(void *arg)
+on_names(void *arg)
 {
     struct conn *c = arg;
+    const struct hosts *h = pool_hosts(c->pool);
 
-    c->timer = loop_after(pool_loop(c->pool), CONNECT_MS, on_timeout, c);
-    connecting(c);
+    c->timer = 0;
+    if (h && !hosts_ready(h) && clock_ms() - c->opened_ms < NAMES_MS) {
+        c->timer = loop_after(pool_loop(c->pool), NAMES_POLL_MS, on_names, c);
+        return;
+    }
+    c->pg = dial(c);
+    if (!c->pg) {
+        lost(c, "postgres has no known address");
+    } else if (PQstatus(c->pg) == CONNECTION_BAD) {
+        lost(c, "postgres cannot be reached");
+    } else {
+        PQsetNoticeProcessor(c->pg, on_notice, NULL);
+        c->timer = loop_after(pool_loop(c->pool), h && hosts_count(h) > 1 ? CONNECT_MS / 2 : CONNECT_MS, on_timeout, c);
+        connecting(c);
+    }
 }
 
 struct conn *
-conn_open(struct pool *p, const struct pool_config *cfg, struct loop *l)
+conn_open(struct pool *p)
 {
-    const char *const keys[] = { "dbname", "application_name", "client_encoding", "tcp_user_timeout",
-                                 "keepalives_idle", "keepalives_interval", "keepalives_count", NULL };
-    const char *const values[] = { cfg->url, "footnote-store", "UTF8", "10000", "30", "10", "3", NULL };
-    PGconn *pg = PQconnectStartParams(keys, values, 1);
-    struct conn *c;
+    struct conn *c = mem_new(sizeof *c);
 
-    if (!pg)
-        return NULL;
-    c = mem_new(sizeof *c);
     c->pool = p;
-    c->pg = pg;
     c->fd = -1;
     c->opened_ms = c->idle_ms = clock_ms();
-    PQsetNoticeProcessor(pg, on_notice, NULL);
-    if (PQstatus(pg) == CONNECTION_BAD)
-        lost_soon(c);
-    else
-        c->timer = loop_after(l, 0, on_started, c);
+    if (pool_hosts(p))
+        hosts_ask(pool_hosts(p));
+    c->timer = loop_after(pool_loop(p), 0, on_names, c);
     return c;
 }
 
@@ -525,58 +574,22 @@ conn_readable(const char *conninfo)
     return parsed != NULL;
 }
 
-/* ---- results */
-
-static void
-clear_results(struct tx *t)
+static const char *
+option(const PQconninfoOption *o, const char *name)
 {
-    for (int i = 0; i < TX_STATEMENTS; i++) {
-        PQclear(t->result[i]);
-        t->result[i] = NULL;
-    }
+    while (o->keyword && strcmp(o->keyword, name) != 0)
+        o++;
+    return o->keyword && o->val && o->val[0] ? o->val : NULL;
 }
 
-void
-tx_free(struct tx **t)
+struct hosts *
+conn_hosts(const char *conninfo)
 {
-    if (!*t)
-        return;
-    clear_results(*t);
-    for (int i = 0; i < (*t)->n_bufs; i++)
-        buf_free(&(*t)->buf[i]);
-    mem_free(t);
-}
+    PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
+    struct hosts *h = NULL;
 
-void
-tx_forget(struct tx *t)
-{
-    clear_results(t);
-    t->sqlstate[0] = '\0';
-    t->conn = NULL;
-}
-
-size_t
-tx_rows(const struct tx *t, int i)
-{
-    return t->result[i] ? (size_t)PQntuples(t->result[i]) : 0;
-}
-
-int64_t
-tx_touched(const struct tx *t, int i)
-{
-    int64_t n = 0;
-
-    for (const char *s = t->result[i] ? PQcmdTuples(t->result[i]) : ""; *s >= '0' && *s <= '9'; s++)
-        n = n * 10 + (*s - '0');
-    return n;
-}
-
-struct str
-col_str(const struct tx *t, int i, size_t row, int col)
-{
-    PGresult *r = t->result[i];
-
-    if (!r || row >= (size_t)PQntuples(r) || col >= PQnfields(r) || PQgetisnull(r, (int)row, col))
-        return STR_NONE;
-    return (struct str){ PQgetvalue(r, (int)row, col), (size_t)PQgetlength(r, (int)row, col) };
+    if (all && option(all, "host") && !option(all, "hostaddr"))
+        h = hosts_new(option(all, "host"), option(all, "port"));
+    PQconninfoFree(all);
+    return h;
 }

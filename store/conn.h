@@ -2,6 +2,7 @@
 #ifndef STORE_CONN_H
 #define STORE_CONN_H
 
+#include "store/hosts.h"
 #include "store/pool.h"
 
 enum conn_state { CONN_OPENING, CONN_SETUP, CONN_IDLE, CONN_PING, CONN_RESET, CONN_BUSY };
@@ -28,11 +29,12 @@ enum conn_op { OP_PREPARE, OP_STATEMENT, OP_OWN, OP_SYNC };
 
 struct conn {
     struct pool *pool;
-    void *pg;                     /* PGconn */
+    void *pg;                     /* PGconn; NULL while names are looked up */
     enum conn_state state;
     int fd;                       /* watched descriptor, -1: none */
     struct tx *tx;                /* at work on; NULL otherwise */
     struct conn *next, *prev;     /* in the pool's list */
+    unsigned turn;                /* of the hosts, see hosts_next */
     uint64_t born;                /* the pool's generation when it was opened */
     int64_t opened_ms, idle_ms;   /* clock_ms() of birth and of the last return */
     uint64_t timer;               /* limit of connecting and of pings */
@@ -46,8 +48,8 @@ struct conn {
     char sqlstate[6];             /* of a failure outside a transaction */
 };
 
-/* Begins to connect; NULL when libpq has no memory. pool_on_open or pool_on_lost follows. */
-struct conn *conn_open(struct pool *p, const struct pool_config *cfg, struct loop *l);
+/* Begins to connect: the names of its hosts first. pool_on_open or pool_on_lost follows, never from inside. */
+struct conn *conn_open(struct pool *p);
 void conn_close(struct conn **c);
 bool conn_alive(struct conn *c);             /* idle socket check: quiet and open */
 void conn_ping(struct conn *c);              /* pool_on_pong or pool_on_lost follows */
@@ -56,6 +58,8 @@ void conn_reset(struct conn *c);             /* rolls it back; pool_on_pong or p
 void conn_run(struct conn *c, struct tx *t); /* pool_on_done or pool_on_lost follows */
 
 bool conn_parameter(struct str name);        /* does libpq know a connection parameter of this name */
+/* Its hosts, or NULL when libpq finds the server by itself (a socket by default, hostaddr=, a service file). */
+struct hosts *conn_hosts(const char *conninfo);
 bool conn_readable(const char *conninfo);    /* can libpq read it */
 
 /* The pool's side. */
@@ -63,6 +67,7 @@ void pool_on_open(struct conn *c);
 void pool_on_pong(struct conn *c);
 void pool_on_done(struct conn *c);           /* the transaction ended, t->err says how; the connection is good */
 void pool_on_lost(struct conn *c, const char *why);
+struct hosts *pool_hosts(const struct pool *p); /* NULL: libpq's */
 struct loop *pool_loop(const struct pool *p);
 const struct pool_config *pool_cfg(const struct pool *p);
 

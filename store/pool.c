@@ -2,7 +2,7 @@
  *   1 nothing is opened before it is needed         6 an idle connection is checked before it is given away; idle for over
  *   2 `size` idle ones are kept                        a second, it is pinged first (pre_ping)
  *   3 up to `overflow` more while they are needed    7 older than `recycle` at checkout: replaced
- *   4 those are closed when they come back           8 one loss invalidates all that were opened before it
+ *   4 those are closed when they are back (LINGER_MS) 8 one loss invalidates all that were opened before it
  *   5 waiters are served first come, first served,   9 one that comes back with a transaction open is rolled back first
  *     and give up after min(timeout, time left)     10 the connection last used is used first, so that spare ones age
  *
@@ -22,6 +22,7 @@
 #define PATIENCE_MS 1500
 #define IMPATIENCE_MS 700
 #define PING_AFTER_MS 1000
+#define LINGER_MS 100
 #define USAGE_SAID_MS 10000
 
 struct conn_list { struct conn *head; long n; };
@@ -29,6 +30,7 @@ struct conn_list { struct conn *head; long n; };
 struct pool {
     struct loop *loop;
     struct pool_config cfg;
+    struct hosts *hosts;            /* of cfg.url; NULL: libpq finds it */
     struct conn_list idle;          /* newest return first */
     struct conn_list used;          /* opening, pinged or at work */
     long coming;                    /* of used: will ask for a waiter */
@@ -41,6 +43,7 @@ struct pool {
     int64_t backoff_ms;             /* before the next attempt */
     uint64_t retry_timer;           /* runs while attempts are held back */
     uint64_t patience_timer;        /* end of the waiters' patience */
+    uint64_t trim_timer;            /* runs while more than `size` are idle */
     int64_t usage_said_ms;          /* when it was last said that the pool is nearly used up; 0: never */
     bool stopped;
 };
@@ -51,6 +54,12 @@ struct loop *
 pool_loop(const struct pool *p)
 {
     return p->loop;
+}
+
+struct hosts *
+pool_hosts(const struct pool *p)
+{
+    return p->hosts;
 }
 
 const struct pool_config *
@@ -143,10 +152,8 @@ established(const struct pool *p)
 static void
 open_one(struct pool *p)
 {
-    struct conn *c = conn_open(p, &p->cfg, p->loop);
+    struct conn *c = conn_open(p);
 
-    if (!c)
-        return;
     c->born = p->generation;
     put(&p->used, c);
     p->coming++;
@@ -376,6 +383,25 @@ back_off(struct pool *p)
     p->retry_timer = loop_after(p->loop, p->backoff_ms * (192 + r / 2) / 256, on_retry, p);
 }
 
+/* Overflow goes when nobody has taken it since it came back. At once would be too soon: under load one commit frees many
+ * connections, whose next users are a moment away, and a new connection costs as much as ten transactions. */
+static void
+on_trim(void *arg)
+{
+    struct pool *p = arg;
+    struct conn *c = p->idle.head, *next;
+    long n = 0;
+
+    p->trim_timer = 0;
+    for (; c; c = next) {
+        next = c->next;
+        if (++n > p->cfg.size && clock_ms() - c->idle_ms >= LINGER_MS)
+            drop(p, &p->idle, c, CLOSE_OVERFLOW);
+    }
+    if (p->idle.n > p->cfg.size)
+        p->trim_timer = loop_after(p->loop, LINGER_MS, on_trim, p);
+}
+
 /* A connection without a transaction: to the first waiter, or to rest. */
 static void
 give(struct pool *p, struct conn *c)
@@ -384,12 +410,12 @@ give(struct pool *p, struct conn *c)
         drop(p, &p->used, c, p->stopped ? CLOSE_STOP : CLOSE_STALE);
     } else if (p->first) {
         start(p, c, p->first);
-    } else if (p->idle.n >= p->cfg.size) {
-        drop(p, &p->used, c, CLOSE_OVERFLOW);
     } else {
         c->idle_ms = clock_ms();
         cut(&p->used, c);
         put(&p->idle, c);
+        if (p->idle.n > p->cfg.size && p->trim_timer == 0)
+            p->trim_timer = loop_after(p->loop, LINGER_MS, on_trim, p);
     }
     pump(p);
 }
@@ -481,33 +507,23 @@ observe(const struct tx *t)
     stat_observe_at(&store_stats, STAT_STORE_TX, k, 0, (double)(clock_us() - t->begun_us) / 1e6);
 }
 
-/* Prepared, and yet unknown or known already: another server connection than before. */
-static void
-say_mixed_up(const char *sqlstate)
-{
-    static struct log_gate gate;
-
-    if (log_gate(&gate))
-        LOG(ERROR, NULL, M("the database mixes up prepared statements: a PgBouncer in transaction mode needs DATABASE_PREPARED=off"),
-            KS("sqlstate", sqlstate));
-}
-
 void
 pool_on_done(struct conn *c)
 {
     struct pool *p = c->pool;
     struct tx *t = c->tx;
     const char *s = t->sqlstate;
+    unsigned turn = c->turn;
 
     c->tx = NULL;
     loop_cancel(p->loop, &t->timer);
-    if (starts(s, "26000") || starts(s, "42P05"))
-        say_mixed_up(s);
     if (starts(s, "57P") || starts(s, "25006") || starts(s, "08") || starts(s, "0A000") || starts(s, "26000")) {
         /* shut down, not the primary any more, or its prepared statements are stale */
         drop(p, &p->used, c, CLOSE_LOST);
-        if (!starts(s, "0A") && !starts(s, "26"))
+        if (!starts(s, "0A") && !starts(s, "26000"))
             invalidate(p);
+        if (starts(s, "25006") && p->hosts)
+            hosts_next(p->hosts, turn);
         lost_tx(p, t);
         return;
     }
@@ -531,6 +547,7 @@ pool_new(struct loop *l, const struct pool_config *cfg)
 
     p->loop = l;
     p->cfg = *cfg;
+    p->hosts = conn_hosts(cfg->url);
     return p;
 }
 
@@ -544,6 +561,7 @@ pool_free(struct pool **pp)
     p->stopped = true;
     loop_cancel(p->loop, &p->retry_timer);
     loop_cancel(p->loop, &p->patience_timer);
+    loop_cancel(p->loop, &p->trim_timer);
     while (p->first) {
         struct tx *t = p->first;
 
@@ -561,6 +579,7 @@ pool_free(struct pool **pp)
     }
     while (p->idle.head)
         drop(p, &p->idle, p->idle.head, CLOSE_STOP);
+    hosts_free(&p->hosts);
     mem_free(pp);
 }
 

@@ -1,4 +1,4 @@
-/* Postgres as the rest of the store sees it: transactions in, results out. Only conn.c knows libpq.
+/* Postgres as the rest of the store sees it: transactions in, results out. Only conn.c and conn_result.c know libpq.
  *
  *   handler → tx_new → TX(…) TX(…) → tx_run → [waiters, FIFO] → [connection: one pipeline, one round trip] → done(tx)
  *

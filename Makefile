@@ -187,7 +187,7 @@ faults: build kit ## the bus's promises under faults, long forms: a line per bar
 soak: build kit ## load at 60 % of the peak with a fault every 5 s: nothing is lost, nothing grows (SOAK_SECONDS=1200)
 	@FOOTNOTE_BIN=$(OUT) tests/soak/run.sh
 .PHONY: bench-store
-bench-store: build $(OUT)/bench/store-load $(OUT)/bench/store-bare ## the store against bare libpq and SQLAlchemy: a line per bar (ONLY=turn,history… BENCH_SHORT=1)
+bench-store: build kit $(OUT)/bench/store-load $(OUT)/bench/store-bare ## the store against bare libpq and SQLAlchemy: a line per bar (ONLY=turn,history… BENCH_SHORT=1)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/store.sh
 BENCH_HTTP := $(addprefix $(OUT)/bench/,httpbench bare_http bus_bare bus_bench)
 .PHONY: bench

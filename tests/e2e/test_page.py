@@ -53,6 +53,19 @@ def test_a_question_is_asked_its_answer_and_the_cited_source_are_read(page, plai
     assert {u.split("/")[2] for u in page.requests if u.startswith("http")} == {plain.url[7:]}  # nothing from elsewhere
 
 
+def test_why_an_answer_is_as_it_is_can_be_opened(page, plain):
+    ask(page, Q_BUILT)
+    page.click("article:last-of-type .why summary")
+    page.wait_js("document.querySelectorAll('article:last-of-type .why dt').length >= 6")
+    told = page.text("article:last-of-type .why")
+    assert "The lighthouse of Varnholm" in told and "cited" in told and "search" in told and "builtin-ngram-v1" in told
+    ask(page, Q_BUILT)  # from the cache
+    page.js("document.querySelector('article:last-of-type .why').open = true")
+    page.wait_js("(w => w.textContent.includes('copied from') || (w.textContent.includes('not saved yet') && (w.open = !w.open),"
+                 " false))(document.querySelector('article:last-of-type .why'))")
+    assert [e for e in page.errors if "404" not in e] == []
+
+
 def test_what_was_asked_is_there_again_after_a_reload(page, plain):
     ask(page, Q_BUILT)
     page.open(plain.url + "/?again")

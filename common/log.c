@@ -2,8 +2,8 @@
  *
  * A line is at most PIPE_BUF bytes, so that lines of several processes never mix in a pipe; a value that would not fit
  * is cut (the line says cut=true). Nothing blocks: a pipe is opened a second time without blocking (so that whoever
- * shares our stderr is not changed by it), a socket is sent to without waiting, anything else is asked by poll(2)
- * first. What does not fit is dropped and counted (log_lines_dropped_total). */
+ * shares our stderr is not changed by it), a socket is sent to without waiting, a file takes every line at once, anything
+ * else is asked by poll(2) first. What does not fit is dropped and counted (log_lines_dropped_total). */
 #include "common/log.h"
 
 #include <errno.h>
@@ -33,9 +33,10 @@ static struct {
     int fd;           /* where lines go */
     bool own_fd;      /* fd is our second opening of stderr */
     bool is_socket;
+    bool must_ask;    /* a terminal, a device, a pipe that could not be opened again: poll first */
     pthread_mutex_t lock; /* between poll and write */
     _Atomic uint64_t dropped;
-} lg = { .service = "footnote", .level = LOG_INFO, .fd = STDERR_FILENO, .lock = PTHREAD_MUTEX_INITIALIZER };
+} lg = { .service = "footnote", .level = LOG_INFO, .fd = STDERR_FILENO, .must_ask = true, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct line {
     char p[MAX_LINE];
@@ -62,6 +63,7 @@ choose_fd(void)
     if (S_ISFIFO(st.st_mode))
         fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     lg.own_fd = fd >= 0;
+    lg.must_ask = !lg.own_fd && !S_ISREG(st.st_mode);
     lg.fd = fd >= 0 ? fd : STDERR_FILENO;
 }
 
@@ -284,20 +286,37 @@ end(struct line *l)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static void
-send_line(const struct line *l)
+static ssize_t
+write_whole(const struct line *l)
+{
+    ssize_t k;
+
+    do {
+        k = write(lg.fd, l->p, l->n);
+    } while (k < 0 && errno == EINTR);
+    return k;
+}
+
+/* Two threads must not both be told that there is room for one line. */
+static ssize_t
+ask_and_write(const struct line *l)
 {
     struct pollfd pf = { .fd = lg.fd, .events = POLLOUT, .revents = 0 };
     ssize_t k = -1;
 
     (void)pthread_mutex_lock(&lg.lock);
-    if (lg.is_socket)
-        k = send(lg.fd, l->p, l->n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    else if (poll(&pf, 1, 0) == 1 && (pf.revents & POLLOUT))
-        do {
-            k = write(lg.fd, l->p, l->n);
-        } while (k < 0 && errno == EINTR);
+    if (poll(&pf, 1, 0) == 1 && (pf.revents & POLLOUT))
+        k = write_whole(l);
     (void)pthread_mutex_unlock(&lg.lock);
+    return k;
+}
+
+static void
+send_line(const struct line *l)
+{
+    ssize_t k = lg.is_socket ? send(lg.fd, l->p, l->n, MSG_DONTWAIT | MSG_NOSIGNAL)
+                : lg.must_ask ? ask_and_write(l) : write_whole(l);
+
     if (k != (ssize_t)l->n)
         (void)atomic_fetch_add_explicit(&lg.dropped, 1, memory_order_relaxed);
 }

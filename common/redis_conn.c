@@ -63,21 +63,20 @@ failure_of(const redisContext *ctx)
     return ctx->err == REDIS_ERR_PROTOCOL ? F_PROTOCOL : F_CLOSED;
 }
 
-/* Send everything that was appended. Replies that arrive meanwhile stay in the kernel until they are read. */
+/* Send everything that was appended; there nearly always is room. Replies that arrive meanwhile stay in the kernel until they
+ * are read. */
 static enum redis_failure
 conn_flush(struct redis_conn *c, int64_t deadline_ms)
 {
     int done = 0;
 
-    while (!done) {
-        enum redis_failure f = conn_wait(c, POLLOUT, deadline_ms);
+    while (redisBufferWrite(c->ctx, &done) == REDIS_OK) {
+        enum redis_failure f = done ? F_NONE : conn_wait(c, POLLOUT, deadline_ms);
 
-        if (f != F_NONE)
+        if (done || f != F_NONE)
             return f;
-        if (redisBufferWrite(c->ctx, &done) != REDIS_OK)
-            return failure_of(c->ctx);
     }
-    return F_NONE;
+    return failure_of(c->ctx);
 }
 
 static enum redis_failure

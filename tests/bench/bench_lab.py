@@ -88,7 +88,7 @@ class Lab:
                                          "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
         self.off_hub = free_port()
         env = {"LOG_LEVEL": "info", "LOG_FORMAT": "text", "REDIS_URL": self.redis_url(0), **LIFTED}
-        self.suite = s = Suite(stub=True, env=env)
+        self.suite = s = Suite(stub=True, env=env, stub_args=("--threads", "600"))   # a thread a connection: those of all rivals
         env["HUB_ENDPOINTS"] = f"tcp://127.0.0.1:{s.hub_port},tcp://127.0.0.1:{self.off_hub}"
         s.up()
         for d in documents():

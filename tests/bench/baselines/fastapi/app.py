@@ -133,7 +133,7 @@ async def save(ask, answer, usage, cited):
                              chunk_id=uuid.uuid5(uuid.NAMESPACE_URL, f"{p[0]}:{p[3]}"), title=p[1],
                              content_excerpt=p[2][:300], start_byte=p[3], end_byte=p[3] + len(p[2]), confidence_score=score)
                     for n, p, score in cited])
-        return reply.id, conversation.id
+        return str(reply.id), str(conversation.id)
 
 
 async def chat(question, found):

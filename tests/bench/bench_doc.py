@@ -148,7 +148,8 @@ def write(got):
              "Made by `make bench` (`tests/bench/bench.py`), everything in one run on one machine: rivals in turn, round after round; medians, "
              "and ± half of what the rounds differ. The client shares the cores with what it measures.",
              "![Answers a second, and the guide's table](benchmarks.svg)",
-             f"- {time.strftime('%Y-%m-%d')}, {got['notes']['seconds']} s\n- {machine()}\n- {versions()}\n"
+             f"- {time.strftime('%Y-%m-%d')}, `{'BENCH_SHORT=1 ' if got['short'] else ''}make bench`, {got['notes']['seconds']} s"
+             f"{'; a short run: fewer rounds, windows of a second, wider spread' if got['short'] else ''}\n- {machine()}\n- {versions()}\n"
              "- Redis over TCP (appendonly, everysec) and Postgres (as installed, 32 MB of shared buffers) are the same for all.\n"
              "- Footnote as shipped (`LOG_LEVEL=info`, cached answers saved to the history), only the rate limits are lifted.\n"
              "- The FastAPI baseline (`tests/bench/baselines/fastapi`) has the guide's settings and saves turns to the guide's tables: uvicorn "

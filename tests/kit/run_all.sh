@@ -30,7 +30,7 @@ py() { FOOTNOTE_BIN=build/$1 FOOTNOTE_PART_LIMIT=$2 tests/kit/run_py.sh "${@:3}"
 unit_release() { unit release; }
 unit_asan() { unit asan; }
 service() { py release 640 tests/service; }
-e2e() { py release 500 tests/e2e; }
+e2e() { py release 620 tests/e2e; }
 # the real processes, each restarted once: any report of the thread sanitizer fails it
 e2e_tsan() {
     mk VARIANT=tsan build kit \
@@ -74,7 +74,7 @@ part 500 unit-tsan    unit_tsan
 part 200 sim          sim
 part 200 fuzz         fuzz
 part 660 service      service
-part 520 e2e          e2e
+part 640 e2e          e2e
 part 740 faults-bus   faults_bus
 part 740 faults-redis faults_redis
 part 740 faults-db    faults_db

@@ -2,8 +2,8 @@
  *
  *   COUNTING ─► DELETING (batch, pause, batch …) ─► VACUUM (after many) ─► next job … ─► MARKING ─► run_ended
  *
- * The pause yields to traffic: PAUSES times as long as the batch took, so that the database is busy for the janitor only
- * a part of the time. A batch that fails is asked again a few times, since its WHERE clause makes that safe; then the run
+ * The pause yields to traffic: as long as the batch took, and PAUSES_BUSY times as long while the store serves people, so
+ * that few of their requests meet a batch. A batch that fails is asked again a few times, since its WHERE clause makes that safe; then the run
  * stops and the next one goes on. One that another janitor has in hand is waited for. */
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@
 #define LARGE_TABLE 10000
 #define LOCKED_TRIES 1500 /* of one batch that another janitor has: five minutes */
 #define LOCKED_MS 200
-#define PAUSES 1
+#define PAUSES_BUSY 6      /* with traffic, pauses of so many times the batch's time */
 
 static void step(void *arg);
 
@@ -120,7 +120,7 @@ on_deleted(void *arg, struct reply *r)
     if (clock_differs(j, rep))
         return;
     if (rep->deleted >= j->opt->batch || rep->more) {
-        int64_t pause_ms = PAUSES * took_us / 1000;
+        int64_t pause_ms = (rep->busy ? PAUSES_BUSY : 1) * took_us / 1000;
 
         j->timer = loop_after(j->proc->loop, pause_ms > PAUSE_MIN_MS ? pause_ms : PAUSE_MIN_MS, step, j);
     } else if (j->deleted[j->job] > LARGE_TABLE) {

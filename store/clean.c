@@ -67,6 +67,22 @@ vacuum(struct store *s, const char *table)
 
 /* ---- batches */
 
+/* Was anything done for people since this was asked last? What the services ask by themselves, again and again, is none. */
+static bool
+people_served(void)
+{
+    static const enum kind own[] = { KIND_CLEANUP, KIND_CHANGES, KIND_KEY_LIST, KIND_JOB_CLAIM, KIND_CHUNKS_GET };
+    static double before;
+    double now = 0, last = before;
+
+    for (size_t k = 0; k < KIND_COUNT; k++)
+        now += stat_value(&store_stats, STAT_STORE_TX, k, 0);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        now -= stat_value(&store_stats, STAT_STORE_TX, own[i], 0);
+    before = now;
+    return now > last;
+}
+
 static void
 on_clean(struct tx *t)
 {
@@ -82,8 +98,10 @@ on_clean(struct tx *t)
         if (r->vacuum && r->dry_run)
             vacuum(store_of(t->call), cleans[i].table);
     }
-    if (!r->dry_run)
+    if (!r->dry_run) {
+        rep.busy = people_served();
         stat_add(&store_stats, STAT_CLEANED, (uint64_t)rep.deleted);
+    }
     worker_reply(t->call, &rep);
 }
 

@@ -39,7 +39,7 @@ class Postgres:
         self.data = os.path.join(self.root, "data")
         self.port = free_port()
         self.pid = None
-        self._conf = dict(conf)
+        self._conf = {"shared_buffers": "32MB", **conf}
         self._user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         atexit.register(self.close)
         os.chmod(self.root, 0o755)
@@ -117,8 +117,7 @@ class Postgres:
                 f.write(f"{k} = '{v}'\n")
         log = open(os.path.join(self.root, "log"), "ab")
         self.process = subprocess.Popen(
-            [os.path.join(BIN, "postgres"), "-D", self.data, "-p", str(self.port), "-k", self.root, "-h", "127.0.0.1",
-             "-c", "shared_buffers=32MB"],
+            [os.path.join(BIN, "postgres"), "-D", self.data, "-p", str(self.port), "-k", self.root, "-h", "127.0.0.1"],
             preexec_fn=self._as_owner(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         self.pid = self.process.pid

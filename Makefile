@@ -109,7 +109,7 @@ $(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o $(OUT)/obj/tests/kit/faul
 	$(CC) $(LDFLAGS) -o $@ $^
 # programs of the benchmarks: the client, and the bare programs that are our limits
 BENCH_LIBS_bare_http := -lcivetweb -lhiredis -ldl
-BENCH_LIBS_bus_bare := -lzmq
+BENCH_LIBS_bus_bare := -lcivetweb -lzmq -ldl
 $(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS_$*)

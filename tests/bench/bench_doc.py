@@ -86,7 +86,7 @@ def uncached_section(t):
 
 
 def bus_section(t):
-    return ["## The bus alone", "64 threads; request and answer have 300 bytes and go over TCP to another process. Bare: a locked list, an "
+    return ["## The bus alone", "64 connections; each HTTP request is one trip of 300 bytes over TCP to another process and back. Bare: a locked list, an "
             "eventfd, one thread with a ROUTER, an echo at a DEALER (`tests/bench/bus_bare.c`).",
             table(("", "a second", "±", "gateway µs", "worker µs", "both µs"),
                   [(r["name"], f"{r['rate']:,.0f}", f"{r['spread']:.0%}", f"{r['gateway']:.1f}", f"{r['worker']:.1f}", f"{r['us']:.1f}")

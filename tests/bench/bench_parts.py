@@ -1,12 +1,11 @@
 """The parts of `make bench` that load something: limits, hit, uncached. Rivals run in turn, round after round; medians count."""
-import json
 import os
 import statistics
-import subprocess
 
-from bench_kit import BIN, SHORT, say, spread
-from bench_lab import TEXTS, measure
+from bench_kit import BIN, SHORT, Load, say, spread
+from bench_lab import TEXTS, Rival, measure
 from bench_report import med
+from suite import wait_for
 
 ROUNDS = 3 if SHORT else 5
 SECONDS = 1.0 if SHORT else 2.5
@@ -27,17 +26,23 @@ def in_turn(lab, contenders):
 
 
 # ---- a: the bus alone ------------------------------------------------------------------------------------------------
-def bus_once(program):
-    out = subprocess.run([os.path.join(BIN, "bench", program), "64", "1" if SHORT else "2"], capture_output=True, text=True, timeout=60)
-    if out.returncode != 0:
-        raise RuntimeError(f"{program}: {out.stderr}{out.stdout}")
-    got = json.loads(out.stdout)
-    got["us"] = got["gateway_us"] + got["worker_us"]
-    return got
+def bus_rival(lab, program):
+    p = lab.proc(program, [os.path.join(BIN, "bench", program)])
+    wait_for(f"{program} serves", lambda: len(p.tail().split()) == 2 or not p.running(), 10)
+    port, worker = map(int, p.tail().split())
+    return Rival(program, port, {"gateway": p.pid, "worker": worker}, "/")
+
+
+def bus_once(rival):
+    got = measure(rival, Load(f"127.0.0.1:{rival.port}", "/", [], method="GET"), closed=64, seconds=SECONDS, warm=0.3)
+    if got["bad"]:
+        raise RuntimeError(f"{rival.name} fails: {got}")
+    return {"rate": got["rate"], "gateway_us": got["cpu"]["gateway"], "worker_us": got["cpu"]["worker"], "us": sum(got["cpu"].values())}
 
 
 def limits(lab, report):
-    got = in_turn(lab, [(p, lambda p=p: bus_once(p)) for p in ("bus_bare", "bus_bench")])
+    rivals = [bus_rival(lab, p) for p in ("bus_bare", "bus_bench")]
+    got = in_turn(lab, [(r.name, lambda r=r: bus_once(r)) for r in rivals])
     for name, what in (("bus_bare", "bare ZeroMQ"), ("bus_bench", "our bus")):
         rs = got[name]
         report.row("bus", what, rate=med(rs, "rate"), spread=spread([r["us"] for r in rs]), gateway=med(rs, "gateway_us"),

@@ -1,9 +1,9 @@
-/* bus-bare: the limit that the bus is measured against. Client threads give a request to one thread by a locked list and an
+/* bus-bare: the limit that the bus is measured against. HTTP threads give a request to one thread by a locked list and an
  * eventfd, that thread sends it by a ROUTER over TCP, an echo at a DEALER in a child process sends it back, and a condition
  * wakes the client. Plain zmq_msg, 300 bytes, no headers but a number, no deadlines, no retries, no checks. Independent of
  * the suite's code.
  *
- *   usage: bus-bare CLIENTS SECONDS  ->  as bus-bench prints */
+ *   usage: bus-bare      prints its port and the worker's pid; serves until SIGTERM (bus_bench.h) */
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <zmq.h>
@@ -142,17 +142,17 @@ hub(void *arg)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     char hello[8];
+    sigset_t stop;
     pthread_t t;
     pid_t child;
-    int rc;
 
-    bench_options(argc, argv);
     snprintf(address, sizeof address, "tcp://127.0.0.1:%d", 20000 + (int)getpid() % 12000);
     if ((child = fork()) == 0)
         work();
+    bench_signals(&stop);
     router = zmq_socket(zmq_ctx_new(), ZMQ_ROUTER);
     wake_fd = eventfd(0, EFD_NONBLOCK);
     if (zmq_bind(router, address) != 0) {
@@ -163,7 +163,5 @@ main(int argc, char **argv)
     zmq_recv(router, hello, sizeof hello, 0);
     zmq_recv(router, hello, sizeof hello, 0);
     pthread_create(&t, NULL, hub, NULL);
-    rc = bench_run(ask, child);
-    fflush(stdout);
-    _exit(rc); /* the hub thread has no end */
+    _exit(bench_serve(ask, child, &stop)); /* the hub thread has no end */
 }

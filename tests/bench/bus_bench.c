@@ -1,7 +1,7 @@
-/* bus-bench: what the bus alone costs. Client threads ask through gateway/hub.h, a worker in a child process answers through
+/* bus-bench: what the bus alone costs. HTTP threads ask through gateway/hub.h, a worker in a child process answers through
  * proto/worker.h; 300 bytes there and 300 bytes back over TCP. bus-bare is the least that such a bus can cost.
  *
- *   usage: bus-bench CLIENTS SECONDS  ->  {"rate", "gateway_us", "worker_us", "failed"}: processor time a request */
+ *   usage: bus-bench      prints its port and the worker's pid; serves until SIGTERM (bus_bench.h) */
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/hub.h"
@@ -26,7 +26,7 @@ on_embed(struct call *c)
 static void
 work(void)
 {
-    struct worker_service s = { SERVICE_EMBED, BENCH_CLIENTS_MAX };
+    struct worker_service s = { SERVICE_EMBED, BENCH_CAPACITY };
     struct worker_config cfg = { .endpoints = address, .services = &s, .n_services = 1, .drain_ms = 1000 };
     struct loop *l = loop_new();
 
@@ -63,26 +63,27 @@ served(void)
         hub_look(hub, &v);
         if (v.service[SERVICE_EMBED].workers > 0)
             return true;
-        bench_sleep(0.01);
+        bench_sleep_ms(10);
     }
     return false;
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     struct hub_config cfg = { .bind = address };
+    sigset_t stop;
     pid_t child;
     int rc = 2;
 
-    bench_options(argc, argv);
     memset(text, 'x', BENCH_BYTES);
     snprintf(address, sizeof address, "tcp://127.0.0.1:%d", 20000 + (int)getpid() % 12000);
     if ((child = fork()) == 0)
         work();
+    bench_signals(&stop);
     log_init("bus-bench", "error", false);
     if ((hub = hub_new(&cfg)) != NULL && served())
-        rc = bench_run(ask, child);
+        rc = bench_serve(ask, child, &stop);
     else
         kill(child, SIGKILL);
     hub_free(&hub);

@@ -1,10 +1,11 @@
-/* What bus-bench and bus-bare share: client threads in a closed loop, and the processor time of this process and its child. */
+/* What bus-bench and bus-bare share: HTTP in front. Each request, on its own thread of civetweb as in the gateway, makes one
+ * trip over the bus to the child process and answers "ok". The client and the processor time are the benchmark's business. */
 #ifndef BENCH_BUS_BENCH_H
 #define BENCH_BUS_BENCH_H
 
+#include <civetweb.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,85 +16,62 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BENCH_CLIENTS_MAX 256
 #define BENCH_BYTES 300
+#define BENCH_CAPACITY 256
 
-static struct {
-    long clients;
-    double seconds;
-    atomic_bool stop;
-    atomic_long done, failed;
-} bench;
+typedef bool (*bench_trip)(void);
 
-static inline double
-bench_clock_us(clockid_t id)
-{
-    struct timespec t;
-
-    clock_gettime(id, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static inline void
-bench_sleep(double seconds)
-{
-    struct timespec t = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
-
-    nanosleep(&t, NULL);
-}
-
-/* usage: NAME CLIENTS SECONDS */
-static inline void
-bench_options(int argc, char **argv)
-{
-    bench.clients = argc > 1 ? strtol(argv[1], NULL, 10) : 64;
-    bench.seconds = argc > 2 ? strtod(argv[2], NULL) : 2;
-    if (bench.clients < 1 || bench.clients > BENCH_CLIENTS_MAX || bench.seconds <= 0) {
-        fprintf(stderr, "usage: %s CLIENTS SECONDS\n", argv[0]);
-        exit(2);
-    }
-}
-
-static void *
-bench_client(void *ask)
-{
-    bool (*const *one)(void) = ask;
-
-    while (!bench.stop) {
-        if ((*one)())
-            bench.done++;
-        else
-            bench.failed++;
-    }
-    return NULL;
-}
-
-/* Runs the clients, a quarter of the time to get warm; prints what one request cost here and in the child. Exit code. */
 static inline int
-bench_run(bool (*one)(void), pid_t child)
+bench_answer(struct mg_connection *mg, void *trip)
 {
-    pthread_t t[BENCH_CLIENTS_MAX];
-    clockid_t worker;
-    double wall, here, there, n;
+    static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
+    static const char bad[] = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
 
-    clock_getcpuclockid(child, &worker);
-    for (long i = 0; i < bench.clients; i++)
-        pthread_create(&t[i], NULL, bench_client, &one);
-    bench_sleep(bench.seconds / 4);
-    n = (double)bench.done;
-    wall = bench_clock_us(CLOCK_MONOTONIC), here = bench_clock_us(CLOCK_PROCESS_CPUTIME_ID), there = bench_clock_us(worker);
-    bench_sleep(bench.seconds);
-    n = (double)bench.done - n;
-    wall = bench_clock_us(CLOCK_MONOTONIC) - wall, here = bench_clock_us(CLOCK_PROCESS_CPUTIME_ID) - here;
-    there = bench_clock_us(worker) - there;
-    bench.stop = true;
-    for (long i = 0; i < bench.clients; i++)
-        pthread_join(t[i], NULL);
-    printf("{\"rate\": %.1f, \"gateway_us\": %.2f, \"worker_us\": %.2f, \"failed\": %ld}\n", n / wall * 1e6, here / n, there / n,
-           (long)bench.failed);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    return n > 0 && bench.failed == 0 ? 0 : 1;
+    if ((*(bench_trip *)trip)())
+        mg_write(mg, ok, sizeof ok - 1);
+    else
+        mg_write(mg, bad, sizeof bad - 1);
+    return 200;
+}
+
+/* Prints its port and the worker's pid on one line; serves until SIGTERM. Block the signal before any thread starts. */
+static inline int
+bench_serve(bench_trip trip, pid_t worker, const sigset_t *stop)
+{
+    const char *opts[] = { "listening_ports", "127.0.0.1:0", "num_threads", "128", "enable_keep_alive", "yes", "keep_alive_timeout_ms",
+                           "15000", "tcp_nodelay", "1", "listen_backlog", "1024", NULL };
+    struct mg_server_port bound;
+    struct mg_context *ctx;
+    int sig;
+
+    mg_init_library(0);
+    ctx = mg_start(NULL, NULL, opts);
+    if (ctx == NULL || mg_get_server_ports(ctx, 1, &bound) < 1)
+        return 2;
+    mg_set_request_handler(ctx, "/", bench_answer, &trip);
+    printf("%d %d\n", bound.port, (int)worker);
+    fflush(stdout);
+    sigwait(stop, &sig);
+    mg_stop(ctx);
+    kill(worker, SIGKILL);
+    waitpid(worker, NULL, 0);
+    return 0;
+}
+
+/* SIGTERM and SIGINT are waited for, by all threads that come. */
+static inline void
+bench_signals(sigset_t *stop)
+{
+    sigemptyset(stop);
+    sigaddset(stop, SIGTERM);
+    sigaddset(stop, SIGINT);
+    pthread_sigmask(SIG_BLOCK, stop, NULL);
+}
+
+static inline void
+bench_sleep_ms(long ms)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 #endif

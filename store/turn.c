@@ -209,14 +209,15 @@ turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct owne
     struct str tenant = who->tenant;
     struct uuid key = who->session;
 
-    if (r->question.p)
+    if (r->question.p) {
         add_turn(t, r, who);
-    else
+    } else {
         TX(t, ANSWER_ADD, p_id(&r->message_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
            p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
            p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(r->created_ms),
            p_i64(r->expiry_days), p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms));
-    TX(t, ANSWER_CHECK, p_id(&r->message_id), p_str(tenant));
+        TX(t, ANSWER_CHECK, p_id(&r->message_id), p_str(tenant));
+    }
     if (r->citations.n > 0)
         add_citations(t, r, tenant);
     if (r->idem_key.p)

@@ -12,10 +12,12 @@ def pg_suite():
 @pytest.mark.limit(300)
 def test_fast_restarts_fail_no_request(run, pg_suite):
     s, back = pg_suite, []
-    load = s.load(rate=50, seconds=280, seed=run.seed)
+    # 50 a second is for a machine of its own: in make test something else may stretch a restart of 0.2 s to a second, and the
+    # hub then says "overloaded" as it should
+    load = s.load(rate=run.pick(20, 50), seconds=280, seed=run.seed)
     for _ in range(run.pick(3, 20)):
         saved = s.sql("SELECT count(*) FROM messages")[0][0]
-        wait_for("questions between two restarts", lambda: s.sql("SELECT count(*) FROM messages")[0][0] > saved + 100, 20)
+        wait_for("questions between two restarts", lambda: s.sql("SELECT count(*) FROM messages")[0][0] > saved + 60, 20)
         s.postgres.restart("fast")
         back.append(s.first_good_ms())
     load.end()

@@ -286,7 +286,7 @@ attempt_end(struct user *u, const char *error)
     bool whole = true, foreign = false, cut = false;
     json_t *o = NULL;
     size_t length = u->head_n ? u->in_n - u->head_n : 0;
-    double wait_ms = 20;
+    double wait_ms = 20 << (u->n_tries < 5 ? u->n_tries - 1 : 4); /* 20 ms, doubled up to 320 */
 
     close(u->fd);
     t->ended = now_ms();

@@ -8,9 +8,9 @@
  * Closed loop (--closed): so many at once. Every request has a session and a question of its own; the question carries a
  * canary word `canary-<12 hex>` that no other request has, also a retry: whoever meets a foreign one in an answer has found
  * a leak. Gateways are taken in turn. It retries as a trivial client would: connection refused, reset or cut → the next
- * gateway after 20 ms, doubled up to 320; 503 and 409 → after Retry-After, at most --attempts in --patience-ms; SIGINT and --seconds end it. --keys 1: a
- * question has an Idempotency-Key, and a retry is the same request to the byte, canary too. --lose P: so many first answers
- * are thrown away as if they had been lost, and asked for again.
+ * gateway after 20 ms, doubled up to 320; 503 and 409 → after Retry-After, at most --attempts in --patience-ms; SIGINT and
+ * --seconds end it. --keys 1: a question has an Idempotency-Key, and a retry is the same request to the byte, canary too.
+ * --lose P: so many first answers are thrown away as if they had been lost, and asked for again.
  *
  * --record: a JSON line for each request: {id, session, kind, begun, ended, status, code, saved, message_id, answer, cached,
  * length, short, foreign, attempts: [{gateway, begun, ended, status, code, canary, request_id, message_id (of a lost

@@ -96,7 +96,7 @@ class Bench:
     # ---- the parts
     def turn(self):
         """turn.finish in a closed loop at full load, the bare program and the baseline in between."""
-        seconds, rounds = pick(5, 2), pick(7, 3)
+        seconds, rounds = pick(5, 2), pick(5, 3)
         store, bare, rival, errors = [], [], [], 0
         for name, peer in (("store", self.load), ("bare", self.bare), ("baseline", self.rival)):
             peer("turn", 1, CALLERS)  # connections, prepared statements, caches
@@ -117,7 +117,7 @@ class Bench:
         self.bar("store_turn_errors", errors, "0", errors == 0)
 
     def history(self):
-        seconds, rounds = pick(4, 2), pick(7, 3)
+        seconds, rounds = pick(4, 2), pick(5, 3)
         mine, rival, errors = [], [], 0
         for peer in (self.load, self.rival):
             peer("history", 1, CALLERS)
@@ -132,7 +132,7 @@ class Bench:
         self.bar("store_history_of_sqlalchemy", f"{ratio:.1f}x", ">=10x", ratio >= 10)
         for kind in ("history", "turn"):
             peak = statistics.median(self.load(kind, pick(3, 1), 10, 0)["rate"] for _ in range(3))
-            runs = [self.load(kind, pick(6, 2), 10, f"{peak / 2:.1f}") for _ in range(pick(5, 3))]
+            runs = [self.load(kind, pick(5, 2), 10, f"{peak / 2:.1f}") for _ in range(pick(5, 3))]
             errors += sum(r["errors"] for r in runs)
             shape = statistics.median(r["p99"] / r["p50"] for r in runs)
             self.note(f"{kind}, open loop at {peak / 2:.0f}/s on 10 connections",

@@ -128,7 +128,9 @@ class Lab:
         return self.gateway("ours.off", self.off_hub, SAVE_CACHE_HITS="off")
 
     def limited(self):
-        """A gateway with the limits as shipped; the caller ends it."""
+        """A gateway with the limits as shipped, in the place of the second one; the caller ends it."""
+        if self.rivals.pop("ours.off", None):
+            self.suite.stop_service("ours.off")
         return self.gateway("limited", self.off_hub, **SHIPPED)
 
     def _fastapi(self, workers=1):

@@ -93,6 +93,12 @@ class Bench:
         self.info[name] = value
         print(f"#   {name}: {value}", flush=True)
 
+    def python(self, kind, seconds):
+        """What the baseline does in a second; it must do it without errors."""
+        r = self.rival(kind, seconds, CALLERS)
+        assert r["errors"] == 0 and r["n"] > 0, f"the baseline's {kind} fails: {r}"
+        return r["rate"]
+
     # ---- the parts
     def turn(self):
         """turn.finish in a closed loop at full load, the bare program and the baseline in between."""
@@ -107,7 +113,7 @@ class Bench:
             bare.append(b["rate"])
             errors += a["errors"] + b["errors"]
             if i % 2 == 0:
-                rival.append(self.rival("turn", seconds, CALLERS)["rate"])
+                rival.append(self.python("turn", seconds))
         mine, limit, python = map(statistics.median, (store, bare, rival))
         self.note("turns a second, store", [round(x) for x in store])
         self.note("turns a second, bare libpq", [round(x) for x in bare])
@@ -125,7 +131,7 @@ class Bench:
             a = self.load("history", seconds, CALLERS, 0)
             mine.append(a["rate"])
             errors += a["errors"]
-            rival.append(self.rival("history", seconds, CALLERS)["rate"])
+            rival.append(self.python("history", seconds))
         self.note("pages a second, store", [round(x) for x in mine])
         self.note("pages a second, SQLAlchemy", [round(x) for x in rival])
         ratio = statistics.median(mine) / statistics.median(rival)
@@ -152,7 +158,8 @@ class Bench:
         timeouts = self.store.metric("pool_timeouts_total") - before
         p95 = [statistics.median(r["p95"] for r in rs) for rs in (one, ten)]
         errors = sum(r["errors"] for r in one + ten)
-        self.note(f"users: {peak / 2:.0f} requests a second, {sum(r['n'] for r in ten)} answers", "p95 alone %.0f us, of ten %.0f us" % tuple(p95))
+        self.note(f"users: {peak / 2:.0f} requests a second, {sum(r['n'] for r in ten)} answers",
+                  "p95 alone %.0f us, of ten %.0f us" % tuple(p95))
         self.bar("store_users_pool_timeouts", int(timeouts), "0", timeouts == 0)
         self.bar("store_users_p95_of_single", f"{p95[1] / p95[0]:.2f}x", "<=2x", p95[1] <= 2 * p95[0])
         self.bar("store_users_errors", errors, "0", errors == 0)

@@ -98,7 +98,8 @@ async def history(sessions, session_id, page=1, limit=50):
         return rows, orjson.dumps([
             {"id": m.id, "conversation_id": m.conversation_id, "role": m.role, "content": m.content, "status": m.status,
              "model": m.model, "confidence": m.confidence, "created_at": m.timestamp,
-             "citations": [citation_json(c) for c in m.citations]} for m in rows])
+             "citations": [citation_json(c) for c in m.citations]} for m in rows],
+            default=str)  # asyncpg's UUID is a class of its own
 
 
 async def seed(engine, n_sessions, n_turns):
@@ -139,7 +140,8 @@ async def measure(seconds, callers, one):
                 took.append(time.monotonic() - at)
             except Exception as e:  # noqa: BLE001 - counted, and shown
                 errors += 1
-                print(repr(e)[:300], file=sys.stderr)
+                if errors == 1:
+                    print(repr(e)[:300], file=sys.stderr)
     await asyncio.gather(*(caller() for _ in range(callers)))
     length, took = time.monotonic() - begin, sorted(took)
     at = {f"p{p}": round(took[min(len(took) - 1, int(len(took) * p / 100))] * 1e6) if took else 0 for p in (50, 95, 99)}

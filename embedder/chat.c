@@ -62,7 +62,8 @@ chat_flush(struct chat_run *r)
         struct str left = { r->answer.p + r->shown, r->answer.n - r->shown };
         struct chat_part part = { .text = utf8_cut(left, PART_MAX) };
 
-        worker_part(r->call, &part);
+        if (!worker_part(r->call, &part))
+            return; /* goes with the next one; at the latest with the whole answer */
         r->shown += part.text.n;
     }
 }
@@ -100,6 +101,7 @@ chat_finish(struct chat_run *r, const char *model)
     rep.refused = r->refused || prompt_refused(rep.text, prompt_refusal(req));
     if (rep.refused)
         stat_inc(&embedder_stats, CHAT_REFUSED);
+    chat_flush(r);
     stat_add_at(&embedder_stats, CHAT_ANSWERS,
                 r->degraded ? CHAT_BY_FALLBACK : strcmp(model, BUILTIN_CHAT_MODEL) == 0 ? CHAT_BY_BUILTIN : CHAT_BY_UPSTREAM, 0, 1);
     worker_reply(c, &rep);

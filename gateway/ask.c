@@ -213,6 +213,19 @@ chat_piece(struct question *q, struct chat_wait *w, const struct chat_part *part
     return w->sink->text(w->sink->arg, part->text);
 }
 
+/* The whole answer came. What of it no part could bring is shown now. */
+static enum asked
+chat_whole(struct question *q, struct chat_wait *w, const struct chat_rep *rep)
+{
+    size_t shown = q->partial.n;
+    struct chat_part rest = { .text = rep->text };
+
+    if (!w->sink || rep->text.n <= shown || q->partial.failed || (shown > 0 && memcmp(rep->text.p, q->partial.p, shown) != 0))
+        return ASKED_ANSWERED;
+    rest.text = (struct str){ rep->text.p + shown, rep->text.n - shown };
+    return chat_piece(q, w, &rest) ? ASKED_ANSWERED : ASKED_GONE;
+}
+
 static enum asked
 chat_wait(struct question *q, struct ask *call, const struct ask_sink *sink, const struct chat_rep **rep)
 {
@@ -234,7 +247,7 @@ chat_wait(struct question *q, struct ask *call, const struct ask_sink *sink, con
             if (a.err)
                 return failed(q, &a);
             *rep = a.msg;
-            return ASKED_ANSWERED;
+            return chat_whole(q, &w, a.msg);
         }
     }
     return state;

@@ -101,20 +101,23 @@ worker_nack(struct call *c, const char *reason)
     incoming_free(in);
 }
 
-void
+bool
 worker_part(struct call *c, const void *part)
 {
     struct incoming *in = (struct incoming *)(void *)c;
-    struct head_part h = { in->req, in->attempt, in->parts++ };
+    struct head_part h = { in->req, in->attempt, in->parts };
     struct buf b = BUF_MAX(kinds[c->kind].max_bytes);
+    bool sent = false;
 
     if (in->conn && msg_encode(kinds[c->kind].part(), part, &b) == ERR_OK) {
         struct blob *payload = blob_of_buf(&b);
 
-        conn_send(in->conn, CMD_PARTIAL, &h, payload);
+        sent = conn_send(in->conn, CMD_PARTIAL, &h, payload);
         blob_drop(&payload);
     }
     buf_free(&b);
+    in->parts += sent;
+    return sent;
 }
 
 void *

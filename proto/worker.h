@@ -60,8 +60,9 @@ void worker_reply(struct call *c, const void *rep);
 void worker_fail(struct call *c, enum err e, int64_t retry_after_ms, const char *text);
 /* Not begun: may be repeated anywhere, not counted as an attempt. */
 void worker_nack(struct call *c, const char *reason);
-/* One streamed part (a struct of kinds[c->kind].part). */
-void worker_part(struct call *c, const void *part);
+/* One streamed part (a struct of kinds[c->kind].part). False: it did not go out, the way to the hub is full just now (or gone);
+ * what it held must go with the next one, or there is a hole. */
+bool worker_part(struct call *c, const void *part);
 
 /* Calls of a worker to another service, through a hub. */
 struct reply {

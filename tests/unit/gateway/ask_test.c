@@ -27,6 +27,7 @@ static struct world {
     size_t n_order;
     size_t hits;                /* passages found */
     bool refused, uncited, degraded, redis_down, epoch_known, save_hits, cached, appended, gone;
+    int parts_lost;             /* of the model's, from the end */
     int streams_left;           /* writes before the client goes; -1: never */
     int64_t epoch, index_seq;
     struct turn turns[2];
@@ -185,7 +186,7 @@ ask_wait(struct ask *q, int64_t wake_ms, struct answer *out)
     (void)wake_ms;
     memset(out, 0, sizeof *out);
     out->text = "";
-    if (q->kind == KIND_CHAT && q->part < 2 && (!w.fail[KIND_CHAT] || w.fail[KIND_CHAT] == ERR_UPSTREAM_CUT)) {
+    if (q->kind == KIND_CHAT && q->part < 2 - w.parts_lost && (!w.fail[KIND_CHAT] || w.fail[KIND_CHAT] == ERR_UPSTREAM_CUT)) {
         out->msg = &parts[q->part++];
         return ASK_PART;
     }
@@ -1072,6 +1073,20 @@ a_stream_has_its_events_in_order(void **state)
 }
 
 static void
+what_no_part_could_bring_is_shown_with_the_whole_answer(void **state)
+{
+    (void)state;
+    w.parts_lost = 1;
+    ask_with(route_chat_stream, ASKED, false);
+    assert_string_equal(w.events.p, "meta sources delta delta citation done end");
+    assert_non_null(strstr(w.body.p, "For one hour [1]."));
+    fresh(NULL);
+    w.parts_lost = 2;
+    ask_with(route_chat_stream, ASKED, false);
+    assert_string_equal(w.events.p, "meta sources delta citation done end");
+}
+
+static void
 a_stream_that_breaks_says_so_and_keeps_what_was_shown(void **state)
 {
     (void)state;
@@ -1142,6 +1157,7 @@ main(void)
         cmocka_unit_test_setup(collections_of_others_are_as_good_as_missing, fresh),
         cmocka_unit_test_setup(a_selection_shapes_search_and_key, fresh),
         cmocka_unit_test_setup(a_stream_has_its_events_in_order, fresh),
+        cmocka_unit_test_setup(what_no_part_could_bring_is_shown_with_the_whole_answer, fresh),
         cmocka_unit_test_setup(a_stream_that_breaks_says_so_and_keeps_what_was_shown, fresh),
         cmocka_unit_test_setup(a_stream_that_fails_before_it_began_has_a_status, fresh),
         cmocka_unit_test_setup(a_client_that_left_cancels_the_model, fresh),

@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 #define RETRY_MS 250
+#define LOCKED_MS 1000  /* for a lock: requests go on meanwhile */
 #define SCRIPT_MS 600000
 #define LOCK "SELECT pg_advisory_xact_lock(hashtextextended('footnote migration', 0));"
 
@@ -17,6 +18,9 @@ static const struct { int n; const char *name, *sql; } migrations[] = {
 #undef MIGRATION
 };
 #define MIGRATIONS ((int)(sizeof migrations / sizeof migrations[0]))
+
+/* Who waits for a table has everybody else wait behind it: for less than requests do, then all go on and it tries again. */
+#define LOCK_WAIT "SET LOCAL lock_timeout = 300;"
 
 enum step { STEP_CHECK, STEP_SCHEMA, STEP_READ, STEP_APPLY };
 
@@ -47,10 +51,10 @@ migrate_sql(int n, const char **name)
 }
 
 static void
-again(struct migrate *m)
+again(struct migrate *m, int64_t ms)
 {
     if (m->timer == 0)
-        m->timer = loop_after(m->s->proc->loop, RETRY_MS, run, m);
+        m->timer = loop_after(m->s->proc->loop, ms, run, m);
 }
 
 /* A server that may lose a commit that it has acknowledged breaks what we promise. */
@@ -113,12 +117,15 @@ on_step(struct tx *t)
     struct migrate *m = t->arg;
     bool raced = m->step == STEP_APPLY && strcmp(t->sqlstate, "23505") == 0;
 
+    bool locked = m->step == STEP_APPLY && strcmp(t->sqlstate, "55P03") == 0;
+
     if (t->err && !raced) {
         static struct log_gate gate;
 
         if (log_gate(&gate))
-            LOG(WARN, NULL, M("schema is not ready yet"), KS("why", err_name(t->err)), KS("sqlstate", t->sqlstate));
-        again(m);
+            LOG(WARN, NULL, M(locked ? "a migration waits until a long transaction (a backup?) has ended" : "schema is not ready yet"),
+                KS("why", err_name(t->err)), KS("sqlstate", t->sqlstate));
+        again(m, locked ? LOCKED_MS : RETRY_MS);
         return;
     }
     if (m->step == STEP_CHECK && !safe(m, t)) {
@@ -155,7 +162,7 @@ write_script(struct migrate *m)
     } else if (m->step == STEP_READ) {
         buf_printf(b, "SELECT COALESCE(max(version), 0)::text FROM %s.schema_migrations", schema);
     } else {
-        buf_z(b, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;" LOCK);
+        buf_z(b, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;" LOCK LOCK_WAIT);
         buf_printf(b, "SET LOCAL search_path = %s;", schema); /* behind PgBouncer the connection may be another one */
         buf_printf(b, "INSERT INTO schema_migrations (version, name) VALUES (%d, '%s');", migrations[m->next].n,
                    migrations[m->next].name);
@@ -186,7 +193,7 @@ migrate_new(struct store *s, void (*done)(struct store *s))
 
     m->s = s;
     m->done = done;
-    again(m);
+    again(m, RETRY_MS);
     return m;
 }
 

@@ -5,10 +5,11 @@ with the release's real programs, built from git."""
 import json
 import os
 import re
+import time
 
 import pytest
 
-from busfake import Hub, Service
+from busfake import Hub, Service, wait_for
 from pg import Postgres
 from sql_kit import ROOT, Plans, Statement
 from store_kit import session, turn
@@ -86,6 +87,26 @@ def test_every_statement_of_the_previous_release_is_accepted_by_this_schema(pg, 
             bad.append(f"{name}: {e}")
     plans.close()
     assert len(table) > 50 and not bad, "\n".join(bad)
+
+
+@pytest.mark.limit(60)
+def test_a_migration_that_waits_for_a_lock_lets_the_previous_release_work_meanwhile(hub):
+    """Behind a backup, for an hour perhaps: who waits in its queue has given up before the previous release's requests do."""
+    with Postgres() as pg:
+        as_the_previous_release_left_it(pg)
+        pg.query(ROWS)
+        with pg.connect() as backup, pg.connect() as served, backup.cursor() as b, served.cursor() as c:
+            b.execute("begin; select count(*) from user_sessions")
+            c.execute("set lock_timeout = 500")
+            with Service("store", hub, wait=False, DATABASE_URL=pg.url) as s:
+                wait_for("the migration to wait", lambda: "a migration waits until" in s.text(), 20)
+                for _ in range(40):
+                    c.execute("update user_sessions set expires_at = now() + interval '2 days'; commit")
+                    time.sleep(0.05)
+                assert s.readyz()[0] != 200 and pg.value("select max(version) from schema_migrations") < len(files())
+                b.execute("rollback")
+                wait_for("the schema", lambda: s.readyz()[0] == 200, 20)
+                assert pg.value("select max(version) from schema_migrations") == len(files())
 
 
 def test_a_statement_that_lost_its_column_would_be_noticed(pg):

@@ -25,7 +25,7 @@ static const struct {
 
 /* A VACUUM that runs. */
 struct vacuum {
-    char sql[96];
+    char sql[256];
     const char *table;
     int64_t begun_ms;
 };
@@ -49,6 +49,7 @@ on_vacuumed(struct tx *t)
 static void
 vacuum(struct store *s, const char *table)
 {
+    const char *schema = s->opt->schema;
     struct vacuum *v;
     struct tx *t;
 
@@ -58,8 +59,10 @@ vacuum(struct store *s, const char *table)
     v = mem_new(sizeof *v);
     v->table = table;
     v->begun_ms = clock_ms();
-    snprintf(v->sql, sizeof v->sql, "VACUUM (SKIP_LOCKED, ANALYZE) %s%s", table,
-             strcmp(table, "messages") == 0 ? ", citations" : "");
+    /* with the schema: behind a PgBouncer the connection may be one that was told of none */
+    snprintf(v->sql, sizeof v->sql, "VACUUM (SKIP_LOCKED, ANALYZE) %s.%s", schema, table);
+    if (strcmp(table, "messages") == 0)
+        snprintf(v->sql + strlen(v->sql), sizeof v->sql - strlen(v->sql), ", %s.citations", schema);
     t = tx_own(s->pool, VACUUM_MS, on_vacuumed, v);
     t->script = v->sql;
     tx_run(t);

@@ -47,6 +47,7 @@ struct outbox {
     long count;                    /* entries to ask for; less after a failure */
     bool grouped;                  /* the consumer group exists */
     bool failed;                   /* the thread's last work */
+    bool filling;                  /* save_next begins transactions; one that ends at once is its business */
     _Atomic int64_t length;        /* of the stream */
     void (*stopped)(struct store *s); /* set: stop after this batch */
 };
@@ -237,7 +238,7 @@ on_saved(struct tx *t)
     } else if (t->err == ERR_VALIDATION || t->err == ERR_CONFLICT) {
         note_bad(e, err_name(t->err));
     }
-    if (o->phase == PHASE_SAVE)
+    if (!o->filling)
         save_next(o);
 }
 
@@ -273,6 +274,7 @@ merge(struct outbox *o, struct entry *e)
 static void
 save_next(struct outbox *o)
 {
+    o->filling = true;
     while (o->running < PARALLEL && o->next < o->n) {
         struct entry *e = &o->v[o->next++];
         struct owner who;
@@ -288,6 +290,7 @@ save_next(struct outbox *o)
         o->running++;
         tx_run(t);
     }
+    o->filling = false;
     if (o->running == 0 && o->next == o->n)
         batch_saved(o);
 }

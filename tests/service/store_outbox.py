@@ -160,6 +160,27 @@ def test_turns_queued_while_postgres_is_away_are_saved_after_it(hub, rd, pg, sto
     assert time.monotonic() - begun < 2
 
 
+@pytest.mark.limit(90)
+def test_postgres_lost_in_the_middle_of_a_batch_ends_that_batch_once(hub, rd, pg, store):
+    """What is left of it is refused at once, each entry inside the one before; nothing of it may be acknowledged or freed twice."""
+    s, c = session(), pg.connect()
+    c.cursor().execute("begin; lock table messages")
+    p = rd.r.pipeline()
+    for _ in range(60):
+        p.xadd("fn:turns", {"q": msgpack.packb(entry(s))})
+    p.execute()
+    wait_for("it begun", lambda: pg.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"))
+    pg.stop("kill")
+    c.close()
+    wait_for("the store to notice", lambda: store.metric("store_postgres_up") == 0)
+    time.sleep(2)                                      # longer than its patience: the batch was given back
+    assert store.process.poll() is None and rd.r.xlen("fn:turns") == 60
+    pg.start()
+    wait_for("all drained", lambda: rd.r.xlen("fn:turns") == 0, 30)
+    assert rd.r.xlen("fn:turns:bad") == 0 and store.process.poll() is None
+    assert len(items(hub, s)) == 50 and store.metric("store_outbox_saved_total") == 60
+
+
 def test_a_killed_stores_batch_is_taken_over(hub, rd, pg):
     s = session()
     a = Service("store", hub, DATABASE_URL=pg.url, REDIS_URL=rd.url)

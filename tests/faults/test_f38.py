@@ -34,7 +34,8 @@ def rss(s):
 @pytest.mark.limit(200)
 def test_a_worker_that_sends_garbage_is_failed_over_and_told_to_go(run):
     rng = random.Random(run.seed)
-    with FaultSuite(replicas={"embedder": 2}) as s:
+    # few threads: each that serves its first request touches its stack, which is no growth that counts
+    with FaultSuite(replicas={"embedder": 2}, env={"HTTP_THREADS": "64"}) as s:
         relay = Relay(s.hub_port)
         try:
             s.stop_service("embedder.2")
@@ -42,7 +43,7 @@ def test_a_worker_that_sends_garbage_is_failed_over_and_told_to_go(run):
             s.wait_ready()
             s.wait_workers()
             for _ in range(2):
-                s.load(rate=50, seconds=3, seed=run.seed).wait()
+                s.load(closed=48, seconds=3, seed=run.seed).wait()
             small, failed = rss(s), {}
             any_form = lambda f, rng: rng.choice(list(FORMS.values()))(f, rng)  # noqa: E731
             # short: searches with any of the forms, whose embedding has a second attempt; long: questions, form by form
@@ -51,10 +52,10 @@ def test_a_worker_that_sends_garbage_is_failed_over_and_told_to_go(run):
                 load = s.load(rate=10, seconds=run.pick(2, 6), route=run.pick("search", "query"), seed=run.seed)
                 load.wait()
                 if load.failed():
-                    failed[name] = sum(load.failed().values())
+                    failed[name] = load.failed()
             relay.from_worker = lambda f: [(0, f)]
             wait_for("the hub is there", s.gateway_ready, 5)
-            run.none("F38_failed_requests_by_form", failed)
+            run.bar("F38_failed_requests_by_form", failed or 0, "0", not failed)
             if run.long:
                 run.least("F38_disconnects", relay.to_worker.get(DISCONNECT, 0), 1)
             run.most("F38_gateway_rss_growth_mb", (rss(s) - small) / 1e6, 1)

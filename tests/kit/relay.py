@@ -14,6 +14,8 @@ import zmq
 
 from suite import LOOPBACK, free_port
 
+DISCONNECT = 6
+
 
 def as_it_is(frames):
     return [(0, frames)]
@@ -62,9 +64,14 @@ class Relay:
                     if len(frames) > 1 and frames[1]:
                         self.to_worker[frames[1][0]] = self.to_worker.get(frames[1][0], 0) + 1
                     self.front.send_multipart([worker, *frames])
+                    if frames[1:2] and frames[1][:1] == bytes([DISCONNECT]):  # the worker comes again with a new socket
+                        poller.unregister(sock)
+                        del self._backs[worker]
+                        sock.close()
             while self._later and self._later[0][0] <= time.monotonic():
                 _, _, back, out = heapq.heappop(self._later)
-                back.send_multipart(out)
+                if not back.closed:
+                    back.send_multipart(out)
 
     def close(self):
         self._stop = True

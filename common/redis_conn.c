@@ -71,9 +71,12 @@ conn_flush(struct redis_conn *c, int64_t deadline_ms)
     int done = 0;
 
     while (redisBufferWrite(c->ctx, &done) == REDIS_OK) {
-        enum redis_failure f = done ? F_NONE : conn_wait(c, POLLOUT, deadline_ms);
+        enum redis_failure f;
 
-        if (done || f != F_NONE)
+        if (done)
+            return F_NONE;
+        f = conn_wait(c, POLLOUT, deadline_ms);
+        if (f != F_NONE)
             return f;
     }
     return failure_of(c->ctx);

@@ -55,8 +55,8 @@ send_final(struct incoming *in, enum err e, int64_t retry_after_ms, const char *
     if (in->trace[0]) /* what nobody's request caused (polls) would drown the rest */
         LOG(DEBUG, in->trace, M("call"), KS("kind", kind_names[in->pub.kind]), KS("result", err_name(e)),
             KI("ms", h.work_ms));
-    if (in->conn)
-        conn_send(in->conn, CMD_FINAL, &h, payload);
+    if (in->conn && !conn_send(in->conn, CMD_FINAL, &h, payload))
+        in->conn->answer_lost = true;
 }
 
 void
@@ -96,8 +96,8 @@ worker_nack(struct call *c, const char *reason)
     struct head_nack h = { in->req, in->attempt, utf8_cut(str_of(reason), 64) };
 
     stat_add_at(&bus_stats, BUS_NACKED, c->kind, 0, 1);
-    if (in->conn)
-        conn_send(in->conn, CMD_NACK, &h, NULL);
+    if (in->conn && !conn_send(in->conn, CMD_NACK, &h, NULL))
+        in->conn->answer_lost = true;
     incoming_free(in);
 }
 

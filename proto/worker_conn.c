@@ -15,7 +15,7 @@
 #include "proto/worker_int.h"
 
 #define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 750
+#define BACKOFF_MAX_MS 250
 #define RESOLVE_MS 5000
 #define BATCH 64 /* messages taken from one hub before the loop turns */
 
@@ -218,7 +218,7 @@ conn_same_hub(struct conn *c, const struct zmessage *m)
         memcpy(c->hub_epoch, h.hub_epoch.p, 16);
         c->state = CONN_REGISTERED;
         c->backoff_ms = 0;
-        c->drain_acked = false;
+        c->drain_acked = c->answer_lost = false;
         stat_inc(&bus_stats, BUS_REGISTRATIONS);
         LOG(INFO, NULL, M("registered with a hub"), KS("endpoint", c->endpoint));
         conns_share(c->w);
@@ -262,6 +262,8 @@ conn_receive(struct conn *c)
     }
     if (c->state == CONN_CONNECTING && conn_writable(c))
         conn_register(c);
+    else if (c->state == CONN_REGISTERED && c->answer_lost)
+        conn_lose(c, "an answer could not be sent");
     else if (c->state == CONN_REGISTERED && !conn_writable(c))
         conn_lose(c, "connection closed");
     return got == BATCH;

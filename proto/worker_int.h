@@ -32,6 +32,7 @@ struct conn {
     int64_t retry_ms;       /* WAITING until */
     int64_t backoff_ms;
     bool drain_acked;       /* the hub knows that we drain */
+    bool answer_lost;       /* a full socket refused a FINAL or NACK: only a new registration frees its slot at the hub */
     bool listed;            /* still among the resolved addresses */
 };
 

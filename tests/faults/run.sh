@@ -25,7 +25,7 @@ for f in "${files[@]}"; do
     cat "$FAULTS_BARS"
     if [ $rc -ne 0 ]; then
         bad=1
-        grep -q ' SHORT ' "$FAULTS_BARS" || { echo "$(basename "$f" .py) broke: SHORT"; tail -60 "$log" | cut -c1-300; }
+        grep -q ' SHORT ' "$FAULTS_BARS" || { echo "$(basename "$f" .py) broke: SHORT"; grep -nE "^(E  |tests/)" "$log" | head -20; tail -60 "$log" | cut -c1-300; }
     fi
     grep -E '^SKIPPED' "$log"
     rm -f "$log"

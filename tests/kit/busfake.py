@@ -237,6 +237,11 @@ class Service:
                 return float(m[3])
         return 0.0
 
+    def counted(self, value, name, **labels):
+        """Waits until the metric has this value: a count may follow the effect that a test has just seen."""
+        wait_for(f"{name}{labels or ''} to be {value}, not {self.metric(name, **labels)}",
+                 lambda: self.metric(name, **labels) == value)
+
     def text(self):
         self.log.flush()
         self.log.seek(0)

@@ -140,7 +140,7 @@ def test_other_dimensions_than_before_are_refused(emb, stub):
 def test_a_slow_server_times_out_at_the_deadline(emb, stub):
     stub.script({"route": EMBED, "hang": True})
     call = emb.hub.embed("slow", ttl_ms=400).wait()
-    assert call.code in (TIMEOUT, 65) and call.seconds < 0.6
+    assert call.code in (TIMEOUT, 65) and call.seconds < 1.0
 
 
 def test_a_rate_limit_passes_its_wait_on(emb, stub):

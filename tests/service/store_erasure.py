@@ -69,7 +69,7 @@ def test_a_turn_still_queued_does_not_bring_an_erased_session_back(hub, rd, pg, 
     rd.r.xadd("fn:turns", {"q": msgpack.packb(old)})
     rd.r.xadd("fn:turns", {"q": msgpack.packb(old), "a": packed(finish_req(begin_req(s)))})
     drained(rd)
-    assert store.metric("store_outbox_erased_total") == before + 3
+    store.counted(before + 3, "store_outbox_erased_total")
     assert sessions(pg, s) == sessions(pg, unsaved) == 0
     assert rd.r.xlen("fn:turns:bad") == 0                            # nor is it kept anywhere else
 

@@ -100,8 +100,9 @@ def test_postgres_away_is_an_error_in_time_and_back_within_a_second(hub, pg, sto
         assert c.name in ("STORE_DOWN", "STORE_IN_DOUBT") and c.seconds < 2.1, (c.name, c.seconds)
         assert c.head["retryable"] and c.head["retry_after_ms"] == 2000
     later = hub.begin("turn.begin", begin_req(session())).wait()
-    assert later.name == "STORE_DOWN" and later.seconds < 0.1
-    assert store.metric("store_postgres_up") == 0 and not hub.ok("store.health").get("postgres")
+    assert later.name == "STORE_DOWN" and later.seconds < 0.5
+    store.counted(0, "store_postgres_up")
+    assert not hub.ok("store.health").get("postgres")
     pg.start()
     begun = time.monotonic()
     wait_for("a turn", lambda: hub.ask("turn.begin", begin_req(session()))[0] == 0, 5)
@@ -116,10 +117,10 @@ def test_a_lock_held_by_others_is_busy_and_keeps_the_connection(hub, pg, store):
         call = hub.begin("turn.begin", begin_req(session()), ttl_ms=2000).wait()
         assert call.name == "STORE_BUSY" and call.seconds < 1.5
         call = hub.begin("turn.begin", begin_req(session()), ttl_ms=300).wait()
-        assert call.name in ("DEADLINE", "STORE_BUSY") and call.seconds < 0.5
+        assert call.name in ("DEADLINE", "STORE_BUSY") and call.seconds < 1.0
         cur.execute("rollback")
     turn(hub, session())
-    assert store.metric("store_pool_opened_total") == opened
+    store.counted(opened, "store_pool_opened_total")
 
 
 def test_a_hung_postgres_costs_no_more_than_the_deadline(hub, pg, store):
@@ -152,7 +153,7 @@ def test_the_pool_keeps_its_size_and_closes_the_overflow(hub, pg):
             cur.execute("rollback")
         assert all(c.wait().code == 0 for c in calls)
         wait_for("the overflow closed", lambda: store.metric("store_pool_idle") == 2)
-        assert store.metric("store_pool_closed_total", reason="overflow") == 3
+        store.counted(3, "store_pool_closed_total", reason="overflow")
 
 
 def test_it_starts_before_postgres_and_is_ready_after_it(hub):

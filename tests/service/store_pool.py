@@ -58,7 +58,8 @@ def test_64_clients_at_once_use_no_more_connections_than_there_may_be_and_all_ge
         assert bad == [] and 10 <= most <= 30 and min(done) > 0
         assert max(done) <= 2 * min(done) + 5, "first come, first served"
         wait_for("what is kept", lambda: own_connections(pg) == 10)
-        assert store.metric("store_pool_active") == 0 and store.metric("store_pool_overflow") == 0
+        store.counted(0, "store_pool_active")
+        store.counted(0, "store_pool_overflow")
 
 
 def test_a_full_pool_makes_wait_for_the_time_left_and_then_says_busy(hub, pg):
@@ -73,18 +74,21 @@ def test_a_full_pool_makes_wait_for_the_time_left_and_then_says_busy(hub, pg):
             assert call.head["retryable"] and call.head["retry_after_ms"] == 1000
             cur.execute("rollback")
         first.wait()
-        assert store.metric("store_pool_timeouts_total") == 1
+        store.counted(1, "store_pool_timeouts_total")
 
 
 def test_usage_is_in_the_metrics_and_above_80_percent_in_one_log_line(hub, pg):
     with Service("store", hub, DATABASE_URL=pg.url, DATABASE_POOL_SIZE=3, DATABASE_MAX_OVERFLOW=2) as store:
         turn(hub, session())
         begun, said = time.monotonic(), usage_lines(store)
-        assert said == 0 and store.metric("store_pool_idle") == 1 and store.metric("store_pool_max") == 5
+        assert said == 0
+        store.counted(1, "store_pool_idle")
+        store.counted(5, "store_pool_max")
         lock, calls = used_up(hub, pg, store)
         wait_for("all at work", lambda: store.metric("store_pool_active") == 5)
         wait_for("the others wait", lambda: store.metric("store_pool_waiting") == 3)
-        assert store.metric("store_pool_overflow") == 2 and store.metric("store_pool_idle") == 0
+        store.counted(2, "store_pool_overflow")
+        store.counted(0, "store_pool_idle")
         wait_for("the longest wait grows", lambda: store.metric("store_pool_longest_wait_seconds") > 0.1)
         lock.rollback()
         for c in calls:
@@ -110,9 +114,10 @@ def test_statement_timeout_comes_from_the_request_and_keeps_the_connection(hub, 
                 call = hub.begin("turn.begin", begin_req(session()), ttl_ms=ttl).wait()
                 assert call.name == "DEADLINE" and ttl / 1e3 - 0.06 < call.seconds < ttl / 1e3 + 0.5, (ttl, call.seconds)
             cur.execute("rollback")
-        assert "57014" in store.text() and store.metric("store_errors_total", **{"class": "timeout"}) == 2
+        store.counted(2, "store_errors_total", **{"class": "timeout"})
+        assert "57014" in store.text()
         turn(hub, session())
-        assert store.metric("store_pool_opened_total") == opened
+        store.counted(opened, "store_pool_opened_total")
 
 
 def whole_round(hub, pg):
@@ -158,7 +163,7 @@ def test_pgbouncer_in_front(hub, mode, prepared):
                 others.close()
             hub.ok("cleanup", {"job": "messages", "limit": 1, "dry_run": True, "vacuum": True})
             wait_for("the tables vacuumed", lambda: '"vacuumed"' in store.text(), 10)
-            assert store.metric("store_errors_total", **{"class": "other"}) == 0
+            store.counted(0, "store_errors_total", **{"class": "other"})
             pg.restart("fast")
             wait_for("a turn after a restart", lambda: hub.ask("turn.begin", begin_req(session()))[0] == 0, 5)
         assert pg.value("select count(*) from messages where role = 'assistant'") == 90

@@ -1,7 +1,7 @@
 /* Health, probed and never assumed: the hub's view of each service, a real call to the store (which asks Postgres), and
- * a PING and a write to Redis. A thread probes every second for /readyz of the internal port; a public route that finds the
- * last look older than half a second wakes it and waits a moment for the new one, so that nobody can make us flood the bus
- * and a store that hangs holds nobody.
+ * a PING and a write to Redis. A thread probes every second, while the database is not there every 100 ms, for /readyz of the
+ * internal port, which sees the hub as it is; a public route that finds the last look older than half a second wakes it and
+ * waits a moment for the new one, so that nobody can make us flood the bus and a store that hangs holds nobody.
  *
  *   ok        everything is there
  *   degraded  questions are answered, but something is missing (Redis: limits are local and nothing is cached; janitor)
@@ -11,9 +11,11 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "gateway/auth.h"
 #include "gateway/gateway.h"
 
 #define PROBE_MS 1000
+#define MISSING_MS 100        /* the same, while the database is missed */
 #define OLD_MS 500
 #define STORE_MS 1000         /* for the store's answer */
 #define PATIENCE_MS 200       /* for a newer look; then the last one counts */
@@ -103,10 +105,11 @@ fresh_look(struct health *h)
 static bool
 rest(struct health *h)
 {
-    int64_t until = clock_ms() + PROBE_MS;
+    int64_t until = clock_ms();
     bool on;
 
     pthread_mutex_lock(&h->lock);
+    until += h->last.postgres ? PROBE_MS : MISSING_MS;
     while (!h->wanted && !h->over && wait_until(h, &h->wake, until))
         ;
     on = !h->over;
@@ -185,6 +188,8 @@ ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
             reason(reasons, service_names[needed[i]]);
     if (!l->postgres)
         reason(reasons, "postgres");
+    if (gw->opt->auth && !keyring_loaded(gw->keys))
+        reason(reasons, "keys");
     if (atomic_load(&gw->draining))
         reason(reasons, "draining");
     if (atomic_load(&gw->in_flight) * 10 > gw->opt->http_threads * 9)
@@ -197,6 +202,7 @@ health_ready(struct gateway *gw, struct buf *reasons)
 {
     struct look l = last_look(gw->health);
 
+    hub_look(gw->hub, &l.bus);
     return ready_by(gw, &l, reasons);
 }
 

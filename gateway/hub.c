@@ -47,7 +47,8 @@ struct hub {
     struct buf head;
     uint64_t unsent[UNSENT_MAX];
     size_t n_unsent;
-    int64_t view_ms;
+    int64_t view_ms;         /* when it is made anew at the earliest; at once when workers came or went: */
+    size_t view_workers;
     int64_t over_ms[SERVICE_COUNT]; /* since when the queue's first entry waits too long; 0: it does not */
     struct zap *zap;         /* with CURVE */
     void *door;              /* who is refused; hub thread only */
@@ -241,9 +242,10 @@ publish_view(struct hub *h, int64_t now)
 {
     struct hub_view v;
 
-    if (now < h->view_ms)
+    if (now < h->view_ms && h->core->n_workers == h->view_workers)
         return;
     h->view_ms = now + VIEW_MS;
+    h->view_workers = h->core->n_workers;
     for (int i = 0; i < SERVICE_COUNT; i++) {
         struct core_view cv;
 
@@ -261,6 +263,16 @@ publish_view(struct hub *h, int64_t now)
     pthread_mutex_lock(&h->lock);
     h->view = v;
     pthread_mutex_unlock(&h->lock);
+}
+
+static void
+unbind(void *router)
+{
+    char endpoint[256];
+    size_t n = sizeof endpoint;
+
+    if (zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, endpoint, &n) != 0 || zmq_unbind(router, endpoint) != 0)
+        LOG(WARN, NULL, M("the hub cannot unbind"), KS("why", zmq_strerror(zmq_errno())));
 }
 
 static void *
@@ -286,6 +298,7 @@ hub_thread(void *arg)
         publish_view(h, clock_ms());
     }
     door_close(&h->door, h->router);
+    unbind(h->router); /* who is told to go must not come back to us */
     take_inbox(h);
     core_leave(h->core, clock_ms());
     core_free(&h->core);

@@ -390,10 +390,12 @@ static void
 on_drain(struct conn *c, const void *head, struct zmessage *m)
 {
     (void)head, (void)m;
-    if (c->w->draining)
+    if (c->w->draining) {
         c->drain_acked = true; /* no work comes after this */
-    else
+    } else {
+        c->backoff_ms = 0; /* no failure: another one may be there at once */
         conn_lose(c, "the gateway is leaving");
+    }
 }
 
 void

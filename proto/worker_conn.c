@@ -14,8 +14,9 @@
 #include "common/resolve.h"
 #include "proto/worker_int.h"
 
-#define BACKOFF_MIN_MS 100
+#define BACKOFF_MIN_MS 10 /* a hub that is restarted is back soon; doubles with each failure, plus up to half as much */
 #define BACKOFF_MAX_MS 250
+#define STOOD_MS 200      /* a connection that stood as long was no failure */
 #define RESOLVE_MS 5000
 #define BATCH 64 /* messages taken from one hub before the loop turns */
 
@@ -43,6 +44,15 @@ conn_writable(struct conn *c)
     return c->sock && zmq_getsockopt(c->sock, ZMQ_EVENTS, &events, &n) == 0 && (events & ZMQ_POLLOUT);
 }
 
+static void on_retry(void *arg);
+
+static void
+conn_wait(struct conn *c, int64_t ms)
+{
+    c->state = CONN_WAITING;
+    c->retry = loop_after(c->w->loop, ms, on_retry, c);
+}
+
 static void
 conn_open(struct conn *c)
 {
@@ -50,8 +60,10 @@ conn_open(struct conn *c)
     int one = 1, ivl = BACKOFF_MIN_MS, ivl_max = BACKOFF_MAX_MS;
 
     c->sock = zmq_socket(zsock_context(), ZMQ_DEALER);
-    if (!c->sock)
+    if (!c->sock) {
+        conn_wait(c, BACKOFF_MAX_MS);
         return;
+    }
     zsock_options(c->sock);
     if (c->w->curve && !curve_client(c->sock, &c->w->secret, &c->w->hub_key))
         LOG(ERROR, NULL, M("the bus cannot be encrypted"), KS("endpoint", c->endpoint));
@@ -62,7 +74,7 @@ conn_open(struct conn *c)
         LOG(WARN, NULL, M("cannot connect to a hub"), KS("endpoint", c->endpoint), KS("why", zmq_strerror(zmq_errno())));
         zmq_close(c->sock);
         c->sock = NULL;
-        c->retry_ms = clock_ms() + BACKOFF_MAX_MS;
+        conn_wait(c, BACKOFF_MAX_MS);
         return;
     }
     zmq_getsockopt(c->sock, ZMQ_FD, &c->fd, &n);
@@ -72,8 +84,19 @@ conn_open(struct conn *c)
 }
 
 static void
+on_retry(void *arg)
+{
+    struct conn *c = arg;
+
+    c->retry = 0;
+    if (!c->w->draining)
+        conn_open(c);
+}
+
+static void
 conn_close(struct conn *c, int linger_ms)
 {
+    loop_cancel(c->w->loop, &c->retry);
     if (!c->sock)
         return;
     loop_fd(c->w->loop, c->fd, 0, NULL, NULL);
@@ -88,11 +111,12 @@ conn_lose(struct conn *c, const char *why)
     bool was = c->state == CONN_REGISTERED;
 
     conn_close(c, 0);
-    c->state = CONN_WAITING;
+    if (was && clock_ms() - c->since_ms >= STOOD_MS)
+        c->backoff_ms = 0;
     c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
     if (c->backoff_ms > BACKOFF_MAX_MS)
         c->backoff_ms = BACKOFF_MAX_MS;
-    c->retry_ms = clock_ms() + c->backoff_ms + (was ? jitter(50) : jitter(250));
+    conn_wait(c, c->backoff_ms + jitter(c->backoff_ms / 2));
     if (!was)
         return;
     stat_inc(&bus_stats, BUS_LOST_HUBS);
@@ -177,9 +201,7 @@ conn_tick(struct conn *c, int64_t now)
 {
     switch (c->state) {
     case CONN_WAITING:
-        if (now >= c->retry_ms && !c->w->draining)
-            conn_open(c);
-        break;
+        break; /* on_retry */
     case CONN_CONNECTING:
         if (conn_writable(c))
             conn_register(c);
@@ -187,7 +209,9 @@ conn_tick(struct conn *c, int64_t now)
             conn_lose(c, "no connection");
         break;
     case CONN_ASKED:
-        if (now - c->heard_ms > 1000)
+        if (!conn_writable(c))
+            conn_lose(c, "connection closed");
+        else if (now - c->heard_ms > 1000)
             conn_lose(c, "no answer to READY");
         break;
     case CONN_REGISTERED:
@@ -217,7 +241,7 @@ conn_same_hub(struct conn *c, const struct zmessage *m)
     } else if (c->state == CONN_ASKED) {
         memcpy(c->hub_epoch, h.hub_epoch.p, 16);
         c->state = CONN_REGISTERED;
-        c->backoff_ms = 0;
+        c->since_ms = clock_ms();
         c->drain_acked = c->answer_lost = false;
         stat_inc(&bus_stats, BUS_REGISTRATIONS);
         LOG(INFO, NULL, M("registered with a hub"), KS("endpoint", c->endpoint));
@@ -264,7 +288,7 @@ conn_receive(struct conn *c)
         conn_register(c);
     else if (c->state == CONN_REGISTERED && c->answer_lost)
         conn_lose(c, "an answer could not be sent");
-    else if (c->state == CONN_REGISTERED && !conn_writable(c))
+    else if (c->state > CONN_CONNECTING && !conn_writable(c))
         conn_lose(c, "connection closed");
     return got == BATCH;
 }

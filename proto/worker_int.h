@@ -29,8 +29,9 @@ struct conn {
     uint8_t hub_epoch[16];  /* of the hub that answered */
     int64_t heard_ms;       /* last message */
     int64_t sent_ms;        /* last message */
-    int64_t retry_ms;       /* WAITING until */
+    uint64_t retry;         /* timer: WAITING until then */
     int64_t backoff_ms;
+    int64_t since_ms;       /* REGISTERED since */
     bool drain_acked;       /* the hub knows that we drain */
     bool answer_lost;       /* a full socket refused a FINAL or NACK: only a new registration frees its slot at the hub */
     bool listed;            /* still among the resolved addresses */

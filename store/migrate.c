@@ -193,7 +193,7 @@ migrate_new(struct store *s, void (*done)(struct store *s))
 
     m->s = s;
     m->done = done;
-    again(m, RETRY_MS);
+    again(m, 0);
     return m;
 }
 

@@ -2,6 +2,7 @@
 # `make lint`: the rules of the code that a machine can check. Prints each finding, ends with a count, exits 1 on any.
 #   sizes: .c ≤ 600 lines, .h ≤ 150, functions ≤ 60 lines   layers: service → proto → common, no service includes another
 #   banned calls   one file per foreign library   absolute machine paths   shell scripts (shellcheck)
+#   metrics: docs/metrics.md lists what the tables declare; dashboards and alerts name nothing else
 # shellcheck disable=SC2046 # lists of files are split on purpose
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -60,6 +61,13 @@ todo=$(grep -nE '\b(TODO|FIXME|XXX)\b' $product /dev/null)
 if command -v shellcheck >/dev/null; then
     out=$(shellcheck -S warning $(code '*.sh' '.ci/run') 2>&1) || { printf '%s\n' "$out"; say "shellcheck found something"; }
 fi
+declared=$(sed -nE 's/^STAT[0-2]\(([A-Z]+), *[A-Z0-9_]+, *"([a-z0-9_]+)".*/\1 \2/p' $(code '*stat.tbl') | sed -E 's/ (process_)?/ footnote_\1/; s/footnote_process_/process_/' | sort -u)
+names=$(cut -d' ' -f2 <<<"$declared")
+series=$(sed -nE 's/^HISTOGRAM (.*)/\1_bucket\n\1_sum\n\1_count/p; s/^(COUNTER|FINE|GAUGE) //p' <<<"$declared")
+shown=$(grep -ohE '\b(footnote|process)_[a-z0-9_]+' $(code 'deploy/grafana/dashboards/*.json' 'deploy/prometheus/alerts.yml' 'tests/alerts/*.yml') | sort -u)
+listed=$(sed -nE 's/^\| `([a-z0-9_]+)` .*/\1/p' docs/metrics.md | sort -u)
+while read -r n; do say "docs/metrics.md: $n is missing, or is of no table"; done < <(comm -3 <(sort -u <<<"$names") <(echo "$listed") | tr -d '\t')
+while read -r n; do say "dashboards, alerts: there is no series $n"; done < <(comm -23 <(echo "$shown") <(sort -u <<<"$series"))
 # Where programs are built: what was generated from their option tables must fit them. Older programs say nothing.
 bin=${FOOTNOTE_BIN:-build/release}
 if [ -x "$bin/footnote-gateway" ] && [ -z "$(find $(code '*opt.tbl') -newer "$bin/footnote-gateway")" ]; then

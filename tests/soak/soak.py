@@ -3,8 +3,8 @@
    peak ─▶ warm-up under faults ─▶ rest: first footprint ─▶ load and a fault every 5 s ─▶ rest: second footprint ─▶ the history
 
 Of each service two run. The first one of each is only ever stopped and continued, so that it lives through the whole time: its
-memory and descriptors at the second rest are compared with those at the first; before each comes the same burst, which opens as
-many connections of pools as there may be, so that the same work is behind both. The second one is
+memory and descriptors at the second rest are compared with those at the first; before each come the same bursts, which use every
+thread and open as many connections of pools as there may be, so that the same work is behind both. The second one is
 also killed and told to end; its memory says nothing, since each start is a new process. Postgres and Redis are restarted,
 Redis is stopped as well. A rest is: everything is up, nothing is in flight, nothing waits."""
 import csv
@@ -28,7 +28,8 @@ WARMUP = float(os.environ.get("SOAK_WARMUP", str(max(30.0, SECONDS / 5))))
 SHARE = float(os.environ.get("SOAK_SHARE", "0.6"))
 EVERY = 5.0
 RSS_MORE = 0.02
-BURST = 150  # at once, before a footprint is taken
+THREADS = 64  # of each gateway: few, so that the warm-up uses them all: each touches its stack once, which is no growth
+BURST = 96    # clients at once, on two gateways, before a footprint is taken
 LIVE = ("gateway", "embedder", "retriever", "store", "janitor")
 QUEUES = {"gateway": ("bus_queued", "bus_outstanding", "http_in_flight"), "store": ("store_pool_waiting", "store_outbox_length"),
           "retriever": ("retriever_feed_pending",)}
@@ -270,7 +271,7 @@ def soak(run, suite):
 def main():
     run = Run("soak")
     run.TIMED = True
-    with FaultSuite(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2}, env={"LOG_LEVEL": "warn"}) as suite:
+    with FaultSuite(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2}, env={"LOG_LEVEL": "warn", "HTTP_THREADS": str(THREADS)}) as suite:
         soak(run, suite)
         bad = suite.down()
         run.none("soak_exit_codes", bad)

@@ -131,7 +131,7 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-d
     libutf8proc-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
 DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev python3 python3-pytest python3-zmq python3-msgpack \
-    python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck
+    python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck linux-perf strace
 .PHONY: deps deps-test
 deps: ## install the Debian packages that building and running need
 	@deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(DEPS_RUN),'$(d)')
@@ -193,6 +193,9 @@ BENCH_HTTP := $(addprefix $(OUT)/bench/,httpbench bare_http bus_bare bus_bench)
 .PHONY: bench
 bench: build kit $(BENCH_HTTP) ## the guide's table, the limits and what people run today; writes docs/benchmarks.md (12 minutes)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/run.sh
+.PHONY: profile
+profile: build kit $(BENCH_HTTP) ## where a cache hit and an uncached question spend their time: stages, functions, system calls (a minute)
+	@FOOTNOTE_BIN=$(OUT) tests/bench/profile.sh
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
 

@@ -13,6 +13,8 @@ enum algorithm { MD_5, SHA_1, SHA_256, ALGORITHMS };
 
 static EVP_MD *fetched[ALGORITHMS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t contexts_key;
+static _Thread_local EVP_MD_CTX **contexts; /* of this thread, by algorithm: making one costs more than a short digest */
 
 /* There is nothing sensible to do without digests, or without the few bytes they need. */
 static void
@@ -25,6 +27,29 @@ need(bool ok)
 }
 
 static void
+contexts_free(void *arg)
+{
+    EVP_MD_CTX **mine = arg;
+
+    for (size_t i = 0; i < ALGORITHMS; i++)
+        EVP_MD_CTX_free(mine[i]);
+    mem_free(&mine);
+    contexts = NULL;
+}
+
+static EVP_MD_CTX *
+context(enum algorithm which)
+{
+    if (contexts == NULL) {
+        contexts = mem_new(ALGORITHMS * sizeof *contexts);
+        need(pthread_setspecific(contexts_key, contexts) == 0);
+    }
+    if (contexts[which] == NULL)
+        need((contexts[which] = EVP_MD_CTX_new()) != NULL);
+    return contexts[which];
+}
+
+static void
 fetch_all(void)
 {
     static const char *const names[ALGORITHMS] = { "MD5", "SHA1", "SHA256" };
@@ -33,6 +58,7 @@ fetch_all(void)
         fetched[i] = EVP_MD_fetch(NULL, names[i], NULL);
         need(fetched[i] != NULL);
     }
+    need(pthread_key_create(&contexts_key, contexts_free) == 0);
 }
 
 static void
@@ -41,12 +67,11 @@ digest(enum algorithm which, const struct str *parts, size_t n, uint8_t *out)
     EVP_MD_CTX *ctx;
 
     pthread_once(&once, fetch_all);
-    ctx = EVP_MD_CTX_new();
-    need(ctx != NULL && EVP_DigestInit_ex(ctx, fetched[which], NULL) == 1);
+    ctx = context(which);
+    need(EVP_DigestInit_ex(ctx, fetched[which], NULL) == 1);
     for (size_t i = 0; i < n; i++)
         need(EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1);
     need(EVP_DigestFinal_ex(ctx, out, NULL) == 1);
-    EVP_MD_CTX_free(ctx);
 }
 
 void

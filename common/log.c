@@ -225,6 +225,34 @@ put_text(struct line *l, const char *key, struct str s)
 }
 
 static void
+put_integer(struct line *l, int64_t v)
+{
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    char t[24], *end = t + sizeof t, *p = end;
+
+    do
+        *--p = (char)('0' + u % 10);
+    while ((u /= 10) > 0);
+    if (v < 0)
+        *--p = '-';
+    (void)put(l, p, (size_t)(end - p));
+}
+
+/* v / 1000 as %.9g has it, without its price. */
+static void
+put_thousandths(struct line *l, int64_t v)
+{
+    char t[4] = { '.', (char)('0' + v / 100 % 10), (char)('0' + v / 10 % 10), (char)('0' + v % 10) };
+    size_t n = sizeof t;
+
+    while (n > 1 && t[n - 1] == '0')
+        n--;
+    put_integer(l, v / 1000);
+    if (n > 1)
+        (void)put(l, t, n);
+}
+
+static void
 put_value(struct line *l, const struct log_kv *e)
 {
     char t[32] = "";
@@ -233,16 +261,19 @@ put_value(struct line *l, const struct log_kv *e)
         put_text(l, e->key, e->s);
         return;
     }
-    if (e->type == LOG_T_INT)
-        (void)snprintf(t, sizeof t, "%lld", (long long)e->i);
-    else if (e->type == LOG_T_BOOL)
-        (void)snprintf(t, sizeof t, "%s", e->i ? "true" : "false");
-    else if (isfinite(e->d))
-        (void)snprintf(t, sizeof t, "%.9g", e->d);
-    else
-        (void)snprintf(t, sizeof t, "%s", lg.json ? "null" : "-");
     put_key(l, e->key);
-    put_z(l, t);
+    if (e->type == LOG_T_INT) {
+        put_integer(l, e->i);
+    } else if (e->type == LOG_T_BOOL) {
+        put_z(l, e->i ? "true" : "false");
+    } else if (e->d >= 0 && e->d < 1e6 && (double)llround(e->d * 1000) / 1000 == e->d) { /* milliseconds, mostly */
+        put_thousandths(l, llround(e->d * 1000));
+    } else if (isfinite(e->d)) {
+        (void)snprintf(t, sizeof t, "%.9g", e->d);
+        put_z(l, t);
+    } else {
+        put_z(l, lg.json ? "null" : "-");
+    }
     if (l->full)
         l->n = l->mark;
 }

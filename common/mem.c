@@ -10,7 +10,9 @@
 #include "common/mem.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,10 +20,12 @@
 
 #define ALIGN 16u
 #define MAX_PIECE 262144u
+#define SPARES 3u      /* arenas that a thread keeps */
+#define FIRST_CAP 128u /* of a buffer */
 #ifdef __SANITIZE_ADDRESS__
 #define FIRST_PIECE 0u
 #else
-#define FIRST_PIECE 2048u
+#define FIRST_PIECE 8192u
 #endif
 
 static _Noreturn void
@@ -88,6 +92,113 @@ mem_trim(void)
     (void)malloc_trim(0);
 }
 
+/* ---- text ---------------------------------------------------------------------------------------------------------
+ * vsnprintf takes a thousand instructions for a line of a header; this takes a tenth of it for the plain conversions:
+ * %% %c %s %.Ns %.*s %d %ld %lld %u %lu %llu %zu, and numbers with a width. Anything else goes to vsnprintf as a whole. */
+
+struct sink {
+    char *p;
+    size_t n, cap; /* n goes on when cap is reached */
+};
+
+static void
+sink_put(struct sink *s, const char *p, size_t n)
+{
+    if (n > 0 && n <= s->cap && s->n <= s->cap - n)
+        memcpy(s->p + s->n, p, n);
+    s->n += n;
+}
+
+static void
+sink_number(struct sink *s, unsigned long long v, bool negative, size_t width, char fill)
+{
+    char t[32], *end = t + sizeof t, *p = end;
+
+    do
+        *--p = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    if (negative && fill == ' ')
+        *--p = '-';
+    while (width < sizeof t && (size_t)(end - p) + (negative && fill == '0') < width)
+        *--p = fill;
+    if (negative && fill == '0')
+        *--p = '-';
+    sink_put(s, p, (size_t)(end - p));
+}
+
+/* One conversion; fmt stands behind its %. Where the next text begins, or NULL: not a plain one. */
+static const char *
+sink_convert(struct sink *s, const char *fmt, va_list *ap)
+{
+    char fill = *fmt == '0' ? '0' : ' ', c;
+    size_t width = 0, most = SIZE_MAX, longs = 0;
+    const char *z;
+    long long v;
+
+    for (; *fmt >= '0' && *fmt <= '9'; fmt++)
+        if ((width = width * 10 + (size_t)(*fmt - '0')) > 20)
+            return NULL;
+    if (fmt[0] == '.' && fmt[1] == '*') {
+        int given = va_arg(*ap, int);
+
+        most = given < 0 ? SIZE_MAX : (size_t)given;
+        fmt += 2;
+    } else if (*fmt == '.') {
+        for (most = 0, fmt++; *fmt >= '0' && *fmt <= '9'; fmt++)
+            most = most * 10 + (size_t)(*fmt - '0');
+    }
+    for (; *fmt == 'l' || *fmt == 'z'; fmt++)
+        longs += *fmt == 'z' ? 3 : 1;
+    c = *fmt++;
+    if (c == 's' && longs == 0 && width == 0 && (z = va_arg(*ap, const char *)) != NULL) {
+        sink_put(s, z, strnlen(z, most));
+        return fmt;
+    }
+    if (most != SIZE_MAX)
+        return NULL;
+    if (c == 'd' && longs <= 2) {
+        v = longs == 0 ? va_arg(*ap, int) : longs == 1 ? va_arg(*ap, long) : va_arg(*ap, long long);
+        sink_number(s, v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v, v < 0, width, fill);
+    } else if (c == 'u' && longs <= 3) {
+        sink_number(s, longs == 0   ? va_arg(*ap, unsigned)
+                       : longs == 1 ? va_arg(*ap, unsigned long)
+                       : longs == 2 ? va_arg(*ap, unsigned long long)
+                                    : va_arg(*ap, size_t), false, width, fill);
+    } else if (c == 'c' && longs == 0 && width == 0) {
+        sink_put(s, &(char){ (char)va_arg(*ap, int) }, 1);
+    } else if (c == '%' && longs == 0 && width == 0) {
+        sink_put(s, "%", 1);
+    } else {
+        return NULL;
+    }
+    return fmt;
+}
+
+/* As vsnprintf. */
+static __attribute__((format(printf, 3, 0))) int
+format(char *p, size_t cap, const char *fmt, va_list ap)
+{
+    struct sink s = { p, 0, cap };
+    const char *at = fmt;
+    va_list plain;
+
+    va_copy(plain, ap);
+    while (at && *at) {
+        size_t n = strcspn(at, "%");
+
+        sink_put(&s, at, n);
+        at += n;
+        if (*at)
+            at = sink_convert(&s, at + 1, &plain);
+    }
+    va_end(plain);
+    if (!at)
+        return vsnprintf(p, cap, fmt, ap);
+    if (s.n < cap)
+        p[s.n] = 0;
+    return s.n <= INT_MAX ? (int)s.n : -1;
+}
+
 /* ---- arenas ------------------------------------------------------------------------------------------------------ */
 
 struct piece {
@@ -101,28 +212,95 @@ struct arena {
     size_t used;         /* bytes handed out, rounded to ALIGN */
     size_t max;          /* bound of used */
     size_t next_cap;     /* size of the next piece */
+    struct arena *spare; /* the next in its thread's list of spares */
 };
+
+#define BASE_AT ((sizeof(struct arena) + ALIGN - 1) / ALIGN * ALIGN) /* the first piece lies behind its arena */
+
+/* Each thread keeps a few arenas that were freed, zeroed again: a request begins with one, each of its calls has one. */
+static _Thread_local struct {
+    struct arena *list;
+    size_t n;
+} spares;
+static pthread_key_t spares_key;
+static pthread_once_t spares_once = PTHREAD_ONCE_INIT;
+
+static void
+spares_free(void *arg)
+{
+    (void)arg;
+    for (struct arena *a = spares.list, *next; a; a = next) {
+        next = a->spare;
+        free(a);
+    }
+    spares.list = NULL;
+    spares.n = SPARES; /* of a thread that ends */
+}
+
+static void
+spares_init(void)
+{
+    (void)pthread_key_create(&spares_key, spares_free);
+}
+
+static struct piece *
+base_of(struct arena *a)
+{
+    return (struct piece *)(void *)((unsigned char *)a + BASE_AT);
+}
+
+/* Keep it, or give it back. */
+static void
+spare_keep(struct arena *a)
+{
+    struct piece *base = base_of(a);
+
+    if (FIRST_PIECE == 0 || spares.n >= SPARES || pthread_once(&spares_once, spares_init) != 0 ||
+        pthread_setspecific(spares_key, &spares_key) != 0) { /* not NULL, or spares_free is not called */
+        free(a);
+        return;
+    }
+    memset(a, 0, BASE_AT + sizeof *base + base->used);
+    a->spare = spares.list;
+    spares.list = a;
+    spares.n++;
+}
 
 struct arena *
 arena_new(size_t max_bytes)
 {
-    struct arena *a = mem_new(sizeof *a);
+    struct arena *a = spares.list;
 
+    if (a) {
+        spares.list = a->spare;
+        spares.n--;
+        a->spare = NULL;
+    } else {
+        a = mem_new(FIRST_PIECE ? BASE_AT + sizeof(struct piece) + FIRST_PIECE : sizeof *a);
+    }
     a->max = max_bytes;
-    a->next_cap = FIRST_PIECE;
+    a->next_cap = FIRST_PIECE * 2;
+    if (FIRST_PIECE) {
+        a->first = base_of(a);
+        a->first->cap = FIRST_PIECE;
+    }
     return a;
 }
 
 void
 arena_free(struct arena **a)
 {
+    struct piece *base;
+
     if (!*a)
         return;
-    for (struct piece *p = (*a)->first, *next; p; p = next) {
+    base = FIRST_PIECE ? base_of(*a) : NULL;
+    for (struct piece *p = (*a)->first, *next; p != base; p = next) {
         next = p->next;
         free(p);
     }
-    mem_free(a);
+    spare_keep(*a);
+    *a = NULL;
 }
 
 static struct piece *
@@ -183,19 +361,22 @@ arena_str(struct arena *a, struct str s)
 char *
 arena_printf(struct arena *a, const char *fmt, ...)
 {
-    va_list ap, again;
-    char *p = NULL;
+    char few[256], *p = NULL;
+    va_list ap;
     int n;
 
     va_start(ap, fmt);
-    va_copy(again, ap);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = format(few, sizeof few, fmt, ap);
+    va_end(ap);
     if (n >= 0)
         p = arena_alloc(a, (size_t)n + 1);
-    if (p)
-        (void)vsnprintf(p, (size_t)n + 1, fmt, again);
-    va_end(again);
-    va_end(ap);
+    if (p && (size_t)n < sizeof few) {
+        memcpy(p, few, (size_t)n);
+    } else if (p) {
+        va_start(ap, fmt);
+        (void)format(p, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     return p;
 }
 
@@ -211,7 +392,7 @@ arena_used(const struct arena *a)
 static bool
 buf_room(struct buf *b, size_t n)
 {
-    size_t cap = b->cap ? b->cap : 64;
+    size_t cap = b->cap ? b->cap : FIRST_CAP;
     size_t max = b->max ? b->max : SIZE_MAX / 4;
     char *p;
 
@@ -236,9 +417,19 @@ buf_room(struct buf *b, size_t n)
 }
 
 void
+buf_reserve(struct buf *b, size_t n)
+{
+    bool failed = b->failed;
+
+    if (!failed && buf_room(b, n))
+        b->p[b->n] = '\0';
+    b->failed = failed;
+}
+
+void
 buf_add(struct buf *b, const void *p, size_t n)
 {
-    if (!buf_room(b, n))
+    if ((b->failed || n >= b->cap - b->n) && !buf_room(b, n))
         return;
     if (n)
         memcpy(b->p + b->n, p, n);
@@ -261,23 +452,33 @@ buf_z(struct buf *b, const char *z)
 void
 buf_c(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    if (b->failed || b->n + 1 >= b->cap) {
+        buf_add(b, &c, 1);
+        return;
+    }
+    b->p[b->n++] = c;
+    b->p[b->n] = '\0';
 }
 
 void
 buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+    size_t there = b->failed || !b->p ? 0 : b->cap - b->n;
     va_list again;
     int n;
 
     va_copy(again, ap);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = format(there ? b->p + b->n : NULL, there, fmt, ap);
     if (n < 0)
         b->failed = true;
-    else if (buf_room(b, (size_t)n)) {
-        (void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
-        b->n += (size_t)n;
+    else if (there <= (size_t)n && buf_room(b, (size_t)n)) {
+        (void)format(b->p + b->n, (size_t)n + 1, fmt, again);
+        there = (size_t)n + 1;
     }
+    if (n >= 0 && there > (size_t)n)
+        b->n += (size_t)n;
+    else if (b->p)
+        b->p[b->n] = 0; /* what did not fit is cut off again */
     va_end(again);
 }
 

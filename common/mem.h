@@ -44,6 +44,7 @@ struct buf {
     bool failed;  /* something did not fit */
 };
 #define BUF_MAX(m) ((struct buf){ .max = (m) })
+void buf_reserve(struct buf *b, size_t n);                    /* room for n more bytes at once, when so many may be added */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_str(struct buf *b, struct str s);
 void buf_z(struct buf *b, const char *z);

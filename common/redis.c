@@ -26,6 +26,7 @@
 #include "common/text.h"
 
 #define MAX_IDLE 64
+#define SCRIPT_ARGS 24 /* of a script's call without an allocation */
 
 static const char *const failure_names[] = { "connect",  "timeout", "closed",    "protocol", "auth", "select",
                                              "unusable", "breaker", "too_large", "resolve",  NULL };
@@ -67,33 +68,39 @@ struct redis {
 
 /* ---- pool ------------------------------------------------------------------------------------------------------ */
 
+/* Under the lock. */
+static struct redis_conn *
+pool_pop(struct redis *r)
+{
+    struct redis_conn *c = r->idle;
+
+    if (c) {
+        r->idle = c->next;
+        r->n_idle--;
+        c->next = NULL;
+    }
+    return c;
+}
+
 static struct redis_conn *
 pool_take(struct redis *r)
 {
     struct redis_conn *c;
 
     pthread_mutex_lock(&r->lock);
-    c = r->idle;
-    if (c) {
-        r->idle = c->next;
-        r->n_idle--;
-        c->next = NULL;
-    }
+    c = pool_pop(r);
     pthread_mutex_unlock(&r->lock);
     return c;
 }
 
+/* *out: an idle one, or NULL; then a clean one. */
 static enum redis_failure
 pool_get(struct redis *r, int64_t deadline_ms, struct redis_conn **out)
 {
-    struct redis_conn *c;
-
-    while ((c = pool_take(r)) != NULL) {
-        if (redis_conn_clean(c)) {
-            *out = c;
+    for (; *out != NULL; *out = pool_take(r)) {
+        if (redis_conn_clean(*out))
             return F_NONE;
-        }
-        redis_conn_free(&c);
+        redis_conn_free(out);
     }
     return redis_conn_open(&r->url, r->names, deadline_ms, out);
 }
@@ -121,14 +128,17 @@ pool_empty(struct redis *r)
 
 /* ---- breaker --------------------------------------------------------------------------------------------------- */
 
+/* May it call? Then *c is an idle connection, when there is one. */
 static bool
-may_call(struct redis *r, bool prober, bool *probe)
+may_call(struct redis *r, bool prober, bool *probe, struct redis_conn **c)
 {
     bool may;
 
     pthread_mutex_lock(&r->lock);
     may = (prober || !r->has_prober || r->breaker.state == BREAKER_CLOSED) &&
           breaker_enter(&r->breaker, clock_ms(), probe);
+    if (may)
+        *c = pool_pop(r);
     pthread_mutex_unlock(&r->lock);
     return may;
 }
@@ -207,7 +217,7 @@ call(struct redis *r, bool prober, int64_t limit_ms, struct arena *a, const stru
 
     memset(out, 0, n * sizeof *out);
     stat_inc(&stats, REDIS_CALLS);
-    if (!may_call(r, prober, &probe)) {
+    if (!may_call(r, prober, &probe, &c)) {
         note_failure(r, F_BREAKER);
         return -1;
     }
@@ -263,13 +273,15 @@ int
 redis_eval(struct redis *r, struct redis_budget *b, struct arena *a, const struct redis_script *s, const struct str *keys,
            size_t n_keys, const struct str *args, size_t n_args, struct redis_val *out)
 {
+    struct str few[SCRIPT_ARGS];
     size_t argc = 3 + n_keys + n_args;
-    struct str *argv = mem_new(argc * sizeof *argv);
+    struct str *many = argc > SCRIPT_ARGS ? mem_new(argc * sizeof *many) : NULL, *argv = many ? many : few;
     const struct redis_cmd cmd = { argv, argc };
-    char count[24];
+    char count[24] = { (char)('0' + n_keys) };
     int rc;
 
-    snprintf(count, sizeof count, "%zu", n_keys);
+    if (n_keys > 9)
+        snprintf(count, sizeof count, "%zu", n_keys);
     argv[0] = STR("EVALSHA");
     argv[1] = str_of(s->sha1);
     argv[2] = str_of(count);
@@ -283,7 +295,7 @@ redis_eval(struct redis *r, struct redis_budget *b, struct arena *a, const struc
         argv[1] = str_of(s->source);
         rc = redis_run_in(r, b, a, &cmd, 1, out);
     }
-    mem_free(&argv);
+    mem_free(&many);
     return rc;
 }
 

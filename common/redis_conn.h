@@ -1,4 +1,4 @@
-/* Between common/redis.c and the file that knows hiredis: one connection, one exchange. Not thread-safe: a connection is
+/* Between common/redis.c and the file that speaks RESP: one connection, one exchange. Not thread-safe: a connection is
  * held by one thread at a time. Every deadline is a clock_ms() that bounds the whole step, not each read of it. */
 #ifndef COMMON_REDIS_CONN_H
 #define COMMON_REDIS_CONN_H
@@ -15,6 +15,11 @@ struct redisContext;
 
 struct redis_conn {
     struct redisContext *ctx; /* hiredis's */
+    struct buf out;           /* commands that are not sent yet */
+    char *in;                 /* what was read: [at, n) is not parsed yet */
+    size_t at, n, cap;
+    int64_t limit_ms;         /* the socket's time-out as it is set; 0: none yet */
+    int64_t used_ms;          /* clock_ms() of the last exchange */
     struct redis_conn *next;  /* for the owner's list */
 };
 

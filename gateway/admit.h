@@ -10,5 +10,7 @@
 void turns_init(void);
 /* Append a turn with its answer (a: absent when the turn holds it). false: Redis is away or the stream is full. */
 bool turns_append_pair(struct request *r, struct str turn, struct str answer);
+/* Delete an entry that turned out not to be an answer. */
+void cache_drop(struct request *r, const struct cache_probe *probe);
 
 #endif

@@ -76,6 +76,16 @@ cache_store(struct request *r, const uint8_t *session_hash, const struct cache_p
 }
 
 void
+cache_drop(struct request *r, const struct cache_probe *probe)
+{
+    struct str del[] = { STR("DEL"), str_of(probe->key) };
+    struct redis_cmd cmd = { del, 2 };
+    struct redis_val v;
+
+    redis_run_in(r->gw->cache, &r->redis, r->arena, &cmd, 1, &v);
+}
+
+void
 cache_erase_session(struct request *r, const uint8_t *session_hash)
 {
     static struct log_gate gate;

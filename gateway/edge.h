@@ -91,6 +91,8 @@ struct policy {
     long remaining;
     int64_t retry_ms, reset_ms;   /* until one is allowed; until the bucket is full again */
 };
+/* The time that one request takes of a bucket, and how much a bucket holds, µs. */
+int64_t gcra_step(const struct policy *p, long scale, int64_t *tau_us);
 /* tat: theoretical arrival time, µs (0: none yet). true: allowed, *tat moved on when charge. */
 bool gcra(int64_t *tat_us, int64_t now_us, long scale, bool charge, struct policy *p);
 

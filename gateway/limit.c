@@ -29,13 +29,21 @@ struct limiter {
     size_t n_running;
 };
 
-bool
-gcra(int64_t *tat_us, int64_t now_us, long scale, bool charge, struct policy *p)
+int64_t
+gcra_step(const struct policy *p, long scale, int64_t *tau_us)
 {
     int64_t count = (int64_t)p->q * scale;
     int64_t period = (int64_t)p->w * 1000000;
     int64_t step = period / count > 0 ? period / count : 1;
-    int64_t tau = step * count;
+
+    *tau_us = step * count;
+    return step;
+}
+
+bool
+gcra(int64_t *tat_us, int64_t now_us, long scale, bool charge, struct policy *p)
+{
+    int64_t tau, step = gcra_step(p, scale, &tau);
     int64_t tat = *tat_us < now_us ? now_us : *tat_us;
     int64_t next;
 

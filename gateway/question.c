@@ -96,9 +96,11 @@ static void
 add_part(struct buf *in, struct str s)
 {
     uint64_t n = s.p ? s.n : UINT64_MAX; /* absent is not empty */
+    char length[8];
 
     for (int i = 0; i < 8; i++)
-        buf_c(in, (char)(uint8_t)(n >> (8 * i)));
+        length[i] = (char)(uint8_t)(n >> (8 * i));
+    buf_add(in, length, sizeof length);
     buf_str(in, s);
 }
 
@@ -107,9 +109,11 @@ ask_cache_input(const struct question *q, struct buf *in)
 {
     static const struct collection none;
     const struct collection *c = q->settings ? q->settings : &none;
-    char numbers[64];
+    char numbers[64] = "0 0 0"; /* nearly always, and printing a double is dear */
 
-    snprintf(numbers, sizeof numbers, "%lld %lld %.17g", (long long)q->top_k, (long long)c->top_k, c->threshold);
+    if (q->top_k || c->top_k || c->threshold != 0)
+        snprintf(numbers, sizeof numbers, "%lld %lld %.17g", (long long)q->top_k, (long long)c->top_k, c->threshold);
+    buf_reserve(in, 1024);
     add_part(in, api_secret(q->r));
     add_part(in, str_of(PROMPT_VERSION));
     add_part(in, str_of(q->r->who.tenant));
@@ -143,7 +147,9 @@ probe_set(struct question *q)
         s = buf_slice(&in);
         md5(&s, 1, digest);
         sha256(&s, 1, q->probe.sha256);
-        snprintf(q->probe.key, sizeof q->probe.key, "fn:q:%s:%s", r->who.tenant, hex_text(digest, 16, hex));
+        buf_reset(&in);
+        buf_printf(&in, "fn:q:%s:%s", r->who.tenant, hex_text(digest, 16, hex));
+        memcpy(q->probe.key, in.p, in.n < sizeof q->probe.key ? in.n + 1 : 0);
     }
     buf_free(&in);
 }
@@ -206,7 +212,7 @@ hit_take(struct question *q, const struct cache_hit *hit)
 {
     struct turn_finish_req t;
 
-    if (answer_unpack(hit->value, q->r->arena, NULL, NULL, &q->fragment, &t) != ERR_OK)
+    if (answer_read(hit->value, q->r->arena, NULL, NULL, &q->fragment, &t) != ERR_OK)
         return false;
     q->answer = t.answer;
     q->citations = t.citations.v;
@@ -338,6 +344,7 @@ ask_render(const struct question *q, struct buf *b)
 {
     static const char *const saved[] = { "no", "queued", "yes" };
 
+    buf_reserve(b, q->fragment.n + 1024);
     buf_c(b, '{');
     if (q->fragment.p)
         buf_str(b, q->fragment);

@@ -15,16 +15,23 @@ static const char exposed[] = "RateLimit-Policy, RateLimit, X-RateLimit-Limit, X
                               "Retry-After, retry-after-ms, x-should-retry, X-Request-ID, traceparent, X-Cache, Location, "
                               "Idempotency-Replayed";
 
+/* A thread keeps the second's text: gmtime_r takes a lock that all threads share. */
 static void
 add_date(struct buf *out)
 {
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static _Thread_local time_t last;
+    static _Thread_local char text[64];
     time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm t;
 
-    gmtime_r(&now, &t);
-    buf_printf(out, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + (size_t)t.tm_wday * 3, t.tm_mday,
-               months + (size_t)t.tm_mon * 3, t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+    if (now != last) {
+        gmtime_r(&now, &t);
+        snprintf(text, sizeof text, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + (size_t)t.tm_wday * 3,
+                 t.tm_mday, months + (size_t)t.tm_mon * 3, t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+        last = now;
+    }
+    buf_z(out, text);
 }
 
 static bool
@@ -124,6 +131,7 @@ reply_bytes(struct request *r, int status, const char *content_type, struct str 
         return;
     }
     idem_settle(r, status, body);
+    buf_reserve(&out, 1536 + (body.n <= ONE_WRITE ? body.n : 0));
     reply_head(r, status, content_type, (int64_t)body.n, &out);
     if (!bare && body.n <= ONE_WRITE)
         buf_str(&out, body);

@@ -52,17 +52,24 @@ answer_pack(const uint8_t sha256[32], int64_t epoch, struct str json, const stru
     return e;
 }
 
-enum err
-answer_unpack(struct str value, struct arena *a, uint8_t sha256[32], int64_t *epoch, struct str *json,
-              struct turn_finish_req *turn)
+bool
+answer_sum_fits(struct str value)
 {
     char sum[41];
+
+    if (value.n < ANSWER_HEAD || value.n > ANSWER_MAX)
+        return false;
+    checksum((struct str){ value.p + ANSWER_BODY_AT, value.n - ANSWER_BODY_AT }, sum);
+    return memcmp(value.p + ANSWER_SUM_AT, sum, 40) == 0;
+}
+
+enum err
+answer_read(struct str value, struct arena *a, uint8_t sha256[32], int64_t *epoch, struct str *json,
+            struct turn_finish_req *turn)
+{
     size_t n;
 
-    if (value.n < ANSWER_HEAD || value.n > ANSWER_MAX || memcmp(value.p, ANSWER_MAGIC, 4) != 0)
-        return ERR_BAD_FRAME;
-    checksum((struct str){ value.p + ANSWER_BODY_AT, value.n - ANSWER_BODY_AT }, sum);
-    if (memcmp(value.p + ANSWER_SUM_AT, sum, 40) != 0)
+    if (value.n < ANSWER_HEAD || memcmp(value.p, ANSWER_MAGIC, 4) != 0)
         return ERR_BAD_FRAME;
     n = (size_t)get_be(value.p + ANSWER_BODY_AT, 4);
     if (n > value.n - ANSWER_HEAD)
@@ -74,4 +81,11 @@ answer_unpack(struct str value, struct arena *a, uint8_t sha256[32], int64_t *ep
     if (json)
         *json = (struct str){ value.p + ANSWER_HEAD, n };
     return msg_decode(turn_finish_req_desc(), value.p + ANSWER_HEAD + n, value.n - ANSWER_HEAD - n, a, turn);
+}
+
+enum err
+answer_unpack(struct str value, struct arena *a, uint8_t sha256[32], int64_t *epoch, struct str *json,
+              struct turn_finish_req *turn)
+{
+    return answer_sum_fits(value) ? answer_read(value, a, sha256, epoch, json, turn) : ERR_BAD_FRAME;
 }

@@ -51,6 +51,7 @@ class Lab:
         self.procs, self.rivals, self.suite = [], {}, None
         self.texts = questions()
         self.sessions = [fresh_session() for _ in range(SESSIONS)]
+        self.hits = []             # (question, session) that the query cache holds (bench_parts.py)
         self.asked = {}            # rival -> how many of its uncached pairs are used up
 
     def __enter__(self):

@@ -54,10 +54,22 @@ def limits(lab, report):
 
 
 # ---- b: a query-cache hit --------------------------------------------------------------------------------------------
+def hit_pairs(lab):
+    """HITS questions and sessions whose answers are cached. An answer without a citation never is, so some are left out."""
+    if not lab.hits:
+        asked = [(t, lab.sessions[i]) for i, t in enumerate(lab.texts[:HITS * 2])]
+        for t, s in asked:
+            lab.suite.ask(t, s)
+        lab.hits = [(t, s) for t, s in asked if lab.suite.ask(t, s).json()["cached"] == "query"][:HITS]
+        if len(lab.hits) < HITS:
+            raise RuntimeError(f"only {len(lab.hits)} of {HITS * 2} answers are cached")
+    return lab.hits
+
+
 def hit_bodies(lab, rival):
     if rival.name == "litellm":
-        return [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": lab.texts[i]}]} for i in range(HITS)]
-    return [{"question": lab.texts[i], "session_id": lab.sessions[i]} for i in range(HITS)]
+        return [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": t}]} for t, _ in hit_pairs(lab)]
+    return [{"question": t, "session_id": s} for t, s in hit_pairs(lab)]
 
 
 def hit_load(lab, rival):
@@ -72,9 +84,6 @@ def hit_load(lab, rival):
 def hit(lab, report):
     names = [n for n in ("nothing", "redis", "ours.off", "ours", "fastapi", "litellm") if lab.rival(n)]
     loads = {n: hit_load(lab, lab.rival(n)) for n in names}
-    cached = lab.suite.ask(lab.texts[0], lab.sessions[0]).json()
-    if cached["cached"] != "query":
-        raise RuntimeError(f"not from the cache: {cached}")
     before = lab.suite.metrics("gateway")
     got = in_turn(lab, [(n, lambda n=n: measure(lab.rival(n), loads[n], closed=CLIENTS, seconds=window(n), warm=0.3)) for n in names])
     what = {"nothing": "civetweb, nothing", "redis": "civetweb + one pipelined Redis trip", "ours.off": "Footnote, hits not saved",

@@ -22,6 +22,12 @@ zsock_context(void)
 }
 
 void
+zsock_io_threads(int n)
+{
+    zmq_ctx_set(zsock_context(), ZMQ_IO_THREADS, n);
+}
+
+void
 zsock_context_end(void)
 {
     pthread_mutex_lock(&context_lock);

@@ -23,7 +23,6 @@
 #include "proto/zsock.h"
 
 #define BATCH 256       /* messages taken before the core's timers are looked at */
-#define IO_THREADS 2    /* handshakes of strangers leave the workers' connections a thread */
 #define UNSENT_MAX 256  /* peers found dead in one turn */
 #define WAIT_MS 250     /* a queue whose first entry waits longer, for LONG_MS, is overloaded (as in CoDel, RFC 8289) */
 #define LONG_MS 200
@@ -343,7 +342,6 @@ hub_open(struct hub *h, const struct hub_config *cfg)
 {
     struct curve_key secret, public_key;
 
-    zsock_io_threads(IO_THREADS);
     if (!cfg->curve)
         return (h->router = router_open(cfg->bind, NULL)) != NULL;
     if (!curve_parse(str_of(cfg->secret_key), &secret) || !curve_public(&secret, &public_key)) {

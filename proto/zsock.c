@@ -22,12 +22,6 @@ zsock_context(void)
 }
 
 void
-zsock_io_threads(int n)
-{
-    zmq_ctx_set(zsock_context(), ZMQ_IO_THREADS, n);
-}
-
-void
 zsock_context_end(void)
 {
     pthread_mutex_lock(&context_lock);

@@ -22,7 +22,6 @@ struct zmessage {
 
 void *zsock_context(void);  /* one per process, made at first use */
 void zsock_context_end(void);
-void zsock_io_threads(int n);  /* before the first socket; 1 without it */
 /* Options every bus socket has: linger, limits, heartbeats (PROTOCOL.md, liveness). */
 void zsock_options(void *s);
 /* Receive one message without waiting: 1 got it, 0 none, -1 error. Release with zframes_drop. */

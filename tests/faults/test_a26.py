@@ -40,11 +40,11 @@ def refused(begin, end):
 
 def window(s, run, i):
     """p99 of searches: three hops of the bus, no model behind them."""
-    load = s.load(rate=run.pick(40, 80), seconds=run.pick(2, 10), route="search", seed=run.seed + i)
+    load = s.load(rate=run.pick(40, 80), seconds=run.pick(2, 60), route="search", seed=run.seed + i)
     return load.wait()["ok_ms"]["p99"], sum(load.failed().values())
 
 
-@pytest.mark.limit(600)
+@pytest.mark.limit(900)
 def test_a_flood_of_strangers_takes_nothing_from_the_workers(run):
     keys = Keys()
     options = keys.options()
@@ -52,7 +52,7 @@ def test_a_flood_of_strangers_takes_nothing_from_the_workers(run):
     with FaultSuite(**options) as s:
         window(s, run, 0)
         begin, calm, flooded, failed, seen = look(s), [], [], 0, {}
-        for i in range(run.pick(1, 12)):
+        for i in range(run.pick(1, 3)):
             p99, bad = window(s, run, 2 * i + 1)
             calm.append(p99)
             flood = Flood(s, keys)

@@ -1,0 +1,487 @@
+/* What the tests of the question path share: fake neighbours, in whose place the functions below stand. world says how they behave
+ * and notes what was asked of whom, in which order, what was saved and cached, and what the client got. */
+#ifndef TESTS_UNIT_GATEWAY_ASKKIT_H
+#define TESTS_UNIT_GATEWAY_ASKKIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+/* cmocka wants the above first */
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "gateway/ask.h"
+#include "gateway/edge.h"
+#include "proto/answer.h"
+
+#define SESSION "6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f"
+#define ASKED "{\"question\":\"  How long is an answer kept? \",\"session_id\":\"" SESSION "\"}"
+
+struct ask {
+    enum kind kind;
+    int part; /* parts given so far */
+};
+
+static struct world {
+    enum err fail[KIND_COUNT];  /* what a service answers instead */
+    enum kind order[32];
+    size_t n_order;
+    size_t hits;                /* passages found */
+    bool refused, uncited, degraded, redis_down, epoch_known, save_hits, cached, appended, gone;
+    int parts_lost;             /* of the model's, from the end */
+    int streams_left;           /* writes before the client goes; -1: never */
+    int64_t epoch, index_seq;
+    struct turn turns[2];
+    size_t n_turns;
+    struct buf value;           /* what cache_store was given */
+    struct cache_probe probe;   /* as admit saw it */
+    struct buf turn;            /* as admit or turns_append saw it */
+    int admitted, stored, queued, freed, opened;
+    struct buf searched;        /* SEARCH's query and context */
+    struct buf embedded;        /* EMBED's text */
+    bool had_vector;
+    struct buf finished;        /* TURN_FINISH: status and answer */
+    struct buf trace;           /* TURN_FINISH: how the answer came about */
+    struct uuid origin_id;      /* TURN_FINISH: what it was copied from */
+    bool finish_has_question;
+    int status;                 /* of the answer */
+    struct buf body, events;
+    char pointer[64];
+    enum err problem;
+    const char *idem_key;       /* header */
+    struct idem_claim_rep claim; /* what the store says to a claim */
+    struct buf kept;            /* idem_body, as turn.finish or idem.finish had it */
+    int64_t kept_status, retry_ms;
+    struct uuid question_id, message_id, holder;
+    bool replayed;
+    struct collection collection;
+    bool has_collection;
+    struct hub_view view;       /* of the hub */
+} w;
+
+static struct uuid conversation, document, chunk;
+
+/* ---- the hub */
+
+static void *
+reply_of(enum kind kind)
+{
+    static struct hit hits[3];
+    static struct citation cite;
+    static struct turn_begin_rep begun;
+    static struct embed_rep embedded = { .model = { "m", 1 }, .dims = 1, .vectors = { "\0\0\0\0", 4 }, .cached = 1 };
+    static struct search_rep found;
+    static struct chat_rep said;
+    static struct cite_rep cited;
+    static struct ack ack = { .count = 1 };
+
+    begun = (struct turn_begin_rep){ .conversation_id = conversation };
+    begun.history.v = w.turns;
+    begun.history.n = w.n_turns;
+    for (int i = 0; i < 3; i++)
+        hits[i] = (struct hit){ .chunk_id = chunk, .document_id = document, .collection = STR("docs"),
+                                .text = STR("Answers are kept for one hour."), .end = 30, .score = 0.9 };
+    found.hits.v = hits;
+    found.hits.n = w.hits;
+    found.seq = w.index_seq;
+    said = (struct chat_rep){ .text = STR("For one hour [1]."), .model = STR("gpt"), .prompt_tokens = 10,
+                              .completion_tokens = 5, .refused = w.refused, .degraded = w.degraded };
+    cite = (struct citation){ .id = uuid_v7(), .n = 1, .document_id = document, .chunk_id = chunk,
+                              .excerpt = STR("kept for one hour"), .start = 12, .end = 29, .score = 0.9 };
+    cited = (struct cite_rep){ .answer = STR("For one hour [1]."), .confidence = 0.8, .grounded = !w.uncited };
+    cited.citations.v = &cite;
+    cited.citations.n = w.uncited ? 0 : 1;
+    switch (kind) {
+    case KIND_IDEM_CLAIM: return &w.claim;
+    case KIND_TURN_BEGIN: return &begun;
+    case KIND_EMBED: return &embedded;
+    case KIND_SEARCH: return &found;
+    case KIND_CHAT: return &said;
+    case KIND_CITE: return &cited;
+    default: return &ack;
+    }
+}
+
+static void
+keep(struct str body, int64_t status)
+{
+    buf_reset(&w.kept);
+    buf_str(&w.kept, body);
+    w.kept_status = status;
+}
+
+static void
+look_idem(enum kind kind, const void *req)
+{
+    const struct idem_claim_req *c = req;
+    const struct idem_finish_req *f = req;
+    const struct turn_begin_req *b = req;
+    const struct turn_finish_req *t = req;
+
+    if (kind == KIND_IDEM_CLAIM) {
+        w.holder = c->holder;
+        assert_true(c->lease_ms >= 1000 && c->key.n == 64);
+    } else if (kind == KIND_IDEM_FINISH) {
+        keep(f->body, f->status);
+        assert_true(uuid_eq(&f->holder, &w.holder));
+    } else if (kind == KIND_TURN_BEGIN) {
+        w.question_id = b->question_id;
+        w.message_id = b->message_id;
+        assert_true(uuid_eq(&b->idem_holder, &w.holder));
+    } else if (kind == KIND_TURN_FINISH && t->idem_key.p) {
+        keep(t->idem_body, t->idem_status);
+        assert_true(uuid_eq(&t->idem_holder, &w.holder));
+    }
+}
+
+static void
+look(enum kind kind, const void *req)
+{
+    const struct embed_req *e = req;
+    const struct search_req *s = req;
+    const struct turn_finish_req *t = req;
+
+    look_idem(kind, req);
+    if (kind == KIND_EMBED)
+        buf_str(&w.embedded, e->texts.v[0]);
+    if (kind == KIND_SEARCH) {
+        buf_str(&w.searched, s->query);
+        buf_c(&w.searched, '|');
+        buf_str(&w.searched, s->context);
+        w.had_vector = s->vector.n > 0;
+    } else if (kind == KIND_TURN_FINISH) {
+        buf_str(&w.finished, t->status);
+        buf_c(&w.finished, ' ');
+        buf_str(&w.finished, t->answer);
+        buf_reset(&w.trace);
+        buf_str(&w.trace, t->trace);
+        w.origin_id = t->origin_id;
+        w.finish_has_question = t->question.p != NULL;
+    }
+}
+
+struct ask *
+hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms)
+{
+    struct ask *q = calloc(1, sizeof *q);
+    struct buf wire = BUF_MAX(1 << 20);
+
+    (void)h;
+    assert_string_equal(tenant, "default");
+    assert_string_equal(trace, "req-1");
+    assert_true(deadline_ms > clock_ms());
+    assert_int_equal(msg_encode(kinds[kind].req(), req, &wire), ERR_OK);
+    buf_free(&wire);
+    q->kind = kind;
+    w.order[w.n_order++] = kind;
+    w.opened++;
+    look(kind, req);
+    return q;
+}
+
+enum ask_event
+ask_wait(struct ask *q, int64_t wake_ms, struct answer *out)
+{
+    static const struct chat_part parts[2] = { { .text = { "For one ", 8 } }, { .text = { "hour [1].", 9 } } };
+
+    (void)wake_ms;
+    memset(out, 0, sizeof *out);
+    out->text = "";
+    if (q->kind == KIND_CHAT && q->part < 2 - w.parts_lost && (!w.fail[KIND_CHAT] || w.fail[KIND_CHAT] == ERR_UPSTREAM_CUT)) {
+        out->msg = &parts[q->part++];
+        return ASK_PART;
+    }
+    if (q->kind == KIND_CHAT && w.gone)
+        return ASK_IDLE;
+    out->err = w.fail[q->kind];
+    out->msg = out->err ? NULL : reply_of(q->kind);
+    return ASK_DONE;
+}
+
+void
+ask_free(struct ask **q)
+{
+    w.freed += *q != NULL;
+    free(*q);
+    *q = NULL;
+}
+
+enum err
+ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms,
+         struct ask **q, struct answer *out)
+{
+    *q = hub_ask(h, kind, req, tenant, trace, deadline_ms);
+    while (ask_wait(*q, INT64_MAX, out) == ASK_PART)
+        ;
+    return out->err;
+}
+
+/* ---- the edge */
+
+struct hub *api_hub(const struct request *r) { (void)r; return NULL; }
+void hub_look(struct hub *h, struct hub_view *out) { (void)h; *out = w.view; }
+struct str api_secret(const struct request *r) { (void)r; return STR("secret"); }
+bool api_save_hits(const struct request *r) { (void)r; return w.save_hits; }
+int64_t api_expiry_days(const struct request *r) { (void)r; return 30; }
+bool api_gone(const struct request *r) { (void)r; return w.gone; }
+void idem_keep(struct request *r) { (void)r; }   /* nobody is that slow here */
+void idem_unkeep(struct request *r) { (void)r; }
+
+void
+api_problem(struct request *r, enum err e, const char *detail, struct buf *b)
+{
+    (void)r;
+    (void)detail;
+    buf_c(b, '{');
+    buf_key_str(b, "code", str_of(err_name(e)));
+    buf_c(b, '}');
+}
+
+struct str
+request_header(const struct request *r, const char *name)
+{
+    (void)r;
+    return strcmp(name, "Idempotency-Key") == 0 && w.idem_key ? str_of(w.idem_key) : STR_NONE;
+}
+
+const char *request_query(const struct request *r) { (void)r; return NULL; }
+void request_retry_after(struct request *r, int64_t ms) { (void)r; w.retry_ms = ms; }
+struct str request_param(struct request *r, const char *name) { (void)r; (void)name; return STR_NONE; }
+
+void
+request_header_add(struct request *r, const char *n, const char *v)
+{
+    (void)r;
+    w.replayed = w.replayed || (strcmp(n, "Idempotency-Replayed") == 0 && strcmp(v, "true") == 0);
+}
+
+json_t *
+request_json(struct request *r, const char *const *keys)
+{
+    enum json_fault fault;
+    const char *detail;
+
+    (void)keys;
+    return json_read(r->body, &fault, &detail);
+}
+
+bool
+request_session(struct request *r, struct str given, struct uuid *id, uint8_t hash[32])
+{
+    (void)r;
+    assert_true(uuid_parse(given, id));
+    sha256(&given, 1, hash);
+    return true;
+}
+
+void
+reply_json(struct request *r, int status, struct str body)
+{
+    assert_int_equal(w.status, 0); /* exactly one answer */
+    idem_settle(r, status, body);
+    w.status = status;
+    buf_str(&w.body, body);
+}
+
+void
+reply_bytes(struct request *r, int status, const char *type, struct str body)
+{
+    assert_string_equal(type, status < 400 ? "application/json" : "application/problem+json");
+    reply_json(r, status, body);
+}
+
+void
+reply_problem(struct request *r, enum err e, const char *detail)
+{
+    (void)detail;
+    reply_json(r, err_http(e), STR(""));
+    w.problem = e;
+}
+
+void
+reply_invalid(struct request *r, const char *pointer, const char *detail)
+{
+    assert_true(strlen(detail) > 0);
+    reply_problem(r, ERR_VALIDATION, detail);
+    snprintf(w.pointer, sizeof w.pointer, "%s", pointer);
+}
+
+void reply_answer_error(struct request *r, const struct answer *a) { reply_problem(r, a->err, a->text); }
+
+static bool
+written(void)
+{
+    if (w.streams_left == 0)
+        return false;
+    w.streams_left -= w.streams_left > 0;
+    return true;
+}
+
+bool stream_begin(struct request *r) { (void)r; return written(); }
+bool stream_ping(struct request *r) { (void)r; return written(); }
+void stream_end(struct request *r) { (void)r; buf_z(&w.events, "end"); }
+
+bool
+stream_event(struct request *r, const char *event, const char *id, struct str json)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *o = json_read(json, &fault, &detail);
+
+    (void)r;
+    assert_non_null(o);
+    json_decref(o);
+    assert_non_null(strchr(id, ':'));
+    buf_printf(&w.events, "%s ", event);
+    if (strcmp(event, "done") == 0)
+        buf_str(&w.body, json);
+    return written();
+}
+
+bool
+admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct cache_hit *hit)
+{
+    (void)session_hash;
+    w.admitted++;
+    if (!probe)
+        return true;
+    w.probe = *probe;
+    buf_str(&w.turn, probe->turn);
+    if (w.cached && probe->key[0] && w.value.n > 0)
+        *hit = (struct cache_hit){ true, w.appended && probe->turn.p, arena_str(r->arena, buf_slice(&w.value)), "hit" };
+    return true;
+}
+
+void
+cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit)
+{
+    assert_int_equal(w.order[0], KIND_IDEM_CLAIM); /* the key comes before the cache */
+    assert_null(probe->turn.p);
+    w.probe = *probe;
+    if (w.cached && probe->key[0] && w.value.n > 0)
+        *hit = (struct cache_hit){ .hit = true, .value = arena_str(r->arena, buf_slice(&w.value)) };
+}
+
+void
+cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct str value)
+{
+    (void)r;
+    (void)session_hash;
+    assert_string_equal(probe->key, w.probe.key);
+    w.stored++;
+    buf_reset(&w.value);
+    buf_str(&w.value, value);
+}
+
+bool
+turns_append(struct request *r, struct str turn)
+{
+    (void)r;
+    w.queued++;
+    buf_reset(&w.turn);
+    buf_str(&w.turn, turn);
+    return !w.redis_down;
+}
+
+bool
+epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch)
+{
+    (void)gw;
+    (void)tenant;
+    (void)collection;
+    *epoch = w.epoch;
+    return w.epoch_known;
+}
+
+const struct collection *
+collection_of(struct request *r, struct str name)
+{
+    (void)r;
+    return w.has_collection && str_is(name, "docs") ? &w.collection : NULL;
+}
+
+bool collection_allowed(const struct request *r, struct str name) { (void)r; return !str_is(name, "foreign"); }
+
+/* ---- the tests */
+
+void route_chat_query(struct request *r);
+void route_chat_selection(struct request *r);
+void route_chat_stream(struct request *r);
+
+static inline void
+ask_with(void (*route)(struct request *), const char *body, bool no_cache)
+{
+    static const struct route any = { .name = "POST /any" };
+    struct request r = { .arena = arena_new(8 << 20), .id = "req-1", .body = str_of(body), .no_cache = no_cache,
+                         .who = { .tenant = "default", .anonymous = true }, .deadline_ms = clock_ms() + 30000, .route = &any };
+
+    if (idem_begin(&r))
+        route(&r);
+    idem_end(&r);
+    arena_free(&r.arena);
+    assert_int_equal(w.opened, w.freed); /* every call was closed */
+}
+
+static inline void ask(const char *body) { ask_with(route_chat_query, body, false); }
+
+static int
+fresh(void **state)
+{
+    (void)state;
+    buf_free(&w.value);
+    buf_free(&w.turn);
+    buf_free(&w.searched);
+    buf_free(&w.embedded);
+    buf_free(&w.finished);
+    buf_free(&w.trace);
+    buf_free(&w.body);
+    buf_free(&w.events);
+    buf_free(&w.kept);
+    memset(&w, 0, sizeof w);
+    w.hits = 2;
+    w.epoch_known = w.save_hits = w.appended = true;
+    w.epoch = w.index_seq = 7;
+    w.streams_left = -1;
+    conversation = uuid_v7();
+    document = uuid_v4();
+    chunk = uuid_v4();
+    return 0;
+}
+
+/* Forget what happened, keep what is cached. */
+static inline void
+again(void)
+{
+    w.n_order = 0;
+    w.status = w.stored = w.queued = w.admitted = 0;
+    buf_reset(&w.body);
+    buf_reset(&w.turn);
+    buf_reset(&w.finished);
+    buf_reset(&w.trace);
+    buf_reset(&w.events);
+    w.cached = true;
+}
+
+static inline json_t *
+body(void)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *o = json_read(buf_slice(&w.body), &fault, &detail);
+
+    assert_non_null(o);
+    return o;
+}
+
+static inline void
+assert_order(const enum kind *want, size_t n)
+{
+    assert_int_equal(w.n_order, n);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(w.order[i], want[i]);
+}
+#define ORDER(...) assert_order((const enum kind[]){ __VA_ARGS__ }, sizeof((const enum kind[]){ __VA_ARGS__ }) / sizeof(enum kind))
+
+#endif

@@ -13,13 +13,11 @@ import threading
 import time
 
 
-class Nemesis:
-    def __init__(self, suite, seed, every=(2, 5), names=None, actions=("kill", "stop", "term"), down=(0.1, 1.0),
-                 stopped=(0.5, 5.0)):
-        self.suite, self.rng = suite, random.Random(seed)
-        self.every, self.actions, self.down, self.stopped = every, actions, down, stopped
-        self.names = names or [n for n in suite.services]
-        self.log, self.failure = [], None
+class Beside:
+    """with …: _run() in a thread beside the block, whose end sets _stop. What it fails of, the block fails of."""
+
+    def __init__(self):
+        self.failure = None
         self._stop, self._thread = threading.Event(), threading.Thread(target=self._guarded)
 
     def __enter__(self):
@@ -37,6 +35,16 @@ class Nemesis:
             self._run()
         except Exception as e:  # told to the test's thread
             self.failure = e
+
+
+class Nemesis(Beside):
+    def __init__(self, suite, seed, every=(2, 5), names=None, actions=("kill", "stop", "term"), down=(0.1, 1.0),
+                 stopped=(0.5, 5.0)):
+        super().__init__()
+        self.suite, self.rng = suite, random.Random(seed)
+        self.every, self.actions, self.down, self.stopped = every, actions, down, stopped
+        self.names = names or [n for n in suite.services]
+        self.log = []
 
     def _run(self):
         while not self._stop.wait(self.rng.uniform(*self.every)):

@@ -13,14 +13,13 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 
 import requests
 
 from checker import check_answers, check_repeats, told
 from faults_kit import FaultSuite, Run
-from nemesis import Nemesis
+from nemesis import Beside, Nemesis
 from suite import wait_for
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "1200"))
@@ -29,7 +28,7 @@ SHARE = float(os.environ.get("SOAK_SHARE", "0.6"))
 EVERY = 5.0
 RSS_MORE = 0.02
 THREADS = 64  # of each gateway: few, so that the warm-up uses them all: each touches its stack once, which is no growth
-BURST = 96    # clients at once, on two gateways, before a footprint is taken
+BURST = 150   # clients at once, on two gateways, before a footprint is taken: more than the threads
 LIVE = ("gateway", "embedder", "retriever", "store", "janitor")
 QUEUES = {"gateway": ("bus_queued", "bus_outstanding", "http_in_flight"), "store": ("store_pool_waiting", "store_outbox_length"),
           "retriever": ("retriever_feed_pending",)}
@@ -72,22 +71,14 @@ class Faults(Nemesis):
         os.kill(pid, signal.SIGCONT)
 
 
-class Looks:
+class Looks(Beside):
     """Every 5 s: (seconds, process, pid, what, value) of everything that answers."""
 
     WHAT = ("process_open_fds", "process_resident_memory_bytes")
 
     def __init__(self, suite):
+        super().__init__()
         self.suite, self.rows, self.begun = suite, [], time.monotonic()
-        self._stop, self._thread = threading.Event(), threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
 
     def _run(self):
         while not self._stop.wait(EVERY):
@@ -130,12 +121,24 @@ def waiting(suite):
     return out
 
 
+def bursts(suite):
+    """What the first workers may ever have at once: all there is, while the others are down. Then everything is up again. Turns."""
+    others = [n for n, s in suite.services.items() if n not in LIVE and s.service != "gateway"]
+    for name in others:
+        suite.stop_service(name)
+    turns = sum(suite.load(closed=BURST, seconds=4, streams=0.33, attempts=20).wait()["ok"] for _ in range(2))
+    for name in others:
+        suite.start(suite.services[name].service, name)
+    suite.wait_workers(20)
+    return turns + suite.load(closed=BURST, seconds=2, streams=0.33, attempts=20).wait()["ok"]
+
+
 def rest(suite):
-    """A burst, then wait until nothing is in flight; ({process: (pid, descriptors, resident bytes)}, what is left, turns of the
-    burst)."""
+    """Bursts, then wait until nothing is in flight; ({process: (pid, descriptors, resident bytes)}, what is left, turns of the
+    bursts)."""
     suite.wait_ready(30)
     suite.wait_workers(20)
-    turns = sum(suite.load(closed=BURST, seconds=4, streams=0.33, attempts=20).wait()["ok"] for _ in range(2))
+    turns = bursts(suite)
     left, end = waiting(suite), time.monotonic() + 30
     while left and time.monotonic() < end:
         time.sleep(0.2)

@@ -640,6 +640,16 @@ class Life(unittest.TestCase):
         finally:
             self.assertEqual(gw.stop(), 0)
 
+    def test_with_keys_it_is_not_ready_before_it_has_read_them(self):
+        for auth in ("on", "off"):
+            gw = Gateway(AUTH=auth)
+            try:
+                missing = json.loads(gw.ask("GET", "/readyz")[2])["missing"].split(", ")
+                self.assertEqual("keys" in missing, auth == "on")
+                self.assertIn("store", missing)
+            finally:
+                self.assertEqual(gw.stop(), 0)
+
     def test_sigterm_finishes_what_is_in_flight_and_refuses_the_rest(self):
         gw = Gateway()
         session = str(uuid.uuid4())

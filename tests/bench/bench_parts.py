@@ -96,7 +96,8 @@ def hit(lab, report):
 
 
 def window(name):
-    return SECONDS * (2 if name in ("fastapi", "litellm") else 1)   # so few answers need longer
+    """So few answers need longer; hits that are saved must end before the queue of turns (10,000) is full."""
+    return {"fastapi": SECONDS * 2, "litellm": SECONDS * 2, "ours": 0.7}.get(name, SECONDS / 2)
 
 
 def gateway_us(results, process):
@@ -113,12 +114,13 @@ def hit_bars(lab, report, got):
     bars.shown("hit_gateway_cpu_saved", on, "us")
     bars.most("hit_cpu_of_bare_not_saved", off / bare, 1.35, "x")
     bars.most("hit_cpu_of_bare_saved", on / bare, 1.8, "x")
-    ours = med(got["ours"], "rate")
-    bars.least("hit_rate_of_fastapi", ours / max(med(got["fastapi"], "rate"), 0.1), 12, "x")
-    if "litellm" in got:
-        bars.least("hit_rate_of_litellm", ours / max(med(got["litellm"], "rate"), 0.1), 15, "x")
-    else:
-        bars.shown("hit_rate_of_litellm", "not-installed")
+    for rival, least in (("fastapi", 12), ("litellm", 15)):   # neither saves a cached answer: compared with us when we do not
+        if rival in got:
+            theirs = max(med(got[rival], "rate"), 0.1)
+            bars.least(f"hit_rate_of_{rival}", med(got["ours.off"], "rate") / theirs, least, "x")
+            bars.shown(f"hit_rate_of_{rival}_hits_saved", med(got["ours"], "rate") / theirs, "x")
+        else:
+            bars.shown(f"hit_rate_of_{rival}", "not-installed")
     bars.most("hit_bad_answers", sum(r["bad"] for n in ("ours", "ours.off") for r in got[n]), 0)
 
 

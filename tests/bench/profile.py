@@ -51,15 +51,17 @@ def commands(lab):
 def functions(pids, run):
     """Runs the load under perf; {process: [(share, function, library)]}, shares of that process's own time."""
     data = os.path.join(TOP, "build", "bench", "perf.data")
-    perf = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999", "-o", data, "-p", ",".join(map(str, pids.values()))],
+    perf = subprocess.Popen(["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", "1999", "-o", data],
                             stderr=subprocess.PIPE, text=True)
     got = run()
     perf.send_signal(2)
-    perf.wait(30)
+    said = perf.communicate(timeout=30)[1]
+    if not os.path.exists(data):
+        sys.exit(f"perf: {said}")
     out = {}
     for name, pid in pids.items():
         text = subprocess.run(["perf", "report", "-q", "-i", data, "--pid", str(pid), "--sort", "sym,dso", "--percentage", "relative"],
-                              capture_output=True, text=True).stdout
+                              capture_output=True, text=True, errors="replace").stdout
         rows = re.findall(r"^\s*([\d.]+)%\s+\[(.)\]\s+(\S.*?)\s{2,}(\S+)", text, re.M)
         out[name] = [(float(p), ("kernel: " if k == "k" else "") + s, d) for p, k, s, d in rows[:FUNCTIONS]]
     os.remove(data)
@@ -95,7 +97,7 @@ def show(page, title, lab, load):
     made = syscalls(pids["gateway"], load, options)
     page.line("system calls of the gateway, a request:  " + "  ".join(f"{c} {n:.2f}" for c, n in sorted(made.items(), key=lambda x: -x[1])[:10]))
     for name, rows in dear.items():
-        page.line(f"{name}:")
+        page.line(f"{name}:" if rows else f"{name}: perf has no samples of it")
         for share, function, library in rows:
             page.line(f"  {share:5.1f} %  {function}  ({library})")
     page.line()

@@ -40,6 +40,7 @@ struct janitor {
     int64_t run_us;          /* when the run began */
     int tries;               /* failures in a row of the same batch */
     int locked;              /* of the same batch: how often another janitor had it */
+    bool counts_some;        /* counting all took too long: only up to a limit */
 };
 
 /* schedule.c */

@@ -2,7 +2,7 @@
  *
  *   COUNTING ─► DELETING (batch, pause, batch …) ─► VACUUM (after many) ─► next job … ─► MARKING ─► run_ended
  *
- * The pause yields to traffic: as long as the batch took, and PAUSES_BUSY times as long while the store serves people, so
+ * What is too much to be counted in the time of a call is counted up to a limit only. The pause yields to traffic: as long as the batch took, and PAUSES_BUSY times as long while the store serves people, so
  * that few of their requests meet a batch. A batch that fails is asked again a few times, since its WHERE clause makes that safe; then the run
  * stops and the next one goes on. One that another janitor has in hand is waited for. */
 #include <stdlib.h>
@@ -15,11 +15,11 @@
 #define PAUSE_MIN_MS 20
 #define TRIES 20          /* of one batch, a second apart: a restart of the store is waited for */
 #define TRY_MS 1000
-#define COUNT_LIMIT 100000 /* all a store of an earlier release counts */
+#define COUNT_LIMIT 100000 /* when there is no time to count all; and all that a store of an earlier release counts */
 #define LARGE_TABLE 10000
 #define LOCKED_TRIES 1500 /* of one batch that another janitor has: five minutes */
 #define LOCKED_MS 200
-#define PAUSES_BUSY 6      /* with traffic, pauses of so many times the batch's time */
+#define PAUSES_BUSY 3      /* with traffic, pauses of so many times the batch's time */
 
 static void step(void *arg);
 
@@ -81,6 +81,11 @@ on_counted(void *arg, struct reply *r)
     struct janitor *j = arg;
     const struct cleanup_rep *rep = r->rep;
 
+    if (r->err == ERR_DEADLINE && !j->counts_some) {
+        j->counts_some = true;
+        step(j);
+        return;
+    }
     if (r->err) {
         again_or_stop(j, r);
         return;
@@ -88,6 +93,10 @@ on_counted(void *arg, struct reply *r)
     if (clock_differs(j, rep))
         return;
     j->tries = 0;
+    if (j->counts_some && rep->deleted >= COUNT_LIMIT)
+        LOG(INFO, NULL, M("too many expired rows to count them all in time"), KS("job", cleanup_names[j->job]),
+            KI("at_least", rep->deleted));
+    j->counts_some = false;
     if (rep->rows > LARGE_TABLE && rep->deleted > rep->rows / 2)
         LOG(WARN, NULL, M("this run deletes more than half of a table"), KS("job", cleanup_names[j->job]),
             KI("expired", rep->deleted), KI("rows", rep->rows));
@@ -158,7 +167,8 @@ step(void *arg)
 
     j->timer = 0;
     switch (j->phase) {
-    case RUN_COUNTING: ask(j, on_counted, (struct cleanup_req){ .limit = COUNT_LIMIT, .dry_run = true, .all = true }); break;
+    case RUN_COUNTING: ask(j, on_counted, (struct cleanup_req){ .limit = COUNT_LIMIT, .dry_run = true,
+                                                                   .all = !j->counts_some }); break;
     case RUN_DELETING: ask(j, on_deleted, (struct cleanup_req){ .limit = j->opt->batch }); break;
     case RUN_VACUUM: ask(j, on_vacuum, (struct cleanup_req){ .limit = 1, .dry_run = true, .vacuum = true }); break;
     case RUN_MARKING:
@@ -180,6 +190,7 @@ run_start(struct janitor *j)
         j->deleted[i] = 0;
     j->job = 0;
     j->tries = j->locked = 0;
+    j->counts_some = false;
     j->run_us = clock_us();
     j->phase = RUN_COUNTING;
     stat_set(&janitor_stats, JAN_RUNNING, 1);

@@ -25,6 +25,8 @@
 #define NAMES_MS 1000   /* then with the addresses of before */
 #define NAMES_POLL_MS 5
 #define TIMED_EVERY_MS 10
+#define LOCK_MS "500"       /* wait for a lock: alone */
+#define LOCK_GROUP_MS "50"  /* in a group, which then falls apart */
 
 const char *const conn_reasons[CLOSE_COUNT + 1] = {
 #define CLOSE(id, label) label,
@@ -114,10 +116,11 @@ on_notice(void *arg, const char *text)
 /* ---- sending */
 
 static bool
-expect(struct conn *c, enum conn_op op, int i)
+expect(struct conn *c, enum conn_op op, struct tx *t, int i)
 {
     assert(c->n_ops < CONN_OPS);
     c->op[c->n_ops].op = op;
+    c->op[c->n_ops].tx = t;
     c->op[c->n_ops++].i = i;
     return true;
 }
@@ -142,7 +145,7 @@ flush(struct conn *c)
 }
 
 static bool
-send_statement(struct conn *c, enum sql_id id, int i, const struct param *p, int n)
+send_statement(struct conn *c, enum sql_id id, struct tx *t, int i, const struct param *p, int n)
 {
     const char *values[TX_PARAMS];
     int lengths[TX_PARAMS], formats[TX_PARAMS];
@@ -155,17 +158,18 @@ send_statement(struct conn *c, enum sql_id id, int i, const struct param *p, int
     if (pool_cfg(c->pool)->unprepared) {
         if (!PQsendQueryParams(c->pg, sqls[id].text, n, NULL, values, lengths, formats, 1))
             return false;
-        return expect(c, OP_STATEMENT, i);
+        return expect(c, OP_STATEMENT, t, i);
     }
     if (!c->prepared[id]) {
         if (!PQsendPrepare(c->pg, sqls[id].name, sqls[id].text, 0, NULL))
             return false;
-        expect(c, OP_PREPARE, (int)id);
+        expect(c, OP_PREPARE, NULL, (int)id);
+        c->prepared[id] = true; /* a later use in this pipeline finds it */
     }
     if (!PQsendQueryPrepared(c->pg, sqls[id].name, n, values, lengths, formats, 1) ||
         (c->timed && !PQsendFlushRequest(c->pg)))
         return false;
-    return expect(c, OP_STATEMENT, i);
+    return expect(c, OP_STATEMENT, t, i);
 }
 
 static void
@@ -191,26 +195,37 @@ time_take(struct conn *c, size_t statement)
 }
 
 static bool
-send_pipeline(struct conn *c, struct tx *t)
+send_settings(struct conn *c, int64_t deadline_ms, bool group)
 {
     char ms[24];
-    int64_t left = t->deadline_ms - clock_ms() - 30;
+    int64_t left = deadline_ms - clock_ms() - 30;
     const struct pool_config *cfg = pool_cfg(c->pool);
-    struct param settings[2];
+    struct param settings[3];
 
     snprintf(ms, sizeof ms, "%lld", (long long)(left < 10 ? 10 : left));
     settings[0] = p_z(ms);
-    settings[1] = p_z(cfg->schema);
+    settings[1] = p_z(group ? LOCK_GROUP_MS : LOCK_MS);
+    settings[2] = p_z(cfg->schema);
+    return send_statement(c, cfg->unprepared ? SQL_SETTINGS : SQL_TIMEOUT, NULL, -1, settings, cfg->unprepared ? 3 : 2);
+}
+
+/* The group of t: one transaction, with the deadline of the one that has the least time. */
+static bool
+send_pipeline(struct conn *c, struct tx *t)
+{
+    int64_t deadline_ms = t->deadline_ms;
+
+    for (const struct tx *x = t->more; x; x = x->more)
+        if (x->deadline_ms < deadline_ms)
+            deadline_ms = x->deadline_ms;
     time_begin(c);
-    if (!send_statement(c, cfg->unprepared ? SQL_SETTINGS : SQL_TIMEOUT, -1, settings, cfg->unprepared ? 2 : 1))
+    if (!send_settings(c, deadline_ms, t->more != NULL))
         return false;
-    for (int i = 0; i < t->n; i++) {
-        if (!send_statement(c, t->stmt[i].id, i, t->param + t->stmt[i].at, t->stmt[i].n))
-            return false;
-        /* two uses of one statement in a pipeline: prepared by the first */
-        c->prepared[t->stmt[i].id] = true;
-    }
-    return PQpipelineSync(c->pg) && expect(c, OP_SYNC, 0);
+    for (; t; t = t->more)
+        for (int i = 0; i < t->n; i++)
+            if (!send_statement(c, t->stmt[i].id, t, i, t->param + t->stmt[i].at, t->stmt[i].n))
+                return false;
+    return PQpipelineSync(c->pg) && expect(c, OP_SYNC, NULL, 0);
 }
 
 void
@@ -220,8 +235,10 @@ conn_run(struct conn *c, struct tx *t)
 
     ops_begin(c, CONN_BUSY);
     c->tx = t;
-    t->conn = c;
-    t->sent = true;
+    for (struct tx *x = t; x; x = x->more) {
+        x->conn = c;
+        x->sent = true;
+    }
     if (t->script)
         ok = PQexitPipelineMode(c->pg) && PQsendQuery(c->pg, t->script);
     else
@@ -237,8 +254,8 @@ static void
 send_own(struct conn *c, enum conn_state s, const char *sql, const char *arg)
 {
     ops_begin(c, s);
-    if (PQsendQueryParams(c->pg, sql, arg ? 1 : 0, NULL, &arg, NULL, NULL, 0) && expect(c, OP_OWN, 0) &&
-        PQpipelineSync(c->pg) && expect(c, OP_SYNC, 0))
+    if (PQsendQueryParams(c->pg, sql, arg ? 1 : 0, NULL, &arg, NULL, NULL, 0) && expect(c, OP_OWN, NULL, 0) &&
+        PQpipelineSync(c->pg) && expect(c, OP_SYNC, NULL, 0))
         flush(c);
     else
         lost_soon(c);
@@ -266,11 +283,15 @@ conn_reset(struct conn *c)
     send_own(c, CONN_RESET, "ROLLBACK", NULL);
 }
 
+/* No sequential scans: a plan is kept as long as its connection, so one that was made while a table was small would go on
+ * reading it whole when it has grown (every statement has its index, see store_explain). jit would take the price that this
+ * puts on what has no other way for a long query. */
 static void
 setup(struct conn *c)
 {
-    static const char sql[] = "SELECT set_config('search_path', $1, false), set_config('lock_timeout', '500', false),"
-                              " set_config('idle_in_transaction_session_timeout', '5000', false)";
+    static const char sql[] = "SELECT set_config('search_path', $1, false), set_config('lock_timeout', '" LOCK_MS "', false),"
+                              " set_config('idle_in_transaction_session_timeout', '5000', false),"
+                              " set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)";
     const struct pool_config *cfg = pool_cfg(c->pool);
 
     c->state = CONN_SETUP;
@@ -312,8 +333,7 @@ note_error(struct conn *c, const PGresult *r)
 
         if (log_gate(&gate))
             LOG(WARN, c->tx->call ? c->tx->call->trace : NULL, M("statement failed"),
-                KS("statement", c->at < c->n_ops && c->op[c->at].op == OP_STATEMENT && c->op[c->at].i >= 0
-                                    ? sqls[c->tx->stmt[c->op[c->at].i].id].name : "other"),
+                KS("statement", c->at < c->n_ops && c->op[c->at].tx ? sqls[c->op[c->at].tx->stmt[c->op[c->at].i].id].name : "other"),
                 KS("sqlstate", to), KS("text", text ? text : ""));
     }
 }
@@ -324,11 +344,12 @@ take(struct conn *c, PGresult *r)
 {
     ExecStatusType s = PQresultStatus(r);
     enum conn_op op = c->op[c->at].op;
+    struct tx *t = c->op[c->at].tx;
     int i = c->op[c->at].i;
 
     c->got = true;
     if (c->timed && c->state == CONN_BUSY && !c->failed && (op == OP_SYNC || op == OP_STATEMENT))
-        time_take(c, op == OP_SYNC ? SQL_COUNT : i < 0 ? SQL_TIMEOUT : c->tx->stmt[i].id);
+        time_take(c, op == OP_SYNC ? SQL_COUNT : t ? t->stmt[i].id : SQL_TIMEOUT);
     if (s == PGRES_PIPELINE_SYNC) {
         c->at++;
         c->got = false;
@@ -340,8 +361,8 @@ take(struct conn *c, PGresult *r)
             c->prepared[i] = false;
     } else if (op == OP_PREPARE) {
         c->prepared[i] = true;
-    } else if (op == OP_STATEMENT && i >= 0 && c->tx) {
-        c->tx->result[i] = r;
+    } else if (op == OP_STATEMENT && t && c->tx) {
+        t->result[i] = r;
         r = NULL;
     }
     PQclear(r);
@@ -469,34 +490,6 @@ on_fd(void *arg, int fd, uint32_t events)
 
 /* ---- birth and death */
 
-/* What DATABASE_URL leaves open. Of several hosts the one is looked for that takes writes, and none gets all the time. */
-static PGconn *
-dial(struct conn *c)
-{
-    enum { ATTRS, URL, HOST, HOSTADDR, PORT, OWN };
-    const char *const keys[] = { "target_session_attrs", "dbname", "host", "hostaddr", "port", "application_name",
-                                 "client_encoding", "tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-                                 "keepalives_count", NULL };
-    const char *values[] = { NULL, pool_cfg(c->pool)->url, NULL, NULL, NULL, "footnote-store", "UTF8", "10000", "30", "10",
-                             "3", NULL };
-    struct hosts *h = pool_hosts(c->pool);
-    struct buf host = BUF_MAX(16384), addr = BUF_MAX(16384), port = BUF_MAX(16384);
-    PGconn *pg = NULL;
-
-    if (h && hosts_count(h) > 1)
-        values[ATTRS] = "read-write";
-    if (!h || hosts_write(h, &host, &addr, &port, &c->turn)) {
-        values[HOST] = host.p;
-        values[HOSTADDR] = addr.p;
-        values[PORT] = port.p;
-        pg = PQconnectStartParams(keys, values, 1);
-    }
-    buf_free(&host);
-    buf_free(&addr);
-    buf_free(&port);
-    return pg;
-}
-
 static void
 on_names(void *arg)
 {
@@ -508,7 +501,7 @@ on_names(void *arg)
         c->timer = loop_after(pool_loop(c->pool), NAMES_POLL_MS, on_names, c);
         return;
     }
-    c->pg = dial(c);
+    c->pg = conn_dial(c);
     if (!c->pg) {
         lost(c, "postgres has no known address");
     } else if (PQstatus(c->pg) == CONNECTION_BAD) {
@@ -551,45 +544,4 @@ conn_alive(struct conn *c)
     struct pollfd f = { .fd = c->fd, .events = POLLIN };
 
     return PQstatus(c->pg) == CONNECTION_OK && c->fd >= 0 && poll(&f, 1, 0) == 0;
-}
-
-bool
-conn_parameter(struct str name)
-{
-    PQconninfoOption *all = PQconndefaults(), *o;
-    bool found = false;
-
-    for (o = all; o && o->keyword && !found; o++)
-        found = str_is(name, o->keyword);
-    PQconninfoFree(all);
-    return found;
-}
-
-bool
-conn_readable(const char *conninfo)
-{
-    PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
-
-    PQconninfoFree(parsed);
-    return parsed != NULL;
-}
-
-static const char *
-option(const PQconninfoOption *o, const char *name)
-{
-    while (o->keyword && strcmp(o->keyword, name) != 0)
-        o++;
-    return o->keyword && o->val && o->val[0] ? o->val : NULL;
-}
-
-struct hosts *
-conn_hosts(const char *conninfo)
-{
-    PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
-    struct hosts *h = NULL;
-
-    if (all && option(all, "host") && !option(all, "hostaddr"))
-        h = hosts_new(option(all, "host"), option(all, "port"));
-    PQconninfoFree(all);
-    return h;
 }

@@ -49,6 +49,7 @@ void array_add(struct buf *b, struct param p); /* NULL elements as with p_str an
 #define TX_PARAMS 96
 #define TX_BUFS 16
 #define TX_TRIES 3
+#define GROUP_MAX 16     /* transactions that share one */
 
 struct tx;
 struct pool;
@@ -65,6 +66,8 @@ struct tx {
     bool want_errors;              /* done sees err instead of the call being failed */
     const char *script;            /* instead of statements: SQL text, run by itself */
     int64_t deadline_ms;           /* clock_ms() */
+    bool groups;                   /* may share a transaction with others of its like, see lanes.h; else runs alone */
+    struct uuid lock;              /* groups: the session whose row it takes first; a group takes them in this order */
     int n;                         /* statements */
     struct { enum sql_id id; int at, n; } stmt[TX_STATEMENTS];
     int n_params;
@@ -78,7 +81,10 @@ struct tx {
     void *result[TX_STATEMENTS];   /* conn.c's */
     /* the pool's */
     struct conn *conn;             /* where it runs; NULL while it waits */
-    struct tx *next, *prev;        /* among the waiters */
+    struct tx_list *in;            /* where it waits */
+    struct tx *next, *prev;        /* there */
+    struct tx *more;               /* the rest of its group, while it runs */
+    bool lane;                     /* holds one of the lanes */
     uint64_t timer;                /* of the wait, then of the run */
     int64_t queued_us, begun_us;   /* for statistics */
     int tries;                     /* how often it was begun */

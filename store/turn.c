@@ -2,7 +2,7 @@
  * Each is one pipeline: one transaction, one round trip.
  *
  *   begin:  session ▸ idempotency row ▸ conversation ▸ question ▸ recent history
- *   finish: (session ▸ erased since? ▸ conversation ▸ question, when the question was not stored yet)
+ *   finish: (session ▸ conversation ▸ question, when the question was not stored yet)
  *           ▸ answer ▸ citations ▸ stored answer
  *
  * Both are idempotent by the ids of the messages: a repeated call changes nothing. */
@@ -193,14 +193,13 @@ add_turn(struct tx *t, const struct turn_finish_req *r, const struct owner *who)
     int64_t at = r->created_ms ? r->created_ms : clock_wall_ms();
 
     TX(t, SESSION_TOUCH, p_id(key), p_str(tenant), p_str(r->session), p_str(STR_NONE), p_i64(r->expiry_days));
-    /* after the touch, which waits for an erasure that is under way */
-    TX(t, ERASED_CHECK, p_str(tenant), p_str(r->session), p_time(r->begun_ms ? r->begun_ms : at), p_id(&r->question_id));
     add_conversation(t, &r->conversation_id, key, tenant, r->expiry_days);
     /* the answer comes after its question */
     TX(t, TURN_ADD, p_id(&r->message_id), p_str(tenant), p_id(key), p_id(&r->conversation_id), p_id(&r->question_id),
        p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
        p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at + 1), p_i64(r->expiry_days),
-       p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms), p_str(r->question), p_time(at));
+       p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms), p_str(r->question), p_time(at), p_str(r->session),
+       p_time(r->begun_ms ? r->begun_ms : at));
 }
 
 void
@@ -242,6 +241,8 @@ turn_finish(struct call *c)
 
     if (!t)
         return;
+    t->groups = true;
+    t->lock = who.session;
     turn_finish_add(t, r, &who);
     tx_run(t);
 }

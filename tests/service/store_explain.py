@@ -15,6 +15,7 @@ from store_big_kit import LONG, LONG_CONVERSATIONS, MESSAGES, fill
 
 pytestmark = pytest.mark.limit(240)                  # the first one waits until all is there
 LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+NEW = "00000000-0000-7000-8000-000000000000"
 START = ("infinity", LAST, "infinity", LAST)        # before the newest
 SESSION = hashlib.sha256(b"the long one").digest()
 PAGE = 50
@@ -60,7 +61,8 @@ def queries(x):
         "ix_changes_expires_at": ("CLEAN_CHANGES", 5000),
         "api_keys_pkey": ("KEY_DELETE", hashlib.sha256(b"7").digest(), "t7"),
         "ix_api_keys_expires_at": ("CLEAN_KEYS", 5000),
-        "erased_sessions_pkey": ("ERASED_CHECK", "default", SESSION, "2026-01-01", x.message),
+        "erased_sessions_pkey": ("TURN_ADD", LAST, "default", x.row, x.conversation, NEW, "a", "complete", None, None, False,
+                                 False, 0, 0, "2026-01-01", 30, None, None, None, "q", "2026-01-01", SESSION, "2030-01-01"),
         "ix_erased_sessions_expires_at": ("CLEAN_ERASURES", 5000),
     }
 

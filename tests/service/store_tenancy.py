@@ -28,7 +28,6 @@ IMPORT = re.compile("IMPORT_")       # an administrator's command fills a whole 
 BY_MESSAGE = {
     "ANSWER_CHECK": "asks whether the row of the statement before is there; that one names the session",
     "CITATIONS_ADD": "adds to the row that ANSWER_CHECK just saw, in its transaction",
-    "ERASED_CHECK": "asks whether the question of this very request was stored",
     "IDEM_STORED": "the key's own question",
     "USAGE": "counts of the tenant, for its admin",
 }

@@ -65,7 +65,7 @@ until(int n)
 
     wanted = n;
     timed_out = false;
-    if (n_ended < n)
+    while (n_ended < n && !timed_out) /* it may have been stopped by one that ended before */
         loop_run(loop);
     loop_cancel(loop, &limit);
     assert_false(timed_out);

@@ -1,6 +1,6 @@
 """The soak: load, faults, and what must not grow. run.sh tells how it is run.
 
-   peak ─▶ warm-up under faults ─▶ rest: first footprint ─▶ load and a fault every 5 s ─▶ rest: second footprint ─▶ the history
+   peak ─▶ warm-up under faults ─▶ rests until they settle: first footprint ─▶ load and a fault every 5 s ─▶ rest: second footprint ─▶ the history
 
 Of each service two run. The first one of each is only ever stopped and continued, so that it lives through the whole time: its
 memory and descriptors at the second rest are compared with those at the first; before each come the same bursts, which use every
@@ -27,6 +27,8 @@ WARMUP = float(os.environ.get("SOAK_WARMUP", str(max(30.0, SECONDS / 5))))
 SHARE = float(os.environ.get("SOAK_SHARE", "0.6"))
 EVERY = 5.0
 RSS_MORE = 0.02
+SETTLED = 0.005  # growth from one rest to the next that ends the warm-up; ROUNDS of them at most
+ROUNDS = 8        # and two at least, of which the descriptors' maximum counts
 THREADS = 64  # of each gateway: few, so that the warm-up uses them all: each touches its stack once, which is no growth
 BURST = 150   # clients at once, on two gateways, before a footprint is taken: more than the threads
 LIVE = ("gateway", "embedder", "retriever", "store", "janitor")
@@ -146,6 +148,19 @@ def rest(suite):
     return {s.name: lowest(s) for s in suite.services.values()}, left, turns
 
 
+def settled(suite):
+    """The footprint of a rest whose bursts no longer add memory to that of the rest before; what leaks never gets there. Of
+    descriptors the most that any of these rests left: a pool keeps idle what a burst happened to need at once."""
+    last, _, _ = rest(suite)
+    for _ in range(ROUNDS):
+        now, _, _ = rest(suite)
+        done = all(now[n][2] <= last[n][2] * (1 + SETTLED) for n in LIVE)
+        last = {n: (pid, max(fds, last[n][1]) if n in last else fds, rss) for n, (pid, fds, rss) in now.items()}
+        if done:
+            break
+    return last
+
+
 def lowest(service):
     """The least of ten looks: a scrape of its own, or a reconnect, is no growth."""
     looks = []
@@ -251,7 +266,7 @@ def soak(run, suite):
     with Faults(suite, run.seed):
         warm = suite.load(seconds=WARMUP, **steady)
         warm.wait()
-    before, _, _ = rest(suite)
+    before = settled(suite)
     counted = row_counts(suite)
     with Looks(suite) as looks, Faults(suite, run.seed + 1) as faults:
         load = suite.load(seconds=SECONDS, **steady)

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -259,12 +260,13 @@ begin_due(double start, double now)
     return due > sent ? due - sent : 0;
 }
 
-static int
-wait_ms(double start, double now, long waiting)
+/* Until the next request is due, to the nanosecond: in whole milliseconds it would spin, and take a processor from the server. */
+static struct timespec
+wait_for(double start, double now, long waiting)
 {
-    double next = conf.rate > 0 && waiting == 0 ? (start + (double)sent / conf.rate - now) * 1000 : 100;
+    double next = conf.rate > 0 && waiting == 0 ? start + (double)sent / conf.rate - now : 0.1;
 
-    return next < 0 ? 0 : next > 100 ? 100 : (int)next;
+    return (struct timespec){ .tv_nsec = next < 0 ? 0 : next > 0.1 ? 100000000 : (long)(next * 1e9) };
 }
 
 static long
@@ -275,12 +277,14 @@ run(double start)
     long waiting = 0;
 
     for (double now = now_s(); now < end && !stopped; now = now_s()) {
+        struct timespec wait;
         int n;
 
         if (conf.count > 0 && answered + broken >= conf.count)
             break;
         waiting = begin_due(start, now);
-        n = epoll_wait(epoll_fd, events, 256, wait_ms(start, now, waiting));
+        wait = wait_for(start, now, waiting);
+        n = epoll_pwait2(epoll_fd, events, 256, &wait, NULL);
         for (int i = 0; i < n; i++) {
             struct conn *c = events[i].data.ptr;
 
@@ -431,6 +435,7 @@ main(int argc, char **argv)
         bodies_load();
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
+    prctl(PR_SET_TIMERSLACK, 1000UL); /* ns; 50,000 unasked */
     samples = take(malloc(SAMPLES_MAX * sizeof *samples));
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     for (long i = 0; i < conf.connections; i++) {

@@ -51,11 +51,18 @@ def commands(lab):
 def functions(pids, run):
     """Runs the load under perf; {process: [(share, function, library)]}, shares of that process's own time."""
     data = os.path.join(TOP, "build", "bench", "perf.data")
-    perf = subprocess.Popen(["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", "1999", "-o", data],
-                            stderr=subprocess.PIPE, text=True)
+    told, tell = os.pipe()
+    heard, answer = os.pipe()
+    perf = subprocess.Popen(["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", "1999", "-o", data, "-D", "-1",
+                             f"--control=fd:{told},{answer}"], stderr=subprocess.PIPE, text=True, pass_fds=(told, answer))
+    os.close(answer)
+    os.write(tell, b"enable\n")   # it first reads of all threads that run, which can take longer than the load
+    os.read(heard, 16)
     got = run()
     perf.send_signal(2)
-    said = perf.communicate(timeout=30)[1]
+    said = perf.communicate(timeout=60)[1]
+    for fd in (told, tell, heard):
+        os.close(fd)
     if not os.path.exists(data):
         sys.exit(f"perf: {said}")
     out = {}

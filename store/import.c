@@ -1,11 +1,12 @@
 /* footnote-store --import-from URL: copies the guide's Python schema from another database or schema, and ends.
  *
  *   describe ─▶ load progress ─▶ for each step (sessions, conversations, messages, citations, references):
- *       count ─▶ [read a batch] ─▶ [write a batch: rows, check, progress] ─▶ … ─▶ count again ─▶ done
+ *       count ─▶ [read a batch] ─▶ [write a batch: rows, progress] ─▶ … ─▶ count again ─▶ done
  *
  * Batches go by the source's keys. While one is written the next is read: the two databases work side by side. A batch is
- * one transaction that also notes the position, so a killed run is taken up where it stopped; and since all ids follow from
- * the source's, a second run changes nothing. Rows that cannot be taken are listed on standard output, one a line.
+ * written by two transactions at once, each with whole conversations (so neither waits for the other's rows), and the first
+ * of the next batch notes the position that is then behind both. A killed run is taken up there; since all ids follow from the
+ * source's, rows that are found there again change nothing, and neither does a second run. Rows that cannot be taken are listed on standard output, one a line.
  * What fails is tried again from the last position; a statement that the source refuses ends the run (exit code 1). */
 #include "store/import.h"
 
@@ -76,9 +77,9 @@ on_again(void *arg)
 
 /* Try once more in a second; not what can only fail again. */
 static void
-failed(struct import *im, const struct tx *t, const char *what, void (*again)(struct import *im))
+failed_with(struct import *im, enum err err, const char *sqlstate, const char *what, void (*again)(struct import *im))
 {
-    bool hopeless = t->err == ERR_INTERNAL || t->err == ERR_VALIDATION;
+    bool hopeless = err == ERR_INTERNAL || err == ERR_VALIDATION;
 
     if (im->stopped)
         return;
@@ -88,9 +89,15 @@ failed(struct import *im, const struct tx *t, const char *what, void (*again)(st
             im->timer = loop_after(im->s->proc->loop, TRY_MS, on_again, im);
         return;
     }
-    LOG(ERROR, NULL, M("import stopped; run it again to go on"), KS("while", what), KS("why", err_text(t->err)),
-        KS("sqlstate", t->sqlstate));
+    LOG(ERROR, NULL, M("import stopped; run it again to go on"), KS("while", what), KS("why", err_text(err)),
+        KS("sqlstate", sqlstate));
     finish(im, 1);
+}
+
+static void
+failed(struct import *im, const struct tx *t, const char *what, void (*again)(struct import *im))
+{
+    failed_with(im, t->err, t->sqlstate, what, again);
 }
 
 /* ---- progress */
@@ -109,14 +116,14 @@ tell(struct import *im, bool end)
 }
 
 static void
-account(struct import *im, struct import_batch *b, int64_t missing)
+account(struct import *im, struct import_batch *b)
 {
     struct progress *p = &im->at[im->step];
 
     if (b->refusals.n)
         fputs(b->refusals.p, stdout);
     p->seen += b->seen;
-    p->refused += b->refused + missing;
+    p->refused += b->refused;
     im->shortened += b->rows.shortened;
     mem_free(&p->position);
     p->position = b->position;
@@ -140,51 +147,110 @@ from_last_position(struct import *im)
 
 /* Everything that was read after the last position is read again. */
 static void
-write_failed(struct import *im, const struct tx *t)
+write_failed(struct import *im, struct import_batch **b)
 {
+    enum err err = (*b)->err;
+    char sqlstate[6];
+
+    memcpy(sqlstate, (*b)->sqlstate, sizeof sqlstate);
+    import_batch_free(b);
+    import_batch_free(&im->ready);
+    im->writing = false;
     im->turn++;
-    if (im->ready) {
-        tx_free(&im->ready->t);
-        import_batch_free(&im->ready);
-    }
-    failed(im, t, "writing", from_last_position);
+    failed_with(im, err, sqlstate, "writing", from_last_position);
 }
 
 static void
-on_written(struct tx *t)
+written(struct import *im, struct import_batch **b)
+{
+    im->writing = false;
+    account(im, *b);
+    import_batch_free(b);
+    write_next(im);
+    read_next(im);
+}
+
+static void
+note_failure(struct import_batch *b, const struct tx *t)
+{
+    if (b->err || !t->err)
+        return;
+    b->err = t->err;
+    memcpy(b->sqlstate, t->sqlstate, sizeof b->sqlstate);
+}
+
+static void
+on_checked(struct tx *t)
 {
     struct import_batch *b = t->arg;
-    struct import *im = b->owner;
-    size_t missing = tx_rows(t, 2);
+    size_t missing = tx_rows(t, 1);
 
-    im->writing = false;
-    if (t->err) {
-        import_batch_free(&b);
-        write_failed(im, t);
+    note_failure(b, t);
+    if (b->err) {
+        write_failed(b->owner, &b);
         return;
     }
     for (size_t i = 0; i < missing; i++)
-        import_batch_missing(b, (size_t)(col_i64(t, 2, i, 0) - 1));
-    account(im, b, (int64_t)missing);
-    import_batch_free(&b);
-    write_next(im);
-    read_next(im);
+        import_batch_missing(b, (size_t)(col_i64(t, 1, i, 0) - 1));
+    b->refused += (int64_t)missing;
+    written(b->owner, &b);
+}
+
+/* Fewer rows were taken than there are: which are there from before, which are not? */
+static void
+check(struct import *im, struct import_batch *b)
+{
+    struct tx *t = tx_own(im->s->pool, TX_MS, on_checked, b);
+
+    import_check(im->step, &b->rows, t);
+    tx_run(t);
+}
+
+static void
+on_part(struct tx *t)
+{
+    struct import_batch *b = t->arg;
+
+    note_failure(b, t);
+    b->taken += tx_touched(t, 1);
+    if (--b->writing > 0)
+        return;
+    if (b->err)
+        write_failed(b->owner, &b);
+    else if (b->taken < (int64_t)b->rows.n)
+        check(b->owner, b);
+    else
+        written(b->owner, &b);
+}
+
+/* How far it has come with all that is committed. */
+static void
+mark(const struct import *im, struct tx *t, bool done)
+{
+    const struct progress *p = &im->at[im->step];
+
+    TX(t, IMPORT_MARK, p_z(im->s->opt->import_tenant), p_z(im->src.label), p_z(import_step_names[im->step]),
+       p->position ? p_z(p->position) : p_str(STR_NONE), p_i64(p->seen), p_i64(p->refused), p_flag(done));
 }
 
 static void
 write_next(struct import *im)
 {
     struct import_batch *b = im->ready;
-    const struct progress *p = &im->at[im->step];
 
     if (!b || im->writing || im->stopped)
         return;
     im->ready = NULL;
     im->writing = true;
-    import_check(im->step, &b->rows, &(struct import_mark){ str_of(b->position), p->seen + b->seen, p->refused + b->refused },
-                 b->t);
-    b->t->deadline_ms = clock_ms() + TX_MS;
-    tx_run(b->t);
+    b->writing = IMPORT_PARTS;
+    mark(im, b->part[0], false);
+    for (int i = 0; i < IMPORT_PARTS; i++) {
+        struct tx *t = b->part[i];
+
+        b->part[i] = NULL;
+        t->deadline_ms = clock_ms() + TX_MS;
+        tx_run(t);
+    }
 }
 
 /* ---- reading */
@@ -232,7 +298,7 @@ on_count(struct tx *t)
     } else {
         struct tx *done = tx_own(im->s->pool, TX_MS, on_step_done, im);
 
-        TX(done, IMPORT_STEP_DONE, p_z(im->s->opt->import_tenant), p_z(im->src.label), p_z(import_step_names[im->step]));
+        mark(im, done, true);
         tx_run(done);
     }
 }
@@ -261,16 +327,18 @@ take(struct import *im, const struct tx *t)
     struct import_batch *b = import_batch_new(im->step, str_of(im->s->opt->import_tenant), str_of(im->src.label), t);
 
     b->owner = im;
-    im->rows = import_batch_rows(b, im->rows);
+    im->rows = import_batch_rows(tx_rows(t, 0), im->rows);
     mem_free(&im->read_to);
     im->read_to = mem_dup(b->position);
     if (dry(im)) {
-        account(im, b, 0);
+        account(im, b);
         import_batch_free(&b);
         return;
     }
-    b->t = tx_own(im->s->pool, TX_MS, on_written, b);
-    import_take(im->step, &b->rows, b->t);
+    for (int i = 0; i < IMPORT_PARTS; i++) {
+        b->part[i] = tx_own(im->s->pool, TX_MS, on_part, b);
+        import_take(im->step, &b->rows, i, b->part[i]);
+    }
     arena_free(&b->rows.arena);
     im->ready = b;
 }
@@ -279,7 +347,6 @@ static void
 on_read(struct tx *t)
 {
     struct import *im = t->arg;
-    size_t n = tx_rows(t, 0), asked = im->rows;
 
     im->reading = false;
     if (im->read_turn != im->turn) {
@@ -290,8 +357,8 @@ on_read(struct tx *t)
         failed(im, t, "reading", read_next);
         return;
     }
-    im->all_read = n < asked;
-    if (n > 0)
+    im->all_read = tx_rows(t, 0) == 0;
+    if (!im->all_read)
         take(im, t);
     write_next(im);
     read_next(im);
@@ -508,8 +575,6 @@ import_free(struct import **i)
     im->stopped = true;
     pool_free(&im->from);
     loop_cancel(im->s->proc->loop, &im->timer);
-    if (im->ready)
-        tx_free(&im->ready->t);
     import_batch_free(&im->ready);
     forget(im);
     mem_free(&im->read_to);

@@ -36,7 +36,9 @@ void import_describe_sql(const char *schema, struct buf *out);
 /* Reads the answer; false, with *why written, when something that is needed is missing. */
 bool import_describe(struct import_source *src, const struct tx *t, struct buf *why);
 bool import_has(const struct import_source *src, enum import_step step);
-/* A batch: the first `limit` rows by key after `after` (NULL: from the beginning). Column 0 is the key; all is text. */
+#define IMPORT_BATCH_BYTES 16777216  /* of texts; the row that reaches it is the last */
+/* A batch: at most the first `limit` rows by key after `after` (NULL: from the beginning), fewer when they are wide, none
+ * only at the end. Column 0 is the key; all is text. */
 void import_select(const struct import_source *src, enum import_step step, const char *after, size_t limit, struct buf *out);
 void import_count_sql(const struct import_source *src, enum import_step step, struct buf *out);
 
@@ -53,15 +55,14 @@ struct import_rows {
     struct import_row *v;
     size_t n, cap;
     size_t shortened;                    /* texts cut to their limit */
-    struct param ids, parents;           /* arrays, in the transaction's memory */
 };
 /* One source row; NULL: taken (appended to rows, several for references), else why it is refused (a phrase). */
 const char *import_parse(enum import_step step, const struct tx *t, size_t row, struct import_rows *rows);
-/* The step's statement with all rows, copied into t; after it nothing of the source's result is needed. */
-void import_take(enum import_step step, struct import_rows *rows, struct tx *t);
-/* Then the statement that checks it and notes the progress, figures as they are once t is committed. */
-struct import_mark { struct str position; int64_t seen, refused; };
-void import_check(enum import_step step, const struct import_rows *rows, const struct import_mark *mark, struct tx *t);
+#define IMPORT_PARTS 2                   /* transactions of a batch, side by side; a power of two */
+/* The step's statement with the rows of one part, copied into t; after the last nothing of the source's result is needed. */
+void import_take(enum import_step step, const struct import_rows *rows, int part, struct tx *t);
+/* The statement that names those that are not there afterwards, by their place among all rows, from 1. */
+void import_check(enum import_step step, const struct import_rows *rows, struct tx *t);
 
 /* ---- import_batch.c: what was read and is not written yet */
 struct import_batch {
@@ -72,16 +73,19 @@ struct import_batch {
     struct buf keys;         /* of rows.v, each with its NUL */
     size_t *key;             /* offset of each row's key */
     char *position;          /* key of the last row */
-    size_t bytes;            /* read */
     int64_t seen, refused;   /* source rows */
-    struct tx *t;            /* that writes it */
+    struct tx *part[IMPORT_PARTS]; /* that will write it */
+    int writing;             /* of them, not ended yet */
+    int64_t taken;           /* rows that were not there before */
+    enum err err;            /* of one that failed */
+    char sqlstate[6];
 };
 /* All rows of the result of a batch's SELECT; at least one. */
 struct import_batch *import_batch_new(enum import_step step, struct str tenant, struct str label, const struct tx *t);
 void import_batch_free(struct import_batch **b);
 /* Row i (as it was handed to the statement) is not there after it: noted among the refusals. */
 void import_batch_missing(struct import_batch *b, size_t i);
-/* How many rows the next batch should have when this one was asked for `rows`. */
-size_t import_batch_rows(const struct import_batch *b, size_t rows);
+/* How many rows the next one should be asked for when this one got `n` of `rows`. */
+size_t import_batch_rows(size_t n, size_t rows);
 
 #endif

@@ -1,9 +1,9 @@
 /* Batches of an import: rows of the source's result turned into cells, with what is needed to say which were refused. A
- * batch has as many rows as fit well into memory: wide rows make the next one smaller. */
+ * batch has as many rows as fit well into memory: the source's query ends it where they are wide. */
 #include "store/import.h"
 
-#define ROWS_MAX 5000
-#define BYTES_MUCH 16777216
+#define ROWS_MIN 16
+#define ROWS_MAX 10000
 #define ARENA_MAX 268435456
 
 static void
@@ -39,8 +39,6 @@ import_batch_new(enum import_step step, struct str tenant, struct str label, con
     for (size_t row = 0; row < n; row++) {
         const char *why = import_parse(step, t, row, &b->rows);
 
-        for (int col = 0; col < 10; col++)
-            b->bytes += col_str(t, 0, row, col).n;
         if (why) {
             put_refusal(b, col_str(t, 0, row, 0), why);
             b->refused++;
@@ -61,6 +59,8 @@ import_batch_free(struct import_batch **b)
     buf_free(&(*b)->refusals);
     buf_free(&(*b)->keys);
     mem_free(&(*b)->key);
+    for (int i = 0; i < IMPORT_PARTS; i++)
+        tx_free(&(*b)->part[i]);
     mem_free(&(*b)->position);
     mem_free(b);
 }
@@ -74,12 +74,11 @@ import_batch_missing(struct import_batch *b, size_t i)
                                              : "what it belongs to is not there, or another row has its place");
 }
 
+/* Wide rows: few more than there were, since the source looks at all that are asked for. */
 size_t
-import_batch_rows(const struct import_batch *b, size_t rows)
+import_batch_rows(size_t n, size_t rows)
 {
-    if (b->bytes > BYTES_MUCH && rows > 1)
-        return rows / 2;
-    if (b->bytes < BYTES_MUCH / 4 && rows < ROWS_MAX)
-        return 2 * rows < ROWS_MAX ? 2 * rows : ROWS_MAX;
-    return rows;
+    size_t most = n < rows ? 2 * n : 2 * rows;
+
+    return most < ROWS_MIN ? ROWS_MIN : most < ROWS_MAX ? most : ROWS_MAX;
 }

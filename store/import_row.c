@@ -339,36 +339,45 @@ import_parse(enum import_step step, const struct tx *t, size_t row, struct impor
     return parse[step](t, row, rows);
 }
 
+/* A part holds all rows of a parent: of one session, conversation or message. */
+static bool
+in_part(const struct import_row *r, int part)
+{
+    return part < 0 || ((uint8_t)r->parent.be[15] & (IMPORT_PARTS - 1)) == part;
+}
+
+/* col < 0: the parents. part < 0: all rows. */
 static struct param
-column(const struct import_rows *rows, int type, int col, struct tx *t)
+column(const struct import_rows *rows, int part, int type, int col, struct tx *t)
 {
     struct buf *b = tx_buf(t);
+    size_t n = 0;
 
-    array_begin(b, (enum array_type)type, rows->n);
     for (size_t i = 0; i < rows->n; i++)
-        array_add(b, col < 0 ? rows->v[i].parent : rows->v[i].cell[col]);
+        n += in_part(&rows->v[i], part);
+    array_begin(b, (enum array_type)type, n);
+    for (size_t i = 0; i < rows->n; i++)
+        if (in_part(&rows->v[i], part))
+            array_add(b, col < 0 ? rows->v[i].parent : rows->v[i].cell[col]);
     return p_str(buf_slice(b));
 }
 
 void
-import_take(enum import_step step, struct import_rows *rows, struct tx *t)
+import_take(enum import_step step, const struct import_rows *rows, int part, struct tx *t)
 {
     struct param p[IMPORT_COLS + 1] = { p_str(rows->tenant) };
 
     tx_add(t, SQL_IMPORT_PLAN, NULL, 0);
     for (int col = 0; col < steps[step].cols; col++)
-        p[col + 1] = column(rows, steps[step].types[col], col, t);
+        p[col + 1] = column(rows, part, steps[step].types[col], col, t);
     tx_add(t, steps[step].take, p, (size_t)steps[step].cols + 1);
-    rows->ids = p[1];
-    rows->parents = column(rows, ARRAY_UUID, -1, t);
 }
 
 void
-import_check(enum import_step step, const struct import_rows *rows, const struct import_mark *mark, struct tx *t)
+import_check(enum import_step step, const struct import_rows *rows, struct tx *t)
 {
-    const struct param p[] = { p_str(rows->tenant), rows->ids, rows->parents, p_str(rows->label),
-                               p_z(import_step_names[step]), p_str(mark->position), p_i64(mark->seen),
-                               p_i64(mark->refused) };
+    const struct param p[] = { p_str(rows->tenant), column(rows, -1, ARRAY_UUID, 0, t), column(rows, -1, ARRAY_UUID, -1, t) };
 
+    tx_add(t, SQL_IMPORT_PLAN, NULL, 0);
     tx_add(t, steps[step].check, p, sizeof p / sizeof p[0]);
 }

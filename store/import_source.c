@@ -4,7 +4,7 @@
 
 #include "store/import.h"
 
-enum how { HOW_TEXT, HOW_TIME, HOW_NUM, HOW_CONTENT, HOW_PAGE };
+enum how { HOW_TEXT, HOW_WIDE, HOW_TIME, HOW_NUM, HOW_CONTENT, HOW_PAGE };
 
 const char *const import_step_names[STEPS] = {
 #define STEP(id, name, table, letter, cols) name,
@@ -141,39 +141,95 @@ import_has(const struct import_source *src, enum import_step step)
 /* ---- queries */
 
 #define PG_EPOCH_US "946684800000000" /* 2000-01-01 */
+#define CONTENT_MOST "262144"         /* bytes; what is longer is refused and not fetched */
+#define PAGE_MOST "32769"             /* characters: one more than is kept, so that a cut is noticed */
+#define WIDE_MOST "1048577"           /* of any other text */
 
+/* Where a column stands in a batch's query: in the step's table, or joined to it. */
 static void
-put_column(const struct import_source *src, enum how how, enum import_src i, struct buf *out)
+put_place(const struct import_source *src, enum import_step step, enum import_src i, struct buf *out)
 {
-    char letter = srcs[i].letter;
-    const char *name = src->col[i];
+    bool own = srcs[i].letter == steps[step].letter;
 
-    if (how == HOW_PAGE && has(src, SRC_S_PAGE))
-        buf_printf(out, ", COALESCE(%s%s%ss.%s::text)", has(src, i) ? "m." : "", name, has(src, i) ? "::text, " : "",
-                   src->col[SRC_S_PAGE]);
-    else if (!has(src, i))
-        buf_z(out, ", NULL");
-    else if (how == HOW_TIME) /* without a zone: UTC, as datetime.utcnow() gives it */
-        buf_printf(out, ", CASE WHEN isfinite(%c.%s) THEN (date_part('epoch', %c.%s) * 1000000)::int8 - " PG_EPOCH_US " END",
-                   letter, name, letter, name);
-    else if (how == HOW_NUM)
-        buf_printf(out, ", %c.%s::float8", letter, name);
-    else if (how == HOW_CONTENT) /* what is too long is not fetched */
-        buf_printf(out, ", CASE WHEN octet_length(%c.%s::text) <= 262144 THEN %c.%s::text END, octet_length(%c.%s::text)",
-                   letter, name, letter, name, letter, name);
-    else
-        buf_printf(out, ", %c.%s::text", letter, name);
+    buf_printf(out, "%c.%s", steps[step].letter, own ? src->col[i] : "footnote_joined");
 }
 
 static void
-put_joins(const struct import_source *src, enum import_step step, struct buf *out)
+put_page(const struct import_source *src, enum import_step step, enum import_src i, struct buf *out)
 {
-    bool page = step == STEP_MESSAGES && has(src, SRC_S_PAGE);
+    buf_z(out, "left(COALESCE(");
+    for (const enum import_src *at = (const enum import_src[]){ i, SRC_S_PAGE, SRC_COUNT }; *at != SRC_COUNT; at++)
+        if (has(src, *at)) {
+            put_place(src, step, *at, out);
+            buf_z(out, "::text, ");
+        }
+    buf_z(out, "NULL), " PAGE_MOST ")");
+}
 
-    if (page)
+static void
+put_column(const struct import_source *src, enum import_step step, enum how how, enum import_src i, struct buf *out)
+{
+    static const char *const form[][2] = {
+        [HOW_TEXT] = { "", "::text" },
+        [HOW_WIDE] = { "left(", "::text, " WIDE_MOST ")" },
+        [HOW_NUM] = { "", "::float8" },
+    };
+    char place[64];
+    struct buf p = BUF_MAX(sizeof place);
+
+    buf_z(out, ", ");
+    if (how == HOW_PAGE) {
+        put_page(src, step, i, out);
+        return;
+    }
+    if (!has(src, i)) {
+        buf_z(out, "NULL");
+        return;
+    }
+    put_place(src, step, i, &p);
+    snprintf(place, sizeof place, STR_FMT, STR_ARG(buf_slice(&p)));
+    buf_free(&p);
+    if (how == HOW_TIME) /* without a zone: UTC, as datetime.utcnow() gives it */
+        buf_printf(out, "CASE WHEN isfinite(%s) THEN (date_part('epoch', %s) * 1000000)::int8 - " PG_EPOCH_US " END", place, place);
+    else if (how == HOW_CONTENT)
+        buf_printf(out, "CASE WHEN octet_length(%s::text) <= " CONTENT_MOST " THEN %s::text END, octet_length(%s::text)",
+                   place, place, place);
+    else
+        buf_printf(out, "%s%s%s", form[how][0], place, form[how][1]);
+}
+
+/* What the rows before this one take, as far as their size is not small anyway; false: it is. */
+static bool
+put_before(const struct import_source *src, enum import_step step, struct buf *out)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < OUTS; i++) {
+        bool wide = outs[i].how == HOW_WIDE || outs[i].how == HOW_CONTENT || outs[i].how == HOW_PAGE;
+
+        for (const enum import_src *at = (const enum import_src[]){ outs[i].src, SRC_S_PAGE, SRC_COUNT };
+             outs[i].step == step && wide && *at != SRC_COUNT; at++) {
+            if (!has(src, *at) || (*at == SRC_S_PAGE && outs[i].how != HOW_PAGE))
+                continue;
+            buf_printf(out, "%sCOALESCE(LEAST(octet_length(%c.%s::text), " WIDE_MOST "), 0)",
+                       any ? " + " : ", COALESCE(sum(", srcs[*at].letter, src->col[*at]);
+            any = true;
+        }
+    }
+    if (any)
+        buf_printf(out, ") OVER (ORDER BY %c.%s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS footnote_before",
+                   steps[step].letter, src->col[key_of(step)]);
+    return any;
+}
+
+static void
+put_joins(const struct import_source *src, enum import_step step, enum import_src joined, struct buf *out)
+{
+    if (joined == SRC_COUNT)
+        return;
+    if (step == STEP_MESSAGES)
         buf_printf(out, " LEFT JOIN conversations c ON c.%s = m.%s", src->col[SRC_C_ID], src->col[SRC_M_PARENT]);
-    if (page || step == STEP_CONVERSATIONS)
-        buf_printf(out, " LEFT JOIN user_sessions s ON s.%s = c.%s", src->session_join, src->col[SRC_C_SESSION]);
+    buf_printf(out, " LEFT JOIN user_sessions s ON s.%s = c.%s", src->session_join, src->col[SRC_C_SESSION]);
 }
 
 static void
@@ -197,24 +253,36 @@ put_quoted(const char *z, struct buf *out)
     buf_c(out, '\'');
 }
 
+/* SELECT columns FROM (SELECT rows, what is joined, what the rows before take … LIMIT n) WHERE that is not too much: columns
+ * that stand outside are read (and what is stored apart is fetched) only of rows that belong to the batch. */
 void
 import_select(const struct import_source *src, enum import_step step, const char *after, size_t limit, struct buf *out)
 {
     char letter = steps[step].letter;
     const char *key = src->col[key_of(step)];
+    enum import_src joined = step == STEP_CONVERSATIONS ? SRC_S_SESSION
+                             : step == STEP_MESSAGES && has(src, SRC_S_PAGE) ? SRC_S_PAGE : SRC_COUNT;
+    bool cut;
 
     buf_printf(out, "SELECT %c.%s::text", letter, key);
     for (size_t i = 0; i < OUTS; i++)
         if (outs[i].step == step)
-            put_column(src, outs[i].how, outs[i].src, out);
+            put_column(src, step, outs[i].how, outs[i].src, out);
+    buf_printf(out, " FROM (SELECT %c.*", letter);
+    if (joined != SRC_COUNT)
+        buf_printf(out, ", s.%s AS footnote_joined", src->col[joined]);
+    cut = put_before(src, step, out);
     buf_printf(out, " FROM %s %c", steps[step].table, letter);
-    put_joins(src, step, out);
+    put_joins(src, step, joined, out);
     put_filter(src, step, out);
     if (after) {
         buf_printf(out, " AND %c.%s > ", letter, key);
         put_quoted(after, out);
     }
-    buf_printf(out, " ORDER BY %c.%s LIMIT %zu", letter, key, limit);
+    buf_printf(out, " ORDER BY %c.%s LIMIT %zu) %c", letter, key, limit, letter);
+    if (cut)
+        buf_printf(out, " WHERE %c.footnote_before < %d", letter, IMPORT_BATCH_BYTES);
+    buf_printf(out, " ORDER BY %c.%s", letter, key);
 }
 
 void

@@ -217,11 +217,15 @@ void
 pool_start(struct pool *p, struct conn *c)
 {
     struct tx *t = p->waiters.first, *group;
+    bool grouped;
     int64_t left;
 
     tx_list_cut(t);
+    grouped = t->lane;
+    stat_add(&store_stats, STAT_GROUPS, grouped);
     group = lanes_group(&p->lanes, t);
     for (t = group; t; t = t->more) {
+        stat_add(&store_stats, STAT_GROUPED, grouped);
         loop_cancel(p->loop, &t->timer);
         left = t->deadline_ms - clock_ms();
         t->begun_us = clock_us();

@@ -36,7 +36,8 @@ TABLE = [
         ("retriever_search_seconds", "+", {}), ("retriever_cite_seconds", "+", {}), ("retriever_marks_total", "+", {}),
         ("retriever_citations_verbatim_total", "+", {})]),
     ("a question is answered", "store", [
-        ("store_transaction_seconds", "+", {"kind": "turn.finish"}), ("store_statement_seconds", "+", {"statement": "COMMIT"})]),
+        ("store_transaction_seconds", "+", {"kind": "turn.finish"}), ("store_statement_seconds", "+", {"statement": "COMMIT"}),
+        ("store_groups_total", "+", {}), ("store_grouped_turns_total", "+", {})]),
     ("a question with an Idempotency-Key", "gateway", [("idempotency_total", "+", {"outcome": "stored"})]),
     ("Postgres ends a connection at work", "store", [
         ("store_retries_total", "+", {}), ("store_pool_closed_total", "+", {"reason": "lost"}), ("store_pool_opened_total", "+", {})]),

@@ -92,6 +92,8 @@ def fill(pg, session_row):
     begun = time.monotonic()
     c = pg.connect()
     with c.cursor() as cur:
+        cur.execute("ALTER SYSTEM SET fsync = off")                 # a database that is thrown away; its store runs with it on
+        cur.execute("SELECT pg_reload_conf()")
         cur.execute("SET session_replication_role = replica")       # references hold by construction
         cur.execute("SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET work_mem = '64MB'")
         cur.execute("""SELECT x.indexrelid::regclass::text, pg_get_indexdef(x.indexrelid) FROM pg_index x JOIN pg_class t ON t.oid = x.indrelid

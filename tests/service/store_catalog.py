@@ -24,12 +24,6 @@ CASCADES = {
 
 
 @pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
 def hub(pg):
     with Hub() as h, Service("store", h, DATABASE_URL=pg.url):
         yield h

@@ -5,21 +5,9 @@ import time
 
 import pytest
 
-from busfake import CODES, Hub, Service, wait_for
+from busfake import CODES, Service, wait_for
 from pg import Postgres
 from store_kit import chunk, ingest, new_id, put, session, turn
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
 
 
 @pytest.fixture(scope="module", autouse=True)

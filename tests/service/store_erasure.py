@@ -9,7 +9,6 @@ import msgpack
 import pytest
 
 from busfake import BIN, CODES, Hub, Service, wait_for
-from pg import Postgres
 from store_kit import begin_req, finish_req, ingest, new_id, put, session, turn
 from store_outbox import Redis, entry, items, packed
 
@@ -19,18 +18,6 @@ def rd():
     r = Redis()
     yield r
     r.close()
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
 
 
 @pytest.fixture(scope="module")

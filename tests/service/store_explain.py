@@ -88,7 +88,7 @@ class Big:
 
 @pytest.fixture(scope="module")
 def big():
-    with Postgres(wal_level="minimal", max_wal_senders=0, max_wal_size="4GB", checkpoint_timeout="1h") as pg:
+    with Postgres(wal_level="minimal", max_wal_senders=0, max_wal_size="4GB", checkpoint_timeout="1h", autovacuum="off") as pg:
         with Hub() as hub, Service("store", hub, DATABASE_URL=pg.url):
             hub.ok("session.put", {"session": SESSION, "expiry_days": 30})
         row = pg.value("select id from user_sessions")

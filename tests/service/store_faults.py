@@ -7,15 +7,9 @@ import uuid
 
 import pytest
 
-from busfake import CODES, Hub, Service, wait_for
+from busfake import CODES, Service, wait_for
 from pg import Postgres
 from store_kit import begin_req, finish_req, session, turn
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
 
 
 @pytest.fixture

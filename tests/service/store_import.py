@@ -14,12 +14,6 @@ TABLES = ("user_sessions", "conversations", "messages", "citations")
 
 
 @pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
 def source(pg):
     """A database of its own with ten sessions in schema public."""
     pg.psql("CREATE DATABASE old", db="postgres")
@@ -198,6 +192,51 @@ def test_a_killed_run_is_taken_up_where_it_stopped_and_gives_the_same_rows(pg, t
     whole = Target(pg)
     whole.take(pg.url, "--import-schema", "big")
     assert whole.sums()[2] == resumed[2]
+
+
+@pytest.mark.limit(90)
+def test_a_server_that_crashes_in_mid_import_is_waited_for_and_gives_the_same_rows():
+    """Both databases are on it: the run reads and writes again from the last position that was committed."""
+    with Postgres() as pg:
+        make(pg, "big")
+        fill(pg, "big", sessions=3000, messages=10, citations=1)
+        pg.psql("CHECKPOINT")
+        whole, target = Target(pg), Target(pg)
+        whole.take(pg.url, "--import-schema", "big")
+        p = subprocess.Popen(target.argv(pg.url, "--import-schema", "big"), env=target.env(), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            wait_for("some messages", lambda: p.poll() is not None or seen(target) >= 3000, 30)
+            pg.stop("kill")
+            pg.start()
+            out = p.communicate(timeout=40 * SLOW)[0]
+        finally:
+            p.kill()
+            p.wait()
+        assert p.returncode == 0, out
+        assert target.counts() == [3000, 3000, 30000, 15000]
+        assert target.sums() == whole.sums()
+
+
+def peak_kb(argv, env):
+    """Runs it to its end; the most memory it ever had."""
+    p = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    assert p.returncode == 0
+    return used.ru_maxrss
+
+
+@pytest.mark.skipif("asan" in BIN or "tsan" in BIN, reason="a sanitizer's own memory is most of it")
+def test_wide_rows_after_many_small_ones_take_no_more_memory_than_a_few_batches(pg, target):
+    """1,500 answers of 250 KB, 375 MB in all, where the batches have grown to thousands of rows."""
+    make(pg, "wide", ids="int")
+    fill(pg, "wide", ids="int", sessions=2000, messages=8, citations=0)
+    pg.psql("INSERT INTO wide.messages (conversation_id, role, content, timestamp) SELECT (SELECT min(id) FROM wide.conversations),"
+            " 'assistant', repeat('wide words of an answer ', 10400), now() FROM generate_series(1, 1500)")
+    assert peak_kb(target.argv(pg.url, "--import-schema", "wide"), target.env()) < 200 * 1024
+    assert target.count_of("messages") == 17500
+    assert target.sql("SELECT count(*), min(octet_length(content)) FROM messages WHERE octet_length(content) > 100000") == [(1500, 249600)]
 
 
 def seen(target):

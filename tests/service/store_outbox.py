@@ -11,7 +11,7 @@ import msgpack
 import pytest
 import redis
 
-from busfake import Hub, Service, wait_for
+from busfake import Service, wait_for
 from pg import Postgres, free_port
 from store_kit import begin_req, citation, finish_req, session
 
@@ -48,18 +48,6 @@ def rd():
     r = Redis()
     yield r
     r.close()
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
 
 
 @pytest.fixture(autouse=True)

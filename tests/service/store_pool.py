@@ -4,21 +4,9 @@ import time
 
 import pytest
 
-from busfake import Hub, Service, wait_for
+from busfake import Service, wait_for
 from pg import PgBouncer, Postgres
 from store_kit import begin_req, finish_req, session, turn
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
 
 
 def own_connections(pg):

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from busfake import SERVICE_OF, Hub, Service, wait_for
+from busfake import SERVICE_OF, Service, wait_for
 from pg import Postgres
 from pg_tap import Tap
 from sql_kit import statements
@@ -35,21 +35,9 @@ class Counter:
 
 
 @pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
 def tap(pg):
     with Tap(pg.port) as t:
         yield t
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -3,21 +3,9 @@ import hashlib
 
 import pytest
 
-from busfake import CODES, Hub, Service
+from busfake import CODES, Service
 from pg import Postgres
 from store_kit import begin_req, citation, finish_req, new_id, session, turn
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
 
 
 @pytest.fixture(scope="module", autouse=True)

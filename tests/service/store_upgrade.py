@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from busfake import Hub, Service, wait_for
+from busfake import Service, wait_for
 from pg import Postgres
 from sql_kit import ROOT, Plans, Statement
 from store_kit import session, turn
@@ -38,12 +38,6 @@ def pg():
     with Postgres() as p:
         as_the_previous_release_left_it(p)
         yield p
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with Hub() as h:
-        yield h
 
 
 ROWS = """

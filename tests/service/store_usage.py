@@ -2,16 +2,9 @@
 import pytest
 
 from busfake import CODES, Hub, Service
-from pg import Postgres
 from store_kit import session, turn
 
 DAY = 86400000
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as p:
-        yield p
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "janitor/janitor.h"
 
 #define HOUR 3600
@@ -22,6 +23,8 @@ static struct { reply_fn fn; void *arg; struct cleanup_req q; bool out; } call;
 static struct cleanup_rep store; /* how the next question is answered; clock_ms is added */
 static enum err store_err;
 static int64_t store_skew_ms, store_rows;
+static bool store_slow;          /* has no time to count all */
+static int halves;               /* warnings that much of a table goes */
 static int batches, counts, vacuums, runs, failures, marks;
 static int64_t ran_at[64];
 
@@ -35,6 +38,18 @@ char *clock_rfc3339(int64_t ms, char out[32]) { (void)ms; out[0] = '\0'; return 
 void stat_add_at(struct stat_set *s, int id, size_t i, size_t j, uint64_t n) { (void)s, (void)id, (void)i, (void)j, (void)n; }
 void stat_set_at(struct stat_set *s, int id, size_t i, size_t j, double v) { (void)s, (void)id, (void)i, (void)j, (void)v; }
 void stat_observe_at(struct stat_set *s, int id, size_t i, size_t j, double v) { (void)s, (void)id, (void)i, (void)j, (void)v; }
+
+void log_init(const char *service, const char *level, bool json) { (void)service, (void)level, (void)json; }
+enum log_level log_threshold(void) { return LOG_DEBUG; }
+bool log_gate(struct log_gate *g) { (void)g; return true; }
+uint64_t log_dropped(void) { return 0; }
+
+void
+log_write(enum log_level lv, const char *trace, const struct log_kv *kv)
+{
+    (void)trace;
+    halves += lv == LOG_WARN && str_is(kv[0].s, "this run deletes more than half of a table");
+}
 
 uint64_t
 loop_after(struct loop *l, int64_t delay_ms, loop_fn fn, void *arg)
@@ -74,7 +89,8 @@ static void
 answer(void)
 {
     struct cleanup_rep rep = store;
-    struct reply r = { .err = store_err, .rep = store_err ? NULL : &rep };
+    enum err err = store_slow && call.q.all ? ERR_DEADLINE : store_err;
+    struct reply r = { .err = err, .rep = err ? NULL : &rep };
 
     call.out = false;
     rep.clock_ms = wall_ms + store_skew_ms;
@@ -142,7 +158,8 @@ begin(const char *tz, const char *schedule, int64_t now_s, int64_t last_s)
     store = (struct cleanup_rep){ .last_run_ms = last_s * 1000 };
     store_err = ERR_OK;
     store_skew_ms = store_rows = 0;
-    batches = counts = vacuums = runs = failures = marks = 0;
+    store_slow = false;
+    batches = halves = counts = vacuums = runs = failures = marks = 0;
     wall_ms = now_s * 1000;
     mono_ms = 1000000;
     jan = (struct janitor){ .proc = &proc, .opt = &opt };
@@ -317,6 +334,40 @@ after_many_rows_their_space_is_made_usable_and_after_few_it_is_not(void **state)
     assert_int_equal(vacuums, 0);
 }
 
+static void
+a_run_that_deletes_more_than_half_of_a_large_table_says_so(void **state)
+{
+    static const struct { int64_t expired, rows; int warned; } cases[] = {
+        { 5002, 10001, 1 }, { 5001, 10002, 0 }, { 5001, 10001, 1 }, { 10000, 10000, 0 }, { 1, 1000000, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin("UTC", "0 2 * * *", utc(2026, 6, 3, 12, 0), 0);
+        store_rows = cases[i].expired;
+        store.rows = cases[i].rows;
+        pass(60);
+        assert_int_equal(halves, cases[i].warned);
+        assert_int_equal(store_rows, 0); /* a warning, no more */
+    }
+}
+
+static void
+what_cannot_be_counted_in_time_is_counted_up_to_a_limit_and_deleted_all_the_same(void **state)
+{
+    (void)state;
+    begin("UTC", "0 2 * * *", utc(2026, 6, 3, 12, 0), 0);
+    store_slow = true;
+    store_rows = 250000;
+    store.rows = 150000; /* the limit is more than half of it */
+    pass(600);
+    assert_int_equal(store_rows, 0);
+    assert_int_equal(runs, 1);
+    assert_int_equal(failures, 0);
+    assert_int_equal(halves, 1);
+    assert_int_equal(counts, 2); /* each job was asked for all once */
+}
+
 int
 main(void)
 {
@@ -330,6 +381,8 @@ main(void)
         cmocka_unit_test(a_store_that_is_away_for_a_while_is_waited_for_and_one_that_stays_away_ends_the_run),
         cmocka_unit_test(a_batch_that_another_janitor_has_is_waited_for),
         cmocka_unit_test(after_many_rows_their_space_is_made_usable_and_after_few_it_is_not),
+        cmocka_unit_test(a_run_that_deletes_more_than_half_of_a_large_table_says_so),
+        cmocka_unit_test(what_cannot_be_counted_in_time_is_counted_up_to_a_limit_and_deleted_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

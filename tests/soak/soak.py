@@ -135,22 +135,39 @@ def bursts(suite):
     return turns + suite.load(closed=BURST, seconds=2, streams=0.33, attempts=20).wait()["ok"]
 
 
-def rest(suite):
-    """Bursts, then wait until nothing is in flight; ({process: (pid, descriptors, resident bytes)}, what is left, turns of the
-    bursts)."""
-    suite.wait_ready(30)
-    suite.wait_workers(20)
-    turns = bursts(suite)
+def pools_emptied(suite):
+    """Redis and the model server are restarted: idle connections go, however many the bursts left, and a few questions open
+    those that one question needs. Turns."""
+    suite.redis.stop()
+    suite.redis.start()
+    suite.stub.stop()
+    suite.stub.start()
+    return suite.load(rate=4, seconds=5, attempts=20).wait()["ok"]
+
+
+def at_rest(suite):
+    """What is left after at most 30 s."""
     left, end = waiting(suite), time.monotonic() + 30
     while left and time.monotonic() < end:
         time.sleep(0.2)
         left = waiting(suite)
+    return left
+
+
+def rest(suite):
+    """Bursts, then nothing is in flight; ({process: (pid, descriptors, resident bytes)}, what is left, turns of the bursts)."""
+    suite.wait_ready(30)
+    suite.wait_workers(20)
+    turns = bursts(suite)
+    left = at_rest(suite)
+    turns += pools_emptied(suite)
+    left |= at_rest(suite)
     return {s.name: lowest(s) for s in suite.services.values()}, left, turns
 
 
 def settled(suite):
     """The footprint of a rest whose bursts no longer add memory to that of the rest before; what leaks never gets there. Of
-    descriptors the most that any of these rests left: a pool keeps idle what a burst happened to need at once."""
+    descriptors the most that any of these rests left."""
     last, _, _ = rest(suite)
     for _ in range(ROUNDS):
         now, _, _ = rest(suite)

@@ -7,6 +7,8 @@
 #include "gateway/hub_core_int.h"
 
 #define QUEUE_MIN 1024
+#define STALL_MS 1000  /* between two looks at the workers: the hub itself stood still */
+#define PARDON_MS 2000 /* time to find out who has left meanwhile */
 
 const char *const drop_names[] = { "late", "dup", "epoch", "foreign", NULL };
 struct stat_set hub_stats;
@@ -481,6 +483,14 @@ on_timer(struct core *c, int64_t now, struct hub_request *r)
         cancel_attempts(c, r, now);
         attempt_failed(c, now, r, true, true, ERR_DEADLINE, STR_NONE, 0);
     }
+}
+
+/* A hub that stood still (stopped, swapped out) finds that its workers have left: no request killed them. */
+void
+core_awake(struct core *c, int64_t now)
+{
+    if (now - c->scan_ms > STALL_MS)
+        c->pardon_ms = now + PARDON_MS;
 }
 
 void

@@ -115,6 +115,7 @@ struct core {
     struct ban bans[GONE_MAX];
     size_t n_bans;
     int64_t scan_ms;           /* next look at the workers */
+    int64_t pardon_ms;         /* until then a lost worker is the hub's own fault: it stood still */
 };
 
 /* hub_core.c */
@@ -144,6 +145,7 @@ void worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum servic
 void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e);
 void worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload);
 void workers_tick(struct core *c, int64_t now);
+void core_awake(struct core *c, int64_t now); /* before anything is done at a time that may be long after the last */
 struct hub_worker *worker_find(struct core *c, uint64_t peer);
 
 #endif

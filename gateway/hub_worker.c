@@ -145,7 +145,7 @@ peer_is_gone(const struct core *c, uint64_t peer)
 static void
 struck_worker(struct core *c, int64_t now, struct hub_request *r, enum err e)
 {
-    r->deaths += e == ERR_WORKER_LOST || e == ERR_BAD_FRAME;
+    r->deaths += e == ERR_BAD_FRAME || (e == ERR_WORKER_LOST && now >= c->pardon_ms);
     if (r->deaths < 2) {
         attempt_failed(c, now, r, true, false, ERR_WORKER_LOST, STR_NONE, 1000);
         return;
@@ -184,6 +184,7 @@ core_unsent(struct core *c, int64_t now, uint64_t peer)
 
     if (!w)
         return;
+    core_awake(c, now);
     stat_inc(&hub_stats, HUB_DEATHS);
     LOG(WARN, NULL, M("worker lost"), KI("peer", peer), KS("why", "connection closed"));
     worker_lost(c, now, w, ERR_WORKER_LOST);
@@ -525,6 +526,7 @@ core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, s
         core_bad_frame(c, now, peer);
         return;
     }
+    core_awake(c, now);
     a = arena_new(16384);
     h = arena_alloc(a, d->size);
     if (!h || msg_decode(d, head.p, head.n, a, h))
@@ -574,6 +576,9 @@ worker_tick(struct core *c, int64_t now, struct hub_worker *w)
 void
 workers_tick(struct core *c, int64_t now)
 {
+    core_awake(c, now);
+    for (struct hub_worker *w = c->workers; w; w = w->next)
+        w->draining |= now - w->heard_ms > BUS_EXPIRE_MS; /* what one loses must not go to the next that is lost */
     for (struct hub_worker *w = c->workers, *next; w; w = next) {
         next = w->next; /* losing one never frees another */
         worker_tick(c, now, w);

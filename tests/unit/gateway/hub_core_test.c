@@ -460,6 +460,36 @@ a_garbled_answer_is_asked_for_elsewhere_and_the_third_is_not_tried(void **state)
 }
 
 static void
+a_hub_that_stood_still_blames_no_request_for_the_workers_that_left(void **state)
+{
+    (void)state;
+    join(0, 1, 1);
+    join(0, 2, 1);
+    ask(0, "a", 20000, 0);
+    core_tick(t.core, 40);
+    core_unsent(t.core, 60, last(CMD_REQUEST)->peer); /* the request's own first strike */
+    core_tick(t.core, 90);
+    core_tick(t.core, 3300);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended[0].err, ERR_WORKER_LOST); /* which may be asked again; a poisoned one may not */
+    assert_null(core_check(t.core));
+}
+
+static void
+workers_that_fall_silent_together_do_not_get_each_others_requests(void **state)
+{
+    (void)state;
+    join(0, 1, 1);
+    join(0, 2, 1);
+    ask(0, "a", 20000, 0);
+    for (int64_t now = 0; now <= BUS_EXPIRE_MS + 200; now += 50)
+        core_tick(t.core, now);
+    assert_int_equal(t.n_ended, 0);
+    join(BUS_EXPIRE_MS + 300, 3, 1);
+    assert_int_equal(last(CMD_REQUEST)->peer, 3);
+}
+
+static void
 a_worker_offers_only_what_its_key_is_listed_for(void **state)
 {
     struct core_view v;
@@ -580,6 +610,8 @@ main(void)
         T(who_gives_up_is_not_told_and_the_worker_is),
         T(a_reply_of_another_worker_is_not_taken_and_bans_its_sender),
         T(a_malformed_message_ends_the_connection_and_its_work_goes_elsewhere),
+        T(a_hub_that_stood_still_blames_no_request_for_the_workers_that_left),
+        T(workers_that_fall_silent_together_do_not_get_each_others_requests),
         T(a_garbled_answer_is_asked_for_elsewhere_and_the_third_is_not_tried),
         T(a_worker_offers_only_what_its_key_is_listed_for),
         T(a_worker_that_offers_nothing_yet_gets_work_when_it_does),

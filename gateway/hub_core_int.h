@@ -114,8 +114,7 @@ struct core {
     size_t n_gone;
     struct ban bans[GONE_MAX];
     size_t n_bans;
-    int64_t scan_ms;           /* next look at the workers */
-    int64_t pardon_ms;         /* until then a lost worker is the hub's own fault: it stood still */
+    int64_t scan_ms, pardon_ms; /* next look at the workers; until then none that is lost is a strike: the hub stood still */
 };
 
 /* hub_core.c */
@@ -133,6 +132,7 @@ void attempt_failed(struct core *c, int64_t now, struct hub_request *r, bool cou
 void attempt_return(struct core *c, struct attempt *a);        /* credit back; may free the request when closed */
 void dispatch(struct core *c, int64_t now, enum service_id id);
 long service_capacity(const struct core *c, enum service_id id, long *workers);
+void core_awake(struct core *c, int64_t now); /* before anything is done at a time that may be long after the last */
 
 /* hub_timer.c */
 void timer_set(struct core *c, struct hub_request *r, int64_t when); /* INT64_MAX: none */
@@ -145,7 +145,6 @@ void worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum servic
 void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e);
 void worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload);
 void workers_tick(struct core *c, int64_t now);
-void core_awake(struct core *c, int64_t now); /* before anything is done at a time that may be long after the last */
 struct hub_worker *worker_find(struct core *c, uint64_t peer);
 
 #endif

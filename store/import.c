@@ -5,8 +5,9 @@
  *
  * Batches go by the source's keys. While one is written the next is read: the two databases work side by side. A batch is
  * written by two transactions at once, each with whole conversations (so neither waits for the other's rows), and the first
- * of the next batch notes the position that is then behind both. A killed run is taken up there; since all ids follow from the
- * source's, rows that are found there again change nothing, and neither does a second run. Rows that cannot be taken are listed on standard output, one a line.
+ * of the next batch notes the position that is then behind both. A killed run is taken up there; since all ids follow from
+ * the source's, rows that are found there again change nothing, and neither does a second run. Rows that cannot be taken are
+ * listed on standard output, one a line.
  * What fails is tried again from the last position; a statement that the source refuses ends the run (exit code 1). */
 #include "store/import.h"
 

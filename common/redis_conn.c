@@ -116,7 +116,7 @@ static enum redis_failure
 conn_fill(struct redis_conn *c, int64_t deadline_ms)
 {
     if (c->n == c->cap) {
-        c->cap = c->cap ? c->cap * 8 : FIRST_IN; /* steep: a huge value must be read within a request's 40 ms */
+        c->cap = c->cap ? c->cap * 2 : FIRST_IN;
         c->in = mem_resize(c->in, c->cap);
     }
     for (;;) {

@@ -22,13 +22,14 @@ const char *const policy_labels[] = { "session", "key", "hour", "address", "auth
  * Reply: {refused policy or 0, writes that failed, now, TAT × n, cache, appended, value} with cache: 0 not asked, 1 hit,
  * 2 miss, 3 stale, 4 collision, 5 bad. A value is its beginning, the SHA-1 of the rest, rest (proto/answer.h).
  *
- * Every call of Redis from Lua costs more than all the arithmetic, so buckets and value come by one; MGET gives nothing for
- * a key of another type. The checksum is checked here only where the value is copied; we check it anyway. */
+ * Every call of Redis from Lua costs more than all the arithmetic, so the buckets come by one; MGET gives nothing for a key
+ * of another type. Of a value no more is taken than one may have and a byte: a huge one would cost everybody's time. The
+ * checksum is checked here only where the value is copied; we check it anyway. */
 static const char script_source[] =
     "local n, head = tonumber(ARGV[1]), ARGV[2 * ARGV[1] + 2]\n"
-    "local got = redis.call('MGET', unpack(KEYS, 1, head and n + 1 or n))\n"
-    "local out, refused, now = {0, 0, 0}, 0, 0\n"
+    "local got, out, refused, now = nil, {0, 0, 0}, 0, 0\n"
     "if n > 0 then\n"
+    "  got = redis.call('MGET', unpack(KEYS, 1, n))\n"
     "  local t = redis.call('TIME')\n"
     "  now = t[1] * 1000000 + t[2]\n"
     "end\n"
@@ -52,8 +53,9 @@ static const char script_source[] =
     "local state, appended, value = 0, 0, ''\n"
     "if refused == 0 and head then\n"
     "  local key, turn = KEYS[n + 1], ARGV[2 * n + 3]\n"
-    "  value = got[n + 1]\n"
-    "  if not value then state = redis.call('EXISTS', key) == 0 and 2 or 5\n"
+    "  value = redis.pcall('GETRANGE', key, 0, 1048576)\n"
+    "  if type(value) == 'table' then state = 5\n"
+    "  elseif value == '' then state = redis.call('EXISTS', key) == 0 and 2 or 5\n"
     "  elseif #value < 88 or #value > 1048576 then state = 5\n"
     "  elseif value:sub(1, 44) == head then\n"
     "    state = turn ~= '' and redis.sha1hex(value:sub(85)) ~= value:sub(45, 84) and 5 or 1\n"

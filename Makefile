@@ -88,7 +88,8 @@ test-unit: unit-build ## unit tests (cmocka)
 # ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services --------------------
 FUZZ_SECONDS ?= 30
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-FUZZ_LIB := $(call src,common) $(call src,proto) gateway/hub_core.c gateway/hub_worker.c gateway/hub_timer.c
+HUB_CORE := $(addprefix gateway/,hub_core.c hub_queue.c hub_timer.c hub_worker.c)
+FUZZ_LIB := $(call src,common) $(call src,proto) $(HUB_CORE)
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/hub*.h)
 	@mkdir -p $(@D)
 	clang $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB) \

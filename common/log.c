@@ -228,11 +228,8 @@ static void
 put_integer(struct line *l, int64_t v)
 {
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    char t[24], *end = t + sizeof t, *p = end;
+    char t[24], *end = t + sizeof t, *p = digits_before(end, u);
 
-    do
-        *--p = (char)('0' + u % 10);
-    while ((u /= 10) > 0);
     if (v < 0)
         *--p = '-';
     (void)put(l, p, (size_t)(end - p));

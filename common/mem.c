@@ -112,11 +112,8 @@ sink_put(struct sink *s, const char *p, size_t n)
 static void
 sink_number(struct sink *s, unsigned long long v, bool negative, size_t width, char fill)
 {
-    char t[32], *end = t + sizeof t, *p = end;
+    char t[32], *end = t + sizeof t, *p = digits_before(end, v);
 
-    do
-        *--p = (char)('0' + v % 10);
-    while ((v /= 10) > 0);
     if (negative && fill == ' ')
         *--p = '-';
     while (width < sizeof t && (size_t)(end - p) + (negative && fill == '0') < width)

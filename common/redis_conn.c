@@ -288,15 +288,11 @@ conn_read(struct redis_conn *c, int64_t deadline_ms, struct arena *a, struct red
 static void
 put_size(struct buf *b, char type, size_t n)
 {
-    char t[32], *end = t + sizeof t, *p = end;
+    char t[32], *end = t + sizeof t - 2, *p = digits_before(end, n);
 
-    *--p = '\n';
-    *--p = '\r';
-    do
-        *--p = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
     *--p = type;
-    buf_add(b, p, (size_t)(end - p));
+    memcpy(end, "\r\n", 2);
+    buf_add(b, p, (size_t)(end + 2 - p));
 }
 
 static enum redis_failure

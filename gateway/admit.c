@@ -199,12 +199,10 @@ struct digits {
 static struct str
 number(struct digits *d, int64_t v)
 {
-    char *end = d->text[d->n++] + sizeof d->text[0], *p = end;
+    char *end = d->text[d->n++] + sizeof d->text[0], *p;
 
     assert(v >= 0);
-    do
-        *--p = (char)('0' + v % 10);
-    while ((v /= 10) > 0);
+    p = digits_before(end, (uint64_t)v);
     return (struct str){ p, (size_t)(end - p) };
 }
 

@@ -423,28 +423,14 @@ remember(struct question *q)
 
 /* ---- the line ---- */
 
-/* A step that is sure to wait for long: better refused now, before anything is stored or paid for, than in two seconds. */
-static bool
-is_overloaded(const struct question *q)
-{
-    static const enum service_id steps[] = { SERVICE_STORE, SERVICE_EMBED, SERVICE_RETRIEVE, SERVICE_CHAT };
-    bool over = false;
-    struct hub_view v;
-
-    hub_look(api_hub(q->r), &v);
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        over |= v.service[steps[i]].overloaded;
-    return over;
-}
-
 enum asked
 ask_run(struct question *q, const struct ask_sink *sink)
 {
-    static const struct answer overload = { .err = ERR_BUSY, .text = "too much is waiting", .retry_after_ms = 1000 };
+    static const struct answer overload = { .err = ERR_BUSY, .text = "", .retry_after_ms = OVERLOAD_RETRY_MS };
     const struct chat_rep *said = NULL;
     enum asked state;
 
-    if (is_overloaded(q))
+    if (ask_overloaded(q))
         return failed(q, &overload);
     if ((state = begin(q)) != ASKED_ANSWERED)
         return state;

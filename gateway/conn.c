@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -25,6 +26,7 @@
 #include "gateway/nap.h"
 
 #define WATCH_MS 50
+#define STALL_MS 1000             /* between two looks: the process itself stood still */
 #define IDLE_WATCH_MS 500         /* without a connection: the shortest limit is a second */
 
 struct slot {
@@ -105,6 +107,15 @@ cut(int fd, struct slot *s, enum cut why)
     count_cut(why);
 }
 
+/* A request has come that no thread has looked at yet: not idle, however long ago. */
+static bool
+has_unread(int fd)
+{
+    int n = 0;
+
+    return ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
 /* Under the lock: let the connection go that has been idle longest. */
 static bool
 cut_idlest(int64_t at_least_ms)
@@ -115,7 +126,7 @@ cut_idlest(int64_t at_least_ms)
     for (int fd = 0; fd <= atomic_load(&guard.top); fd++) {
         struct slot *s = &guard.slots[fd];
 
-        if (s->phase == CONN_IDLE && !s->cut && s->since_ms < oldest) {
+        if (s->phase == CONN_IDLE && !s->cut && s->since_ms < oldest && !has_unread(fd)) {
             oldest = s->since_ms;
             found = fd;
         }
@@ -341,14 +352,30 @@ look(int fd, struct slot *s, int64_t now)
         cut(fd, s, CUT_BODY);
 }
 
+/* A process that stood still (stopped, swapped out) finds in its sockets what came meanwhile: nobody was slow. */
+static void
+forgive(struct slot *s, int64_t ms)
+{
+    int64_t until = atomic_load(&s->until_ms);
+
+    if (until > 0)
+        atomic_compare_exchange_strong(&s->until_ms, &until, until + ms);
+}
+
 static void *
 watch(void *arg)
 {
+    int64_t last = clock_ms();
+
     (void)arg;
     do {
         int64_t now = clock_ms();
 
         pthread_mutex_lock(&guard.lock);
+        if (now - last > STALL_MS)
+            for (int fd = 0; fd <= atomic_load(&guard.top); fd++)
+                forgive(&guard.slots[fd], now - last);
+        last = now;
         for (int fd = 0; fd <= atomic_load(&guard.top); fd++)
             look(fd, &guard.slots[fd], now);
         if (atomic_load(&guard.count) * 10 > guard.gw->opt->http_threads * 9)

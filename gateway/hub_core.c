@@ -101,104 +101,6 @@ request_find(struct core *c, const struct uuid *id)
     return slot_get(c, handle);
 }
 
-/* ---- queues: first come first served within a tenant, tenants in turn ---- */
-
-static struct tenant_queue *
-queue_of(struct service_queue *q, const char *tenant)
-{
-    struct tenant_queue *t = q->last;
-
-    if (!t)
-        return NULL;
-    do {
-        if (strcmp(t->tenant, tenant) == 0)
-            return t;
-        t = t->next;
-    } while (t != q->last);
-    return NULL;
-}
-
-static void
-queue_put(struct core *c, struct hub_request *r, bool front)
-{
-    struct service_queue *q = &c->queue[service_of(r)];
-    struct tenant_queue *t = queue_of(q, r->tenant);
-
-    if (!t) {
-        t = mem_new(sizeof *t);
-        snprintf(t->tenant, sizeof t->tenant, "%s", r->tenant);
-        t->tail = &t->head;
-        t->next = q->last ? q->last->next : t;
-        if (q->last)
-            q->last->next = t;
-        q->last = t;
-    }
-    if (front) {
-        r->q_next = t->head;
-        t->head = r;
-        if (t->tail == &t->head)
-            t->tail = &r->q_next;
-    } else {
-        r->q_next = NULL;
-        *t->tail = r;
-        t->tail = &r->q_next;
-    }
-    q->n++;
-    r->state = REQ_QUEUED;
-    timer_set(c, r, r->queue_ms < r->deadline_ms ? r->queue_ms : r->deadline_ms);
-}
-
-static void
-tenant_drop(struct service_queue *q, struct tenant_queue *before)
-{
-    struct tenant_queue *t = before->next;
-
-    before->next = t->next;
-    if (q->last == t)
-        q->last = t == before ? NULL : before;
-    mem_free(&t);
-}
-
-/* Take the first of the tenant whose turn it is, and give the turn to the next tenant. */
-static struct hub_request *
-queue_take(struct service_queue *q)
-{
-    struct tenant_queue *t;
-    struct hub_request *r;
-
-    if (!q->last)
-        return NULL;
-    t = q->last->next;
-    r = t->head;
-    t->head = r->q_next;
-    q->n--;
-    if (!t->head)
-        tenant_drop(q, q->last);
-    else
-        q->last = t;
-    return r;
-}
-
-static void
-queue_remove(struct core *c, struct hub_request *r)
-{
-    struct service_queue *q = &c->queue[service_of(r)];
-    struct tenant_queue *before = q->last;
-
-    while (strcmp(before->next->tenant, r->tenant) != 0)
-        before = before->next;
-    for (struct hub_request **p = &before->next->head; *p; p = &(*p)->q_next)
-        if (*p == r) {
-            *p = r->q_next;
-            if (!*p)
-                before->next->tail = p;
-            q->n--;
-            break;
-        }
-    if (!before->next->head)
-        tenant_drop(q, before);
-}
-
 long
 service_capacity(const struct core *c, enum service_id id, long *workers)
 {
@@ -278,7 +180,7 @@ void
 request_giveup(struct core *c, struct hub_request *r)
 {
     if (r->state == REQ_QUEUED)
-        queue_remove(c, r);
+        queue_remove(&c->queue[service_of(r)].waiting, r);
     r->state = REQ_CLOSED;
     r->asker = NULL;
     timer_set(c, r, INT64_MAX);
@@ -307,6 +209,14 @@ request_close(struct core *c, struct hub_request *r, enum err e, struct blob *pa
     request_giveup(c, r);
 }
 
+static void
+request_wait(struct core *c, struct hub_request *r, bool front)
+{
+    queue_put(&c->queue[service_of(r)].waiting, r, front);
+    r->state = REQ_QUEUED;
+    timer_set(c, r, r->queue_ms < r->deadline_ms ? r->queue_ms : r->deadline_ms);
+}
+
 void
 request_submit(struct core *c, int64_t now, struct hub_request *r)
 {
@@ -321,11 +231,11 @@ request_submit(struct core *c, int64_t now, struct hub_request *r)
     } else if (!q->ever && now - c->start_ms > START_GRACE_MS) {
         stat_add_at(&hub_stats, HUB_NO_WORKER, id, 0, 1);
         request_close(c, r, ERR_NO_WORKER, NULL, STR_NONE, 1000);
-    } else if (q->n >= most) {
+    } else if (queue_beside(&q->waiting, r) >= most) {
         stat_add_at(&hub_stats, HUB_FULL, id, 0, 1);
         request_close(c, r, ERR_BUSY, NULL, STR_NONE, 1000);
     } else {
-        queue_put(c, r, false);
+        request_wait(c, r, false);
         dispatch(c, now, id);
     }
 }
@@ -362,10 +272,9 @@ attempt_start(struct core *c, int64_t now, struct hub_request *r, struct hub_wor
 void
 dispatch(struct core *c, int64_t now, enum service_id id)
 {
-    struct service_queue *q = &c->queue[id];
+    struct queue *q = &c->queue[id].waiting;
 
-    while (q->last) {
-        struct hub_request *r = q->last->next->head;
+    for (struct hub_request *r; (r = queue_first(q));) {
         struct hub_worker *w = worker_pick(c, now, id, r);
 
         if (!w)
@@ -404,7 +313,7 @@ attempt_failed(struct core *c, int64_t now, struct hub_request *r, bool counted,
         return;
     }
     r->queue_ms = now + BUS_QUEUE_MS;
-    queue_put(c, r, true);
+    request_wait(c, r, true);
     dispatch(c, now, id);
 }
 
@@ -517,12 +426,8 @@ core_next(const struct core *c, int64_t now)
 void
 core_look(const struct core *c, enum service_id id, struct core_view *out)
 {
-    const struct tenant_queue *t = c->queue[id].last;
-
-    *out = (struct core_view){ .queued = (long)c->queue[id].n, .since_ms = INT64_MAX, .ever = c->queue[id].ever };
-    for (size_t i = 0; t && (i == 0 || t != c->queue[id].last); i++, t = t->next)
-        if (t->head->queue_ms - BUS_QUEUE_MS < out->since_ms)
-            out->since_ms = t->head->queue_ms - BUS_QUEUE_MS;
+    *out = (struct core_view){ .queued = (long)queue_length(&c->queue[id].waiting), .since_ms = queue_since(&c->queue[id].waiting),
+                               .ever = c->queue[id].ever };
     for (const struct hub_worker *w = c->workers; w; w = w->next) {
         if (!w->share[id].offered)
             continue;
@@ -584,6 +489,6 @@ core_check(const struct core *c)
             queued += c->slots[i]->state == REQ_QUEUED;
         }
     for (int i = 0; i < SERVICE_COUNT; i++)
-        waiting += c->queue[i].n;
+        waiting += queue_length(&c->queue[i].waiting);
     return why ? why : queued == waiting ? NULL : "a queue and its count differ";
 }

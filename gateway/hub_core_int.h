@@ -3,6 +3,7 @@
 #define GATEWAY_HUB_CORE_INT_H
 
 #include "gateway/hub_core.h"
+#include "gateway/hub_queue.h"
 #include "gateway/hub_stat.h"
 
 #define ATTEMPT_MAX 8        /* dispatches of one request, NACKs included */
@@ -43,15 +44,9 @@ struct hub_request {
     int counted;               /* attempts in the sense of the retry table */
     int deaths;                /* workers that died with it */
     bool parted;               /* the first part went out: no retry any more */
-    struct hub_request *q_next; /* tenant queue */
+    struct hub_request *q_next; /* hub_queue.c */
     size_t heap_at;            /* 1-based place in the timer heap; 0: none */
     int64_t timer_ms;
-};
-
-struct tenant_queue {
-    char tenant[65];
-    struct hub_request *head, **tail;
-    struct tenant_queue *next; /* ring of tenants that wait */
 };
 
 #define BUDGET_SECONDS 10
@@ -61,8 +56,7 @@ struct budget {                /* requests and retries of the last ten seconds *
 };
 
 struct service_queue {
-    struct tenant_queue *last; /* ring; last->next is served next. NULL: empty */
-    size_t n;
+    struct queue waiting;
     bool ever;                 /* a worker was registered once */
     struct budget budget;
 };

@@ -230,10 +230,30 @@ hit_take(struct question *q, const struct cache_hit *hit)
     return true;
 }
 
-/* The key before the cache: a repetition gets the stored answer, whatever was cached since. */
+/* A step that is sure to wait for long: better refused now, before anything is stored or paid for, than in two seconds. */
+bool
+ask_overloaded(const struct question *q)
+{
+    static const enum service_id steps[] = { SERVICE_STORE, SERVICE_EMBED, SERVICE_RETRIEVE, SERVICE_CHAT };
+    bool over = false;
+    struct hub_view v;
+
+    hub_look(api_hub(q->r), &v);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        over |= v.service[steps[i]].overloaded;
+    return over;
+}
+
+/* The key before the cache: a repetition gets the stored answer, whatever was cached since. The key is the store's, twice: in
+ * an overload nearly every request is a repetition, and would keep the store from what it could finish. */
 static bool
 admit_claim(struct question *q, struct cache_hit *hit)
 {
+    if (ask_overloaded(q)) {
+        request_retry_after(q->r, OVERLOAD_RETRY_MS);
+        reply_problem(q->r, ERR_BUSY, NULL);
+        return false;
+    }
     if (!admit(q->r, q->session_hash, NULL, NULL) || !idem_claim(q->r, q->session_hash, &q->stored))
         return false;
     if (q->stored.status != 0)

@@ -2,9 +2,10 @@
  *
  *   COUNTING ─► DELETING (batch, pause, batch …) ─► VACUUM (after many) ─► next job … ─► MARKING ─► run_ended
  *
- * What is too much to be counted in the time of a call is counted up to a limit only. The pause yields to traffic: as long as the batch took, and PAUSES_BUSY times as long while the store serves people, so
- * that few of their requests meet a batch. A batch that fails is asked again a few times, since its WHERE clause makes that safe; then the run
- * stops and the next one goes on. One that another janitor has in hand is waited for. */
+ * What is too much to be counted in the time of a call is counted up to a limit only. The pause yields to traffic: as long
+ * as the batch took, and PAUSES_BUSY times as long while the store serves people, so that few of their requests meet a
+ * batch. A batch that fails is asked again a few times, since its WHERE clause makes that safe; then the run stops and the
+ * next one goes on. One that another janitor has in hand is waited for. */
 #include <stdlib.h>
 
 #include "common/clock.h"

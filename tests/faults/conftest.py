@@ -37,8 +37,8 @@ def two():
 
 @pytest.fixture(scope="module")
 def pair():
-    """The same behind two gateways."""
-    yield from shared(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2})
+    """The same behind two gateways, with their threads as shipped."""
+    yield from shared(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2}, env={"HTTP_THREADS": "256"})
 
 
 @pytest.fixture(autouse=True)

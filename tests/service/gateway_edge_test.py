@@ -515,6 +515,25 @@ class Redis:
 
 
 class Guard(unittest.TestCase):
+    def test_a_gateway_that_stood_still_cuts_nobody(self):
+        gw = Gateway(HEADER_TIMEOUT=1, BODY_TIMEOUT=1)
+        try:
+            with gw.connect() as s:
+                s.settimeout(8)
+                body = b'{"question":'
+                s.sendall(request(H, b"Content-Length: %d" % len(body), b"Content-Type: application/json",
+                                  line=b"POST /api/v1/chat/query HTTP/1.1") + body[:4])
+                wait_for(lambda: gw.metric("footnote_http_in_flight") >= 1)
+                os.kill(gw.process.pid, signal.SIGSTOP)
+                stopped = time.monotonic()
+                wait_for(lambda: time.monotonic() > stopped + 2.5)
+                s.sendall(body[4:])
+                os.kill(gw.process.pid, signal.SIGCONT)
+                self.assertNotEqual(parse(s.recv(65536))[0], 408)
+            self.assertEqual(gw.metric('footnote_http_connections_cut_total{reason="slow'), 0)
+        finally:
+            self.assertEqual(gw.stop(), 0)
+
     def test_slow_headers_are_cut_and_slow_bodies_get_408(self):
         gw = Gateway(HEADER_TIMEOUT=1, BODY_TIMEOUT=1)
         try:
@@ -591,6 +610,25 @@ class Guard(unittest.TestCase):
                 s.close()
             gw.stop()
 
+
+    def test_requests_that_wait_for_a_thread_are_not_cut_as_idle(self):
+        gw = Gateway(HTTP_THREADS=4)
+        held = []
+        try:
+            os.kill(gw.process.pid, signal.SIGSTOP)
+            for _ in range(12):
+                s = gw.connect()
+                s.settimeout(20)
+                s.sendall(request(H, b"Content-Length: 2", b"Content-Type: application/json", b"Connection: close",
+                                  line=b"POST /api/v1/chat/query HTTP/1.1") + b"{}")
+                held.append(s)
+            os.kill(gw.process.pid, signal.SIGCONT)
+            got = {parse(s.recv(65536))[0] for s in held}
+            self.assertLessEqual(got, {422, 503})
+        finally:
+            for s in held:
+                s.close()
+            self.assertEqual(gw.stop(), 0)
 
     def test_when_every_thread_works_the_next_connection_gets_503_at_once(self):
         gw = Gateway(HTTP_THREADS=4)

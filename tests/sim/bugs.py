@@ -16,7 +16,7 @@ BUGS = [
     ("work_for_a_draining_worker", "hub_worker.c", "!s->offered || w->draining || s->outstanding", "!s->offered || s->outstanding"),
     ("one_more_than_offered", "hub_worker.c", "s->outstanding >= s->capacity ||", "s->outstanding > s->capacity ||"),
     ("ttl_is_not_the_time_left", "hub_core.c", ".ttl_ms = r->deadline_ms - now", ".ttl_ms = kinds[r->kind].attempt_ms"),
-    ("who_gave_up_stays_queued", "hub_core.c", "    if (r->state == REQ_QUEUED)\n        queue_remove(c, r);\n", ""),
+    ("who_gave_up_stays_queued", "hub_core.c", "    if (r->state == REQ_QUEUED)\n        queue_remove(&c->queue[service_of(r)].waiting, r);\n", ""),
     ("only_the_attempt_has_a_timer", "hub_core.c", "timer_set(c, r, due < r->deadline_ms ? due : r->deadline_ms);", "timer_set(c, r, due);"),
     ("a_late_ready_brings_back", "hub_worker.c", "if (peer_is_gone(c, peer) || ", "if ("),
     ("a_lost_workers_request_is_forgotten", "hub_worker.c", "            struck_worker(c, now, r, e);\n", "            continue;\n"),

@@ -475,6 +475,17 @@ body(void)
     return o;
 }
 
+/* The answer came, and says of its saving: how. */
+static inline void
+assert_answered(const char *saved)
+{
+    json_t *o = body();
+
+    assert_int_equal(w.status, 200);
+    assert_true(str_is(json_str(o, "saved"), saved));
+    json_decref(o);
+}
+
 static inline void
 assert_order(const enum kind *want, size_t n)
 {

@@ -426,12 +426,11 @@ remember(struct question *q)
 enum asked
 ask_run(struct question *q, const struct ask_sink *sink)
 {
-    static const struct answer overload = { .err = ERR_BUSY, .text = "", .retry_after_ms = OVERLOAD_RETRY_MS };
     const struct chat_rep *said = NULL;
     enum asked state;
 
     if (ask_overloaded(q))
-        return failed(q, &overload);
+        return failed(q, &(struct answer){ .err = ERR_BUSY, .text = "", .retry_after_ms = ask_overload_retry_ms() });
     if ((state = begin(q)) != ASKED_ANSWERED)
         return state;
     if (sink && !sink->begun(sink->arg))

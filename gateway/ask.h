@@ -122,8 +122,8 @@ void ask_answered(struct question *q);                                /* the ans
 struct str ask_trace_json(const struct question *q);                  /* in the arena; absent when there is no room for it */
 
 /* question.c, for ask.c. */
-#define OVERLOAD_RETRY_MS 1000
 bool ask_overloaded(const struct question *q);
+int64_t ask_overload_retry_ms(void);                                  /* 1, 2 or 3 s */
 void ask_ids(struct question *q);
 void ask_turn(const struct question *q, struct turn_finish_req *t);   /* what both ways of saving have in common */
 void ask_keep(struct question *q, struct turn_finish_req *t, struct buf *sealed); /* the answer for a repetition goes along */

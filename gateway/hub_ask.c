@@ -38,19 +38,24 @@ ask_unref(struct ask *q)
     mem_free(&q);
 }
 
+/* The asker is woken after the lock is free: else it runs at once, into the lock, and sleeps again. It may free its ask at any
+ * time; who wakes it holds a reference of his own. */
 void
 ask_finish(struct ask *q, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
 {
+    bool ends;
+
     pthread_mutex_lock(&q->lock);
-    if (!q->done) {
+    if ((ends = !q->done)) {
         q->done = true;
         q->err = e;
         q->payload = blob_hold(payload);
         q->retry_after_ms = retry_after_ms;
         snprintf(q->text, sizeof q->text, STR_FMT, STR_ARG(text));
-        pthread_cond_signal(&q->wake);
     }
     pthread_mutex_unlock(&q->lock);
+    if (ends)
+        pthread_cond_signal(&q->wake);
 }
 
 /* On the hub thread: one more part of the answer. An answer with a hole is none: one that is read too slowly fails as a
@@ -69,12 +74,13 @@ ask_add_part(struct ask *q, struct blob *payload)
         *q->parts_tail = p;
         q->parts_tail = &p->next;
         q->n_parts++;
-        pthread_cond_signal(&q->wake);
     }
     q->overrun |= full;
     pthread_mutex_unlock(&q->lock);
-    if (!full)
+    if (!full) {
+        pthread_cond_signal(&q->wake);
         return;
+    }
     stat_inc(&hub_stats, HUB_OVERRUN);
     LOG(WARN, q->trace, M("an answer was not read as fast as it came"), KS("kind", kind_names[q->kind]));
     ask_finish(q, ERR_BUSY, NULL, STR("the answer was not read in time"), 0);

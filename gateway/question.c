@@ -11,6 +11,8 @@
 #include "gateway/render.h"
 #include "proto/answer.h"
 
+#define OVERLOAD_RETRY_SPREAD 3
+
 /* ---- the body ---- */
 
 static const char *const query_keys[] = { "question",   "session_id", "conversation_id", "page_context",
@@ -244,13 +246,23 @@ ask_overloaded(const struct question *q)
     return over;
 }
 
+/* Not all at once: those who are told the same second come back as one burst. */
+int64_t
+ask_overload_retry_ms(void)
+{
+    uint8_t dice;
+
+    random_bytes(&dice, 1);
+    return 1000 + dice % OVERLOAD_RETRY_SPREAD * 1000;
+}
+
 /* The key before the cache: a repetition gets the stored answer, whatever was cached since. The key is the store's, twice: in
  * an overload nearly every request is a repetition, and would keep the store from what it could finish. */
 static bool
 admit_claim(struct question *q, struct cache_hit *hit)
 {
     if (ask_overloaded(q)) {
-        request_retry_after(q->r, OVERLOAD_RETRY_MS);
+        request_retry_after(q->r, ask_overload_retry_ms());
         reply_problem(q->r, ERR_BUSY, NULL);
         return false;
     }

@@ -167,6 +167,7 @@ a_question_is_refused_before_it_is_stored_when_a_step_is_overloaded(void **state
             w.view.service[steps[i]].overloaded = true;
             ask(ASKED);
             assert_int_equal(w.problem, ERR_BUSY);
+            assert_in_range(w.retry_ms, 1000, 3000);
             assert_int_equal(w.n_order, 0);
         }
     }

@@ -308,7 +308,12 @@ reply_invalid(struct request *r, const char *pointer, const char *detail)
     snprintf(w.pointer, sizeof w.pointer, "%s", pointer);
 }
 
-void reply_answer_error(struct request *r, const struct answer *a) { reply_problem(r, a->err, a->text); }
+void
+reply_answer_error(struct request *r, const struct answer *a)
+{
+    w.retry_ms = a->retry_after_ms;
+    reply_problem(r, a->err, a->text);
+}
 
 static bool
 written(void)

@@ -203,6 +203,8 @@ on_frames(struct hub *h, struct zframes *f)
     if (h->zap && m.cmd == CMD_READY)
         zap_user(zmq_msg_gets(&f->m[1], "User-Id"), &from.services, &from.identity);
     core_frame(h->core, clock_ms(), &from, m.cmd, m.head, payload);
+    if (m.cmd == CMD_DRAIN)
+        h->view_ms = 0; /* a worker less: to be seen at once, not when something happens next */
     blob_drop(&payload);
 }
 

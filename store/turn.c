@@ -129,8 +129,6 @@ turn_begin(struct call *c)
     if (r->history > 0 && !uuid_is_nil(&r->conversation_id))
         b->history = TX(t, TURN_HISTORY, p_str(who.tenant), p_id(&who.session), p_id(&r->conversation_id),
                         p_id(&r->question_id), p_i64(r->history < 64 ? r->history : 64));
-    t->groups = b->history < 0; /* what is read would keep the others waiting */
-    t->lock = who.session;
     tx_run(t);
 }
 

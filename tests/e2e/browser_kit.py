@@ -113,9 +113,12 @@ class Browser:
         self.wait_js(f"document.readyState == 'complete' && location.href.startsWith({json.dumps(url)})")
 
     def click(self, selector):
-        """A real mouse click in the middle of the element: what covers it would be hit instead."""
-        box = self.js(f"""(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});
-                          const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()""")
+        """A real mouse click in the middle of the element, once it stays where it is: what covers it would be hit instead."""
+        box = self.js(f"""(async () => {{ for (let was = '';;) {{
+                              const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});
+                              const r = e.getBoundingClientRect(), now = r.x + ' ' + r.y;
+                              if (now === was) return [r.x + r.width / 2, r.y + r.height / 2];
+                              was = now; await new Promise(done => setTimeout(done, 50)); }} }})()""")
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 

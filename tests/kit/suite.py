@@ -276,11 +276,11 @@ class Redis:
         self.proc = None
         self.start()
 
-    def start(self, args=(), wait=True):
+    def start(self, args=(), wait=True, seconds=10):
         self.proc = Proc("redis", ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder,
                                    "--save", "", "--appendonly", "yes", *args], dict(os.environ), os.path.dirname(self.socket))
         if wait:
-            wait_for("Redis answers", self._answers)
+            wait_for("Redis answers", self._answers, seconds)
 
     def _answers(self):
         try:

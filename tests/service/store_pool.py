@@ -32,7 +32,7 @@ def test_64_clients_at_once_use_no_more_connections_than_there_may_be_and_all_ge
 
         def client(i):
             while time.monotonic() < end:
-                call = hub.begin("session.put", {"session": session(), "expiry_days": 30}).wait()  # turns share connections
+                call = hub.begin("turn.begin", begin_req(session())).wait()
                 if call.code != 0:
                     bad.append(call.name)
                 done[i] += 1

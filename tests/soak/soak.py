@@ -27,6 +27,7 @@ WARMUP = float(os.environ.get("SOAK_WARMUP", str(max(30.0, SECONDS / 5))))
 SHARE = float(os.environ.get("SOAK_SHARE", "0.6"))
 EVERY = 5.0
 RSS_MORE = 0.02
+LOADING = 120   # Redis reads 20 minutes of embeddings from its log, more than 1 GB; answers go around it meanwhile
 SETTLED = 0.005  # growth from one rest to the next that ends the warm-up; ROUNDS of them at most
 ROUNDS = 8        # and two at least, of which the descriptors' maximum counts
 THREADS = 64  # of each gateway: few, so that the warm-up uses them all: each touches its stack once, which is no growth
@@ -63,7 +64,7 @@ class Faults(Nemesis):
             self.suite.postgres.restart("fast")
         else:
             self.suite.redis.stop()
-            self.suite.redis.start()
+            self.suite.redis.start(seconds=LOADING)
 
     def _pause_redis(self, _name):
 
@@ -139,7 +140,7 @@ def pools_emptied(suite):
     """Redis and the model server are restarted: idle connections go, however many the bursts left, and a few questions open
     those that one question needs. Turns."""
     suite.redis.stop()
-    suite.redis.start()
+    suite.redis.start(seconds=LOADING)
     suite.stub.stop()
     suite.stub.start()
     return suite.load(rate=4, seconds=5, attempts=20).wait()["ok"]

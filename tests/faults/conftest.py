@@ -5,7 +5,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from faults_kit import FaultSuite, Run  # noqa: E402
+from faults_kit import AS_SHIPPED, FaultSuite, Run  # noqa: E402
 
 
 
@@ -38,7 +38,7 @@ def two():
 @pytest.fixture(scope="module")
 def pair():
     """The same behind two gateways, with their threads as shipped."""
-    yield from shared(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2}, env={"HTTP_THREADS": "256"})
+    yield from shared(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2}, env=AS_SHIPPED)
 
 
 @pytest.fixture(autouse=True)

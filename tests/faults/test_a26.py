@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from curve_kit import Keys, as_hex
-from faults_kit import FaultSuite, wait_for
+from faults_kit import AS_SHIPPED, FaultSuite, wait_for
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "kit", "flood.py")
 DOOR = ("accepted", "let_in", "unfinished", "key")
@@ -48,7 +48,7 @@ def window(s, run, i):
 def test_a_flood_of_strangers_takes_nothing_from_the_workers(run):
     keys = Keys()
     options = keys.options()
-    options["env"]["HTTP_THREADS"] = "256"  # as shipped
+    options["env"].update(AS_SHIPPED)
     with FaultSuite(**options) as s:
         window(s, run, 0)
         begin, calm, flooded, failed, seen = look(s), [], [], 0, {}

@@ -6,13 +6,13 @@ from datetime import datetime
 import pytest
 
 from checker import check
-from faults_kit import FaultSuite, ms_since, wait_for
+from faults_kit import AS_SHIPPED, FaultSuite, ms_since, wait_for
 
 
 @pytest.fixture(scope="module")
 def two():
     """Two of each worker; the gateway with its threads as shipped: 2,048 of them, as other rows need, take a second to start."""
-    with FaultSuite(replicas={"embedder": 2, "retriever": 2, "store": 2}, env={"HTTP_THREADS": "256"}) as s:
+    with FaultSuite(replicas={"embedder": 2, "retriever": 2, "store": 2}, env=AS_SHIPPED) as s:
         yield s
 
 

@@ -1,4 +1,5 @@
 """`footnote-store --import-from`: the guide's Python tables come over whole, once, and what cannot be taken is named."""
+import contextlib
 import hashlib
 import os
 import signal
@@ -170,19 +171,44 @@ def test_source_references_become_citations_where_there_are_none(pg, target):
     assert target.sums() == before
 
 
+HOLD = """CREATE OR REPLACE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.step = 'messages' AND NEW.seen >= LEAST THEN PERFORM pg_advisory_xact_lock(5); END IF; RETURN NEW; END $$;
+    CREATE OR REPLACE TRIGGER hold BEFORE INSERT OR UPDATE ON imports FOR EACH ROW EXECUTE FUNCTION hold()"""
+HELD = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+@contextlib.contextmanager
+def half_done(pg, target, least):
+    """A run of big's import that stands still before the commit of the batch in which `least` messages are reached."""
+    make(pg, f"none_{least}")
+    target.take(pg.url, "--import-schema", f"none_{least}")    # makes the tables, so that the trigger has one
+    with contextlib.closing(pg.connect()) as holder:
+        with holder.cursor() as cursor:
+            cursor.execute(f"SET search_path = {target.schema}; " + HOLD.replace("LEAST", str(least)))
+            cursor.execute("SELECT pg_advisory_lock(5)")
+        p = subprocess.Popen(target.argv(pg.url, "--import-schema", "big"), env=target.env(), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            wait_for("the run is held", lambda: p.poll() is not None or pg.query(HELD), 30 * SLOW)
+            assert p.poll() is None, p.communicate()[0]
+            yield p
+        finally:
+            p.kill()
+            p.wait()
+            p.stdout.close()
+
+
 @pytest.mark.limit(90)
 def test_a_killed_run_is_taken_up_where_it_stopped_and_gives_the_same_rows(pg, target):
     make(pg, "big")
     fill(pg, "big", sessions=3000, messages=10, citations=1)
     for least in (3000, 12000):
-        p = subprocess.Popen(target.argv(pg.url, "--import-schema", "big"), env=target.env(), stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for("some messages", lambda: p.poll() is not None or seen(target) >= least, 30)
-        finally:
+        with half_done(pg, target, least) as p:
             p.send_signal(signal.SIGKILL)
             p.wait()
-        assert target.count_of("messages") < 30000
+            pg.query(HELD.replace("pid", "pg_terminate_backend(pid)", 1))
+            wait_for("its transaction is gone", lambda: not pg.query(HELD), 30 * SLOW)
+            assert target.count_of("messages") < 30000
     r = target.take(pg.url, "--import-schema", "big")
     assert "goes on" in r.stderr
     assert target.counts() == [3000, 3000, 30000, 15000]
@@ -203,16 +229,10 @@ def test_a_server_that_crashes_in_mid_import_is_waited_for_and_gives_the_same_ro
         pg.psql("CHECKPOINT")
         whole, target = Target(pg), Target(pg)
         whole.take(pg.url, "--import-schema", "big")
-        p = subprocess.Popen(target.argv(pg.url, "--import-schema", "big"), env=target.env(), stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            wait_for("some messages", lambda: p.poll() is not None or seen(target) >= 3000, 30)
-            pg.stop("kill")
+        with half_done(pg, target, 3000) as p:
+            pg.stop("kill")    # the holder's lock goes with the server
             pg.start()
             out = p.communicate(timeout=40 * SLOW)[0]
-        finally:
-            p.kill()
-            p.wait()
         assert p.returncode == 0, out
         assert target.counts() == [3000, 3000, 30000, 15000]
         assert target.sums() == whole.sums()
@@ -237,12 +257,6 @@ def test_wide_rows_after_many_small_ones_take_no_more_memory_than_a_few_batches(
     assert peak_kb(target.argv(pg.url, "--import-schema", "wide"), target.env()) < 200 * 1024
     assert target.count_of("messages") == 17500
     assert target.sql("SELECT count(*), min(octet_length(content)) FROM messages WHERE octet_length(content) > 100000") == [(1500, 249600)]
-
-
-def seen(target):
-    if not target.pg.query("SELECT to_regclass(%s)", target.schema + ".imports")[0][0]:
-        return 0
-    return sum(n for n, in target.sql("SELECT seen FROM imports WHERE step = 'messages'"))
 
 
 def test_a_dry_run_checks_everything_and_writes_nothing(pg, source, target):

@@ -35,13 +35,15 @@ no_memory(struct request *r)
     return false;
 }
 
-/* The body ended early: the guard cut it, or the client left. */
+/* The body ended early: the guard cut it or let the connection go, or the client left. */
 static bool
 cut_short(struct request *r)
 {
     http_close_after(r->conn);
     if (conn_was_cut(r->conn->fd))
         reply_problem(r, ERR_TIMEOUT_BODY, NULL);
+    else if (conn_was_let_go(r->conn->fd))
+        reply_problem(r, ERR_BUSY, "this connection was idle and was just being closed");
     else
         reply_problem(r, ERR_BAD_REQUEST, "the body is shorter than announced, or its chunks are malformed");
     return false;

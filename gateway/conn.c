@@ -31,7 +31,7 @@
 
 struct slot {
     _Atomic int phase;            /* enum conn_phase; CONN_NONE: not ours */
-    atomic_bool cut;              /* the guard shut its reading side */
+    _Atomic int cut;              /* the guard shut its reading side: 1 + enum cut; 0: it did not */
     _Atomic int64_t since_ms;     /* when the phase began */
     _Atomic int64_t until_ms;     /* when it must be over; 0: any time */
     uint32_t addr;                /* IPv4, network order */
@@ -102,7 +102,7 @@ count_cut(enum cut why)
 static void
 cut(int fd, struct slot *s, enum cut why)
 {
-    atomic_store(&s->cut, true);
+    atomic_store(&s->cut, 1 + (int)why);
     shutdown(fd, SHUT_RD);
     count_cut(why);
 }
@@ -191,7 +191,7 @@ slot_take(int fd, uint32_t addr)
     struct slot *s = &guard.slots[fd];
 
     s->addr = addr;
-    atomic_store(&s->cut, false);
+    atomic_store(&s->cut, 0);
     atomic_store(&s->since_ms, clock_ms());
     atomic_store(&s->until_ms, 0);
     atomic_store(&s->phase, CONN_IDLE);
@@ -316,7 +316,16 @@ conn_was_cut(int fd)
 {
     struct slot *s = slot_used(fd);
 
-    return s != NULL && atomic_load(&s->cut);
+    return s != NULL && atomic_load(&s->cut) != 0 && !conn_was_let_go(fd);
+}
+
+/* What had come before the shutdown, or comes on its way, can still be read. */
+bool
+conn_was_let_go(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s != NULL && atomic_load(&s->cut) == 1 + CUT_IDLE;
 }
 
 bool

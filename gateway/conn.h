@@ -24,6 +24,8 @@ void conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms);
 bool conn_header_pending(int fd);
 /* Did the guard cut this connection for being slow? */
 bool conn_was_cut(int fd);
+/* Did the guard end this connection while it was idle? A request that met it on the way is answered as the last one. */
+bool conn_was_let_go(int fd);
 /* Has the client closed its side for good? Never blocks. */
 bool conn_gone(int fd);
 long conn_count(void);

@@ -282,6 +282,8 @@ serve(struct gateway *gw, struct http_conn *c, const char *peer)
 
     atomic_fetch_add(&gw->in_flight, 1);
     conn_phase_set(c->fd, CONN_WORK, 0);
+    if (conn_was_let_go(c->fd))
+        http_close_after(c);
     identify(&r, peer);
     answer(&r);
     stream_end(&r);

@@ -1,6 +1,7 @@
 /* A worker's connections to the hubs: resolving, connecting, registering, heartbeats, losing them.
- * With IMMEDIATE a DEALER is writable exactly while its TCP connection stands, so a hub's death is seen at once as
- * "registered, but not writable"; a silent hub is left after 5 s; a changed hub_epoch means a restarted gateway. */
+ * A monitor on the socket says when its connection breaks, so a hub's death is seen at once; a silent hub is left after
+ * 5 s; a changed hub_epoch means a restarted gateway. No ZMQ_IMMEDIATE: with it libzmq 4.3 ends the socket's pipe when the
+ * connection breaks, and aborts the process if that happens between two frames of a message. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,13 +36,29 @@ on_zmq_fd(void *arg, int fd, uint32_t events)
     (void)arg, (void)fd, (void)events; /* the hook receives */
 }
 
+/* Does the connection stand that the socket was made for? */
 static bool
-conn_writable(struct conn *c)
+conn_stands(struct conn *c)
 {
-    int events = 0;
-    size_t n = sizeof events;
+    int event;
 
-    return c->sock && zmq_getsockopt(c->sock, ZMQ_EVENTS, &events, &n) == 0 && (events & ZMQ_POLLOUT);
+    while (c->monitor && (event = zsock_event(c->monitor)) != 0) {
+        c->ended = c->ended || (c->up && event == ZMQ_EVENT_DISCONNECTED);
+        c->up = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    }
+    return c->up && !c->ended;
+}
+
+/* Wakes the loop when the socket has something; its descriptor. */
+static int
+watch_socket(struct conn *c, void *sock)
+{
+    int fd = -1;
+    size_t n = sizeof fd;
+
+    zmq_getsockopt(sock, ZMQ_FD, &fd, &n);
+    loop_fd(c->w->loop, fd, EPOLLIN, on_zmq_fd, c);
+    return fd;
 }
 
 static void on_retry(void *arg);
@@ -54,10 +71,21 @@ conn_wait(struct conn *c, int64_t ms)
 }
 
 static void
+conn_free(struct conn *c, int linger_ms)
+{
+    zmq_setsockopt(c->sock, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    zmq_socket_monitor(c->sock, NULL, 0);
+    zmq_close(c->sock);
+    if (c->monitor)
+        zmq_close(c->monitor);
+    c->sock = c->monitor = NULL;
+    c->up = c->ended = false;
+}
+
+static void
 conn_open(struct conn *c)
 {
-    size_t n = sizeof c->fd;
-    int one = 1, ivl = BACKOFF_MIN_MS, ivl_max = BACKOFF_MAX_MS;
+    int ivl = BACKOFF_MIN_MS, ivl_max = BACKOFF_MAX_MS;
 
     c->sock = zmq_socket(zsock_context(), ZMQ_DEALER);
     if (!c->sock) {
@@ -67,18 +95,17 @@ conn_open(struct conn *c)
     zsock_options(c->sock);
     if (c->w->curve && !curve_client(c->sock, &c->w->secret, &c->w->hub_key))
         LOG(ERROR, NULL, M("the bus cannot be encrypted"), KS("endpoint", c->endpoint));
-    zmq_setsockopt(c->sock, ZMQ_IMMEDIATE, &one, sizeof one);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
-    if (zmq_connect(c->sock, c->endpoint) != 0) {
+    c->monitor = zsock_monitor(c->sock, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    if (!c->monitor || zmq_connect(c->sock, c->endpoint) != 0) {
         LOG(WARN, NULL, M("cannot connect to a hub"), KS("endpoint", c->endpoint), KS("why", zmq_strerror(zmq_errno())));
-        zmq_close(c->sock);
-        c->sock = NULL;
+        conn_free(c, 0);
         conn_wait(c, BACKOFF_MAX_MS);
         return;
     }
-    zmq_getsockopt(c->sock, ZMQ_FD, &c->fd, &n);
-    loop_fd(c->w->loop, c->fd, EPOLLIN, on_zmq_fd, c);
+    c->fd = watch_socket(c, c->sock);
+    c->monitor_fd = watch_socket(c, c->monitor);
     c->state = CONN_CONNECTING;
     c->heard_ms = clock_ms();
 }
@@ -100,9 +127,8 @@ conn_close(struct conn *c, int linger_ms)
     if (!c->sock)
         return;
     loop_fd(c->w->loop, c->fd, 0, NULL, NULL);
-    zmq_setsockopt(c->sock, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
-    zmq_close(c->sock);
-    c->sock = NULL;
+    loop_fd(c->w->loop, c->monitor_fd, 0, NULL, NULL);
+    conn_free(c, linger_ms);
 }
 
 void
@@ -203,19 +229,19 @@ conn_tick(struct conn *c, int64_t now)
     case CONN_WAITING:
         break; /* on_retry */
     case CONN_CONNECTING:
-        if (conn_writable(c))
+        if (conn_stands(c))
             conn_register(c);
         else if (now - c->heard_ms > BUS_HUB_SILENT_MS) /* libzmq does not connect again after a garbled handshake */
             conn_lose(c, "no connection");
         break;
     case CONN_ASKED:
-        if (!conn_writable(c))
+        if (!conn_stands(c))
             conn_lose(c, "connection closed");
         else if (now - c->heard_ms > 1000)
             conn_lose(c, "no answer to READY");
         break;
     case CONN_REGISTERED:
-        if (!conn_writable(c))
+        if (!conn_stands(c))
             conn_lose(c, "connection closed");
         else if (now - c->heard_ms > BUS_HUB_SILENT_MS)
             conn_lose(c, "silent");
@@ -284,11 +310,11 @@ conn_receive(struct conn *c)
         zframes_drop(&f);
         got++;
     }
-    if (c->state == CONN_CONNECTING && conn_writable(c))
+    if (c->state == CONN_CONNECTING && conn_stands(c))
         conn_register(c);
     else if (c->state == CONN_REGISTERED && c->answer_lost)
         conn_lose(c, "an answer could not be sent");
-    else if (c->state > CONN_CONNECTING && !conn_writable(c))
+    else if (!conn_stands(c) && (c->state > CONN_CONNECTING || c->ended))
         conn_lose(c, "connection closed");
     return got == BATCH;
 }

@@ -25,7 +25,10 @@ struct conn {
     char endpoint[ENDPOINT_MAX];
     enum conn_state state;
     void *sock;             /* NULL while WAITING */
-    int fd;                 /* ZMQ_FD */
+    void *monitor;          /* says when its connection begins and ends */
+    int fd, monitor_fd;     /* ZMQ_FD of either */
+    bool up;                /* the connection stands */
+    bool ended;             /* it stood once and broke: libzmq would connect again, we begin anew */
     uint8_t hub_epoch[16];  /* of the hub that answered */
     int64_t heard_ms;       /* last message */
     int64_t sent_ms;        /* last message */

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 
 #define COPY_MAX 4096 /* smaller payloads are cheaper to copy than to share */
 
@@ -89,6 +91,35 @@ zframes_drop(struct zframes *f)
     for (size_t i = 0; i < f->n; i++)
         zmq_msg_close(&f->m[i]);
     f->n = 0;
+}
+
+void *
+zsock_monitor(void *s, int events)
+{
+    static atomic_ulong count;
+    void *monitor = zmq_socket(zsock_context(), ZMQ_PAIR);
+    char address[48];
+
+    snprintf(address, sizeof address, "inproc://monitor-%lu", atomic_fetch_add(&count, 1));
+    if (monitor && zmq_socket_monitor(s, address, events) == 0 && zmq_connect(monitor, address) == 0)
+        return monitor;
+    if (monitor)
+        zmq_close(monitor);
+    return NULL;
+}
+
+int
+zsock_event(void *monitor)
+{
+    struct zframes f;
+    uint16_t event = 0;
+
+    if (zsock_recv(monitor, &f) <= 0)
+        return 0;
+    if (f.n && zmq_msg_size(&f.m[0]) >= sizeof event)
+        memcpy(&event, zmq_msg_data(&f.m[0]), sizeof event);
+    zframes_drop(&f);
+    return event;
 }
 
 bool

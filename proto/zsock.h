@@ -27,6 +27,10 @@ void zsock_options(void *s);
 /* Receive one message without waiting: 1 got it, 0 none, -1 error. Release with zframes_drop. */
 int zsock_recv(void *s, struct zframes *f);
 void zframes_drop(struct zframes *f);
+/* A PAIR that says which of these events (ZMQ_EVENT_...) happen to a socket. Before the socket connects; NULL: it failed. */
+void *zsock_monitor(void *s, int events);
+/* The next event of a monitor without waiting; 0: none. */
+int zsock_event(void *monitor);
 /* Check frame count, magic, command and header size. skip: 1 on a ROUTER, 0 on a DEALER. */
 bool zframes_check(struct zframes *f, size_t skip, struct zmessage *out);
 /* Take a frame's bytes as a blob without copying. */

@@ -2,7 +2,7 @@
  *   1 nothing is opened before it is needed         6 an idle connection is checked before it is given away; idle for over
  *   2 `size` idle ones are kept                        a second, it is pinged first (pre_ping)
  *   3 up to `overflow` more while they are needed    7 older than `recycle` at checkout: replaced
- *   4 those are closed when they are back (LINGER_MS) 8 one loss invalidates all that were opened before it
+ *   4 those are closed when unused for LINGER_MS     8 one loss invalidates all that were opened before it
  *   5 waiters are served first come, first served,   9 one that comes back with a transaction open is rolled back first
  *     and give up after min(timeout, time left)     10 the connection last used is used first, so that spare ones age
  *

@@ -120,7 +120,7 @@ struct strs col_strs(const struct tx *t, int i, size_t row, int col, struct aren
 struct pool_config {
     const char *url;               /* as pg_url_read left it */
     const char *schema;
-    long size, overflow;           /* kept; closed when they come back */
+    long size, overflow;           /* kept; closed when nobody needs them any more */
     int64_t recycle_ms, timeout_ms;
     bool pre_ping;
     bool unprepared;               /* each transaction may meet another server connection (PgBouncer): nothing is kept there */

@@ -16,7 +16,7 @@ nothing_is_opened_before_it_is_needed(void **state)
 }
 
 static void
-size_is_kept_and_overflow_is_closed_when_it_comes_back(void **state)
+size_is_kept_and_overflow_is_closed_when_unused(void **state)
 {
     struct pool *p = pool_of(pg.url, 2, 2);
     double before = closed(CLOSE_OVERFLOW);
@@ -28,10 +28,26 @@ size_is_kept_and_overflow_is_closed_when_it_comes_back(void **state)
     assert_int_equal(pool_state(p).overflow, 2);
     assert_int_equal(pool_state(p).waiting, 10);
     until(10);
-    turn_for(250); /* nobody took it again */
-    assert_int_equal(pool_state(p).overflow, 0);
+    until_overflow_is_closed(p);
     assert_int_equal(pool_state(p).idle, 2);
     assert_true(closed(CLOSE_OVERFLOW) == before + 2);
+    pool_free(&p);
+}
+
+static void
+overflow_that_is_needed_again_is_not_opened_anew(void **state)
+{
+    struct pool *p = pool_of(pg.url, 1, 2);
+    double before = stat_of(STAT_POOL_OPENED);
+
+    (void)state;
+    for (int burst = 0; burst < 5; burst++) {
+        for (int i = 0; i < 3; i++)
+            script(p, "select pg_sleep(0.05)", i, 5000);
+        until(3 * (burst + 1));
+        turn_for(150);
+    }
+    assert_true(stat_of(STAT_POOL_OPENED) == before + 3);
     pool_free(&p);
 }
 
@@ -145,7 +161,7 @@ sixty_four_clients_share_the_pool_fairly_and_never_open_more_than_it_may(void **
         for (int b = 0; b < 64 * 40; b++)
             if (waits[a].queued_us < waits[b].queued_us)
                 assert_true(waits[a].begun_us <= waits[b].begun_us);
-    turn_for(250);
+    until_overflow_is_closed(p);
     assert_int_equal(pool_state(p).idle, 5);
     pool_free(&p);
 }
@@ -287,7 +303,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_opened_before_it_is_needed),
-        cmocka_unit_test(size_is_kept_and_overflow_is_closed_when_it_comes_back),
+        cmocka_unit_test(size_is_kept_and_overflow_is_closed_when_unused),
+        cmocka_unit_test(overflow_that_is_needed_again_is_not_opened_anew),
         cmocka_unit_test(waiters_are_served_first_come_first_served),
         cmocka_unit_test(a_waiter_gives_up_when_its_time_is_over),
         cmocka_unit_test(the_pools_own_timeout_ends_a_wait_when_it_is_shorter_than_the_time_left),

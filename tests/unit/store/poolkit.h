@@ -137,6 +137,14 @@ turn_for(int64_t ms)
     loop_run(loop);
 }
 
+/* Turns the loop until nothing is open beyond the pool's size. */
+static __attribute__((unused)) void
+until_overflow_is_closed(struct pool *p)
+{
+    while (pool_state(p).overflow > 0)
+        turn_for(20);
+}
+
 /* Fills the pool with n idle connections; backend[i]: their processes, the one used last at the end. */
 static __attribute__((unused)) void
 fill(struct pool *p, int n, int64_t *backend)

@@ -123,7 +123,7 @@ def streamed(s):
 
 @event("a question waits for the model server")
 def slow(s):
-    s.stub.script({"route": "chat", "delay_ms": 900})
+    s.stub.script({"route": "chat", "delay_ms": 2500})
     with beside(lambda: requests.post(s.url + "/api/v1/chat/stream", timeout=30,
                                       json={"question": fresh(), "session_id": new_session()})):
         yield
@@ -131,7 +131,7 @@ def slow(s):
 
 @event("an embedding waits for the model server")
 def slow_embedding(s):
-    s.stub.script({"route": "embeddings", "delay_ms": 900})
+    s.stub.script({"route": "embeddings", "delay_ms": 2500})
     with beside(lambda: ask(s, fresh())):
         yield
 
@@ -357,7 +357,7 @@ def collision(s):
 @event("the first of two equal embeddings fails")
 def promoted(s):
     question = fresh()
-    s.stub.script({"route": "embeddings", "delay_ms": 400, "status": 500})
+    s.stub.script({"route": "embeddings", "delay_ms": 1000, "status": 500})
     with beside(lambda: ask(s, question), lambda: ask(s, question)):
         yield
 

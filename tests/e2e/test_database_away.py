@@ -63,8 +63,8 @@ def test_without_postgres_cached_answers_go_on_and_new_questions_fail_soon_and_f
         s.postgres.start()
     accepts = time.monotonic()
     wait_for("a new answer", lambda: s.ask(Q_PUMP, new_session()).status_code == 200, 5)
-    assert time.monotonic() - accepts < 1 * SLOW
-    wait_for("the queued turns", lambda: messages(s, session) == 2 * asked, max(0.1, 2 - (time.monotonic() - accepts)))
+    assert time.monotonic() - accepts < 2 * SLOW
+    wait_for("the queued turns", lambda: messages(s, session) == 2 * asked, max(0.5, 3 - (time.monotonic() - accepts)))
     assert {m["content"] for m in s.history(session, limit=200)["items"]} == {Q_BUILT, first["answer"]}
 
 

@@ -40,7 +40,7 @@ def refused(begin, end):
 
 def window(s, run, i):
     """p99 of searches: three hops of the bus, no model behind them."""
-    load = s.load(rate=run.pick(40, 80), seconds=run.pick(2, 60), route="search", seed=run.seed + i)
+    load = s.load(rate=run.pick(40, 80), seconds=run.pick(3, 60), route="search", seed=run.seed + i)
     return load.wait()["ok_ms"]["p99"], sum(load.failed().values())
 
 

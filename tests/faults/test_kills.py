@@ -32,6 +32,10 @@ def test_random_kills_lose_nothing_that_was_acknowledged(run, pair):
     # the processes are young: two loads that warm them, then the one after which nothing may have grown
     for _ in range(2):
         pair.load(rate=rate / 2, seconds=run.pick(2, 30), seed=run.seed).wait()
-    before = footprint(pair)
-    pair.load(rate=rate / 2, seconds=run.pick(2, 30), seed=run.seed).wait()
-    run.clean("kills", check_footprint(pair, before))
+    for _ in range(3):  # a leak grows every time; a stack that is used for the first time does not
+        before = footprint(pair)
+        pair.load(rate=rate / 2, seconds=run.pick(2, 30), seed=run.seed).wait()
+        found = check_footprint(pair, before)
+        if not found["I6"]:
+            break
+    run.clean("kills", found)

@@ -33,6 +33,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def lives(pid):
+    """Neither ended nor a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Postgres:
     def __init__(self, start=True, follow=None, **conf):
         self.root = tempfile.mkdtemp(prefix="fnpg-")
@@ -135,13 +144,17 @@ class Postgres:
         if self.pid is None:
             return
         how = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT, "kill": signal.SIGKILL}[mode]
+        killed = []
         if mode == "kill":
-            self._all(signal.SIGKILL)  # backends outlive a killed postmaster for a moment
+            killed = self._all(signal.SIGKILL)
         else:
             os.kill(self.pid, signal.SIGCONT)
             os.kill(self.pid, how)
         self.process.wait(30)
         self.pid = None
+        end = time.monotonic() + 30
+        while any(map(lives, killed)) and time.monotonic() < end:  # the next server starts when they have let go of the memory
+            time.sleep(0.002)
 
     def restart(self, mode="fast"):
         self.stop(mode)
@@ -150,11 +163,13 @@ class Postgres:
     def _all(self, sig):
         """The server and its children: a stopped postmaster alone would let its backends go on."""
         kids = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True).stdout
-        for pid in [self.pid, *map(int, kids.split())]:
+        pids = [self.pid, *map(int, kids.split())]
+        for pid in pids:
             try:
                 os.kill(pid, sig)
             except ProcessLookupError:
                 pass
+        return pids
 
     def pause(self):
         self._all(signal.SIGSTOP)

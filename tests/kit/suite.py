@@ -49,16 +49,22 @@ def wait_for(what, check, seconds=10.0, every=0.01):
         time.sleep(every)
 
 
+_given_out = set()
+
+
 def free_port():
-    """A port that nobody listens on, below the range that outgoing connections are given."""
+    """A port that nobody listens on, below the range that outgoing connections are given; each is given out once."""
     while True:
         port = random.SystemRandom().randint(12000, 31999)
+        if port in _given_out:
+            continue
         with socket.socket() as s:
             try:
                 s.bind((LOOPBACK, port))
-                return port
             except OSError:
                 continue
+        _given_out.add(port)
+        return port
 
 
 def new_session():
@@ -509,7 +515,7 @@ class Suite:
         def enough():
             items = self.history(session, limit=200)["items"]
             return items if len(items) >= n else None
-        return wait_for(f"{n} messages in the history", enough, seconds)
+        return wait_for(f"{n} messages in the history", enough, seconds, every=0.1)  # a session has 60 requests a minute
 
     def make_key(self, scopes, tenant=None, **fields):
         """A new API key that works already."""

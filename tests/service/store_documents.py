@@ -114,11 +114,11 @@ def test_work_on_a_superseded_upload_is_refused(hub, pg):
 def test_a_dead_retrievers_lease_is_taken_over_and_counted(hub):
     put(hub, "text")
     for attempt in range(5):
-        c = hub.ok("job.claim", {"worker": f"w{attempt}", "lease_ms": 100})
+        c = hub.ok("job.claim", {"worker": f"w{attempt}", "lease_ms": 500})
         assert c.get("attempts", 0) == attempt
-        assert hub.ask("job.claim", {"worker": "other", "lease_ms": 100})[0] == CODES["NOT_FOUND"]
+        assert hub.ask("job.claim", {"worker": "other", "lease_ms": 500})[0] == CODES["NOT_FOUND"]
         wait_for("the lease to lapse", lambda: hub.ok("changes", {"after": 0, "limit": 1}).get("jobs_pending") or
-                 attempt == 4 and time.sleep(0.12) is None)
+                 attempt == 4 and time.sleep(0.52) is None)
     assert hub.ask("job.claim", {"worker": "w", "lease_ms": 100})[0] == CODES["NOT_FOUND"]
     job = hub.ok("job.get", {"job_id": c["job_id"]})
     assert (job["status"], job["files_failed"]) == ("failed", 1) and "five times" in job["error"]

@@ -15,6 +15,7 @@ WORKDIR /src
 COPY Makefile ./
 COPY common common
 COPY proto proto
+COPY cite cite
 COPY embedder embedder
 COPY retriever retriever
 COPY store store

@@ -35,9 +35,10 @@ LDFLAGS := $(OPT_$(VARIANT)) $(LINK_$(VARIANT)) -pthread
 lib_msgpack := $(call msgpack_flags,libs)
 LIBS_common := -lhiredis -ljansson -lcrypto -lm
 LIBS_proto := -lzmq $(lib_msgpack)
-LIBS_gateway := -lcivetweb -lssl -ldl
+LIBS_cite := -lstemmer -lutf8proc
+LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_cite)
 LIBS_embedder := -lcurl -lstemmer -lutf8proc
-LIBS_retriever := -lstemmer -lutf8proc
+LIBS_retriever := $(LIBS_cite)
 LIBS_store := -lpq
 LIBS_janitor :=
 
@@ -47,6 +48,10 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call src,$(1)))
 lib_objs = $(filter-out %/main.o,$(call obj,$(1)))
 COMMON_A := $(OUT)/lib/libcommon.a
 PROTO_A := $(OUT)/lib/libproto.a
+CITE_A := $(OUT)/lib/libcite.a
+# of our libraries, those above proto that a service shares with another
+SHARED_gateway := $(CITE_A)
+SHARED_retriever := $(CITE_A)
 
 .PHONY: build
 build: $(PROGRAMS) ## compile the five services and the client
@@ -60,10 +65,10 @@ $(OUT)/lib/lib$(1).a: $(call lib_objs,$(1))
 	@mkdir -p $$(@D)
 	rm -f $$@ && ar rcs $$@ $$^
 endef
-$(foreach l,common proto $(SERVICES),$(eval $(call library,$(l))))
+$(foreach l,common proto cite $(SERVICES),$(eval $(call library,$(l))))
 
 define program
-$(OUT)/footnote-$(1): $(OUT)/obj/$(1)/main.o $(OUT)/lib/lib$(1).a $(PROTO_A) $(COMMON_A)
+$(OUT)/footnote-$(1): $(OUT)/obj/$(1)/main.o $(OUT)/lib/lib$(1).a $(SHARED_$(1)) $(PROTO_A) $(COMMON_A)
 	$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS_$(1)) $(LIBS_proto) $(LIBS_common)
 endef
 $(foreach s,$(SERVICES),$(eval $(call program,$(s))))
@@ -76,7 +81,7 @@ UNIT_SRC := $(wildcard tests/unit/*/*.c)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 unit_part = $(firstword $(subst /, ,$(1)))
 .SECONDEXPANSION:
-$(OUT)/unit/%: $(OUT)/obj/tests/unit/%.o $$(OUT)/lib/lib$$(call unit_part,$$*).a $(PROTO_A) $(COMMON_A)
+$(OUT)/unit/%: $(OUT)/obj/tests/unit/%.o $$(OUT)/lib/lib$$(call unit_part,$$*).a $$(SHARED_$$(call unit_part,$$*)) $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_$(call unit_part,$*)) $(LIBS_proto) $(LIBS_common) -lcmocka
 
@@ -114,7 +119,7 @@ BENCH_LIBS_bus_bare := -lcivetweb -lzmq -ldl
 $(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS_$*)
-$(OUT)/bench/bus_bench: $(OUT)/obj/tests/bench/bus_bench.o $(OUT)/lib/libgateway.a $(PROTO_A) $(COMMON_A)
+$(OUT)/bench/bus_bench: $(OUT)/obj/tests/bench/bus_bench.o $(OUT)/lib/libgateway.a $(SHARED_gateway) $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_gateway) $(LIBS_proto) $(LIBS_common)
 $(OUT)/bench/store-load: $(OUT)/obj/tests/bench/store_load.o $(PROTO_A) $(COMMON_A)

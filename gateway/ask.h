@@ -8,6 +8,7 @@
 #ifndef GATEWAY_ASK_H
 #define GATEWAY_ASK_H
 
+#include "cite/cite.h"
 #include "gateway/api.h"
 #include "gateway/idempotency.h"
 
@@ -74,7 +75,6 @@ struct question {
     struct str answer;
     const struct citation *citations;
     size_t n_citations;
-    struct citation *own;             /* citations with our ids, in the arena */
     struct str model;                 /* what wrote the answer; absent: nothing did */
     double confidence;
     bool grounded, refused, degraded, embedding_cached, from_cache;
@@ -119,6 +119,7 @@ void ask_stats_register(void);
 void ask_stage(struct question *q, enum stage s, int64_t since_us);
 void ask_first_token(struct question *q);
 void ask_answered(struct question *q);                                /* the answer is there: counts what it took and saved */
+void ask_cited(const struct cite_counts *n);                          /* what became of the answer's marks */
 struct str ask_trace_json(const struct question *q);                  /* in the arena; absent when there is no room for it */
 
 /* question.c, for ask.c. */

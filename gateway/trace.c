@@ -60,6 +60,15 @@ ask_first_token(struct question *q)
 }
 
 void
+ask_cited(const struct cite_counts *n)
+{
+    stat_add(&stats, ASK_MARKS, n->marks);
+    stat_add(&stats, ASK_MARKS_ADDED, n->added);
+    stat_add(&stats, ASK_MARKS_DROPPED, n->dropped);
+    stat_add(&stats, ASK_VERBATIM, n->verbatim);
+}
+
+void
 ask_answered(struct question *q)
 {
     int64_t us = clock_us() - q->r->start_us - q->trace.upstream_us;

@@ -2,9 +2,9 @@
  * unless it has only a few words (very small sections share a chunk). Too long blocks are cut at lines (fences) or sentences. */
 #include "retriever/chunk.h"
 
+#include "cite/sentence.h"
 #include "common/text.h"
 #include "retriever/markdown.h"
-#include "retriever/sentence.h"
 
 enum { LEVELS = 6, SMALL = 8 };
 

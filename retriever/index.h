@@ -6,9 +6,9 @@
 #ifndef RETRIEVER_INDEX_H
 #define RETRIEVER_INDEX_H
 
+#include "cite/words.h"
 #include "proto/msg.h"
 #include "retriever/filter.h"
-#include "retriever/words.h"
 
 struct index;
 struct index_doc;

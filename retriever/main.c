@@ -1,7 +1,7 @@
 /* footnote-retriever: everything between a document and a ranked passage.
  *
  *   documents ── job.claim ──▶ extract ▶ chunk ▶ embed ▶ job.chunks ──▶ store
- *   store ── changes, chunks.get ──▶ index (memory) ──▶ search, cite ──▶ gateway
+ *   store ── changes, chunks.get ──▶ index (memory) ──▶ search ──▶ gateway
  *
  * Serves SEARCH and CITE; calls store and embedder through the hub. Owns nothing on disk: the index is built from the
  * store at start and follows the change feed. Any number may run; each holds the whole index and shares the jobs.
@@ -140,7 +140,7 @@ main(int argc, char **argv)
     static const struct service svc = {
         .name = "retriever",
         .summary = "turns documents into passages and finds those that answer a question",
-        .manual = "Extracts, cuts and indexes documents, searches them by words and vectors, and resolves citations. Needs a "
+        .manual = "Extracts, cuts and indexes documents, and searches them by words and vectors. Needs a "
                   "hub (the gateway), and through it the store and, for new documents, the embedder. Holds the whole index "
                   "in memory and rebuilds it from the store at start. Stops on SIGTERM: documents at hand are put back, "
                   "searches in flight finish.",

@@ -1,10 +1,10 @@
-/* SEARCH and CITE: checked in the loop, computed on a thread, answered in the loop. A task belongs to its call; the
+/* SEARCH, and CITE for gateways of a build that did not cite by itself: checked in the loop, computed on a thread, answered in the loop. A task belongs to its call; the
  * caller's cancellation only saves work that has not begun. */
 #include <math.h>
 #include <stdatomic.h>
 
+#include "cite/cite.h"
 #include "common/clock.h"
-#include "retriever/cite.h"
 #include "retriever/retriever.h"
 
 enum { TOP_K_DEFAULT = 5 };
@@ -17,7 +17,6 @@ struct task {
     struct index_query query;
     struct search_rep found;
     struct cite_rep cited;
-    struct cite_counts counts;
     enum err err;
     int64_t seq;                 /* what the index had reached when it began */
     int64_t started_us;
@@ -55,8 +54,9 @@ cite_work(void *arg)
         return;
     }
     struct words *w = words_new();
+    struct cite_counts unused;
 
-    t->err = cite_answer(t->call->req, w, t->call->arena, &t->cited, &t->counts);
+    t->err = cite_answer(t->call->req, w, t->call->arena, &t->cited, &unused);
     words_free(&w);
 }
 
@@ -91,11 +91,6 @@ cite_done(void *arg)
 {
     struct task *t = arg;
 
-    stat_observe(&retriever_stats, RETRIEVER_CITE, (double)(clock_us() - t->started_us) / 1e6);
-    stat_add(&retriever_stats, RETRIEVER_MARKS, t->counts.marks);
-    stat_add(&retriever_stats, RETRIEVER_ADDED, t->counts.added);
-    stat_add(&retriever_stats, RETRIEVER_DROPPED, t->counts.dropped);
-    stat_add(&retriever_stats, RETRIEVER_VERBATIM, t->counts.verbatim);
     task_answer(t, &t->cited);
 }
 

@@ -73,7 +73,7 @@ on_trim(void *arg)
 {
     struct pool *p = arg;
     struct conn *c = p->idle.head, *next;
-    long n = 0;
+    long n = 0, before = p->idle.n;
 
     p->trim_timer = 0;
     for (; c; c = next) {
@@ -83,6 +83,8 @@ on_trim(void *arg)
     }
     if (p->idle.n > p->cfg.size)
         p->trim_timer = loop_after(p->loop, LINGER_MS, on_trim, p);
+    else if (p->idle.n < before)
+        mem_trim(); /* the burst is over: what it took goes back to the system */
 }
 
 /* A connection without a transaction: to the first waiter, or to rest. */

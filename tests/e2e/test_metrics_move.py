@@ -21,7 +21,7 @@ TABLE = [
         ("http_requests_total", "+", {"route": Q, "status": "200"}), ("http_request_seconds", "+", {"route": Q}),
         ("bus_requests_total", "+", {"kind": "chat"}), ("redis_calls_total", "+", {}), ("process_cpu_seconds_total", "+", {}),
         ("query_cache_total", "+", {"outcome": "miss"}), ("query_cache_total", "+", {"outcome": "stored"}),
-        ("question_added_seconds", "+", {"cached": "none"})] +
+        ("marks_total", "+", {}), ("citations_verbatim_total", "+", {}), ("question_added_seconds", "+", {"cached": "none"})] +
         [("question_stage_seconds", "+", {"stage": n}) for n in
          ("auth", "cache", "begin", "embed", "search", "generate", "cite", "finish")]),
     ("a question is answered", "embedder", [
@@ -33,8 +33,7 @@ TABLE = [
         ("upstream_cost_dollars_total", "+", {"kind": "completion"}), ("chat_answers_total", "+", {"source": "upstream"}),
         ("chat_first_token_seconds", "+", {}), ("bus_calls_total", "+", {"kind": "embed"}), ("bus_work_seconds", "+", {"kind": "chat"})]),
     ("a question is answered", "retriever", [
-        ("retriever_search_seconds", "+", {}), ("retriever_cite_seconds", "+", {}), ("retriever_marks_total", "+", {}),
-        ("retriever_citations_verbatim_total", "+", {})]),
+        ("retriever_search_seconds", "+", {})]),
     ("a question is answered", "store", [
         ("store_transaction_seconds", "+", {"kind": "turn.finish"}), ("store_statement_seconds", "+", {"statement": "COMMIT"}),
         ("store_groups_total", "+", {}), ("store_grouped_turns_total", "+", {})]),
@@ -71,8 +70,8 @@ TABLE = [
     ("a stream's client leaves", "embedder", [("chat_cancelled_total", "+", {}), ("bus_cancelled_total", "+", {})]),
     ("a question about nothing in the documents", "retriever", [("retriever_search_empty_total", "+", {})]),
     ("the model says that it does not know", "embedder", [("chat_refused_total", "+", {})]),
-    ("the model cites a passage that there is not", "retriever", [("retriever_marks_dropped_total", "+", {})]),
-    ("the model cites nothing but quotes", "retriever", [("retriever_marks_added_total", "+", {})]),
+    ("the model cites a passage that there is not", "gateway", [("marks_dropped_total", "+", {})]),
+    ("the model cites nothing but quotes", "gateway", [("marks_added_total", "+", {})]),
     ("a model without a price", "embedder", [("upstream_unpriced_tokens_total", "+", {"kind": "prompt"})]),
     ("a model without a price", "gateway", [("cache_saved_unpriced_tokens_total", "+", {"cache": "query"})]),
     ("an embedding model without a price", "embedder", [("cache_saved_unpriced_tokens_total", "while new", {"cache": "embedding"})]),

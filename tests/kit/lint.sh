@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 2
 findings=0
 say() { printf '%s\n' "$*"; findings=$((findings + 1)); }
 code() { git ls-files --cached --others --exclude-standard -- "$@"; }
-product=$(code 'common/*.[ch]' 'proto/*.[ch]' 'gateway/*.[ch]' 'embedder/*.[ch]' 'retriever/*.[ch]' 'store/*.[ch]' 'janitor/*.[ch]')
+product=$(code 'common/*.[ch]' 'proto/*.[ch]' 'cite/*.[ch]' 'gateway/*.[ch]' 'embedder/*.[ch]' 'retriever/*.[ch]' 'store/*.[ch]' 'janitor/*.[ch]')
 
 for f in $product; do
     n=$(wc -l < "$f"); max=600; [[ $f == *.h ]] && max=150
@@ -26,8 +26,9 @@ layer() { # layer FILES-PATTERN FORBIDDEN-INCLUDE-REGEX WHY
     hits=$(grep -nE "^#include \"($2)" $(code "$1/*.[ch]") /dev/null)
     [ -z "$hits" ] || while read -r l; do say "$l ($3)"; done <<<"$hits"
 }
-layer common '(proto|gateway|embedder|retriever|store|janitor)/' 'common knows no service'
-layer proto '(gateway|embedder|retriever|store|janitor)/' 'proto knows no service'
+layer common '(proto|cite|gateway|embedder|retriever|store|janitor)/' 'common knows no service'
+layer proto '(cite|gateway|embedder|retriever|store|janitor)/' 'proto knows no service'
+layer cite '(gateway|embedder|retriever|store|janitor)/' 'cite knows no service'
 for s in gateway embedder retriever store janitor; do
     others=$(printf '%s\n' gateway embedder retriever store janitor | grep -vx $s | paste -sd'|')
     layer $s "($others)/" 'a service never includes another'

@@ -28,7 +28,7 @@ the_question_is_stored_before_anything_is_paid_for(void **state)
 {
     (void)state;
     ask(ASKED);
-    ORDER(KIND_TURN_BEGIN, KIND_EMBED, KIND_SEARCH, KIND_CHAT, KIND_CITE, KIND_TURN_FINISH);
+    ORDER(KIND_TURN_BEGIN, KIND_EMBED, KIND_SEARCH, KIND_CHAT, KIND_TURN_FINISH);
     fresh(NULL);
     w.fail[KIND_TURN_BEGIN] = ERR_STORE_DOWN;
     ask(ASKED);

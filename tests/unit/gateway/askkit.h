@@ -69,12 +69,10 @@ static void *
 reply_of(enum kind kind)
 {
     static struct hit hits[3];
-    static struct citation cite;
     static struct turn_begin_rep begun;
     static struct embed_rep embedded = { .model = { "m", 1 }, .dims = 1, .vectors = { "\0\0\0\0", 4 }, .cached = 1 };
     static struct search_rep found;
     static struct chat_rep said;
-    static struct cite_rep cited;
     static struct ack ack = { .count = 1 };
 
     begun = (struct turn_begin_rep){ .conversation_id = conversation };
@@ -86,20 +84,14 @@ reply_of(enum kind kind)
     found.hits.v = hits;
     found.hits.n = w.hits;
     found.seq = w.index_seq;
-    said = (struct chat_rep){ .text = STR("For one hour [1]."), .model = STR("gpt"), .prompt_tokens = 10,
+    said = (struct chat_rep){ .text = w.uncited ? STR("For a while.") : STR("For one hour [1]."), .model = STR("gpt"), .prompt_tokens = 10,
                               .completion_tokens = 5, .refused = w.refused, .degraded = w.degraded };
-    cite = (struct citation){ .id = uuid_v7(), .n = 1, .document_id = document, .chunk_id = chunk,
-                              .excerpt = STR("kept for one hour"), .start = 12, .end = 29, .score = 0.9 };
-    cited = (struct cite_rep){ .answer = STR("For one hour [1]."), .confidence = 0.8, .grounded = !w.uncited };
-    cited.citations.v = &cite;
-    cited.citations.n = w.uncited ? 0 : 1;
     switch (kind) {
     case KIND_IDEM_CLAIM: return &w.claim;
     case KIND_TURN_BEGIN: return &begun;
     case KIND_EMBED: return &embedded;
     case KIND_SEARCH: return &found;
     case KIND_CHAT: return &said;
-    case KIND_CITE: return &cited;
     default: return &ack;
     }
 }

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cite/sentence.h"
 #include "common/text.h"
 #include "retriever/chunk.h"
 #include "retriever/markdown.h"
-#include "retriever/sentence.h"
 
 static const char *
 extract(const char *mime, struct str body, struct buf *out)

@@ -1,9 +1,9 @@
 /* Citations: the [n] marks of an answer → the passages it was given, with the bytes that support it. */
-#ifndef RETRIEVER_CITE_H
-#define RETRIEVER_CITE_H
+#ifndef CITE_CITE_H
+#define CITE_CITE_H
 
+#include "cite/words.h"
 #include "proto/msg.h"
-#include "retriever/words.h"
 
 enum { CITE_EXCERPT_CHARS = 300 };
 

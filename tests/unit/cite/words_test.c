@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "retriever/words.h"
+#include "cite/words.h"
 
 struct got { uint64_t h[64]; enum word_class cls[64]; size_t n; };
 

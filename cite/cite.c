@@ -4,11 +4,11 @@
  * An answer without any mark gets marks by evidence: see mark_by_evidence. Never by guess.
  *
  *   confidence = the best of: score of the passage × (0.5 + 0.5 × share of the statement's words that the excerpt has) */
-#include "retriever/cite.h"
+#include "cite/cite.h"
 
 #include "common/text.h"
-#include "retriever/marks.h"
-#include "retriever/sentence.h"
+#include "cite/marks.h"
+#include "cite/sentence.h"
 
 enum { STATEMENT_WORDS = 256, SENTENCES_MAX = 512, QUOTE_MIN = 12, CITED_MAX = 200, LOOKED_MAX = 400,
        UNMARKED_MAX = 24, UNMARKED_WORDS = 3 };

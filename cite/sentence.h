@@ -1,6 +1,6 @@
 /* Sentences of plain text and Markdown source, as byte ranges. */
-#ifndef RETRIEVER_SENTENCE_H
-#define RETRIEVER_SENTENCE_H
+#ifndef CITE_SENTENCE_H
+#define CITE_SENTENCE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* Words of a text as 64-bit hashes of their stems: the same for documents and questions.
  * Folding: Unicode case folding, compatibility forms, accents stripped (utf8proc); English stems (libstemmer, ASCII words
  * only); "wi-fi" also counts as "wifi", "1,024" as "1024"; scripts without spaces give pairs of characters. */
-#ifndef RETRIEVER_WORDS_H
-#define RETRIEVER_WORDS_H
+#ifndef CITE_WORDS_H
+#define CITE_WORDS_H
 
 #include <stdbool.h>
 #include <stddef.h>

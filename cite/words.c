@@ -1,5 +1,5 @@
 /* Words: text → stems → hashes. See words.h. Owns nothing but a stemmer; allocates only for words outside ASCII. */
-#include "retriever/words.h"
+#include "cite/words.h"
 
 #include <libstemmer.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
+#include "cite/cite.h"
 #include "common/text.h"
-#include "retriever/cite.h"
 
 static const char *const passages[] = {
     "Sensors gather data from the physical world. A soil moisture sensor measures how wet the soil is. Actuators do the "

@@ -1,6 +1,6 @@
 /* Marks like [1] in an answer: finding them, and the answer without those that point nowhere. */
-#ifndef RETRIEVER_MARKS_H
-#define RETRIEVER_MARKS_H
+#ifndef CITE_MARKS_H
+#define CITE_MARKS_H
 
 #include "common/mem.h"
 

@@ -1,5 +1,5 @@
 /* Scanning an answer for marks. See marks.h. The answer comes from a model: anything may stand in it. */
-#include "retriever/marks.h"
+#include "cite/marks.h"
 
 struct scan {
     struct str s;          /* the answer */

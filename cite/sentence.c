@@ -1,5 +1,5 @@
 /* Where sentences end. See sentence.h. Pure functions over borrowed bytes. */
-#include "retriever/sentence.h"
+#include "cite/sentence.h"
 
 #include <string.h>
 #include <strings.h>

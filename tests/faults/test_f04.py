@@ -4,7 +4,7 @@ import time
 import pytest
 
 from corpus_kit import check_problem
-from faults_kit import ms_since
+from faults_kit import Background, ms_since, wait_for
 
 
 @pytest.mark.parametrize("service", ("embedder", "retriever", "store"))
@@ -36,3 +36,12 @@ def test_without_a_worker_requests_are_refused_within_2100_ms_and_served_within_
     while one.ask(f"What does fault code E14 of the pump mean? {time.monotonic()}").status_code != 200:
         assert ms_since(begun) < 20000
     run.most(f"F04_{service}_first_200_ms", ms_since(begun), 1500)
+
+
+def test_an_answer_that_the_model_is_writing_needs_no_retriever(run, one):
+    one.stub.script({"route": "chat", "delay_ms": 600, "times": 1})
+    b = Background(lambda: one.ask(f"What does fault code E14 of the pump mean? (written, {run.seed})"))
+    wait_for("the question is at the model", lambda: one.services["embedder"].metrics().value("upstream_active", route="chat") >= 1, 5, every=0.01)
+    one.kill("retriever")
+    r = b.wait()[0]
+    assert r.status_code == 200 and r.json()["grounded"] and r.json()["sources"], r.text

@@ -48,6 +48,7 @@ zsock_options(void *s)
     set_int(s, ZMQ_RCVHWM, 1000);
     set_int(s, ZMQ_SNDHWM, 10000); /* a stream's parts while the peer stalls for 2 s must not look like a lost peer */
     set_int(s, ZMQ_HANDSHAKE_IVL, 2000);
+    set_int(s, ZMQ_BACKLOG, 1024); /* 100 by default: a flood of strangers would fill it, and workers come back by SYN retries */
     set_int(s, ZMQ_HEARTBEAT_IVL, 1000);
     set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 8000); /* our own heartbeats judge sooner; this only frees dead descriptors */
     set_int(s, ZMQ_HEARTBEAT_TTL, 8000);

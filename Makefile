@@ -189,6 +189,9 @@ test-upgrade: build ## the previous release's store and janitor, built from git,
 .PHONY: faults
 faults: build kit ## the bus's promises under faults, long forms: a line per bar (about an hour; FAULTS_LONG=0: minutes)
 	@FOOTNOTE_BIN=$(OUT) tests/faults/run.sh
+.PHONY: attacks
+attacks: build kit unit-build ## what strangers try, rows A01 to A36, all on loopback: a line per bar (ATTACKS="A09 A18": some of them)
+	@FOOTNOTE_BIN=$(OUT) tests/attacks/run.sh $(ATTACKS)
 .PHONY: soak
 soak: build kit ## load at 60 % of the peak with a fault every 5 s: nothing is lost, nothing grows (SOAK_SECONDS=1200)
 	@FOOTNOTE_BIN=$(OUT) tests/soak/run.sh

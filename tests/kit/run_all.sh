@@ -38,7 +38,7 @@ e2e_tsan() {
 }
 e2e_asan() { py asan 280 tests/e2e/test_answer.py tests/e2e/test_stream.py; }
 lint() { tests/kit/lint.sh; }
-# the long forms are `make sim`, `make fuzz` and `make faults`
+# the long forms are `make sim`, `make fuzz`, `make faults` and `make attacks`
 sim() { tests/sim/run.sh 20000 20000; }
 fuzz() { mk -s fuzz FUZZ_SECONDS=10; }
 # short forms of the fault rows; their times are shown, not judged
@@ -46,6 +46,7 @@ rows() { FAULTS_TIMED=0 py release 700 "$@"; }
 faults_bus() { rows tests/faults/test_f0*.py tests/faults/test_f1[0-2].py tests/faults/test_f3*.py tests/faults/test_a*.py tests/faults/test_kills.py; }
 faults_redis() { rows tests/faults/test_f1[3-9].py tests/faults/test_outbox.py tests/faults/test_health.py; }
 faults_db() { rows tests/faults/test_f2*.py; }
+attacks() { ATTACKS_SHORT=1 FOOTNOTE_BIN=build/release tests/attacks/run.sh; }
 if [ "${1:-}" = --run ]; then trap - EXIT; rm -rf "$logs"; "$2"; exit; fi
 
 # part LIMIT NAME COMMAND: count what it says in its last "…: N passed, N failed"; without one, itself as one test.
@@ -78,6 +79,7 @@ part 640 e2e          e2e
 part 740 faults-bus   faults_bus
 part 740 faults-redis faults_redis
 part 740 faults-db    faults_db
+part 400 attacks      attacks
 part 300 e2e-asan     e2e_asan
 part 400 e2e-tsan     e2e_tsan
 echo "$passed passed, $failed failed"

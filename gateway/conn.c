@@ -6,7 +6,8 @@
  * Only descriptors that the public port accepted are in the table; for all others each call is one look at an atomic.
  * A watchdog shuts the reading side of what is late: HEADER_TIMEOUT, the body's share, and the longest idle connections
  * when threads run short. Refused at accept: over MAX_CONN_PER_ADDR, over 80 % of the descriptors, and, with a 503, when
- * every thread is busy. One lock keeps a descriptor from being reused while it is being cut. */
+ * every thread is busy. One lock keeps a descriptor from being reused while it is being cut; no call that can wait for a
+ * client is made under it. */
 #include "gateway/conn.h"
 
 #include <arpa/inet.h>
@@ -247,18 +248,18 @@ close(int fd)
     static _Atomic(close_fn) real;
     close_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
     struct slot *s = slot_used(fd);
-    int rc;
 
     if (fn == NULL)
         atomic_store(&real, fn = REAL(close_fn, "close"));
     if (s == NULL)
         return fn(fd);
+    /* The place is given back under the lock, the descriptor after it: a close can take as long as a client that does not
+     * read likes (SO_LINGER), and nobody else may wait for that. The kernel gives the number away only once it is closed. */
     pthread_mutex_lock(&guard.lock);
     atomic_store(&s->phase, CONN_NONE);
     atomic_fetch_sub(&guard.count, 1);
-    rc = fn(fd);
     pthread_mutex_unlock(&guard.lock);
-    return rc;
+    return fn(fd);
 }
 
 ssize_t

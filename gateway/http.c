@@ -167,6 +167,8 @@ http_close_after(struct http_conn *c)
 struct http *
 http_start(struct gateway *gw)
 {
+    /* linger_timeout_ms -2: SO_LINGER is left alone. With any other value a thread waits in close() for a client that does
+     * not read its answer; the kernel delivers it just as well without a thread. */
     static const struct mg_callbacks callbacks = { .begin_request = on_request, .http_error = on_error,
                                                    .log_message = on_message, .connection_close = on_close };
     char port[96], threads[16];
@@ -174,7 +176,7 @@ http_start(struct gateway *gw)
                               "keep_alive_timeout_ms", "15000", "request_timeout_ms", "10000", "tcp_nodelay", "1",
                               "listen_backlog", "1024", "decode_url", "no", "access_control_allow_origin", "",
                               "access_control_allow_methods", "", "access_control_allow_headers", "",
-                              "linger_timeout_ms", "1000", "static_file_max_age", "0", NULL };
+                              "linger_timeout_ms", "-2", "static_file_max_age", "0", NULL };
     struct http *h;
     struct mg_context *ctx;
     struct mg_callbacks cb = callbacks;

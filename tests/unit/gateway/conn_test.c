@@ -1,8 +1,11 @@
 /* The guard over client connections, on real sockets: one that is let go while idle was not slow. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -79,10 +82,60 @@ a_request_that_meets_the_end_of_its_idle_connection_is_read_and_was_not_slow(voi
     close(listener);
 }
 
+struct closing {
+    int fd;
+    atomic_bool over;
+};
+
+static void *
+close_it(void *arg)
+{
+    struct closing *c = arg;
+
+    close(c->fd);
+    atomic_store(&c->over, true);
+    return NULL;
+}
+
+/* A minute of linger: a close under the guard's lock would let nobody in before it is over. */
+static void
+a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out(void **s)
+{
+    struct gateway_opt opt = { .http_threads = 8, .header_timeout = 5, .max_conn_per_addr = 8 };
+    struct gateway gw = { .opt = &opt };
+    struct linger wait = { 1, 60 }, reset = { 1, 0 };
+    int listener = listen_on(&opt.port), unread, fresh, server;
+    struct closing c = { .fd = -1 };
+    static char answer[65536];
+    pthread_t thread;
+
+    (void)s;
+    assert_true(conn_guard_start(&gw));
+    unread = connect_to(opt.port);
+    c.fd = accept_on(listener);
+    assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &wait, sizeof wait), 0);
+    while (send(c.fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(pthread_create(&thread, NULL, close_it, &c), 0);
+    while (conn_count() > 0) /* it has given its place back */
+        sched_yield();
+    fresh = connect_to(opt.port);
+    server = accept_on(listener);
+    assert_false(atomic_load(&c.over));
+    setsockopt(unread, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(unread);
+    pthread_join(thread, NULL);
+    close(fresh);
+    close(server);
+    conn_guard_stop();
+    close(listener);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out),
         cmocka_unit_test(a_request_that_meets_the_end_of_its_idle_connection_is_read_and_was_not_slow),
     };
 

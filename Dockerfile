@@ -12,22 +12,13 @@ RUN apt-get update \
       libssl-dev libstemmer-dev libutf8proc-dev >/dev/null \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Makefile ./
-COPY common common
-COPY proto proto
-COPY cite cite
-COPY embedder embedder
-COPY retriever retriever
-COPY store store
-COPY janitor janitor
-COPY gateway gateway
-COPY deploy/prompts deploy/prompts
+# all that .dockerignore lets in: a list of folders here would miss the next one
+COPY . .
 # the commit, or any other name of this build: --version, /api/v1/health and build_info say it
 ARG BUILD_ID=image
 ARG JOBS=2
 RUN make -j"${JOBS}" build BUILD_ID="${BUILD_ID}" \
- && install -D -t /out/usr/local/bin build/release/footnote-gateway build/release/footnote-embedder \
-      build/release/footnote-retriever build/release/footnote-store build/release/footnote-janitor build/release/footnote \
+ && install -D -t /out/usr/local/bin build/release/footnote-* build/release/footnote \
  && install -D -m 644 -t /out/etc/footnote/prompts deploy/prompts/*
 
 FROM ${BASE}

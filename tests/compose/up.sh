@@ -4,6 +4,7 @@
 #   debian:trixie-slim   debootstrap and docker import
 #   postgres:17, redis:7 Debian's packages behind entry points that behave like the well-known images' (images/)
 # Run it again at any time: what is there is kept. tests/compose/down.sh stops it. Needs root.
+# Exit: 0, 3 when no Docker engine can run on this machine (it says why), 1 for anything else.
 set -Eeuo pipefail
 umask 022
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,7 +13,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/compose/images.sh
 . "$here/images.sh"
 trap 'lab_say "failed at line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
-[ "$(id -u)" = 0 ] || lab_die "needs root"
+cannot() { trap - ERR; lab_say "$*"; exit 3; }
+[ "$(id -u)" = 0 ] || cannot "needs root"
 mkdir -p "$LAB_DIR"/{data,exec,config,bin,log} "$LAB_CACHE"
 chmod 700 "$LAB_DIR"
 exec 9>"$LAB_DIR/lock"
@@ -21,7 +23,10 @@ flock 9
 answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
 clients() {
-    "$lab_top/deploy/deps.sh" docker.io docker-compose debootstrap iptables 9>&- >&2
+    local tool
+    for tool in /usr/sbin/dockerd /usr/bin/docker /usr/bin/docker-compose /usr/sbin/debootstrap; do
+        [ -x $tool ] || cannot "$tool is missing: make deps-test"
+    done
     ln -sfn /usr/bin/docker "$LAB_DIR/bin/docker"
     ln -sfn /usr/bin/docker-compose "$LAB_DIR/bin/docker-compose"
     [ -s "$LAB_DIR/config/config.json" ] || echo '{}' > "$LAB_DIR/config/config.json"
@@ -95,7 +100,7 @@ daemon() {
     echo '{}' > "$LAB_DIR/daemon.json"
     cgroups
     remember_host
-    launch || { tail -5 "$LAB_DIR/log/dockerd.log" >&2; lab_die "dockerd did not start"; }
+    launch || { tail -5 "$LAB_DIR/log/dockerd.log" >&2; cannot "dockerd did not start"; }
     # All containers and builds together yield to the machine's own work.
     if [ -d /sys/fs/cgroup/cpu ]; then
         mkdir -p "/sys/fs/cgroup/cpu$LAB_CGROUP"

@@ -2,7 +2,7 @@
 # `make lint`: the rules of the code that a machine can check. Prints each finding, ends with a count, exits 1 on any.
 #   sizes: .c ≤ 600 lines, .h ≤ 150, functions ≤ 60 lines   layers: service → proto → common, no service includes another
 #   banned calls   one file per foreign library   absolute machine paths   shell scripts (shellcheck)
-#   metrics: docs/metrics.md lists what the tables declare; dashboards and alerts name nothing else
+#   the image's context holds every source   metrics: docs/metrics.md lists what the tables declare; dashboards and alerts name nothing else
 # shellcheck disable=SC2046 # lists of files are split on purpose
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -54,6 +54,12 @@ only 'civetweb' 'gateway/(http|conn)\.[ch]'
 only 'hiredis' 'common/redis_conn\.c'
 only 'msgpack' 'proto/msg\.c'
 only 'openssl' 'common/(digest|seal)\.c'
+
+# What the image is built from goes into its context: an ignored source would be missed only by who builds the image.
+kept_out=$(code Makefile 'deploy/prompts/*' $(for d in $(make --no-print-directory -s source-folders); do echo "$d/*"; done) |
+    git -c core.excludesFile="$PWD/.dockerignore" check-ignore --no-index --stdin)
+[ -z "$kept_out" ] || while read -r l; do say "$l is kept out of the image by .dockerignore"; done <<<"$kept_out"
+grep -qx 'COPY \. \.' Dockerfile || say "Dockerfile: not all of the context is copied (COPY . .)"
 
 paths=$(git grep -nE '(^|[^A-Za-z0-9_.-])/(work|root|home/[a-z]+)/' -- . ':!tests/kit/lint.sh' 2>/dev/null)
 [ -z "$paths" ] || while read -r l; do say "$l (absolute path of a machine)"; done <<<"$paths"

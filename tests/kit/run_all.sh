@@ -11,7 +11,7 @@ trap 'rm -rf "$logs"' EXIT
 trap 'exit 130' INT TERM
 export TSAN_OPTIONS="suppressions=$PWD/tests/kit/tsan.supp halt_on_error=0 exitcode=66"
 export ASAN_OPTIONS="detect_leaks=1 exitcode=99" UBSAN_OPTIONS="print_stacktrace=1"
-passed=0 failed=0 wanted=("$@")
+passed=0 failed=0 skipped=() wanted=("$@")
 
 # make's jobs follow the processors; nice, so that a desktop stays usable
 mk() { nice make --no-print-directory -s -k -j"$(nproc)" "$@"; }
@@ -37,6 +37,8 @@ e2e_tsan() {
         && py tsan 240 tests/e2e/test_stream.py tests/e2e/test_process.py::test_after_a_restart_of_a_service_the_next_question_is_answered
 }
 e2e_asan() { py asan 280 tests/e2e/test_answer.py tests/e2e/test_stream.py; }
+# the image and the stack of docker-compose.yml, in a private Docker
+compose() { nice tests/compose/run.sh --short; }
 lint() { tests/kit/lint.sh; }
 # the long forms are `make sim`, `make fuzz`, `make faults` and `make attacks`
 sim() { tests/sim/run.sh 20000 20000; }
@@ -62,6 +64,8 @@ part() {
     fi
     read -r ok _ bad _ <<<"$line"
     passed=$((passed + ok)) failed=$((failed + bad))
+    # a part that cannot run on this machine says so, and why
+    mapfile -t -O "${#skipped[@]}" skipped < <(grep '^SKIPPED: ' "$log")
     printf '%-14s %4d passed, %d failed  (%d s)\n' "$name" "$ok" "$bad" $((SECONDS - begun))
     [ "$bad" -eq 0 ] || { sed "s/^/    /" "$log" | cut -c1-400 | tail -120; }
 }
@@ -80,7 +84,9 @@ part 740 faults-bus   faults_bus
 part 740 faults-redis faults_redis
 part 740 faults-db    faults_db
 part 400 attacks      attacks
+part 900 compose      compose
 part 300 e2e-asan     e2e_asan
 part 400 e2e-tsan     e2e_tsan
+[ ${#skipped[@]} -eq 0 ] || printf '%s\n' "${skipped[@]}"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

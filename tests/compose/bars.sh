@@ -5,7 +5,7 @@
 # What a checkout may hold beside its sources never reaches the daemon, and every source does: a copy of the tracked files
 # with such things planted is sent as a context, and the image tells what came.
 context_holds_no_secret() {
-    local tree=$work/context came=$work/came planted
+    local tree=$work/context came=$work/came planted hit f
     planted='deploy/secrets/admin_key .env .env.production gateway/.env .git/config .run/options .run/log/store.log build/release/footnote
         .test/docker/x deploy/tls/server.key ca.pem footnote.dump gateway/crash.log .venv/bin/python tests/x'
     mkdir -p "$tree"
@@ -14,10 +14,11 @@ context_holds_no_secret() {
     printf 'FROM %s\nCOPY . /context\nRUN cd /context && find . -type f | sed "s,^./,,"\n' "${BASE:-debian:trixie-slim}" > "$work/ls.Dockerfile"
     docker build --no-cache --network none --force-rm -f "$work/ls.Dockerfile" "$tree" > "$came" 2>&1 || tail -5 "$came"
     docker image rm -f "$(sed -n 's/^Successfully built //p' "$came")" >/dev/null 2>&1
-    bar planted_files_in_the_context "$(for f in $planted; do grep -xF "$f" "$came"; done | paste -sd' ')" = ''
+    hit=$(for f in $planted; do grep -xF "$f" "$came"; done | paste -sd' ')
+    bar planted_files_in_the_context "${hit:-none}" = none
     # shellcheck disable=SC2046  # a list of folders
-    bar sources_not_in_the_context "$(git ls-files Makefile deploy/prompts $(make --no-print-directory -s source-folders) |
-        grep -vxF -f "$came" | paste -sd' ')" = ''
+    hit=$(git ls-files Makefile deploy/prompts $(make --no-print-directory -s source-folders) | grep -vxF -f "$came" | paste -sd' ')
+    bar sources_not_in_the_context "${hit:-none}" = none
 }
 
 image_is_built() {

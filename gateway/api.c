@@ -64,19 +64,15 @@ reply_fault(struct request *r, const struct fault *f)
 bool
 api_collection(struct request *r, struct str given, struct str *name)
 {
-    const struct api_key *key = r->who.key;
-
     if (!given.p || given.n == 0) {
-        *name = STR(API_DEFAULT_COLLECTION);
-        if (!collection_allowed(r, *name) && key && key->collections.n > 0)
-            *name = key->collections.v[0];
-        return true;
-    }
-    if (!name_ok(given)) {
+        given = STR(API_DEFAULT_COLLECTION);
+        if (!collection_allowed(r, given))
+            given = api_first_collection(r);
+    } else if (!name_ok(given)) {
         reply_invalid(r, "/collection", "must match [A-Za-z0-9._-]{1,64}");
         return false;
     }
-    if (!collection_allowed(r, given)) {
+    if (!given.p || !collection_allowed(r, given)) {
         reply_problem(r, ERR_NOT_FOUND, NULL);
         return false;
     }

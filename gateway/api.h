@@ -13,6 +13,7 @@ struct hub *api_hub(const struct request *r);
 struct str api_secret(const struct request *r);      /* deployment secret: part of every cache key */
 bool api_save_hits(const struct request *r);         /* SAVE_CACHE_HITS */
 int64_t api_expiry_days(const struct request *r);    /* SESSION_EXPIRY_DAYS */
+struct str api_first_collection(const struct request *r); /* the first of those listed for this principal; absent: none */
 bool api_gone(const struct request *r);              /* the client has gone away */
 void api_keys_changed(struct request *r);            /* counts here before the answer, on other gateways within 5 s */
 

@@ -28,6 +28,17 @@ api_expiry_days(const struct request *r)
     return r->gw->opt->session_expiry_days;
 }
 
+struct str
+api_first_collection(const struct request *r)
+{
+    const struct names *open = &r->gw->strangers.collections;
+    const struct api_key *k = r->who.key;
+
+    if (r->who.anonymous)
+        return open->n > 0 ? str_of(open->v[0]) : STR_NONE;
+    return k && k->collections.n > 0 ? k->collections.v[0] : STR_NONE;
+}
+
 bool
 api_gone(const struct request *r)
 {

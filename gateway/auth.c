@@ -93,12 +93,21 @@ origin_fine(const struct request *r)
            origin_same(origin.p, request_header(r, "Host").p, r->gw->opt->public_url);
 }
 
+/* Does nobody's name server decide who reaches us by that name (stranger.h)? */
+static bool
+host_fine(const struct gateway *gw, const char *host)
+{
+    return host_ours(host, gw->opt->public_url, &gw->strangers.hosts);
+}
+
 bool
 auth_origin_known(struct gateway *gw, const struct head *h, const char *origin)
 {
     const char *host = head_get(h, "Host");
 
-    return origins_have(&gw->allowed, origin) || origin_same(origin, host ? host : "", gw->opt->public_url) ||
+    if (host == NULL || !host_fine(gw, host))
+        host = "";
+    return origins_have(&gw->allowed, origin) || origin_same(origin, host, gw->opt->public_url) ||
            keyring_has_origin(gw->keys, str_of(origin));
 }
 
@@ -115,11 +124,24 @@ as_local(struct request *r)
     return true;
 }
 
+/* A page of a listed origin vouches for the name by which it reached us. */
+static bool
+reached_by_name(const struct request *r)
+{
+    struct str origin = request_header(r, "Origin");
+
+    return host_fine(r->gw, request_header(r, "Host").p) ||
+           (origin.p != NULL && origins_have(&r->gw->allowed, origin.p));
+}
+
 static bool
 as_anonymous(struct request *r)
 {
     if (r->route->who != WHO_SESSION || !r->gw->opt->anonymous_chat)
         return fail(r, NULL);
+    if (!reached_by_name(r))
+        return deny(r, "this gateway is not known by the name in Host: set PUBLIC_URL to how people reach it, or list the name "
+                       "in ALLOWED_HOSTS");
     if (!origin_fine(r))
         return deny(r, "this origin is not in ALLOWED_ORIGINS");
     be(r, "default", SCOPE_CHAT, true);
@@ -186,6 +208,19 @@ scope_check(struct request *r)
     return deny(r, NULL);
 }
 
+/* AUTH=off: what came through a proxy may be anybody's. Whatever it asks for is refused, so that nobody overlooks it. */
+static bool
+through_proxy(struct request *r)
+{
+    const char *sign = r->gw->opt->auth ? NULL : proxy_sign(&r->conn->head);
+
+    if (sign == NULL)
+        return false;
+    deny(r, arena_printf(r->arena, "AUTH=off serves programs of this machine only, and this request came through a proxy (%s): "
+                         "set AUTH=on and ADMIN_KEY", sign));
+    return true;
+}
+
 bool
 auth_check(struct request *r)
 {
@@ -193,6 +228,8 @@ auth_check(struct request *r)
     const struct api_key *k, *admin;
     uint8_t hash[32];
 
+    if (through_proxy(r))
+        return false;
     if (r->route->who == WHO_PUBLIC) {
         be(r, "default", 0, true);
         return true;

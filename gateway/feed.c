@@ -385,6 +385,8 @@ collection_allowed(const struct request *r, struct str name)
 {
     const struct api_key *k = r->who.key;
 
+    if (r->who.anonymous)
+        return names_have(&r->gw->strangers.collections, name);
     if (k == NULL || k->collections.n == 0)
         return true;
     for (size_t i = 0; i < k->collections.n; i++)

@@ -12,6 +12,7 @@
 #include "gateway/edge.h"
 #include "gateway/memory.h"
 #include "gateway/request.h"
+#include "gateway/stranger.h"
 
 struct gateway_opt {
 #define OPT OPT_FIELD
@@ -55,6 +56,7 @@ struct gateway {
     struct memory memory;
     struct origins allowed;       /* ALLOWED_ORIGINS */
     struct cidrs proxies;         /* TRUSTED_PROXIES */
+    struct strangers strangers;   /* what callers without a key may reach */
     uint8_t admin_hash[32];       /* SHA-256 of ADMIN_KEY */
     bool has_admin;               /* ADMIN_KEY is set */
     atomic_bool draining;         /* new requests get 503 */

@@ -12,6 +12,7 @@
  * list of the workers' keys again; options are read at start only. */
 #include <arpa/inet.h>
 #include <signal.h>
+#include <strings.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -43,6 +44,24 @@ check_lists(const struct gateway_opt *o, struct buf *err)
     cidrs_free(&proxies);
 }
 
+/* AUTH=off makes an admin of everybody whom a proxy in front lets in. */
+static void
+check_strangers(const struct gateway_opt *o, struct buf *err)
+{
+    struct names hosts, collections;
+
+    if (!names_parse(&hosts, o->allowed_hosts, 253))
+        buf_z(err, "ALLOWED_HOSTS: each must be a host name without a port, or * for any\n");
+    if (!names_parse(&collections, o->anonymous_collections, 64))
+        buf_z(err, "ANONYMOUS_COLLECTIONS: each must match [A-Za-z0-9._-]{1,64}, or * for all\n");
+    names_free(&hosts);
+    names_free(&collections);
+    if (!o->auth && o->trusted_proxies[strspn(o->trusted_proxies, ", \t")] != 0)
+        buf_z(err, "TRUSTED_PROXIES: behind a proxy AUTH=off would make an admin of everybody: set AUTH=on\n");
+    if (!o->auth && (!url_loopback(o->public_url) || strncasecmp(o->public_url, "https:", 6) == 0))
+        buf_z(err, "PUBLIC_URL: with AUTH=off this gateway serves its own machine only: set AUTH=on, or leave PUBLIC_URL empty\n");
+}
+
 static void
 check(const void *opt, struct buf *err)
 {
@@ -57,6 +76,7 @@ check(const void *opt, struct buf *err)
         buf_z(err, "ADMIN_KEY: at least 16 characters (make secrets writes a good one)\n");
     price_check(o->model_prices, err);
     check_lists(o, err);
+    check_strangers(o, err);
 }
 
 static int
@@ -87,6 +107,8 @@ secrets(struct gateway *gw)
         sha256(&key, 1, gw->admin_hash);
     origins_parse(&gw->allowed, gw->opt->allowed_origins);
     cidrs_parse(&gw->proxies, gw->opt->trusted_proxies);
+    names_parse(&gw->strangers.hosts, gw->opt->allowed_hosts, 253);
+    names_parse(&gw->strangers.collections, gw->opt->anonymous_collections, 64);
 }
 
 static int
@@ -172,6 +194,8 @@ stop(struct proc *p)
     limiter_free(&gw->limiter);
     origins_free(&gw->allowed);
     cidrs_free(&gw->proxies);
+    names_free(&gw->strangers.hosts);
+    names_free(&gw->strangers.collections);
     price_fini();
     mem_free(&p->ctx);
 }

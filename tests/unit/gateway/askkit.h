@@ -217,6 +217,7 @@ void hub_look(struct hub *h, struct hub_view *out) { (void)h; *out = w.view; }
 struct str api_secret(const struct request *r) { (void)r; return STR("secret"); }
 bool api_save_hits(const struct request *r) { (void)r; return w.save_hits; }
 int64_t api_expiry_days(const struct request *r) { (void)r; return 30; }
+struct str api_first_collection(const struct request *r) { (void)r; return STR_NONE; }
 bool api_gone(const struct request *r) { (void)r; return w.gone; }
 void idem_keep(struct request *r) { (void)r; }   /* nobody is that slow here */
 void idem_unkeep(struct request *r) { (void)r; }

@@ -233,6 +233,57 @@ forwarded_addresses_count_only_from_trusted_proxies(void **s)
     cidrs_free(&c);
 }
 
+/* Each block with its last address inside and its neighbours outside: prefixes that end within a byte. */
+static void
+a_block_ends_at_its_last_bit_and_not_at_a_byte(void **s)
+{
+    static const struct {
+        const char *block, *in[4], *out[4];
+    } v[] = {
+        { "172.16.0.0/12", { "172.16.0.0", "172.31.255.255", "172.20.1.1" }, { "172.15.255.255", "172.32.0.0", "172.0.0.1", "172.255.0.1" } },
+        { "128.0.0.0/1", { "128.0.0.0", "255.255.255.255" }, { "127.255.255.255", "0.0.0.0" } },
+        { "10.128.0.0/9", { "10.128.0.0", "10.255.255.255" }, { "10.127.255.255", "10.0.0.1", "11.128.0.0" } },
+        { "192.0.2.4/31", { "192.0.2.4", "192.0.2.5" }, { "192.0.2.3", "192.0.2.6" } },
+        { "192.0.2.4/30", { "192.0.2.4", "192.0.2.7" }, { "192.0.2.3", "192.0.2.8" } },
+        { "100.64.0.0/10", { "100.64.0.0", "100.127.255.255" }, { "100.63.255.255", "100.128.0.0" } },
+        { "192.0.2.129/25", { "192.0.2.128", "192.0.2.255" }, { "192.0.2.127" } },
+        { "0.0.0.0/0", { "255.1.2.3", "0.0.0.0" }, { "2001:db8::1" } },
+        { "2001:db8::/33", { "2001:db8::1", "2001:db8:7fff:ffff::1" }, { "2001:db8:8000::1", "2001:db9::1", "10.0.0.1" } },
+        { "fc00::/7", { "fc00::1", "fdff:ffff::1" }, { "fbff::1", "fe00::1" } },
+        { "fe80::/10", { "fe80::1", "febf::1" }, { "fec0::1", "fe7f::1" } },
+        { "2001:db8::4/127", { "2001:db8::4", "2001:db8::5" }, { "2001:db8::3", "2001:db8::6" } },
+    };
+
+    (void)s;
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        struct cidrs c;
+
+        assert_true(cidrs_parse(&c, v[i].block));
+        for (size_t k = 0; k < 4; k++) {
+            assert_true(v[i].in[k] == NULL || cidrs_have(&c, v[i].in[k]));
+            assert_false(v[i].out[k] != NULL && cidrs_have(&c, v[i].out[k]));
+        }
+        cidrs_free(&c);
+    }
+}
+
+static void
+a_forwarded_address_counts_only_behind_a_proxy_inside_the_block(void **s)
+{
+    struct cidrs c;
+    char out[64];
+
+    (void)s;
+    assert_true(cidrs_parse(&c, "172.16.0.0/12"));
+    client_addr("172.31.0.9", "203.0.113.9", &c, out);
+    assert_string_equal(out, "203.0.113.9");
+    client_addr("172.32.0.9", "203.0.113.9", &c, out);
+    assert_string_equal(out, "172.32.0.9");
+    client_addr("172.17.0.1", "203.0.113.9, 172.200.1.1, 172.18.0.2", &c, out); /* the middle one is nobody's proxy: the client */
+    assert_string_equal(out, "172.200.1.1");
+    cidrs_free(&c);
+}
+
 int
 main(void)
 {
@@ -248,6 +299,8 @@ main(void)
         cmocka_unit_test(an_origin_matches_exactly_or_not_at_all),
         cmocka_unit_test(only_loopback_names_are_loopback),
         cmocka_unit_test(forwarded_addresses_count_only_from_trusted_proxies),
+        cmocka_unit_test(a_block_ends_at_its_last_bit_and_not_at_a_byte),
+        cmocka_unit_test(a_forwarded_address_counts_only_behind_a_proxy_inside_the_block),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

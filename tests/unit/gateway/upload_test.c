@@ -124,6 +124,7 @@ ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, con
 
 struct hub *api_hub(const struct request *r) { (void)r; return NULL; }
 bool api_gone(const struct request *r) { (void)r; return false; }
+struct str api_first_collection(const struct request *r) { (void)r; return STR_NONE; }
 bool collection_allowed(const struct request *r, struct str name) { (void)r; return !str_is(name, "foreign"); }
 
 struct str

@@ -12,8 +12,9 @@ struct span {
 };
 
 /* The next sentence at or after *at; moves *at behind it. False at the end of the text. White space at both ends is left
- * out. Borders: . ! ? before a space (not after abbreviations and initials), 。！？, empty lines, list items, headings,
- * table rows. */
+ * out. Borders: . ! ? before a space (not after abbreviations and initials, not before a lower-case letter unless the sentence itself
+ * begins with one), the stops of other scripts (。！？ । ؟ ۔ ։ ። ။ ។ and the Greek ;), a space behind a long clause of Thai or Lao, empty
+ * lines, list items, headings, table rows. */
 bool sentence_next(struct str s, size_t *at, struct span *out);
 bool space_byte(char c);                           /* space, tab, CR, LF, VT, FF */
 struct span span_trim(struct str s, struct span x); /* without white space at both ends */

@@ -1,58 +1,42 @@
-/* Words: text → stems → hashes. See words.h. Owns nothing but a stemmer; allocates only for words outside ASCII. */
+/* Words: text → stems → hashes. See words.h. Owns nothing but stemmers, made when they are first needed. */
 #include "cite/words.h"
 
 #include <libstemmer.h>
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
+#include "cite/fold.h"
 #include "common/mem.h"
 
-enum { WORD_MAX = 64 };     /* folded bytes of a word that count */
+enum { CLUSTERS_MARKS = 8 }; /* marks of one letter of a dense script that are looked at */
 
 struct words {
-    struct sb_stemmer *stem;    /* English */
-    char last[WORD_MAX];        /* the word before, folded, for joins */
-    size_t last_n;              /* its length; 0: none */
+    enum language language;
+    struct sb_stemmer *stem[LANGUAGES];
+    bool looked[LANGUAGES];      /* stem is made, or there is none */
+    char last[FOLD_MAX];         /* the word before, folded, for joins */
+    size_t last_n;               /* its length; 0: none */
     size_t last_start, last_end; /* where it stands */
-    bool last_stop;             /* it is a stop word: never joined */
+    bool last_stop;              /* it is a stop word: never joined */
+    struct str text;             /* at hand */
+    word_fn fn;
+    void *arg;
 };
 
-/* Sorted, folded, unstemmed. */
-static const char *const stop_words[] = {
-    "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "aren", "as", "at", "be", "because",
-    "been", "before", "being", "both", "but", "by", "can", "could", "couldn", "d", "did", "didn", "do", "does", "doesn",
-    "doing", "don", "dont", "each", "etc", "for", "from", "further", "had", "hadn", "has", "hasn", "have", "haven",
-    "having", "he", "her", "here", "hers", "herself", "him", "himself", "his", "how", "i", "if", "in", "into", "is",
-    "isn", "it", "its", "itself", "just", "ll", "m", "may", "me", "might", "more", "most", "must", "my", "myself", "no",
-    "nor", "not", "now", "of", "off", "on", "once", "only", "or", "other", "our", "ours", "out", "over", "own", "please",
-    "re", "s", "same", "shall", "she", "should", "shouldn", "so", "some", "such", "t", "than", "that", "the", "their",
-    "theirs", "them", "then", "there", "these", "they", "this", "those", "through", "to", "too", "until", "upon", "us",
-    "ve", "very", "was", "wasn", "we", "were", "weren", "what", "when", "where", "which", "while", "who", "whom",
-    "whose", "why", "will", "with", "won", "would", "wouldn", "you", "your", "yours", "yourself",
-};
-static const char *const weak_words[] = {
-    "according", "add", "allow", "allowed", "another", "answer", "around", "become", "best", "better", "between",
-    "bring", "call", "called", "cause", "caused", "change", "come", "common", "compare", "consider", "considered",
-    "contain", "create", "define", "definition", "describe", "described", "difference", "different", "discuss",
-    "ever", "every", "example", "examples", "exist", "explain", "find", "first", "following", "found", "gave", "general",
-    "get", "give", "given", "go", "good", "got", "happen", "happened", "happens", "help", "idea", "important", "include",
-    "included", "instead", "involve", "keep", "kind", "kinds", "know", "known", "let", "like", "list", "long", "look",
-    "made", "main", "make", "makes", "many", "mean", "meaning", "means", "mention", "mentioned", "method", "much",
-    "name", "named", "need", "needed", "new", "number", "often", "old", "one", "part", "people", "person", "possible",
-    "provide", "provided", "purpose", "put", "question", "reason", "reasons", "refer", "referred", "related", "result",
-    "role", "said", "say", "says", "see", "set", "show", "start", "still", "suppose", "take", "talk", "tell", "term",
-    "thing", "things", "think", "true", "try", "two", "type", "types", "understand", "use", "used", "uses", "using",
-    "value", "want", "way", "ways", "well", "went", "without", "work", "working", "works", "year", "years",
+/* What a code point is to a word. */
+enum cp_kind { CP_OTHER, CP_WORD, CP_MARK, CP_JOINER };
+
+struct cp {
+    int32_t c;
+    size_t n;          /* bytes */
+    enum cp_kind kind;
+    enum script script;
 };
 
 struct words *
 words_new(void)
 {
-    struct words *w = mem_new(sizeof(*w));
-
-    w->stem = sb_stemmer_new("english", "UTF_8");
-    return w;
+    return mem_new(sizeof(struct words));
 }
 
 void
@@ -60,20 +44,16 @@ words_free(struct words **w)
 {
     if (*w == NULL)
         return;
-    sb_stemmer_delete((*w)->stem);
+    for (int l = 0; l < LANGUAGES; l++)
+        if ((*w)->stem[l])
+            sb_stemmer_delete((*w)->stem[l]);
     mem_free(w);
 }
 
-static int
-word_cmp(const void *key, const void *row)
+void
+words_language(struct words *w, enum language l)
 {
-    return strcmp(key, *(const char *const *)row);
-}
-
-static bool
-in_list(const char *z, const char *const *list, size_t n)
-{
-    return bsearch(z, list, n, sizeof(*list), word_cmp) != NULL;
+    w->language = l;
 }
 
 /* FNV-1a with a final mix (both public domain). */
@@ -89,83 +69,69 @@ hash_bytes(const char *p, size_t n)
     return h ^ (h >> 33);
 }
 
-/* Fold raw into out (NUL-terminated); returns its length and whether it is plain ASCII letters. */
-static size_t
-fold(struct str raw, char out[WORD_MAX], bool *letters)
+static struct sb_stemmer *
+stemmer(struct words *w, enum language l)
 {
-    size_t n = 0;
-    bool ascii = true;
-
-    *letters = true;
-    for (size_t i = 0; i < raw.n && n < WORD_MAX - 1; i++) {
-        unsigned char c = (unsigned char)raw.p[i];
-
-        if (c >= 0x80)
-            ascii = false;
-        if (c == ',')
-            continue;
-        if (c >= 'A' && c <= 'Z')
-            c = (unsigned char)(c + 32);
-        if (c < 'a' || c > 'z')
-            *letters = false;
-        out[n++] = (char)c;
+    if (!w->looked[l]) {
+        w->looked[l] = true;
+        w->stem[l] = language_stemmer(l) ? sb_stemmer_new(language_stemmer(l), "UTF_8") : NULL;
     }
-    out[n] = '\0';
-    if (ascii)
-        return n;
-    utf8proc_uint8_t *map = NULL;
-    utf8proc_ssize_t got = utf8proc_map((const utf8proc_uint8_t *)raw.p, (utf8proc_ssize_t)raw.n, &map,
-        UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_STRIPMARK | UTF8PROC_IGNORE);
-    if (got >= 0) {
-        n = (size_t)got < WORD_MAX - 1 ? (size_t)got : WORD_MAX - 1;
-        memcpy(out, map, n);
-        out[n] = '\0';
-        *letters = true;
-        for (size_t i = 0; i < n; i++)
-            *letters = *letters && out[i] >= 'a' && out[i] <= 'z';
-    }
-    mem_free(&map);
-    return n;
+    return w->stem[l];
+}
+
+static bool
+has_digit(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] >= '0' && s.p[i] <= '9')
+            return true;
+    return false;
 }
 
 static void
-emit(struct words *w, const char *z, size_t n, bool letters, struct word *out, word_fn fn, void *arg)
+emit(struct words *w, struct word *out)
 {
-    struct str s = { z, n };
+    out->h = hash_bytes(out->stem.p, out->stem.n);
+    w->fn(w->arg, out);
+}
 
-    out->cls = in_list(z, stop_words, sizeof(stop_words) / sizeof(*stop_words))   ? WORD_STOP
-               : in_list(z, weak_words, sizeof(weak_words) / sizeof(*weak_words)) ? WORD_WEAK
-                                                                                  : WORD_CONTENT;
-    if (letters && n > 2 && w->stem) {
-        const sb_symbol *r = sb_stemmer_stem(w->stem, (const sb_symbol *)z, (int)n);
+/* A folded word in its language. */
+static void
+emit_stemmed(struct words *w, struct str folded, enum language l, struct word *out)
+{
+    struct sb_stemmer *stem = stemmer(w, l);
 
-        if (r)
-            s = (struct str){ (const char *)r, (size_t)sb_stemmer_length(w->stem) };
+    out->folded = out->stem = folded;
+    out->cls = language_class(l, folded);
+    if (stem && folded.n > 2 && !has_digit(folded)) {
+        const sb_symbol *r = sb_stemmer_stem(stem, (const sb_symbol *)folded.p, (int)folded.n);
+
+        if (r && sb_stemmer_length(stem) > 0)
+            out->stem = (struct str){ (const char *)r, (size_t)sb_stemmer_length(stem) };
     }
-    out->h = hash_bytes(s.p, s.n);
-    fn(arg, out);
+    emit(w, out);
 }
 
 /* One word [start, end) of text; joined to the one before when a single hyphen stands between them. */
 static void
-word_found(struct words *w, struct str text, size_t start, size_t end, word_fn fn, void *arg)
+word_found(struct words *w, size_t start, size_t end, enum script script)
 {
-    char z[WORD_MAX], joined[2 * WORD_MAX];
-    bool letters;
+    char z[FOLD_MAX], joined[2 * FOLD_MAX];
+    enum language l = language_of_word(script, w->language);
     struct word out = { .start = start, .end = end };
-    size_t n = fold((struct str){ text.p + start, end - start }, z, &letters);
+    size_t n = fold_word((struct str){ w->text.p + start, end - start }, z);
 
     if (n == 0)
         return;
-    emit(w, z, n, letters, &out, fn, arg);
+    emit_stemmed(w, (struct str){ z, n }, l, &out);
     bool stop = out.cls == WORD_STOP && n > 1;
-    if (w->last_n && !w->last_stop && !stop && start == w->last_end + 1 && text.p[w->last_end] == '-' &&
-        w->last_n + n < WORD_MAX) {
+    if (w->last_n && !w->last_stop && !stop && start == w->last_end + 1 && w->text.p[w->last_end] == '-' &&
+        w->last_n + n < FOLD_MAX) {
         struct word both = { .start = w->last_start, .end = end };
 
         memcpy(joined, w->last, w->last_n);
         memcpy(joined + w->last_n, z, n + 1);
-        emit(w, joined, w->last_n + n, letters, &both, fn, arg);
+        emit_stemmed(w, (struct str){ joined, w->last_n + n }, l, &both);
     }
     memcpy(w->last, z, n + 1);
     w->last_n = n;
@@ -174,20 +140,177 @@ word_found(struct words *w, struct str text, size_t start, size_t end, word_fn f
     w->last_stop = stop;
 }
 
-enum cp_kind { CP_OTHER, CP_WORD, CP_DENSE };
-
-/* Scripts without spaces: kana, Han, Thai. */
-static enum cp_kind
-cp_kind(utf8proc_int32_t c)
+static struct cp
+cp_at(struct str s, size_t i)
 {
-    if (c < 0x80)
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ? CP_WORD : CP_OTHER;
-    if ((c >= 0x3041 && c <= 0x30fa) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x4e00 && c <= 0x9fff) ||
-        (c >= 0xf900 && c <= 0xfaff) || (c >= 0x20000 && c <= 0x3134f) || (c >= 0x0e01 && c <= 0x0e4e))
-        return CP_DENSE;
-    utf8proc_category_t k = utf8proc_category(c);
+    struct cp r = { .n = 1 };
 
-    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NO) ? CP_WORD : CP_OTHER;
+    if (i >= s.n)
+        return (struct cp){ 0 };
+    utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &r.c);
+
+    if (n <= 0)
+        return r;
+    r.n = (size_t)n;
+    r.script = script_of(r.c);
+    if (r.c < 0x80) {
+        r.kind = r.script == SCRIPT_LATIN || (r.c >= '0' && r.c <= '9') ? CP_WORD : CP_OTHER;
+        return r;
+    }
+    utf8proc_category_t k = utf8proc_category(r.c);
+
+    if (r.c == 0x200c || r.c == 0x200d || r.c == 0xad || r.c == 0x2060 || r.c == 0xfeff || (r.c >= 0xfe00 && r.c <= 0xfe0f))
+        r.kind = CP_JOINER;
+    else if (k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME)
+        r.kind = CP_MARK;
+    else if (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NO)
+        r.kind = CP_WORD;
+    if (k == UTF8PROC_CATEGORY_ND)
+        r.script = SCRIPT_NONE; /* digits of a script without spaces stand together like others */
+    return r;
+}
+
+/* Virama signs that stack the next letter under this one: Khmer coeng, Burmese. */
+static bool
+stacks(int32_t c)
+{
+    return c == 0x17d2 || c == 0x1039;
+}
+
+/* The end of the letter of a dense script that begins at i, with its marks. */
+static size_t
+cluster_end(struct str s, size_t i)
+{
+    struct cp c = cp_at(s, i);
+    bool stacked = false;
+
+    i += c.n;
+    for (int k = 0; k < CLUSTERS_MARKS; k++) {
+        c = cp_at(s, i);
+        if (!(c.kind == CP_MARK || c.kind == CP_JOINER || (stacked && script_is_dense(c.script))))
+            break;
+        stacked = stacks(c.c);
+        i += c.n;
+    }
+    return i;
+}
+
+static bool
+hiragana(int32_t c)
+{
+    return c >= 0x3041 && c <= 0x309f;
+}
+
+/* A neighbour in a run of a dense script. */
+struct cluster {
+    size_t start, end;
+    bool function;     /* inside of a function word */
+    bool hiragana;     /* of Japanese grammar, mostly */
+};
+
+static void
+emit_pair(struct words *w, const struct cluster *a, const struct cluster *b)
+{
+    char z[FOLD_MAX];
+    struct word out = { .start = a->start, .end = b->end };
+
+    out.folded = (struct str){ z, fold_word((struct str){ w->text.p + a->start, b->end - a->start }, z) };
+    out.stem = out.folded;
+    out.cls = a->function && b->function                               ? WORD_STOP
+              : a->function || b->function || (a->hiragana && b->hiragana) ? WORD_WEAK
+                                                                       : WORD_CONTENT;
+    if (out.folded.n)
+        emit(w, &out);
+}
+
+/* A run of a script without spaces: each pair of neighbours is a word; a single one stands alone. */
+static size_t
+dense_run(struct words *w, size_t at)
+{
+    struct cluster prev = { 0 }, now;
+    size_t i = at, function_until = at, count = 0;
+
+    for (struct cp c = cp_at(w->text, i); c.kind == CP_WORD && script_is_dense(c.script); c = cp_at(w->text, i)) {
+        if (i >= function_until)
+            function_until = i + language_function_word((struct str){ w->text.p + i, w->text.n - i });
+        now = (struct cluster){ i, cluster_end(w->text, i), i < function_until, hiragana(c.c) };
+        if (count++)
+            emit_pair(w, &prev, &now);
+        prev = now;
+        i = now.end;
+    }
+    if (count == 1)
+        emit_pair(w, &prev, &prev);
+    w->last_n = 0;
+    return i;
+}
+
+/* Endings of Korean verbs and particles of nouns, each list the longest first. A verb keeps two syllables, a noun one. */
+static const char *const endings[] = {
+    "했습니다", "됐습니다", "있습니까", "있습니다", "되었습니다", "하였다", "되었다", "이었다", "합니까", "합니다", "됩니까", "됩니다", "하나요", "되나요", "인가요", "입니까",
+    "입니다", "했나요", "됐나요", "하려면", "하면서", "하는가", "습니까", "습니다", "하는지", "한다", "하다", "했다", "하는", "하여", "해야", "해요", "하고", "하면", "하기", "하지", "된다",
+    "되다", "됐다", "되는", "되고", "되면", "였다", "었다", "았다", "나요", "는가", "인가", "할", "한", "해", "될", "된",
+};
+static const char *const particles[] = {
+    "에서는", "에게서", "으로는", "으로서", "으로써", "이란", "에서", "에게", "한테", "께서", "으로", "까지", "부터", "처럼", "보다", "마다", "조차", "밖에", "이나", "이며", "이고",
+    "이다", "이라", "에는", "에도", "와의", "과의", "로는", "라는", "은", "는", "이", "가", "을", "를", "에", "의", "로", "와", "과", "도", "만", "나", "란",
+};
+
+static struct str
+without(struct str z, const char *const *list, size_t n, size_t keeps)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(list[i]);
+
+        if (z.n >= len + keeps && memcmp(z.p + z.n - len, list[i], len) == 0)
+            return (struct str){ z.p, z.n - len };
+    }
+    return z;
+}
+
+static struct str
+without_particle(struct str z)
+{
+    struct str verb = without(z, endings, sizeof(endings) / sizeof(*endings), 6);
+
+    return verb.n < z.n ? verb : without(z, particles, sizeof(particles) / sizeof(*particles), 3);
+}
+
+static bool
+is_particle(struct str z)
+{
+    for (size_t i = 0; i < sizeof(particles) / sizeof(*particles); i++)
+        if (str_is(z, particles[i]))
+            return true;
+    return false;
+}
+
+/* A Korean word: what its particle leaves, as pairs of syllables. after: a name or number of another script stands before it. */
+static void
+hangul_found(struct words *w, size_t start, size_t end, bool after)
+{
+    char z[FOLD_MAX];
+    struct word out = { .start = start, .end = end };
+    struct str s = { z, fold_word((struct str){ w->text.p + start, end - start }, z) }, bare = without_particle(s);
+
+    if (s.n == 0)
+        return;
+    out.cls = language_class(LANG_KOREAN, s);
+    if (out.cls == WORD_CONTENT)
+        out.cls = language_class(LANG_KOREAN, bare);
+    if (after && is_particle(s))
+        out.cls = WORD_STOP;
+    if (out.cls != WORD_STOP)
+        s = bare;
+    out.folded = out.stem = s;
+    if (s.n <= 6 || out.cls == WORD_STOP) {
+        emit(w, &out);
+        return;
+    }
+    for (size_t i = 0; i + 6 <= s.n; i += 3) {
+        out.folded = out.stem = (struct str){ s.p + i, 6 }; /* a syllable is three bytes */
+        emit(w, &out);
+    }
 }
 
 static bool
@@ -196,61 +319,52 @@ digit_at(struct str s, size_t i)
     return i < s.n && s.p[i] >= '0' && s.p[i] <= '9';
 }
 
-static size_t
-cp_at(struct str s, size_t i, enum cp_kind *kind)
+/* Does the run of letters that began in that script go on at i? Hangul ends what is not Hangul, and the other way round. */
+static bool
+goes_on(struct str s, size_t i, const struct cp *c, bool korean)
 {
-    utf8proc_int32_t c;
-    utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &c);
-
-    *kind = n > 0 ? cp_kind(c) : CP_OTHER;
-    return n > 0 ? (size_t)n : 1;
+    if (c->kind == CP_MARK || c->kind == CP_JOINER)
+        return true;
+    if (c->kind == CP_WORD)
+        return !script_is_dense(c->script) && (c->script == SCRIPT_HANGUL) == korean;
+    return !korean && (s.p[i] == '.' || s.p[i] == ',') && digit_at(s, i - 1) && digit_at(s, i + 1);
 }
 
-/* A run of a script without spaces: each pair of neighbours is a word; a single one stands alone. */
 static size_t
-dense_run(struct words *w, struct str text, size_t at, word_fn fn, void *arg)
+word_run(struct words *w, size_t at)
 {
-    enum cp_kind kind;
-    size_t prev = at, i = at + cp_at(text, at, &kind), count = 1;
+    struct cp c = cp_at(w->text, at);
+    bool korean = c.script == SCRIPT_HANGUL, after = korean && w->last_n && w->last_end == at;
+    enum script script = c.script;
+    size_t i = at + c.n;
 
-    while (i < text.n) {
-        size_t n = cp_at(text, i, &kind);
-
-        if (kind != CP_DENSE)
-            break;
-        word_found(w, text, prev, i + n, fn, arg);
-        prev = i;
-        i += n;
-        count++;
+    while (i < w->text.n && (c = cp_at(w->text, i), goes_on(w->text, i, &c, korean))) {
+        if (script == SCRIPT_NONE)
+            script = c.script;
+        i += c.n;
     }
-    if (count == 1)
-        word_found(w, text, at, i, fn, arg);
+    if (korean) {
+        hangul_found(w, at, i, after);
+        w->last_n = 0;
+    } else {
+        word_found(w, at, i, script);
+    }
     return i;
 }
 
 void
 words_each(struct words *w, struct str text, word_fn fn, void *arg)
 {
-    enum cp_kind kind;
-
     w->last_n = 0;
+    w->text = text;
+    w->fn = fn;
+    w->arg = arg;
     for (size_t i = 0; i < text.n;) {
-        size_t n = cp_at(text, i, &kind), start = i;
+        struct cp c = cp_at(text, i);
 
-        if (kind == CP_DENSE) {
-            i = dense_run(w, text, i, fn, arg);
-            continue;
-        }
-        i += n;
-        if (kind == CP_OTHER)
-            continue;
-        while (i < text.n) {
-            n = cp_at(text, i, &kind);
-            if (kind != CP_WORD &&
-                !((text.p[i] == '.' || text.p[i] == ',') && digit_at(text, i - 1) && digit_at(text, i + 1)))
-                break;
-            i += n;
-        }
-        word_found(w, text, start, i, fn, arg);
+        if (c.kind != CP_WORD)
+            i += c.n;
+        else
+            i = script_is_dense(c.script) ? dense_run(w, i) : word_run(w, i);
     }
 }

@@ -8,6 +8,7 @@
  * incomplete. */
 #include "gateway/ask.h"
 
+#include "cite/language.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "proto/answer.h"
@@ -19,7 +20,6 @@
 #define SAVE_MS 2000        /* an answer that came late still gets this long to be saved */
 #define EXCHANGE_BYTES 1000 /* of each earlier message that helps the search */
 #define SELECTION_BYTES 2000
-#define REFUSAL "I could not find an answer to this in the documents."
 
 static enum asked
 failed(struct question *q, const struct answer *a)
@@ -253,6 +253,13 @@ chat_wait(struct question *q, struct ask *call, const struct ask_sink *sink, con
     return state;
 }
 
+/* What the answer says when the documents do not answer: the collection's own text, or a sentence in the question's language. */
+static struct str
+refusal(const struct question *q, const struct collection *c)
+{
+    return c && c->refusal.n > 0 ? c->refusal : language_refusal(language_of(q->text, 0, LANG_ENGLISH));
+}
+
 static enum asked
 chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **rep)
 {
@@ -261,7 +268,7 @@ chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **re
         .question = q->text,
         .model = c ? c->model : STR_NONE,
         .prompt = c ? c->prompt : STR_NONE,
-        .refusal = c && c->refusal.n > 0 ? c->refusal : STR(REFUSAL),
+        .refusal = refusal(q, c),
         .page_context = q->page_context,
         .selection = q->selection,
         .whole = sink == NULL,
@@ -337,7 +344,7 @@ refuse(struct question *q)
 {
     const struct collection *c = q->settings;
 
-    q->answer = c && c->refusal.n > 0 ? c->refusal : STR(REFUSAL);
+    q->answer = refusal(q, c);
     q->refused = true;
 }
 

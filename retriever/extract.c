@@ -33,13 +33,23 @@ find_format(struct str mime, enum doc_format *out)
     return false;
 }
 
-/* Zero-width and bidirectional controls hide text from readers, not from models (FAULTS.md A20). */
+/* Zero-width and bidirectional controls hide text from readers, not from models. The two joiners are letters' company in Persian,
+ * Indic scripts and pictographs: they stay behind what is not ASCII. */
 static bool
-stripped(utf8proc_int32_t c)
+stripped(utf8proc_int32_t c, bool after_ascii)
 {
+    if (c == 0x200c || c == 0x200d)
+        return after_ascii;
     return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
            (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
            (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
+}
+
+/* What ends a line or a page, beside \n (Unicode Standard, section 5.8): words on both sides stay apart. */
+static bool
+line_end(utf8proc_int32_t c)
+{
+    return c == '\r' || c == '\v' || c == '\f' || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
 static const char *
@@ -56,9 +66,11 @@ add_clean(struct str body, struct buf *out)
             return "the document is not valid UTF-8 text";
         if (c == 0)
             return "the document contains NUL bytes: it is not a text file";
-        if (c == '\r' || stripped(c)) {
+        bool line = line_end(c) && !(c == '\r' && i + 1 < body.n && body.p[i + 1] == '\n');
+
+        if (line || c == '\r' || stripped(c, i == 0 || (unsigned char)body.p[i - 1] < 0x80)) {
             buf_add(out, body.p + run, i - run);
-            if (c == '\r' && !(i + 1 < body.n && body.p[i + 1] == '\n'))
+            if (line)
                 buf_c(out, '\n');
             run = i + (size_t)n;
         }

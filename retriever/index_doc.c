@@ -3,10 +3,11 @@
 #include <stdlib.h>
 
 #include "common/json.h"
+#include "common/text.h"
 #include "retriever/chunk.h"
 #include "retriever/shard.h"
 
-enum { PASSAGE_MAX = 1 << 20 };
+enum { PASSAGE_MAX = 1 << 20, LANGUAGE_BYTES = 8192 };
 
 static char *
 blob_new(struct index_doc *d, size_t n)
@@ -192,11 +193,30 @@ add_vector(struct index_doc *d, struct passage *p, struct str raw)
     return true;
 }
 
+/* The whole document is read in one language: that of its title and its first page. */
+static void
+find_language(struct index_doc *d, const struct chunks_get_rep *rep)
+{
+    struct buf text = BUF_MAX(2 * LANGUAGE_BYTES);
+
+    buf_str(&text, utf8_cut(d->title, LANGUAGE_BYTES / 2));
+    for (size_t i = 0; i < rep->chunks.n && text.n < LANGUAGE_BYTES; i++) {
+        buf_c(&text, '\n');
+        buf_str(&text, utf8_cut(rep->chunks.v[i].text, LANGUAGE_BYTES - text.n));
+    }
+    d->language = language_of(buf_slice(&text), 0, LANG_ENGLISH);
+    d->language_known = true;
+    buf_free(&text);
+}
+
 bool
 index_doc_add(struct index_doc *d, struct words *w, const struct chunks_get_rep *rep)
 {
     size_t need = 0;
 
+    if (!d->language_known)
+        find_language(d, rep);
+    words_language(w, d->language);
     for (size_t i = 0; i < rep->chunks.n; i++)
         need += rep->chunks.v[i].chapter.n + rep->chunks.v[i].section.n + rep->chunks.v[i].text.n;
     char *at = blob_new(d, need);

@@ -9,10 +9,12 @@
 #include "retriever/rank.h"
 #include "retriever/shard.h"
 
-enum { SHARDS_MAX = 64, CANDIDATES_MIN = 64, WORDS_SEEN = 512, RELEVANT_OF = 10, Z_SEEN = 30 };
+enum { SHARDS_MAX = 64, CANDIDATES_MIN = 64, WORDS_SEEN = 512, RELEVANT_OF = 10, Z_SEEN = 30, FORMS = 3 };
 
 struct query_term {
-    uint64_t h;         /* word */
+    uint64_t h[FORMS];  /* the word's stems: its own language's first, then those of the other languages that are searched */
+    size_t n_forms;
+    size_t start, end;  /* where it stands in the question */
     double idf;         /* times what its place is worth */
     double weight;      /* in coverage */
     bool context;       /* not of the question itself */
@@ -34,6 +36,7 @@ struct search {
     size_t n_terms;
     double words_asked;                 /* content words of the question */
     bool in_context;                    /* while words of the context are added */
+    bool in_other;                      /* while stems of another language are added */
     int8_t *query;                      /* quantised vector, or NULL */
     float query_scale;
     struct space_result by_vector, by_words; /* of the shard at hand; sums run over all */
@@ -62,17 +65,75 @@ find_shards(struct search *s)
     s->mean_len = s->passages > 0 ? words / s->passages + 1e-9 : 1;
 }
 
+/* Another language's stem of a word that the question has. */
+static void
+add_form(struct search *s, const struct word *w)
+{
+    for (size_t i = 0; i < s->n_terms; i++) {
+        struct query_term *t = &s->terms[i];
+        bool known = t->context != s->in_context || t->start != w->start || t->end != w->end || t->n_forms == FORMS;
+
+        for (size_t k = 0; k < t->n_forms; k++)
+            known = known || t->h[k] == w->h;
+        if (!known)
+            t->h[t->n_forms++] = w->h;
+    }
+}
+
 static void
 add_term(void *arg, const struct word *w)
 {
     struct search *s = arg;
 
+    if (s->in_other) {
+        add_form(s, w);
+        return;
+    }
     if (w->cls == WORD_STOP || s->n_terms == WORDS_SEEN)
         return;
     for (size_t i = 0; i < s->n_terms; i++)
-        if (s->terms[i].h == w->h)
+        if (s->terms[i].h[0] == w->h)
             return;
-    s->terms[s->n_terms++] = (struct query_term){ w->h, 0, w->cls == WORD_WEAK ? RANK_WEAK : 1, s->in_context };
+    s->terms[s->n_terms++] = (struct query_term){ .h = { w->h }, .n_forms = 1, .start = w->start, .end = w->end,
+        .weight = w->cls == WORD_WEAK ? RANK_WEAK : 1, .context = s->in_context };
+}
+
+/* The languages of what is searched, and the one that most documents have. */
+static uint64_t
+languages_searched(const struct search *s, enum language *most)
+{
+    uint64_t bits = 0;
+    uint64_t n[LANGUAGES] = { 0 };
+
+    *most = LANG_ENGLISH;
+    for (int l = 0; l < LANGUAGES; l++) {
+        for (size_t k = 0; k < s->n_shards; k++)
+            n[l] += s->shards[k]->languages[l];
+        bits |= (uint64_t)(n[l] > 0) << l;
+        if (n[l] > n[*most])
+            *most = (enum language)l;
+    }
+    return bits;
+}
+
+/* The question is read in its own language, among those of the documents; then its words get the stems that they have in the others,
+ * since a name, or a question whose language nothing tells, is to be found in all. */
+static void
+read_terms(struct search *s, struct words *w, struct str text)
+{
+    enum language most;
+    uint64_t bits = languages_searched(s, &most);
+    enum language own = language_of(text, bits, most);
+
+    words_language(w, own);
+    words_each(w, text, add_term, s);
+    s->in_other = true;
+    for (int l = 0; l < LANGUAGES; l++)
+        if ((bits >> l & 1) && (enum language)l != own) {
+            words_language(w, (enum language)l);
+            words_each(w, text, add_term, s);
+        }
+    s->in_other = false;
 }
 
 static int
@@ -87,17 +148,19 @@ by_idf(const void *a, const void *b)
 static void
 weigh_terms(struct search *s, struct words *w)
 {
-    words_each(w, s->q->text, add_term, s);
+    read_terms(s, w, s->q->text);
     s->in_context = true;
-    words_each(w, s->q->context, add_term, s);
+    read_terms(s, w, s->q->context);
     for (size_t i = 0; i < s->n_terms; i++) {
         double df = 0;
 
-        for (size_t k = 0; k < s->n_shards; k++) {
-            const struct term *t = shard_term(s->shards[k], s->terms[i].h);
+        for (size_t k = 0; k < s->n_shards; k++)
+            for (size_t f = 0; f < s->terms[i].n_forms; f++) {
+                const struct term *t = shard_term(s->shards[k], s->terms[i].h[f]);
 
-            df += t ? t->df : 0;
-        }
+                df += t ? t->df : 0;
+            }
+        df = fmin(df, s->passages);
         double place = s->terms[i].context ? RANK_CONTEXT : 1;
 
         s->words_asked += !s->terms[i].context && s->terms[i].weight >= 1;
@@ -148,25 +211,28 @@ allowed(const struct search *s, const struct shard *sh)
     return allow;
 }
 
+static void
+score_postings(const struct search *s, const struct shard *sh, const uint8_t *allow, double idf, const struct term *t, float *acc)
+{
+    for (uint32_t k = 0; t && k < t->n; k++) {
+        uint32_t slot = t->v[k].slot;
+
+        if (!allow[slot])
+            continue;
+        const struct doc_slot *d = &sh->docs[sh->doc_of[slot]];
+        double len = d->doc->v[slot - d->first].len, tf = t->v[k].tf;
+
+        acc[slot] += (float)(idf * tf * (RANK_K1 + 1) / (tf + RANK_K1 * (1 - RANK_B + RANK_B * len / s->mean_len)));
+    }
+}
+
 /* Add up BM25 over the postings of the question's words. */
 static void
 score_words(const struct search *s, const struct shard *sh, const uint8_t *allow, float *acc)
 {
-    for (size_t i = 0; i < s->n_terms; i++) {
-        const struct term *t = shard_term(sh, s->terms[i].h);
-
-        for (uint32_t k = 0; t && k < t->n; k++) {
-            uint32_t slot = t->v[k].slot;
-
-            if (!allow[slot])
-                continue;
-            const struct doc_slot *d = &sh->docs[sh->doc_of[slot]];
-            double len = d->doc->v[slot - d->first].len, tf = t->v[k].tf;
-
-            acc[slot] += (float)(s->terms[i].idf * tf * (RANK_K1 + 1) /
-                                 (tf + RANK_K1 * (1 - RANK_B + RANK_B * len / s->mean_len)));
-        }
-    }
+    for (size_t i = 0; i < s->n_terms; i++)
+        for (size_t f = 0; f < s->terms[i].n_forms; f++)
+            score_postings(s, sh, allow, s->terms[i].idf, shard_term(sh, s->terms[i].h[f]), acc);
 }
 
 static bool
@@ -195,8 +261,11 @@ cover(const struct search *s, struct candidate *c)
 
     for (size_t i = 0; i < s->n_terms; i++) {
         all[s->terms[i].context] += s->terms[i].weight;
-        if (has_word(d, p, s->terms[i].h))
-            have[s->terms[i].context] += s->terms[i].weight;
+        for (size_t f = 0; f < s->terms[i].n_forms; f++)
+            if (has_word(d, p, s->terms[i].h[f])) {
+                have[s->terms[i].context] += s->terms[i].weight;
+                break;
+            }
     }
     c->coverage = fmax(have[0] / all[0], (have[0] + have[1]) / (all[0] + all[1]));
 }

@@ -205,6 +205,7 @@ shard_show(struct shard *s, size_t doc)
         s->total_len += d->doc->v[i].len;
     }
     s->n_live += d->n;
+    s->languages[d->doc->language]++;
 }
 
 void
@@ -217,5 +218,6 @@ shard_hide(struct shard *s, size_t doc)
         s->total_len -= d->doc->v[i].len;
     }
     s->n_live -= d->n;
+    s->languages[d->doc->language]--;
     d->doc = NULL;
 }

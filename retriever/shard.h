@@ -29,6 +29,8 @@ struct index_doc {
     struct str tenant, collection, external_id, title, url; /* in blobs */
     struct str model;          /* of its vectors */
     char id_text[37];          /* for filters */
+    enum language language;    /* of its words */
+    bool language_known;       /* set by the first page */
     json_t *metadata;          /* object or NULL */
     struct blob *blobs;
     struct passage *v;
@@ -73,6 +75,7 @@ struct shard {
     uint32_t *doc_of;          /* by slot: docs index */
     size_t n_slots, slots_cap, n_live;
     uint64_t total_len;        /* words of live passages */
+    uint32_t languages[LANGUAGES]; /* live documents of each */
     struct term *terms;
     size_t n_terms, terms_cap;
     uint32_t *table;           /* open addressing: 1 + terms index */

@@ -3,33 +3,45 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "cite/words.h"
 
-struct got { uint64_t h[64]; enum word_class cls[64]; size_t n; };
+enum { GOT = 24 };
+struct got { uint64_t h[GOT]; enum word_class cls[GOT]; size_t n; };
+struct pair { const char *language, *a, *b; };
 
 static void
 add(void *arg, const struct word *w)
 {
     struct got *g = arg;
 
-    if (g->n < 64) {
+    if (g->n < GOT) {
         g->cls[g->n] = w->cls;
         g->h[g->n++] = w->h;
     }
 }
 
 static struct got
-run(const char *z)
+run_in(const char *code, const char *z)
 {
     struct words *w = words_new();
     struct got g = { 0 };
+    enum language l = LANG_ENGLISH;
 
+    assert_true(language_parse(str_of(code), &l));
+    words_language(w, l);
     words_each(w, str_of(z), add, &g);
     words_free(&w);
     return g;
+}
+
+static struct got
+run(const char *z)
+{
+    return run_in("en", z);
 }
 
 static void
@@ -89,10 +101,145 @@ text_without_spaces_gives_pairs(void **state)
     assert_int_equal(run(" .,- \n").n, 0);
 }
 
+/* Content words of question and document that are the same; the question's content words. */
+static size_t
+shared(const char *code, const char *document, const char *question, size_t *asked)
+{
+    struct got d = run_in(code, document), q = run_in(code, question);
+    size_t n = 0;
+
+    *asked = 0;
+    for (size_t i = 0; i < q.n; i++) {
+        bool there = false;
+
+        if (q.cls[i] != WORD_CONTENT)
+            continue;
+        ++*asked;
+        for (size_t k = 0; k < d.n && !there; k++)
+            there = d.h[k] == q.h[i];
+        n += there;
+    }
+    return n;
+}
+
+static void
+forms_of_a_word_meet_in_their_own_language(void **state)
+{
+    static const struct pair same_words[] = {
+        { "de", "Häuser", "Hauses" }, { "de", "STRASSE", "Straße" }, { "fr", "continuellement", "continuelle" }, { "es", "canción", "CANCION" },
+        { "ru", "насосы", "насосами" }, { "ru", "ёлка", "елка" }, { "ro", "orașele", "orasele" }, { "tr", "evler", "evleri" },
+        { "el", "Σχολεία", "σχολειο" }, { "ar", "الكتاب", "كتاب" }, { "fi", "talossa", "talo" }, { "vi", "Hà Nội", "ha noi" },
+        { "fa", "می\xe2\x80\x8cشود", "میشود" }, { "hi", "किताबें", "किताबों" }, { "pl", "Łódź", "lodz" }, { "ar", "١٩٩٩", "1999" },
+        { "hi", "२०२४", "2024" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof same_words / sizeof *same_words; i++) {
+        struct got a = run_in(same_words[i].language, same_words[i].a), b = run_in(same_words[i].language, same_words[i].b);
+
+        if (a.n == 0 || a.n != b.n || a.h[a.n - 1] != b.h[b.n - 1])
+            print_message("%s: %s and %s\n", same_words[i].language, same_words[i].a, same_words[i].b);
+        assert_true(a.n > 0 && a.n == b.n && a.h[a.n - 1] == b.h[b.n - 1]);
+    }
+    assert_true(run_in("hi", "दिन").h[0] != run_in("hi", "दान").h[0]); /* vowel signs are letters */
+}
+
+static void
+a_question_shares_its_content_words_with_its_answer(void **state)
+{
+    static const struct pair texts[] = {
+        { "zh", "水泵每两周用醋清洗一次。", "水泵用什么清洗？" },
+        { "ja", "ポンプは二週間ごとに酢で洗浄します。", "ポンプは何で洗浄しますか？" },
+        { "ko", "펌프는 2주마다 식초로 청소한다.", "펌프를 무엇으로 청소하나요?" },
+        { "th", "ปั๊มต้องล้างด้วยน้ำส้มสายชูทุกสองสัปดาห์", "ต้องล้างปั๊มด้วยอะไร" },
+        { "lo", "ປັ໊ມຕ້ອງລ້າງດ້ວຍນ້ຳສົ້ມທຸກສອງອາທິດ", "ຕ້ອງລ້າງປັ໊ມດ້ວຍຫຍັງ" },
+        { "km", "ស្នប់ត្រូវលាងដោយទឹកខ្មេះរៀងរាល់ពីរសប្តាហ៍។", "តើស្នប់ត្រូវលាងដោយអ្វី?" },
+        { "my", "ပန့်ကို ရှာလကာရည်ဖြင့် သန့်ရှင်းရေးလုပ်သည်။", "ပန့်ကို ဘာနဲ့ သန့်ရှင်းရေးလုပ်သလဲ။" },
+        { "de", "Die Pumpe wird alle zwei Wochen mit Essig gereinigt.", "Womit wird die Pumpe gereinigt?" },
+        { "ru", "Насос чистят уксусом каждые две недели.", "Чем чистят насосы?" },
+        { "ar", "تُنظف المضخة بالخل كل أسبوعين.", "بماذا تنظف المضخة؟" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        size_t asked, n = shared(texts[i].language, texts[i].a, texts[i].b, &asked);
+
+        print_message("%s: %zu of %zu\n", texts[i].language, n, asked);
+        assert_true(asked > 0);
+        assert_true(2 * n >= asked);
+    }
+}
+
+static void
+other_texts_share_little(void **state)
+{
+    static const struct pair texts[] = {
+        { "zh", "水泵每两周用醋清洗一次。", "图书馆什么时候开门？" },
+        { "ja", "ポンプは二週間ごとに酢で洗浄します。", "図書館はいつ開きますか？" },
+        { "ko", "펌프는 2주마다 식초로 청소한다.", "도서관은 언제 여나요?" },
+        { "th", "ปั๊มต้องล้างด้วยน้ำส้มสายชูทุกสองสัปดาห์", "ห้องสมุดเปิดเมื่อไร" },
+        { "km", "ស្នប់ត្រូវលាងដោយទឹកខ្មេះរៀងរាល់ពីរសប្តាហ៍។", "តើបណ្ណាល័យបើកពេលណា?" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        size_t asked, n = shared(texts[i].language, texts[i].a, texts[i].b, &asked);
+
+        assert_true(asked > 0);
+        assert_true(4 * n <= asked);
+    }
+}
+
+static void
+function_words_are_told_apart_in_running_text(void **state)
+{
+    struct got g = run_in("zh", "水泵是什么");
+
+    (void)state;
+    assert_int_equal(g.n, 4);
+    assert_int_equal(g.cls[0], WORD_CONTENT);
+    assert_int_equal(g.cls[1], WORD_WEAK);
+    assert_int_equal(g.cls[3], WORD_STOP);
+    g = run_in("ko", "무엇을");
+    assert_int_equal(g.cls[0], WORD_STOP);
+    g = run_in("ko", "GPU를");
+    assert_int_equal(g.cls[1], WORD_STOP);
+    assert_true(g.h[0] == run("gpu").h[0]);
+    g = run_in("ja", "GPUを使う");
+    assert_true(g.h[0] == run("gpu").h[0]);
+}
+
+static void
+any_bytes_are_survived(void **state)
+{
+    char z[257];
+    unsigned seed = 1;
+
+    (void)state;
+    for (int k = 0; k < 2000; k++) {
+        for (int i = 0; i < 256; i++) {
+            seed = seed * 1103515245u + 12345u;
+            z[i] = (char)(k % 2 ? 0x80 | (seed >> 16 & 0x7f) : (seed >> 16 & 0xff));
+            z[i] = z[i] ? z[i] : 1;
+        }
+        z[256] = '\0';
+        run_in(k % 3 ? "th" : "ko", z);
+    }
+    for (int i = 0; i < 255; i += 3)
+        memcpy(z + i, "\xef\xb7\xba", 3); /* decomposes into eighteen */
+    z[255] = '\0';
+    assert_true(run(z).n > 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forms_of_a_word_meet_in_their_own_language),
+        cmocka_unit_test(a_question_shares_its_content_words_with_its_answer),
+        cmocka_unit_test(other_texts_share_little),
+        cmocka_unit_test(function_words_are_told_apart_in_running_text),
+        cmocka_unit_test(any_bytes_are_survived),
         cmocka_unit_test(forms_of_a_word_meet_in_one_stem),
         cmocka_unit_test(a_hyphenated_word_is_found_joined_too),
         cmocka_unit_test(stop_and_weak_words_are_told_apart),

@@ -195,7 +195,7 @@ on_frames(struct hub *h, struct zframes *f)
     for (int i = 1; i < 5; i++)
         from.id = from.id << 8 | id[i];
     if (!zframes_check(f, 1, &m)) {
-        core_bad_frame(h->core, clock_ms(), from.id);
+        core_bad_frame(h->core, clock_ms(), from.id, "wrong frames"); /* count, magic or size */
         return;
     }
     if (m.payload)

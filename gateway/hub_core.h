@@ -52,7 +52,8 @@ void core_free(struct core **c); /* fails what is open with ERR_DRAINING */
 uint64_t core_ask(struct core *c, int64_t now, const struct core_ask *q); /* handle for core_giveup; done may come at once */
 void core_giveup(struct core *c, int64_t now, uint64_t handle);           /* the asker has gone; no done any more */
 void core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, struct str head, struct blob *payload);
-void core_bad_frame(struct core *c, int64_t now, uint64_t peer);          /* wrong frame count, magic or size */
+/* A message that is none: why, in words for the log. */
+void core_bad_frame(struct core *c, int64_t now, uint64_t peer, const char *why);
 void core_unsent(struct core *c, int64_t now, uint64_t peer);             /* a send to that peer failed: it is dead */
 void core_tick(struct core *c, int64_t now);
 void core_leave(struct core *c, int64_t now);                             /* tell all workers: the gateway leaves */

@@ -231,7 +231,7 @@ worker_expel(struct core *c, int64_t now, struct hub_worker *w, int strikes, con
 }
 
 void
-core_bad_frame(struct core *c, int64_t now, uint64_t peer)
+core_bad_frame(struct core *c, int64_t now, uint64_t peer, const char *why)
 {
     struct hub_worker *w = worker_find(c, peer);
 
@@ -239,7 +239,7 @@ core_bad_frame(struct core *c, int64_t now, uint64_t peer)
     if (!w)
         return;
     /* It cannot be tied to its attempt: what this worker held goes elsewhere. */
-    LOG(WARN, NULL, M("worker sent a malformed message and is told to go"), KI("peer", peer), KS("why", msg_fault()));
+    LOG(WARN, NULL, M("worker sent a malformed message and is told to go"), KI("peer", peer), KS("why", why));
     worker_expel(c, now, w, 1, "malformed message", ERR_BAD_FRAME);
 }
 
@@ -438,7 +438,7 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
     else
         request_close(c, r, e, NULL, h->text, retry_after(h));
     if (e == ERR_BAD_FRAME)
-        core_bad_frame(c, now, w->peer);
+        core_bad_frame(c, now, w->peer, "garbled payload");
     dispatch(c, now, id);
 }
 
@@ -523,14 +523,14 @@ core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, s
 
     if (!d) {
         send_disconnect(c, peer, "unsupported");
-        core_bad_frame(c, now, peer);
+        core_bad_frame(c, now, peer, "unknown command");
         return;
     }
     core_awake(c, now);
     a = arena_new(16384);
     h = arena_alloc(a, d->size);
     if (!h || msg_decode(d, head.p, head.n, a, h))
-        core_bad_frame(c, now, peer);
+        core_bad_frame(c, now, peer, msg_fault());
     else if (cmd == CMD_READY)
         on_ready(c, now, from, h);
     else if (w)

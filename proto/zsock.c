@@ -123,6 +123,13 @@ zsock_event(void *monitor)
     return event;
 }
 
+/* These always have a fourth frame, if an empty one, and the others never: so the command tells that a frame is gone. */
+static bool
+has_payload(int cmd)
+{
+    return cmd == CMD_REQUEST || cmd == CMD_PARTIAL || cmd == CMD_FINAL;
+}
+
 bool
 zframes_check(struct zframes *f, size_t skip, struct zmessage *out)
 {
@@ -137,6 +144,8 @@ zframes_check(struct zframes *f, size_t skip, struct zmessage *out)
     out->cmd = *cmd;
     out->head = (struct str){ zmq_msg_data(&m[2]), zmq_msg_size(&m[2]) };
     out->payload = f->n == skip + 4 ? &m[3] : NULL;
+    if (out->cmd < CMD_COUNT && has_payload(out->cmd) != (out->payload != NULL))
+        return false;
     return out->cmd > 0 && out->head.n <= BUS_HEAD_MAX;
 }
 
@@ -211,9 +220,9 @@ zsock_send(void *s, struct str peer, int cmd, struct str head, struct blob *payl
         return e;
     if ((e = send_bytes(s, BUS_MAGIC, 4, ZMQ_SNDMORE)) || (e = send_bytes(s, &c, 1, ZMQ_SNDMORE)))
         return e;
-    if ((e = send_bytes(s, head.p, head.n, payload ? ZMQ_SNDMORE : 0)))
+    if ((e = send_bytes(s, head.p, head.n, has_payload(cmd) ? ZMQ_SNDMORE : 0)) || !has_payload(cmd))
         return e;
-    return payload ? send_blob(s, payload) : 0;
+    return payload ? send_blob(s, payload) : send_bytes(s, "", 0, 0);
 }
 
 void

@@ -1,5 +1,11 @@
 /* ZeroMQ sockets of the bus: whole messages in and out. Only the bus's own files include this header.
- * Worker side (DEALER): [magic][cmd][head][payload?]. Hub side (ROUTER): the peer's routing id in front. */
+ * Worker side (DEALER): [magic][cmd][head][payload?]. Hub side (ROUTER): the peer's routing id in front.
+ *
+ * Each command has its exact number of frames: REQUEST, PARTIAL and FINAL four (a FINAL that failed: an empty payload), all
+ * others three. CURVE seals what is in a frame and that more follow, but libzmq (4.3.4 and 4.3.5 with libsodium:
+ * curve_encoding_t::decode sets flags on the message that the decoder had made) also believes the flags outside the seal: a bit
+ * changed there makes a frame a command of libzmq's own, which it drops without a word. With a number that could be three
+ * or four, a request whose header was gone passed for one without a payload, and its payload for a header. */
 #ifndef PROTO_ZSOCK_H
 #define PROTO_ZSOCK_H
 
@@ -17,7 +23,7 @@ struct zframes {
 struct zmessage {
     int cmd;              /* known command */
     struct str head;      /* msgpack, not yet decoded */
-    zmq_msg_t *payload;   /* NULL when there is none */
+    zmq_msg_t *payload;   /* NULL: the command has none */
 };
 
 void *zsock_context(void);  /* one per process, made at first use */
@@ -31,7 +37,7 @@ void zframes_drop(struct zframes *f);
 void *zsock_monitor(void *s, int events);
 /* The next event of a monitor without waiting; 0: none. */
 int zsock_event(void *monitor);
-/* Check frame count, magic, command and header size. skip: 1 on a ROUTER, 0 on a DEALER. */
+/* Check the command's frame count, magic, command and header size. skip: 1 on a ROUTER, 0 on a DEALER. */
 bool zframes_check(struct zframes *f, size_t skip, struct zmessage *out);
 /* Take a frame's bytes as a blob without copying. */
 struct blob *zframe_blob(zmq_msg_t *m);

@@ -159,7 +159,7 @@ fuzz_other(struct input *in)
 {
     switch (byte(in) % 6) {
     case 0: core_unsent(z.core, z.now, 1 + byte(in) % PEERS); break;
-    case 1: core_bad_frame(z.core, z.now, 1 + byte(in) % PEERS); break;
+    case 1: core_bad_frame(z.core, z.now, 1 + byte(in) % PEERS, "fuzz"); break;
     case 2: send_head(in, CMD_DRAIN, &(struct head_drain){ STR_NONE }); break;
     case 3: send_head(in, CMD_DISCONNECT, &(struct head_disconnect){ STR("bye") }); break;
     case 4: send_head(in, CMD_CREDIT, &(struct head_credit){ STR("embed"), byte(in) - 2 }); break;

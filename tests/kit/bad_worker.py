@@ -10,7 +10,7 @@ import time
 import msgpack
 import zmq
 
-from busfake import CANCEL, CREDIT, DISCONNECT, DRAIN, FINAL, HEARTBEAT, NACK, READY, REQUEST
+from busfake import CANCEL, CREDIT, DISCONNECT, DRAIN, FINAL, HEARTBEAT, NACK, READY, REQUEST, frames_of
 from suite import LOOPBACK, SLOW
 
 MAGIC = b"FN01"
@@ -37,7 +37,7 @@ class BadWorker:
         self.sock.send_multipart(frames)
 
     def say(self, command, head, payload=None):
-        self.frames([MAGIC, bytes([command]), msgpack.packb(head)] + ([] if payload is None else [payload]))
+        self.frames(frames_of(command, head, payload))
 
     def hear(self, seconds):
         """(command, header, payload) of the next message; None when there is none."""

@@ -25,6 +25,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BIN = os.path.join(ROOT, os.environ.get("FOOTNOTE_BIN", "build/release"))
 SLOW = 4 if any(v in os.path.basename(BIN) for v in ("asan", "tsan")) else 1
 READY, REQUEST, PARTIAL, FINAL, HEARTBEAT, DISCONNECT, CANCEL, DRAIN, NACK, CREDIT = range(1, 11)
+WITH_PAYLOAD = (REQUEST, PARTIAL, FINAL)  # always four frames; the other commands have three
+
+
+def frames_of(command, head, payload=None):
+    """A message of the bus; what must have a payload and has none gets an empty one."""
+    return [b"FN01", bytes([command]), msgpack.packb(head)] + \
+        ([payload or b""] if command in WITH_PAYLOAD or payload is not None else [])
 
 
 def table(name, macro):
@@ -107,10 +114,7 @@ class Hub:
                 self._on_frames(self.sock.recv_multipart())
 
     def _send_now(self, worker, command, head, payload=None):
-        frames = [worker, b"FN01", bytes([command]), msgpack.packb(head)]
-        if payload is not None:
-            frames.append(payload)
-        self.sock.send_multipart(frames)
+        self.sock.send_multipart([worker, *frames_of(command, head, payload)])
 
     def _forget(self, worker):
         for ws in self.workers.values():
@@ -118,7 +122,7 @@ class Hub:
 
     def _on_frames(self, frames):
         worker, magic, command, head = frames[0], frames[1], frames[2][0], msgpack.unpackb(frames[3])
-        payload = msgpack.unpackb(frames[4], unicode_errors="surrogateescape") if len(frames) > 4 else None
+        payload = msgpack.unpackb(frames[4], unicode_errors="surrogateescape") if frames[4:] and frames[4] else None
         assert magic == b"FN01", magic
         self.commands.append((command, head))
         if command == READY:
@@ -152,8 +156,7 @@ class Hub:
     # ---- what tests use
     def send(self, worker, command, head, payload=None):
         with self._lock:
-            self._out.append([worker, b"FN01", bytes([command]), msgpack.packb(head)] +
-                             ([] if payload is None else [payload]))
+            self._out.append([worker, *frames_of(command, head, payload)])
 
     def wait_worker(self, service, seconds=15, n=1):
         return wait_for(f"{n} {service} at the hub", lambda: len(self.workers.get(service, {})) >= n and

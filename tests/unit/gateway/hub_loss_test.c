@@ -205,7 +205,7 @@ a_banned_key_stays_out_for_a_minute(void **state)
         join(0, peer, 1);
         core_look(t.core, SERVICE_EMBED, &v);
         assert_int_equal(v.workers, 1);
-        core_bad_frame(t.core, 1000, peer);
+        core_bad_frame(t.core, 1000, peer, "test");
     }
     join(2000, 8, 1);
     core_look(t.core, SERVICE_EMBED, &v);

@@ -33,7 +33,7 @@ CFLAGS := -std=c11 -g $(OPT_$(VARIANT)) $(HARDEN_$(VARIANT)) $(WARN) -pthread -M
 LDFLAGS := $(OPT_$(VARIANT)) $(LINK_$(VARIANT)) -pthread
 
 lib_msgpack := $(call msgpack_flags,libs)
-LIBS_common := -lhiredis -ljansson -lcrypto -lm
+LIBS_common := -lhiredis -ljansson -lssl -lcrypto -lm
 LIBS_proto := -lzmq $(lib_msgpack)
 LIBS_cite := -lstemmer -lutf8proc
 LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_cite)

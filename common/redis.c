@@ -29,14 +29,15 @@
 #define SCRIPT_ARGS 24 /* of a script's call without an allocation */
 
 static const char *const failure_names[] = { "connect",  "timeout", "closed",    "protocol", "auth", "select",
-                                             "unusable", "breaker", "too_large", "resolve",  NULL };
-/* How long a server is left alone after a failure: at first, and at most. A password does not mend itself. */
+                                             "unusable", "breaker", "too_large", "resolve", "tls",  "denied",   NULL };
+/* How long a server is left alone after a failure: at first, and at most. Passwords and certificates do not mend themselves. */
 static const struct {
     int64_t min_ms, max_ms;
 } pauses[] = {
     [F_CONNECT] = { 250, 500 }, [F_TIMEOUT] = { 250, 1000 },  [F_CLOSED] = { 250, 250 },   [F_PROTOCOL] = { 250, 1000 },
     [F_AUTH] = { 1000, 8000 },  [F_SELECT] = { 250, 1000 },   [F_UNUSABLE] = { 250, 250 }, [F_BREAKER] = { 250, 250 },
-    [F_TOO_LARGE] = { 250, 1000 }, [F_RESOLVE] = { 250, 500 }, [F_NONE] = { 250, 250 },
+    [F_TOO_LARGE] = { 250, 1000 }, [F_RESOLVE] = { 250, 500 }, [F_TLS] = { 1000, 8000 },
+    [F_DENIED] = { 250, 250 }, [F_NONE] = { 250, 250 },
 };
 
 #define STAT_TBL "common/redis_stat.tbl"
@@ -53,6 +54,7 @@ static atomic_int breakers_open; /* over all servers of this process */
 struct redis {
     struct redis_url url;
     struct resolve *names;    /* of url.host; NULL with a path */
+    struct redis_tls_conf *tls; /* of rediss://, else NULL */
     pthread_mutex_t lock;     /* of idle, n_idle, breaker, ending */
     struct redis_conn *idle;  /* last in, first out: the busy ones stay warm */
     size_t n_idle;
@@ -63,7 +65,7 @@ struct redis {
     bool ending;
     atomic_bool open;         /* the breaker does not let everything through */
     atomic_bool worked;       /* the last call did, or none was made */
-    struct log_gate gate;
+    struct log_gate gate, denied_gate;
 };
 
 /* ---- pool ------------------------------------------------------------------------------------------------------ */
@@ -102,7 +104,7 @@ pool_get(struct redis *r, int64_t deadline_ms, struct redis_conn **out)
             return F_NONE;
         redis_conn_free(out);
     }
-    return redis_conn_open(&r->url, r->names, deadline_ms, out);
+    return redis_conn_open(&r->url, r->names, r->tls, deadline_ms, out);
 }
 
 /* Under the lock: takes *c unless there are enough. */
@@ -193,7 +195,7 @@ call_ended(struct redis *r, bool probe, enum redis_failure f, struct redis_conn 
 
 /* F_BREAKER is neither logged nor held against the server. */
 static void
-note_failure(struct redis *r, enum redis_failure f)
+note_failure(struct redis *r, enum redis_failure f, const char *why)
 {
     stat_add_at(&stats, REDIS_FAILURES, (size_t)f, 0, 1);
     if (f != F_BREAKER)
@@ -202,7 +204,18 @@ note_failure(struct redis *r, enum redis_failure f)
         stat_inc(&stats, REDIS_AUTH_ERRORS);
     if (f != F_BREAKER && log_gate(&r->gate))
         LOG(WARN, NULL, M("redis call failed"), KS("kind", failure_names[f]),
-            KS("server", r->url.path ? r->url.path : r->url.host));
+            KS("server", r->url.path ? r->url.path : r->url.host), KS("why", why));
+}
+
+/* Commands that the ACL of our user does not allow: the server is well, its answer is an error. */
+static void
+note_refused(struct redis *r, uint64_t n, const char *why)
+{
+    stat_add_at(&stats, REDIS_FAILURES, F_DENIED, 0, n);
+    if (log_gate(&r->denied_gate))
+        LOG(ERROR, NULL, M("redis denies a command to our user: see the ACL in docs/operating.md"),
+            KS("user", r->url.user ? r->url.user : "default"), KS("server", r->url.path ? r->url.path : r->url.host),
+            KS("why", why));
 }
 
 static int
@@ -212,23 +225,28 @@ call(struct redis *r, bool prober, int64_t limit_ms, struct arena *a, const stru
     int64_t deadline_ms = clock_ms() + limit_ms;
     struct redis_conn *c = NULL;
     enum redis_failure f;
-    uint64_t cut = 0;
+    uint64_t cut = 0, refused = 0;
+    char why[sizeof c->why] = "";
     bool probe;
 
     memset(out, 0, n * sizeof *out);
     stat_inc(&stats, REDIS_CALLS);
     if (!may_call(r, prober, &probe, &c)) {
-        note_failure(r, F_BREAKER);
+        note_failure(r, F_BREAKER, "");
         return -1;
     }
     f = pool_get(r, deadline_ms, &c);
     if (f == F_NONE)
-        f = redis_conn_exchange(c, a, cmds, n, deadline_ms, out, &cut);
+        f = redis_conn_exchange(c, a, cmds, n, deadline_ms, out, &cut, &refused);
+    if (f != F_NONE || refused > 0)
+        memcpy(why, c->why, sizeof why);
     call_ended(r, probe, f, &c);
     if (cut > 0)
         stat_add_at(&stats, REDIS_FAILURES, F_TOO_LARGE, 0, cut);
+    if (refused > 0)
+        note_refused(r, refused, why);
     if (f != F_NONE)
-        note_failure(r, f);
+        note_failure(r, f, why);
     else
         atomic_store(&r->worked, true);
     return f == F_NONE ? 0 : -1;
@@ -404,25 +422,56 @@ redis_stat_register(void)
     pthread_once(&stats_once, register_stats);
 }
 
+/* The address and, for rediss://, the files. False with a phrase in why. */
+static bool
+read_config(const char *url, const struct redis_tls_files *files, struct redis_url *u, struct redis_tls_conf **tls,
+            struct buf *why)
+{
+    static const struct redis_tls_files none = { "", "", "" };
+    const char *wrong = redis_url_parse(url, u);
+
+    if (wrong)
+        buf_z(why, wrong);
+    else if (u->tls)
+        *tls = redis_tls_conf_new(files ? files : &none, why);
+    return wrong == NULL && (!u->tls || *tls != NULL);
+}
+
 struct redis *
-redis_new(const char *url, const char **why)
+redis_new(const char *url, const struct redis_tls_files *tls, struct buf *why)
 {
     struct redis *r = mem_new(sizeof *r);
     struct sigaction pipe_action;
 
     redis_stat_register();
-    /* hiredis writes without MSG_NOSIGNAL: a server that goes away must not take us along */
+    /* hiredis and OpenSSL write without MSG_NOSIGNAL: a server that goes away must not take us along */
     if (sigaction(SIGPIPE, NULL, &pipe_action) == 0 && pipe_action.sa_handler == SIG_DFL)
         signal(SIGPIPE, SIG_IGN);
     pthread_mutex_init(&r->lock, NULL);
     atomic_init(&r->worked, true);
     prober_start(r);
-    *why = redis_url_parse(url, &r->url);
-    if (*why)
+    if (!read_config(url, tls, &r->url, &r->tls, why))
         redis_free(&r);
     else if (r->url.host)
         r->names = resolve_new(r->url.host, AF_UNSPEC);
     return r;
+}
+
+void
+redis_check(const char *name, const char *url, const struct redis_tls_files *tls, struct buf *err)
+{
+    struct redis_url u = { 0 };
+    struct redis_tls_conf *conf = NULL;
+    struct buf why = BUF_MAX(1024);
+
+    if (*url && !read_config(url, tls, &u, &conf, &why)) {
+        if (!u.tls) /* the phrase of a file begins with the name of its option */
+            buf_printf(err, "%s: ", name);
+        buf_printf(err, STR_FMT "\n", STR_ARG(buf_slice(&why)));
+    }
+    redis_tls_conf_free(&conf);
+    redis_url_fini(&u);
+    buf_free(&why);
 }
 
 void
@@ -445,6 +494,7 @@ redis_free(struct redis **rp)
     if (atomic_load(&r->open))
         atomic_fetch_sub(&breakers_open, 1);
     resolve_free(&r->names);
+    redis_tls_conf_free(&r->tls);
     redis_url_fini(&r->url);
     pthread_mutex_destroy(&r->lock);
     mem_free(rp);

@@ -19,6 +19,12 @@
 
 struct redis;
 
+/* Of rediss://; a name that is "" is not set. */
+struct redis_tls_files {
+    const char *ca;           /* REDIS_CA_FILE: authorities that may have signed the server's certificate; "": the system's */
+    const char *cert, *key;   /* REDIS_CERT_FILE, REDIS_KEY_FILE: who we are, where the server asks for it */
+};
+
 /* How long the calls of one request have waited, at most REDIS_REQUEST_MS. After one that failed there is no other. */
 struct redis_budget {         /* all zero: nothing is spent */
     int64_t spent_ms;
@@ -48,9 +54,15 @@ struct redis_script {
 
 /* Adds common/redis_stat.tbl to /metrics; the first redis_new does it. Harmless when called again. */
 void redis_stat_register(void);
+/* From a struct of options that has common/redis_opt.tbl's fields. */
+#define REDIS_TLS_FILES(o) &(const struct redis_tls_files){ (o)->redis_ca_file, (o)->redis_cert_file, (o)->redis_key_file }
+
 /* Does not connect: the first call does, and Redis may come and go. Starts the thread that looks for it.
- * url: redis://[user:password@]host:port[/db] or unix:///path. NULL with *why set (static text) when it cannot be parsed. */
-struct redis *redis_new(const char *url, const char **why);
+ * url: redis[s]://[user:password@]host:port[/db] or unix:///path; tls: NULL when there are no such files. NULL, with a phrase
+ * in why, when the URL cannot be parsed or a file is not what it should be. */
+struct redis *redis_new(const char *url, const struct redis_tls_files *tls, struct buf *why);
+/* The same, without making anything: a line "NAME: what is wrong" in err, or nothing. */
+void redis_check(const char *name, const char *url, const struct redis_tls_files *tls, struct buf *err);
 void redis_free(struct redis **r);
 /* Leave the server alone after so many failures within a second (1 to 5; 5 unless set): 1 where a call holds up others. */
 void redis_patience(struct redis *r, size_t failures);

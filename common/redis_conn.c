@@ -2,8 +2,9 @@
  * from the arguments into one buffer and from the socket's bytes into the arena: hiredis makes an object of every element.
  *
  *   exchange: commands → out ── send ──▶ Redis ── read ──▶ in → walk (whole yet?) → walk again, copying → redis_val
+ *                                    └ rediss://: redis_tls.c lies in between, with the same deadlines
  *
- * Descriptors block, with a time-out of the socket that is set anew when another one is wanted; one deadline bounds a whole
+ * Descriptors block (not under TLS), with a time-out of the socket that is set anew when another one is wanted; one deadline bounds a whole
  * step and not each read of it. Whatever goes wrong, the caller closes the connection, because a late reply would be taken
  * for the answer to the next question. */
 #include "common/redis_conn.h"
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +34,7 @@ redis_conn_free(struct redis_conn **c)
 {
     if (*c == NULL)
         return;
+    redis_tls_free(&(*c)->tls);
     if ((*c)->ctx)
         redisFree((*c)->ctx);
     buf_free(&(*c)->out);
@@ -48,7 +51,24 @@ redis_conn_clean(const struct redis_conn *c)
         return false;
     if (clock_ms() - c->used_ms < FRESH_MS)
         return true;
+    if (c->tls)
+        return redis_tls_quiet(c->tls);
     return recv(c->ctx->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* Why the server, or we, did not go on. Shown in the log. */
+static void
+conn_why(struct redis_conn *c, struct str s)
+{
+    snprintf(c->why, sizeof c->why, STR_FMT, STR_ARG(s));
+}
+
+static enum redis_failure
+tls_failure(struct redis_conn *c, enum tls_end end)
+{
+    if (end == TLS_WRONG && c->tls)
+        conn_why(c, str_of(redis_tls_why(c->tls)));
+    return end == TLS_OK ? F_NONE : end == TLS_TIMEOUT ? F_TIMEOUT : end == TLS_CLOSED ? F_CLOSED : F_TLS;
 }
 
 /* How long the next call of the kernel may wait. F_TIMEOUT: not at all. */
@@ -96,7 +116,9 @@ conn_flush(struct redis_conn *c, int64_t deadline_ms)
 {
     enum redis_failure f = F_NONE;
 
-    for (size_t done = 0; done < c->out.n && f == F_NONE;) {
+    if (c->tls)
+        f = tls_failure(c, redis_tls_write(c->tls, c->out.p, c->out.n, deadline_ms));
+    for (size_t done = 0; !c->tls && done < c->out.n && f == F_NONE;) {
         ssize_t k;
 
         k = send(c->ctx->fd, c->out.p + done, c->out.n - done, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -118,6 +140,13 @@ conn_fill(struct redis_conn *c, int64_t deadline_ms)
     if (c->n == c->cap) {
         c->cap = c->cap ? c->cap * 2 : FIRST_IN;
         c->in = mem_resize(c->in, c->cap);
+    }
+    if (c->tls) {
+        size_t got = 0;
+        enum redis_failure f = tls_failure(c, redis_tls_read(c->tls, c->in + c->n, c->cap - c->n, deadline_ms, &got));
+
+        c->n += got;
+        return f;
     }
     for (;;) {
         enum redis_failure f = conn_limit(c, deadline_ms);
@@ -340,8 +369,10 @@ conn_login(const struct redis_url *u, struct redis_conn *c, int64_t deadline_ms)
         uint64_t cut = 0;
 
         f = conn_read(c, deadline_ms, a, &v, &cut);
-        if (f == F_NONE && v.type == REDIS_ERROR)
+        if (f == F_NONE && v.type == REDIS_ERROR) {
+            conn_why(c, v.s);
             f = reply_begins(&v, "NOAUTH") ? F_AUTH : steps[i];
+        }
         arena_free(&a);
     }
     return f;
@@ -359,6 +390,8 @@ conn_connect(const struct redis_url *u, const char *address, int64_t deadline_ms
     c->ctx = address ? redisConnectWithTimeout(address, u->port, limit) : redisConnectUnixWithTimeout(u->path, limit);
     if (c->ctx && !c->ctx->err && fcntl(c->ctx->fd, F_SETFD, FD_CLOEXEC) == 0)
         return F_NONE;
+    if (c->ctx && c->ctx->err)
+        conn_why(c, str_of(c->ctx->errstr));
     if (c->ctx)
         redisFree(c->ctx);
     c->ctx = NULL;
@@ -382,20 +415,18 @@ conn_connect_name(const struct redis_url *u, struct resolve *names, int64_t dead
 }
 
 enum redis_failure
-redis_conn_open(const struct redis_url *u, struct resolve *names, int64_t deadline_ms, struct redis_conn **out)
+redis_conn_open(const struct redis_url *u, struct resolve *names, struct redis_tls_conf *tls, int64_t deadline_ms,
+                struct redis_conn **out)
 {
     struct redis_conn *c = mem_new(sizeof *c);
     enum redis_failure f;
 
     c->out = BUF_MAX(MAX_UNREAD);
-    f = u->path ? conn_connect(u, NULL, deadline_ms, c) : conn_connect_name(u, names, deadline_ms, c);
-
-    if (f == F_NONE)
-        f = conn_login(u, c, deadline_ms);
-    if (f != F_NONE)
-        redis_conn_free(&c);
     *out = c;
-    return f;
+    f = u->path ? conn_connect(u, NULL, deadline_ms, c) : conn_connect_name(u, names, deadline_ms, c);
+    if (f == F_NONE && u->tls)
+        f = tls_failure(c, redis_tls_open(tls, c->ctx->fd, u->host, deadline_ms, &c->tls, c->why, sizeof c->why));
+    return f == F_NONE ? conn_login(u, c, deadline_ms) : f;
 }
 
 /* What a reply says about the server rather than about the command. Of a cluster we know nothing. */
@@ -409,6 +440,8 @@ judge_reply(const struct redis_val *v)
         return F_NONE;
     if (reply_begins(v, "NOAUTH") || reply_begins(v, "WRONGPASS"))
         return F_AUTH;
+    if (reply_begins(v, "NOPERM") || reply_begins(v, "ERR ACL failure"))
+        return F_DENIED;
     for (size_t i = 0; i < sizeof unusable / sizeof *unusable; i++)
         if (reply_begins(v, unusable[i]))
             return F_UNUSABLE;
@@ -419,7 +452,7 @@ judge_reply(const struct redis_val *v)
  * the same: which of them matters more is decided at the end. */
 enum redis_failure
 redis_conn_exchange(struct redis_conn *c, struct arena *a, const struct redis_cmd *cmds, size_t n, int64_t deadline_ms,
-                    struct redis_val *out, uint64_t *cut)
+                    struct redis_val *out, uint64_t *cut, uint64_t *refused)
 {
     enum redis_failure f = F_NONE, verdict = F_NONE;
 
@@ -434,8 +467,13 @@ redis_conn_exchange(struct redis_conn *c, struct arena *a, const struct redis_cm
         if (f != F_NONE)
             break;
         said = judge_reply(&out[i]);
-        if (said != F_NONE)
+        if (said == F_NONE)
+            continue;
+        conn_why(c, out[i].s);
+        if (said != F_DENIED)
             verdict = said;
+        else
+            (*refused)++;
     }
     if (c->at == c->n) {
         c->at = c->n = 0;

@@ -112,11 +112,10 @@ redis_url_parse(const char *url, struct redis_url *u)
         u->path = mem_dup(s.p + 7);
         return NULL;
     }
-    if (str_starts(s, "rediss://"))
-        return "TLS (rediss://) is not supported";
-    if (!str_starts(s, "redis://"))
-        return "it must begin with redis:// or unix://";
-    s = (struct str){ s.p + 8, s.n - 8 };
+    u->tls = str_starts(s, "rediss://");
+    if (!u->tls && !str_starts(s, "redis://"))
+        return "it must begin with redis://, rediss:// or unix://";
+    s = (struct str){ s.p + 8 + u->tls, s.n - 8 - u->tls };
     if (split(s, '@', true, &login, &tail)) {
         why = parse_login(u, login);
         s = tail;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/redis.h"
 #include "embedder/embed.h"
 #include "embedder/upstream.h"
 #include "proto/price.h"
@@ -79,6 +80,7 @@ check(const void *opt, struct buf *err)
     check_key(o->api_key, "OPENAI_API_KEY", err);
     check_key(o->embedding_api_key, "OPENAI_EMBEDDING_API_KEY", err);
     price_check(o->model_prices, err);
+    redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
     if (strchr(o->embedding_model, ' ') != NULL || strchr(o->model, ' ') != NULL)
         buf_z(err, "OPENAI_MODEL, OPENAI_EMBEDDING_MODEL: a name without spaces\n");
 }
@@ -143,20 +145,22 @@ start_models(struct embedder *e, bool embed, bool chat)
     const struct embedder_opt *o = e->opt;
     bool embed_up = embed && embed_upstream(o), chat_up = chat && chat_upstream(o);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    const char *why;
 
     e->n_threads = (unsigned)(o->threads > 0 ? o->threads : cores > 0 ? cores : 1);
     e->threads = threads_new(e->loop, e->n_threads, 4096);
     if (start_upstreams(e, embed_up, chat_up) != 0)
         return -1;
     if (embed && o->redis_url[0] != 0 && o->cache_ttl > 0) {
-        e->redis = redis_new(o->redis_url, &why);
+        struct buf why = BUF_MAX(1024);
+
+        e->redis = redis_new(o->redis_url, REDIS_TLS_FILES(o), &why);
         if (e->redis != NULL)
             redis_patience(e->redis, 1); /* the loop waits for it: a second question would wait behind the first */
-        if (e->redis == NULL) {
-            LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KS("why", why));
+        else
+            LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KN("why", buf_slice(&why)));
+        buf_free(&why);
+        if (e->redis == NULL)
             return -1;
-        }
     }
     if (embed)
         e->embed = embed_new(e, embed_up);

@@ -75,6 +75,8 @@ check(const void *opt, struct buf *err)
     if (*o->admin_key && strlen(o->admin_key) < 16)
         buf_z(err, "ADMIN_KEY: at least 16 characters (make secrets writes a good one)\n");
     price_check(o->model_prices, err);
+    redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
+    redis_check("REDIS_STATE_URL", o->redis_state_url, REDIS_TLS_FILES(o), err);
     check_lists(o, err);
     check_strangers(o, err);
 }
@@ -82,19 +84,18 @@ check(const void *opt, struct buf *err)
 static int
 connect_redis(struct gateway *gw)
 {
-    const char *why = NULL;
+    const struct gateway_opt *o = gw->opt;
+    struct buf why = BUF_MAX(1024);
 
-    if (*gw->opt->redis_url && (gw->cache = redis_new(gw->opt->redis_url, &why)) == NULL) {
-        LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KS("why", why ? why : ""));
-        return -1;
-    }
+    if (*o->redis_url)
+        gw->cache = redis_new(o->redis_url, REDIS_TLS_FILES(o), &why);
     gw->state = gw->cache;
-    if (*gw->opt->redis_state_url && strcmp(gw->opt->redis_state_url, gw->opt->redis_url) != 0 &&
-        (gw->state = redis_new(gw->opt->redis_state_url, &why)) == NULL) {
-        LOG(ERROR, NULL, M("REDIS_STATE_URL cannot be used"), KS("why", why ? why : ""));
-        return -1;
-    }
-    return 0;
+    if (why.n == 0 && *o->redis_state_url && strcmp(o->redis_state_url, o->redis_url) != 0)
+        gw->state = redis_new(o->redis_state_url, REDIS_TLS_FILES(o), &why);
+    if (why.n > 0)
+        LOG(ERROR, NULL, M("REDIS_URL or REDIS_STATE_URL cannot be used"), KN("why", buf_slice(&why)));
+    buf_free(&why);
+    return (*o->redis_url && gw->cache == NULL) || (*o->redis_state_url && gw->state == NULL) ? -1 : 0;
 }
 
 static void

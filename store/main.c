@@ -9,6 +9,7 @@
  * SIGTERM: no new work, what is in flight ends (DRAIN_TIMEOUT), connections are closed, exit 0. */
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/redis.h"
 #include "store/import.h"
 #include "store/stats.h"
 
@@ -115,6 +116,8 @@ check(const void *opt, struct buf *err)
     if (o->import_from[0])
         check_url("IMPORT_FROM", o->import_from, err);
     check_schema("IMPORT_SCHEMA", o->import_schema, err);
+    redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
+    redis_check("REDIS_STATE_URL", o->redis_state_url, REDIS_TLS_FILES(o), err);
     if (o->dry_run && !o->import_from[0])
         buf_z(err, "--dry-run: only together with --import-from\n");
     if (o->fault_after_commit[0] && (strcmp(o->fault_after_commit, "abort") != 0 || !o->fault_once_file[0]))
@@ -124,7 +127,8 @@ check(const void *opt, struct buf *err)
 static int
 start_outbox(struct store *s)
 {
-    const char *url = s->opt->redis_state_url, *why = NULL;
+    const char *url = s->opt->redis_state_url;
+    struct buf why = BUF_MAX(1024);
 
     if (!url || !url[0])
         url = s->opt->redis_url;
@@ -132,10 +136,10 @@ start_outbox(struct store *s)
         LOG(WARN, NULL, M("REDIS_URL is not set: turns queued in Redis are not drained"));
         return 0;
     }
-    if ((s->outbox = outbox_new(s, url, &why)))
-        return 0;
-    LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KS("why", why));
-    return -1;
+    if ((s->outbox = outbox_new(s, url, &why)) == NULL)
+        LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KN("why", buf_slice(&why)));
+    buf_free(&why);
+    return s->outbox ? 0 : -1;
 }
 
 static struct worker *

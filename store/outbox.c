@@ -346,9 +346,9 @@ poll_soon(struct outbox *o, int64_t ms)
 /* ---- life */
 
 struct outbox *
-outbox_new(struct store *s, const char *redis_url, const char **why)
+outbox_new(struct store *s, const char *redis_url, struct buf *why)
 {
-    struct redis *r = redis_new(redis_url, why);
+    struct redis *r = redis_new(redis_url, REDIS_TLS_FILES(s->opt), why);
     struct outbox *o;
 
     if (!r)

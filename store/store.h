@@ -119,7 +119,7 @@ int migrate_count(void);                                   /* newest migration c
 const char *migrate_sql(int n, const char **name);         /* 1 … migrate_count() */
 
 /* outbox.c: drains fn:turns. */
-struct outbox *outbox_new(struct store *s, const char *redis_url, const char **why);
+struct outbox *outbox_new(struct store *s, const char *redis_url, struct buf *why);
 void outbox_stop(struct outbox *o, void (*done)(struct store *s)); /* finish the batch at hand */
 void outbox_free(struct outbox **o);
 int64_t outbox_length(const struct outbox *o);

@@ -53,7 +53,7 @@ only 'curl' 'embedder/upstream[a-z_]*\.[ch]|gateway/cli/.*'
 only 'civetweb' 'gateway/(http|conn)\.[ch]'
 only 'hiredis' 'common/redis_conn\.c'
 only 'msgpack' 'proto/msg\.c'
-only 'openssl' 'common/(digest|seal)\.c'
+only 'openssl' 'common/(digest|seal|redis_tls)\.c'
 
 # What the image is built from goes into its context: an ignored source would be missed only by who builds the image.
 kept_out=$(code Makefile 'deploy/prompts/*' $(for d in $(make --no-print-directory -s source-folders); do echo "$d/*"; done) |

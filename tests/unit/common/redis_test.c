@@ -177,9 +177,10 @@ addresses_are_taken_apart_and_bad_ones_refused_with_a_reason(void **state)
         { "redis://h:7/0", "h", NULL, NULL, NULL, "", 7 },
         { "redis://me:p:%40@h:65535/12", "h", NULL, "me", "p:@", "12", 65535 },
         { "redis://:a@b@[::1]:7/", "::1", NULL, NULL, "a@b", "", 7 },
+        { "rediss://me:p@h/1", "h", NULL, "me", "p", "1", 6379 },
         { "unix:///run/r.sock", NULL, "/run/r.sock", NULL, NULL, "", 0 },
     };
-    static const char *const bad[] = { "", "h:6379", "http://h", "rediss://h", "redis://", "redis://:7", "redis://h:0",
+    static const char *const bad[] = { "", "h:6379", "http://h", "redisss://h", "rediss://", "redis://", "redis://:7", "redis://h:0",
                                        "redis://h:65536", "redis://h:x", "redis://h/x", "redis://h/999999", "redis://me@h",
                                        "redis://:%4@h", "redis://:%00@h", "redis://:%zz@h", "redis://[::1", "redis://[::1]7",
                                        "unix://rel", "unix:///" };
@@ -193,13 +194,15 @@ addresses_are_taken_apart_and_bad_ones_refused_with_a_reason(void **state)
         assert_true(str_eq(str_of(u.user), str_of(good[i].user)) && str_eq(str_of(u.password), str_of(good[i].password)));
         assert_string_equal(u.db, good[i].db);
         assert_int_equal(u.port, good[i].port);
+        assert_int_equal(u.tls, strncmp(good[i].url, "rediss:", 7) == 0);
         redis_url_fini(&u);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const char *why = NULL;
+        struct buf why = { 0 };
 
-        assert_null(redis_new(bad[i], &why));
-        assert_non_null(why);
+        assert_null(redis_new(bad[i], NULL, &why));
+        assert_true(why.n > 0);
+        buf_free(&why);
     }
 }
 

@@ -28,6 +28,7 @@ static char folder[] = "/tmp/fn-redis-XXXXXX";
 static char socket_path[64], url[80];
 static pid_t server;
 static int port;
+static char *server_options[24]; /* beside those of every test; the last is NULL */
 
 /* ---- the server ------------------------------------------------------------------------------------------------ */
 
@@ -71,8 +72,11 @@ server_start(void)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* not even a crash of the test leaves it behind */
         if (!freopen("/dev/null", "w", stdout))
             _exit(126);
-        execlp("redis-server", "redis-server", "--port", number, "--bind", "127.0.0.1", "--unixsocket", socket_path,
-               "--dir", folder, "--save", "", "--appendonly", "no", (char *)NULL);
+        char *argv[40] = { "redis-server", "--port", number, "--bind", "127.0.0.1", "--unixsocket", socket_path,
+                           "--dir", folder, "--save", "", "--appendonly", "no" };
+
+        memcpy(argv + 13, server_options, sizeof server_options);
+        execvp(argv[0], argv);
         _exit(127);
     }
     assert_true(server > 0);
@@ -124,10 +128,10 @@ tear_down(void **state)
 static inline struct redis *
 client_at(const char *where)
 {
-    const char *why;
-    struct redis *r = redis_new(where, &why);
+    struct buf why = { 0 };
+    struct redis *r = redis_new(where, NULL, &why);
 
-    assert_null(why);
+    assert_int_equal(why.n, 0);
     assert_non_null(r);
     return r;
 }

@@ -56,7 +56,7 @@ static int
 set_up(void **state)
 {
     char url[64], number[8];
-    const char *why;
+    struct buf why = { 0 };
     int64_t until = clock_ms() + 10000;
 
     (void)state;
@@ -73,7 +73,7 @@ set_up(void **state)
     }
     gateway_stats_register();
     admit_init();
-    gw = (struct gateway){ .opt = &opt, .limiter = limiter_new(8), .cache = redis_new(url, &why) };
+    gw = (struct gateway){ .opt = &opt, .limiter = limiter_new(8), .cache = redis_new(url, NULL, &why) };
     gw.state = gw.cache;
     arena = arena_new(64u << 20);
     while (REDIS(STR_NONE, "PING").type != REDIS_STATUS) {

@@ -15,9 +15,10 @@
 
 #define MAX_DEPTH 32
 
-/* Deepest nesting of brackets outside of strings; says nothing about whether they match. */
+/* Deepest nesting of brackets outside of strings, and about how many values there are (each has a bracket or a comma of its
+ * own); says nothing about whether they match. */
 static size_t
-depth_of(struct str s)
+depth_of(struct str s, size_t *values)
 {
     size_t depth = 0, deepest = 0;
     bool quoted = false;
@@ -32,7 +33,10 @@ depth_of(struct str s)
                 quoted = false;
         } else if (c == '"') {
             quoted = true;
+        } else if (c == ',') {
+            ++*values;
         } else if (c == '{' || c == '[') {
+            ++*values;
             if (++depth > deepest)
                 deepest = depth;
         } else if ((c == '}' || c == ']') && depth > 0) {
@@ -115,7 +119,14 @@ plain_object(struct str s)
 json_t *
 json_read(struct str s, enum json_fault *fault, const char **detail)
 {
+    return json_read_most(s, SIZE_MAX, fault, detail);
+}
+
+json_t *
+json_read_most(struct str s, size_t most, enum json_fault *fault, const char **detail)
+{
     json_error_t e;
+    size_t values = 0;
     json_t *root;
 
     *fault = JSON_BAD;
@@ -127,15 +138,21 @@ json_read(struct str s, enum json_fault *fault, const char **detail)
         *detail = "not valid UTF-8";
         return NULL;
     }
-    if (depth_of(s) > MAX_DEPTH) {
+    if (depth_of(s, &values) > MAX_DEPTH) {
         *fault = JSON_TOO_DEEP;
         *detail = "nested deeper than 32 levels";
+        return NULL;
+    }
+    if (values > most) {
+        *detail = "too many values";
         return NULL;
     }
     root = plain_object(s);
     if (root == NULL)
         root = json_loadb(s.p, s.n, JSON_REJECT_DUPLICATES, &e);
     if (root == NULL) {
+        if (json_error_code(&e) == json_error_null_character || json_error_code(&e) == json_error_null_byte_in_key)
+            *fault = JSON_NUL;
         *detail = phrase_of(json_error_code(&e));
         return NULL;
     }

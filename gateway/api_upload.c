@@ -134,7 +134,7 @@ form_field(struct request *r, const struct part *p, json_t *fields)
     json_t *meta;
 
     if (str_is(p->name, "metadata")) {
-        meta = json_read(p->body, &fault, &detail);
+        meta = json_read_most(p->body, JSON_BODY_VALUES, &fault, &detail);
         if (!json_is_object(meta)) {
             json_decref(meta);
             reply_invalid(r, "/metadata", "must be a JSON object");

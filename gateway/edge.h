@@ -41,7 +41,7 @@ bool path_decode(const char *raw, char *out);
 /* One query parameter, decoded into out (≥ strlen(query)+1): 1 found, 0 absent, -1 malformed. */
 int query_get(const char *query, const char *name, char *out);
 bool query_valid(const char *query);
-/* Strict traceparent (W3C Trace Context, version 00). */
+/* Strict traceparent (W3C Trace Context, version 00, and what a later one has in common with it). */
 bool traceparent_valid(const char *s);
 bool request_id_valid(const char *s);                          /* [A-Za-z0-9._-]{1,128} */
 

@@ -145,6 +145,11 @@ hex_field(const char *s, size_t n, bool zero_ok)
 bool
 traceparent_valid(const char *s)
 {
-    return strlen(s) == 55 && s[0] == '0' && s[1] == '0' && s[2] == '-' && s[35] == '-' && s[52] == '-' &&
-           hex_field(s + 3, 32, false) && hex_field(s + 36, 16, false) && hex_field(s + 53, 2, true);
+    size_t n = strlen(s);
+
+    /* ff is no version; a later one than 00 may go on behind its first four fields, which are read as 00's. */
+    if (n < 55 || !hex_field(s, 2, true) || strncmp(s, "ff", 2) == 0 || (n > 55 && (strncmp(s, "00", 2) == 0 || s[55] != '-')))
+        return false;
+    return s[2] == '-' && s[35] == '-' && s[52] == '-' && hex_field(s + 3, 32, false) && hex_field(s + 36, 16, false) &&
+           hex_field(s + 53, 2, true);
 }

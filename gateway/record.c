@@ -101,7 +101,7 @@ record_line(struct str line, struct arena *a, json_t **o, struct document_put_re
     enum json_fault fault;
     const char *detail = "";
 
-    *o = json_read(line, &fault, &detail);
+    *o = json_read_most(line, JSON_BODY_VALUES, &fault, &detail);
     if (!*o || !json_is_object(*o)) {
         fault_set(f, "", "%s", *o ? "must be a JSON object" : detail);
         return false;

@@ -94,9 +94,9 @@ request_json(struct request *r, const char *const *keys)
 
     if (!body_is_json(r))
         return NULL;
-    o = json_read(r->body, &fault, &detail);
+    o = json_read_most(r->body, JSON_BODY_VALUES, &fault, &detail);
     if (o == NULL) {
-        if (fault != JSON_BAD || !nul_refused(r))
+        if (fault != JSON_NUL || !nul_refused(r))
             reply_problem(r, fault == JSON_BAD_UTF8 ? ERR_BAD_UTF8 : ERR_BAD_JSON, detail);
         return NULL;
     }

@@ -27,7 +27,8 @@ trace_context(struct http_conn *c)
     random_bytes(id, sizeof id);
     hex_text(id, sizeof id, hex);
     if (in != NULL && traceparent_valid(in))
-        buf_printf(&b, "00-%.32s-%.16s-%.2s", in + 3, hex + 32, in + 53);
+        /* of the flags only "sampled" is known here, its bit 0: the others go on as zeros */
+        buf_printf(&b, "00-%.32s-%.16s-%s", in + 3, hex + 32, strchr("13579bdf", in[54]) ? "01" : "00");
     else
         buf_printf(&b, "00-%.32s-%.16s-00", hex, hex + 32);
     memcpy(c->trace_parent, b.p, sizeof c->trace_parent);

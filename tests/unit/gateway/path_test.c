@@ -89,6 +89,11 @@ only_exact_identifiers_are_echoed(void **s)
     assert_false(traceparent_valid("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
     assert_false(traceparent_valid("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"));
     assert_false(traceparent_valid(""));
+    assert_true(traceparent_valid("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+    assert_true(traceparent_valid("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-later"));
+    assert_false(traceparent_valid("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01.later"));
+    assert_false(traceparent_valid("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"));
+    assert_false(traceparent_valid("0x-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
 }
 
 int

@@ -37,7 +37,7 @@ LIBS_common := -lhiredis -ljansson -lssl -lcrypto -lm
 LIBS_proto := -lzmq $(lib_msgpack)
 LIBS_cite := -lstemmer -lutf8proc
 LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_cite)
-LIBS_embedder := -lcurl -lstemmer -lutf8proc
+LIBS_embedder := -lcurl $(LIBS_cite)
 LIBS_retriever := $(LIBS_cite)
 LIBS_store := -lpq
 LIBS_janitor :=
@@ -52,6 +52,7 @@ PROTO_A := $(OUT)/lib/libproto.a
 CITE_A := $(OUT)/lib/libcite.a
 # of our libraries, those above proto that a service shares with another
 SHARED_gateway := $(CITE_A)
+SHARED_embedder := $(CITE_A)
 SHARED_retriever := $(CITE_A)
 
 .PHONY: build

@@ -24,8 +24,7 @@
 enum block { BLOCK_PROSE, BLOCK_LIST, BLOCK_TABLE, BLOCK_CODE };
 
 struct term {
-    char stem[64];
-    size_t n;
+    uint64_t h;
     unsigned seen;               /* sentences that have it */
     double weight;
 };
@@ -44,7 +43,8 @@ struct sentence {
 
 struct digest {
     const struct chat_req *req;
-    struct words *words;
+    struct tokens *tokens;
+    enum language language;
     struct term terms[TERMS];
     size_t n_terms;
     struct sentence *s;          /* SENTENCES */
@@ -58,48 +58,43 @@ struct digest {
 static uint32_t
 terms_in(struct digest *d, struct str text, size_t *words)
 {
-    struct word w;
+    struct token w;
     uint32_t bits = 0;
 
     *words = 0;
-    words_set(d->words, text);
-    while (words_next(d->words, &w)) {
+    tokens_set(d->tokens, d->language, text);
+    while (tokens_next(d->tokens, &w)) {
         (*words)++;
         for (size_t i = 0; i < d->n_terms; i++)
-            if (str_eq(w.stem, (struct str){ d->terms[i].stem, d->terms[i].n }))
+            if (w.h == d->terms[i].h)
                 bits |= 1u << i;
     }
     return bits;
 }
 
 static void
-add_term(struct digest *d, struct str stem)
+add_term(struct digest *d, uint64_t h)
 {
-    struct term *t = &d->terms[d->n_terms];
-
     for (size_t i = 0; i < d->n_terms; i++)
-        if (str_eq(stem, (struct str){ d->terms[i].stem, d->terms[i].n }))
+        if (h == d->terms[i].h)
             return;
-    if (d->n_terms == TERMS || stem.n == 0 || stem.n > sizeof t->stem)
-        return;
-    memcpy(t->stem, stem.p, stem.n);
-    t->n = stem.n;
-    d->n_terms++;
+    if (d->n_terms < TERMS)
+        d->terms[d->n_terms++] = (struct term){ .h = h };
 }
 
-/* Terms of a text until there are max; stops: the commonest words too. */
+/* Terms of a text until there are max; least: the class that says least of those that are taken. */
 static void
-read_terms(struct digest *d, struct str text, bool stops, size_t max)
+read_terms(struct digest *d, struct str text, enum word_class least, size_t max)
 {
     static const char *const numeric[] = { "many", "much", "long", "often", "when", "large", "old", "fast", "big" };
-    struct word w;
+    struct token w;
 
-    words_set(d->words, text);
-    while (d->n_terms < max && words_next(d->words, &w)) {
+    tokens_set(d->tokens, d->language, text);
+    while (d->n_terms < max && tokens_next(d->tokens, &w)) {
         for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; i++)
-            d->wants_number |= str_is(w.raw, numeric[i]);
-        if (stops || !w.stop)
-            add_term(d, w.stem);
+            d->wants_number |= str_is(w.folded, numeric[i]);
+        if (w.cls <= least)
+            add_term(d, w.h);
     }
 }
 
@@ -357,15 +352,18 @@ order(const struct sentence **q, size_t n)
 void
 builtin_answer(const struct chat_req *req, struct buf *out, bool *refused)
 {
-    struct digest d = { .req = req, .words = words_new(), .s = mem_new(SENTENCES * sizeof *d.s) };
+    struct digest d = { .req = req, .tokens = tokens_new(), .s = mem_new(SENTENCES * sizeof *d.s) };
     const struct sentence *q[QUOTES];
     size_t n;
 
-    read_terms(&d, req->question, false, TERMS);
+    d.language = tokens_language(req->hits.n > 0 ? req->hits.v[0].text : STR_NONE, tokens_language(req->question, LANG_ENGLISH));
+    read_terms(&d, req->question, WORD_CONTENT, TERMS);
     if (d.n_terms < 2 && req->selection.n > 0)
-        read_terms(&d, req->selection, false, SELECTION_TERMS); /* "What does this mean?" */
+        read_terms(&d, req->selection, WORD_CONTENT, SELECTION_TERMS); /* "What does this mean?" */
     if (d.n_terms == 0)
-        read_terms(&d, req->question, true, TERMS);
+        read_terms(&d, req->question, WORD_WEAK, TERMS);
+    if (d.n_terms == 0)
+        read_terms(&d, req->question, WORD_STOP, TERMS);
     cut_all(&d);
     weigh(&d);
     n = choose(&d, true, q);
@@ -382,7 +380,7 @@ builtin_answer(const struct chat_req *req, struct buf *out, bool *refused)
     if (n == 0)
         buf_str(out, prompt_refusal(req));
     mem_free(&d.s);
-    words_free(&d.words);
+    tokens_free(&d.tokens);
 }
 
 /* ---- as a provider */

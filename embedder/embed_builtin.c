@@ -36,7 +36,7 @@ add_feature(float *out, size_t dims, uint64_t h, float weight)
 /* A word with its frequency in this text; raw NULL: an empty slot. */
 struct slot {
     uint64_t hash;   /* of the stem */
-    struct str raw;  /* the first form seen: its n-grams stand for all */
+    struct str raw;  /* the first form seen, folded: its n-grams stand for all */
     unsigned tf;     /* how often */
     bool stop;
 };
@@ -74,15 +74,15 @@ add_grams(float *out, size_t dims, struct str raw, float weight)
 }
 
 static void
-count_word(struct slot *slots, size_t mask, const struct word *w)
+count_word(struct slot *slots, size_t mask, const struct token *w)
 {
-    uint64_t h = hash_bytes(w->stem.p, w->stem.n, 1);
+    uint64_t h = w->h;
     size_t i = (size_t)h & mask;
 
     while (slots[i].raw.p != NULL && slots[i].hash != h)
         i = (i + 1) & mask;
     if (slots[i].raw.p == NULL)
-        slots[i] = (struct slot){ .hash = h, .raw = w->raw, .stop = w->stop };
+        slots[i] = (struct slot){ .hash = h, .raw = w->folded, .stop = w->cls == WORD_STOP };
     slots[i].tf++;
 }
 
@@ -103,18 +103,18 @@ vector_unit(float *v, size_t n)
 }
 
 void
-builtin_embed(struct words *w, struct str text, float *out, size_t dims)
+builtin_embed(struct tokens *t, struct str text, float *out, size_t dims)
 {
     size_t cap = 64, used = 0;
     struct slot *slots;
-    struct word word;
+    struct token word;
 
     memset(out, 0, dims * sizeof *out);
     while (cap < text.n && cap < 65536)
         cap *= 2;
     slots = mem_new(cap * sizeof *slots); /* a word and its gap take two bytes: at most half full */
-    words_set(w, text);
-    while (used < cap * 3 / 4 && words_next(w, &word)) {
+    tokens_set(t, tokens_language(text, LANG_ENGLISH), text);
+    while (used < cap * 3 / 4 && tokens_next(t, &word)) {
         count_word(slots, cap - 1, &word);
         used++;
     }
@@ -140,11 +140,11 @@ static void
 work(void *arg)
 {
     struct embed_task *t = arg;
-    struct words *w = words_new();
+    struct tokens *w = tokens_new();
 
     for (size_t i = 0; i < t->n; i++)
         builtin_embed(w, t->texts[i], t->vectors + i * t->out_dims, t->out_dims);
-    words_free(&w);
+    tokens_free(&w);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "common/stat.h"
 #include "proto/price.h"
 #include "proto/worker.h"
+#include "embedder/tokens.h"
 
 struct embedder_opt {
 #define OPT OPT_FIELD
@@ -48,23 +49,10 @@ struct embedder {
     char *prompt;                        /* system prompt in force */
 };
 
-/* ---- words.c: text → folded, stemmed words */
-struct word {
-    struct str raw;      /* folded, not stemmed; lives until words_set */
-    struct str stem;     /* what is compared; lives until words_next */
-    bool stop;           /* one of the commonest words */
-};
-struct words;
-/* Iterates over the words of valid UTF-8. Memory is its own; one per thread. Words over 64 bytes are cut. */
-struct words *words_new(void);
-void words_free(struct words **w);
-void words_set(struct words *w, struct str text);      /* text is copied (folded); the previous one is forgotten */
-bool words_next(struct words *w, struct word *out);
-
 /* ---- embed_builtin.c: the model as a pure function: unit length; a text without words gets a vector too */
-#define BUILTIN_EMBED_MODEL "builtin-ngram-v1"
+#define BUILTIN_EMBED_MODEL "builtin-ngram-v2"
 #define BUILTIN_EMBED_DIMS 384
-void builtin_embed(struct words *w, struct str text, float *out, size_t dims);
+void builtin_embed(struct tokens *t, struct str text, float *out, size_t dims);
 
 /* ---- prompt.c */
 #define REFUSAL_TEXT "I could not find an answer to that in these documents."

@@ -58,7 +58,7 @@ def test_why_an_answer_is_as_it_is_can_be_opened(page, plain):
     page.click("article:last-of-type .why summary")
     page.wait_js("document.querySelectorAll('article:last-of-type .why dt').length >= 6")
     told = page.text("article:last-of-type .why")
-    assert "The lighthouse of Varnholm" in told and "cited" in told and "search" in told and "builtin-ngram-v1" in told
+    assert "The lighthouse of Varnholm" in told and "cited" in told and "search" in told and "builtin-ngram-v2" in told
     ask(page, Q_BUILT)  # from the cache
     page.js("document.querySelector('article:last-of-type .why').open = true")
     page.wait_js("(w => w.textContent.includes('copied from') || (w.textContent.includes('not saved yet') && (w.open = !w.open),"

@@ -135,7 +135,7 @@ add_record(struct eval *e, const char *set, size_t ord, const char *line)
         .status = STR("ready") };
     struct chunk c = { .id = d.id, .ord = (int64_t)ord, .end = (int64_t)text.n, .text = text,
         .vector = { (const char *)vector, sizeof(vector) } };
-    struct chunks_get_rep rep = { .tenant = STR("t"), .document = { &d, 1 }, .model = STR("builtin-ngram-v1"), .chunks = { &c, 1 } };
+    struct chunks_get_rep rep = { .tenant = STR("t"), .document = { &d, 1 }, .model = STR("builtin-ngram-v2"), .chunks = { &c, 1 } };
     struct index_doc *doc = index_doc_new(&rep);
 
     if (doc && index_doc_add(doc, e->words, &rep))
@@ -157,7 +157,7 @@ ask(const struct eval *e, const char *set, const struct question *what, bool all
     struct search_rep rep;
     struct index_query q = { .tenant = STR("t"), .collections = &collections, .text = str_of(what->text),
         .context = str_of(what->context), .vector = vector,
-        .dims = DIMS, .model = STR("builtin-ngram-v1"), .filter = e->all, .top_k = TOP, .all = all };
+        .dims = DIMS, .model = STR("builtin-ngram-v2"), .filter = e->all, .top_k = TOP, .all = all };
 
     eval_embed(what->text, strlen(what->text), vector, DIMS);
     (void)index_search_explained(e->index, e->words, &q, a, &rep, &out->signals);

@@ -24,7 +24,7 @@ def test_vectors_are_unit_length_deterministic_and_counted(emb):
     before = emb.stat('embed_texts_total{source="model"}')
     a = emb.hub.embed("How many connections?", "bananas").wait()
     b = emb.hub.embed("How many connections?", documents=True).wait()
-    assert a.code == 0 and a.rep["model"] == "builtin-ngram-v1" and a.rep["dims"] == 384 and len(a.vectors) == 2
+    assert a.code == 0 and a.rep["model"] == "builtin-ngram-v2" and a.rep["dims"] == 384 and len(a.vectors) == 2
     assert a.vectors[0] == b.vectors[0]
     assert all(abs(math.fsum(x * x for x in v) - 1) < 1e-4 for v in a.vectors)
     assert emb.stat('embed_texts_total{source="model"}') - before == 3
@@ -80,7 +80,7 @@ def test_questions_are_cached_and_documents_are_not_when_the_model_is_free():
         e.hub.embed("a question").wait()
         e.hub.embed("a document", documents=True).wait()
         keys = r.client.keys("fn:e:*")
-        assert len(keys) == 1 and keys[0].startswith(b"fn:e:builtin-ngram-v1:384:")
+        assert len(keys) == 1 and keys[0].startswith(b"fn:e:builtin-ngram-v2:384:")
         assert 86390 <= r.client.ttl(keys[0]) <= 86400
         again = e.hub.embed("a question").wait()
         assert again.rep["cached"] == 1

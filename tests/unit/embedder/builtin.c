@@ -13,7 +13,7 @@
 static double
 cosine(const char *a, const char *b)
 {
-    struct words *w = words_new();
+    struct tokens *w = tokens_new();
     float va[BUILTIN_EMBED_DIMS], vb[BUILTIN_EMBED_DIMS];
     double dot = 0;
 
@@ -21,28 +21,28 @@ cosine(const char *a, const char *b)
     builtin_embed(w, str_of(b), vb, BUILTIN_EMBED_DIMS);
     for (size_t i = 0; i < BUILTIN_EMBED_DIMS; i++)
         dot += (double)va[i] * (double)vb[i];
-    words_free(&w);
+    tokens_free(&w);
     return dot;
 }
 
 static void
-words_are_folded_stemmed_and_split(void **state)
+words_are_folded_and_split(void **state)
 {
-    static const char *const stems[] = { "cafe", "connect", "pool", "size", "the", "fuss", "42" };
-    struct words *w = words_new();
-    struct word word;
+    static const char *const folded[] = { "cafe", "connections", "pool", "size", "the", "fuss", "42" };
+    struct tokens *w = tokens_new();
+    struct token word;
     size_t n = 0;
 
     (void)state;
-    words_set(w, STR("Caf\xc3\xa9 connections: POOL_size, the fu\xc3\x9f 42"));
-    while (words_next(w, &word)) {
+    tokens_set(w, LANG_ENGLISH, STR("Caf\xc3\xa9 connections: POOL_size, the fu\xc3\x9f 42"));
+    while (tokens_next(w, &word)) {
         assert_true(n < 7);
-        assert_int_equal(word.stop, n == 4);
-        assert_true(str_is(word.stem, stems[n]));
+        assert_int_equal(word.cls == WORD_STOP, n == 4);
+        assert_true(str_is(word.folded, folded[n]));
         n++;
     }
     assert_int_equal(n, 7);
-    words_free(&w);
+    tokens_free(&w);
 }
 
 static void
@@ -199,7 +199,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_are_folded_stemmed_and_split),
+        cmocka_unit_test(words_are_folded_and_split),
         cmocka_unit_test(the_same_text_gives_the_same_unit_vector),
         cmocka_unit_test(texts_that_share_words_are_nearer_than_others),
         cmocka_unit_test(answers_quote_the_best_sentences_verbatim_with_marks),

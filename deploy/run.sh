@@ -117,10 +117,15 @@ stop_service() {
     rm -f "$run/pid/$1"
 }
 ready() { alive "$1" && program "$1" --ready; }
-# wait_ready SERVICE: until it is ready; a service that ended, or takes over 30 s, is named with its last words.
+# wait_ready SERVICE: until it is ready; a service that ended, or takes over 30 s, is named with its last words. One that still
+# loads its index, or waits for the retriever that does, is at work: that is said, and it has ten minutes.
 wait_ready() {
-    local end=$((SECONDS + 30))
-    until ready "$1" >/dev/null 2>&1; do
+    local end=$((SECONDS + 30)) late=$((SECONDS + 600)) why said=
+    until why=$(ready "$1" 2>&1); do
+        if [ $SECONDS -ge $end ] && [ $SECONDS -lt $late ] && [[ $why == *"index loading"* || $why == *": starting"* ]]; then
+            [ -n "$said" ] || { said=1; say "$1: ${why##*: not ready: } ..."; }
+            end=$((SECONDS + 1))
+        fi
         if ! alive "$1" || [ $SECONDS -ge $end ]; then
             tell_why "$1"
             die "$1 $(alive "$1" && echo 'did not become ready' || echo 'ended')"
@@ -209,6 +214,8 @@ restart() {
     environment
     stop_service "$1"; start_service "$1"
     wait_ready "$1"
+    # and so that questions are answered again: the gateway must have seen it, too
+    if alive gateway; then wait_ready gateway; fi
     say "$1: ready (pid $(cat "$run/pid/$1"))"
 }
 

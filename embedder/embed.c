@@ -57,6 +57,7 @@ struct job {
     int64_t upstream_us;             /* the longest wait for the model server */
     int64_t begun_us;
     uint64_t timer;                  /* deadline */
+    uint64_t anew;                   /* timer: all of it without the cache, which has vectors of other dimensions */
     bool use_cache;
 };
 
@@ -132,13 +133,22 @@ unwait(struct waiter *w)
 }
 
 /* ---- jobs */
+static void job_anew(void *arg);
+
+static void
+job_unwait(struct job *j)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (j->waiters[i].flight != NULL)
+            unwait(&j->waiters[i]);
+}
+
 static void
 job_free(struct job *j)
 {
     loop_cancel(j->m->e->loop, &j->timer);
-    for (size_t i = 0; i < j->n; i++)
-        if (j->waiters[i].flight != NULL)
-            unwait(&j->waiters[i]);
+    loop_cancel(j->m->e->loop, &j->anew);
+    job_unwait(j);
     mem_free(&j->waiters);
     mem_free(&j->vectors);
     mem_free(&j);
@@ -179,6 +189,12 @@ job_take(struct job *j, size_t at, const void *floats, size_t dims)
             return false;
         }
         j->dims = dims;
+    }
+    if (dims != j->dims && j->use_cache && j->cached > 0) {
+        j->use_cache = false;
+        j->anew = loop_after(j->m->e->loop, 0, job_anew, j); /* not at once: the flights that end are being served */
+        job_unwait(j);
+        return false;
     }
     if (dims != j->dims) {
         job_fail(j, ERR_UPSTREAM_REPLY, 0, "vectors of different dimensions");
@@ -233,7 +249,7 @@ batch_new(struct embed *m, const struct job *leader, size_t n)
     b->m = m;
     b->leader = leader->id;
     b->flights = mem_new(n * sizeof *b->flights);
-    b->t = (struct embed_task){ .e = m->e, .p = m->p, .dims = leader->ask_dims, .documents = req->documents,
+    b->t = (struct embed_task){ .e = m->e, .p = m->p, .dims = leader->ask_dims, .documents = req->documents, .fresh = req->fresh,
                                 .deadline_ms = leader->call->deadline_ms, .done = on_done };
     b->t.texts = mem_new(n * sizeof *b->t.texts);
     memcpy(b->t.model, leader->model, sizeof b->t.model);
@@ -420,6 +436,22 @@ embed_missing(struct job *j, const struct embed_req *req, const bool *have)
     mem_free(&batches);
 }
 
+/* The model gives other dimensions than what the cache had of it: none of that counts. */
+static void
+job_anew(void *arg)
+{
+    struct job *j = arg;
+    bool *have = mem_new(j->n * sizeof *have);
+
+    j->anew = 0;
+    mem_free(&j->vectors);
+    j->dims = 0;
+    j->cached = 0;
+    j->pending = j->n;
+    embed_missing(j, j->call->req, have);
+    mem_free(&have);
+}
+
 static const char *
 fault_of(const struct embed *m, const struct embed_req *req)
 {
@@ -451,7 +483,7 @@ embed_on_call(struct call *c)
     j = mem_new(sizeof *j);
     *j = (struct job){ .m = m, .call = c, .id = ++m->last_id, .n = req->texts.n, .pending = req->texts.n,
                        .begun_us = clock_us(), .ask_dims = req->dims > 0 ? req->dims : m->p->dims };
-    j->use_cache = m->p->paid || !req->documents;
+    j->use_cache = (m->p->paid || !req->documents) && !req->fresh;
     snprintf(j->model, sizeof j->model, "%.*s", req->model.n > 0 ? (int)req->model.n : 128,
              req->model.n > 0 ? req->model.p : m->p->model);
     j->waiters = mem_new(j->n * sizeof *j->waiters);

@@ -16,6 +16,7 @@ struct embed_task {
     char model[129];             /* what was asked for, or the provider's own */
     int64_t dims;                /* asked for; 0: the model's own */
     bool documents;              /* passages rather than a question */
+    bool fresh;                  /* a probe: what the model gives now is believed */
     int64_t deadline_ms;         /* of the request that leads */
     char trace[129];             /* of the request that leads */
     /* the result */
@@ -69,7 +70,8 @@ struct cache_item {
     uint8_t sha[32];             /* of it */
     struct embed_found found;    /* in the arena; floats NULL: not found */
 };
-/* Look n texts up in one round trip. dims: what a usable value must have; 0: any. */
+/* Look n texts up in one round trip. dims: what a usable value must have; 0: those of the newest vectors of that model, which
+ * fn:d:<model>:<dims> has (a model may begin to give others under its old name); while that is not there, any. */
 void embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t dims, struct cache_item *items, size_t n);
 /* Keep a task's vectors for EMBEDDING_CACHE_TTL, in one round trip, each with its part of the tokens (by bytes). */
 void embed_cache_put(const struct embed_task *t);

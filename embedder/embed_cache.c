@@ -103,6 +103,23 @@ key_of(struct arena *a, const char *model, int64_t dims, struct str text)
     return str_of(key);
 }
 
+/* Where the dimensions of the newest vectors stand. */
+static struct str
+dims_key(struct arena *a, const char *model, int64_t dims)
+{
+    return str_of(arena_printf(a, "fn:d:%.128s:%lld", model, (long long)dims));
+}
+
+static size_t
+newest_dims(const struct redis_val *v)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; v->type == REDIS_STR && i < v->s.n && i < 5 && v->s.p[i] >= '0' && v->s.p[i] <= '9'; i++)
+        n = n * 10 + (size_t)(v->s.p[i] - '0');
+    return n <= EMBED_MAX_DIMS ? n : 0;
+}
+
 /* Values that were refused go, so that they are refused once. */
 static void
 delete_bad(struct embedder *e, struct arena *a, struct str *argv, size_t n)
@@ -118,16 +135,23 @@ static void
 take_values(struct embedder *e, struct arena *a, const char *model, const struct redis_val *list, int64_t dims,
             struct cache_item *items, struct str *argv)
 {
-    size_t hits = 0, bad = 0, foreign = 0, n = list->n;
+    size_t hits = 0, bad = 0, foreign = 0, n = list->n - 1, newest = newest_dims(&list->v[0]);
     int64_t saved = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (list->v[i].type != REDIS_STR)
+        if (list->v[i + 1].type != REDIS_STR)
             continue;
-        switch (embed_value_decode(list->v[i].s, items[i].sha, dims, &items[i].found)) {
-        case VALUE_OK: hits++; saved += items[i].found.tokens; break;
+        switch (embed_value_decode(list->v[i + 1].s, items[i].sha, dims, &items[i].found)) {
+        case VALUE_OK:
+            if (newest && items[i].found.dims != newest) { /* made before the model changed: a miss */
+                items[i].found.floats = NULL;
+                break;
+            }
+            hits++;
+            saved += items[i].found.tokens;
+            break;
         case VALUE_OTHER_TEXT: foreign++; break;
-        case VALUE_BAD: argv[++bad] = argv[i + 1]; break;  /* bad ≤ i: never ahead of what is read */
+        case VALUE_BAD: argv[++bad] = argv[i + 2]; break;  /* bad ≤ i + 1: never ahead of what is read */
         }
     }
     price_count(&cache_saved, 0, 0, str_of(model), false, saved);
@@ -144,8 +168,8 @@ take_values(struct embedder *e, struct arena *a, const char *model, const struct
 void
 embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t dims, struct cache_item *items, size_t n)
 {
-    struct str *argv = arena_alloc(a, (n + 1) * sizeof *argv);
-    struct redis_cmd cmd = { argv, n + 1 };
+    struct str *argv = arena_alloc(a, (n + 2) * sizeof *argv);
+    struct redis_cmd cmd = { argv, n + 2 };
     struct redis_val val = { .type = REDIS_NIL };
     struct redis_budget budget = { 0 };
 
@@ -154,13 +178,14 @@ embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t 
     if (e->redis == NULL || e->opt->cache_ttl == 0 || argv == NULL)
         return;
     argv[0] = STR("MGET");
+    argv[1] = dims_key(a, model, dims);
     for (size_t i = 0; i < n; i++) {
-        argv[i + 1] = key_of(a, model, dims, items[i].text);
-        if (argv[i + 1].p == NULL)
+        argv[i + 2] = key_of(a, model, dims, items[i].text);
+        if (argv[i + 2].p == NULL)
             return;
     }
     /* a few texts are a question, for which somebody waits */
-    if (redis_run_in(e->redis, n <= QUESTION_TEXTS ? &budget : NULL, a, &cmd, 1, &val) != 0 || val.type != REDIS_LIST || val.n != n) {
+    if (redis_run_in(e->redis, n <= QUESTION_TEXTS ? &budget : NULL, a, &cmd, 1, &val) != 0 || val.type != REDIS_LIST || val.n != n + 1) {
         stat_inc(&embedder_stats, EMBED_CACHE_BYPASS);
         return;
     }
@@ -184,6 +209,19 @@ cost_of(const struct embed_task *t, size_t bytes, size_t all)
     return all > 0 ? (int64_t)((double)t->tokens * (double)bytes / (double)all + 0.5) : 0;
 }
 
+static struct str *
+dims_note(struct arena *a, const struct embed_task *t, struct str ttl)
+{
+    struct str *argv = arena_alloc(a, 5 * sizeof *argv);
+
+    argv[0] = STR("SET");
+    argv[1] = dims_key(a, t->model, t->dims);
+    argv[2] = str_of(arena_printf(a, "%zu", t->out_dims));
+    argv[3] = STR("EX");
+    argv[4] = ttl;
+    return argv;
+}
+
 void
 embed_cache_put(const struct embed_task *t)
 {
@@ -198,8 +236,8 @@ embed_cache_put(const struct embed_task *t)
     if (e->redis == NULL || e->opt->cache_ttl == 0 || t->n == 0 || !redis_up(e->redis)) /* the look-up found it ill */
         return;
     a = arena_new(t->n * (EMBED_VALUE_HEAD + KEY_MAX + 1024) + 65536);
-    cmds = arena_alloc(a, t->n * sizeof *cmds);
-    vals = arena_alloc(a, t->n * sizeof *vals);
+    cmds = arena_alloc(a, (t->n + 1) * sizeof *cmds);
+    vals = arena_alloc(a, (t->n + 1) * sizeof *vals);
     values = mem_new(t->n * sizeof *values);
     ttl = str_of(arena_printf(a, "%ld", e->opt->cache_ttl));
     for (size_t i = 0; i < t->n; bytes += t->texts[i++].n) {
@@ -216,7 +254,8 @@ embed_cache_put(const struct embed_task *t)
         argv[4] = ttl;
         cmds[i] = (struct redis_cmd){ argv, 5 };
     }
-    (void)redis_run(e->redis, a, cmds, t->n, vals); /* a full or absent Redis costs only the next hit */
+    cmds[t->n] = (struct redis_cmd){ dims_note(a, t, ttl), 5 };
+    (void)redis_run(e->redis, a, cmds, t->n + 1, vals); /* a full or absent Redis costs only the next hit */
     for (size_t i = 0; i < t->n; i++)
         buf_free(&values[i]);
     mem_free(&values);

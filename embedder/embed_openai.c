@@ -155,7 +155,7 @@ embed_reply_parse(struct str body, struct embed_task *t)
     return ok;
 }
 
-/* Vectors of another length than before are refused, until three replies in a row agree on it. */
+/* Vectors of another length than before are refused, until three replies in a row agree on it, or a probe's says so. */
 static bool
 dims_agree(struct openai_embed *m, const struct embed_task *t)
 {
@@ -169,7 +169,7 @@ dims_agree(struct openai_embed *m, const struct embed_task *t)
     if (m->other_dims != t->out_dims)
         m->other_n = 0;
     m->other_dims = t->out_dims;
-    if (++m->other_n < DIMS_AGREE)
+    if (++m->other_n < DIMS_AGREE && !t->fresh)
         return false;
     LOG(WARN, t->trace, M("the embedding model changed its dimensions"), KI("from", m->dims), KI("to", t->out_dims));
     m->dims = t->out_dims;

@@ -186,6 +186,8 @@ ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         if (l->bus.service[needed[i]].workers <= 0)
             reason(reasons, service_names[needed[i]]);
+        else if (l->bus.service[needed[i]].capacity <= 0) /* a retriever that loads its index is there, and takes nothing */
+            buf_printf(reasons, "%s%s: starting", reasons->n ? ", " : "", service_names[needed[i]]);
     if (!l->postgres)
         reason(reasons, "postgres");
     if (gw->opt->auth && !keyring_loaded(gw->keys))
@@ -237,7 +239,7 @@ put_services(const struct look *l, struct buf *out)
     for (size_t i = 0; i < SERVICE_COUNT; i++) {
         buf_key(out, service_names[i]);
         buf_c(out, '{');
-        buf_key_str(out, "status", str_of(l->bus.service[i].workers > 0 ? "ok" : "down"));
+        buf_key_str(out, "status", str_of(l->bus.service[i].workers <= 0 ? "down" : l->bus.service[i].capacity <= 0 ? "starting" : "ok"));
         buf_key_int(out, "workers", l->bus.service[i].workers);
         buf_key_int(out, "capacity", l->bus.service[i].capacity);
         buf_key_int(out, "outstanding", l->bus.service[i].outstanding);

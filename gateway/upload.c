@@ -228,27 +228,6 @@ wait_found(struct upload *u)
 /* ---- the answer ---- */
 
 static void
-reply_document(struct upload *u)
-{
-    struct document_ref ref = { .document_id = u->first };
-    const struct document_rep *rep;
-    struct held held = { 0 };
-    struct answer a;
-    struct buf b = BUF_MAX(1048576);
-
-    if (api_get(u->r, &held, KIND_DOCUMENT_GET, &ref, &a)) {
-        rep = a.msg;
-        if (rep->items.n == 1) {
-            render_document(&b, &rep->items.v[0]);
-            api_reply(u->r, 200, &b);
-        } else {
-            reply_problem(u->r, ERR_NOT_FOUND, "the document was deleted meanwhile");
-        }
-    }
-    held_free(&held);
-}
-
-static void
 reply_job(struct upload *u, int status, const char *state)
 {
     char location[64], text[37];
@@ -272,6 +251,29 @@ reply_job(struct upload *u, int status, const char *state)
     buf_str(&b, buf_slice(&u->errors));
     buf_z(&b, "]}");
     api_reply(u->r, status, &b);
+}
+
+static void
+reply_document(struct upload *u)
+{
+    struct document_ref ref = { .document_id = u->first };
+    const struct document_rep *rep;
+    struct held held = { 0 };
+    struct answer a;
+    struct buf b = BUF_MAX(1048576);
+
+    if (api_get(u->r, &held, KIND_DOCUMENT_GET, &ref, &a)) {
+        rep = a.msg;
+        if (rep->items.n == 1 && !str_is(rep->items.v[0].status, "ready")) { /* replaced meanwhile, or it cannot be loaded */
+            reply_job(u, 202, "pending");
+        } else if (rep->items.n == 1) {
+            render_document(&b, &rep->items.v[0]);
+            api_reply(u->r, 200, &b);
+        } else {
+            reply_problem(u->r, ERR_NOT_FOUND, "the document was deleted meanwhile");
+        }
+    }
+    held_free(&held);
 }
 
 void

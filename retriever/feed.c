@@ -1,58 +1,40 @@
 /* The change feed → the index. Polls CHANGES every 100 ms (faster while there is more), in the feed's order:
  *
- *   ready  → CHUNKS_GET page by page → counted on a maker thread → index_put on the changer thread
+ *   ready  → the document is loaded (feed_load.c) → index_put on the changer thread
  *   delete → marks loads of the document as gone → index_delete on the changer thread
  *
- * Every change is a row in a list until it is in the index: the list's head tells the seq that was reached. A document
- * that changes while it is loaded is loaded again. A failed call is repeated; without a hub the index keeps serving. */
+ * Every change is a row in a list until it is in the index: the list's head tells the seq that was reached, and a search is told
+ * the one of the collections that it asks. A document that cannot be loaded is put aside, where nobody waits for it. */
 #include "common/log.h"
-#include "retriever/retriever.h"
+#include "retriever/feed.h"
 
-enum { POLL_MS = 100, PAGE = 500, LOADS = 4, PENDING_MAX = 200000, BUCKETS = 4096, RETRY_MS = 500 };
-
-enum row_kind { ROW_LOAD, ROW_DELETE, ROW_DROP, ROW_CLEAR };
-enum row_state { ROW_QUEUED, ROW_FETCHING, ROW_ADDING, ROW_CHANGING };
-
-struct row {
-    struct feed *feed;
-    struct row *prev, *next;    /* of the feed's list, in seq order */
-    struct row *chain;          /* of its bucket; loads only */
-    enum row_kind kind;
-    enum row_state state;
-    int64_t seq;
-    struct uuid id;
-    char tenant[65], collection[129];
-    bool gone;                  /* deleted meanwhile: drop what comes */
-    bool again;                 /* changed meanwhile: load it once more */
-    bool first;                 /* belongs to the first catching up */
-    bool failed;                /* the maker thread had no memory */
-    struct index_doc *doc;      /* being built */
-    int64_t updated_ms, from_ord; /* of the version at hand; next page */
-    struct reply page;          /* reply whose arena we hold */
-    enum err err;               /* of index_put */
-};
-
-struct feed {
-    struct retriever *r;
-    struct row *head, *tail;
-    struct row *buckets[BUCKETS];
-    size_t pending, fetching, first_left;
-    int64_t after;              /* last change that was read */
-    int64_t heard_ms;           /* when the feed last answered */
-    int64_t waiting;            /* documents that wait for a retriever, as it said then */
-    bool polling, stopped, reached_end, caught_up;
-    uint64_t timer;
-    uint64_t call;              /* the poll in flight */
-    int64_t hold_until_ms;      /* no fetches before: the last one failed */
-};
+enum { POLL_MS = 100, PAGE = 500, PENDING_MAX = 200000, SCAN_MAX = 2000 };
 
 static void poll_changes(void *arg);
-static void fetch_more(struct feed *f);
 
 static struct row **
 bucket_of(struct feed *f, const struct uuid *id)
 {
     return &f->buckets[(id->b[15] | (unsigned)id->b[14] << 8) % BUCKETS];
+}
+
+static void
+rows_add(struct rows *l, struct row *x)
+{
+    x->in = l;
+    x->next = NULL;
+    x->prev = l->tail;
+    *(l->tail ? &l->tail->next : &l->head) = x;
+    l->tail = x;
+    l->n++;
+}
+
+static void
+rows_cut(struct row *x)
+{
+    *(x->prev ? &x->prev->next : &x->in->head) = x->next;
+    *(x->next ? &x->next->prev : &x->in->tail) = x->prev;
+    x->in->n--;
 }
 
 static struct row *
@@ -67,11 +49,9 @@ row_new(struct feed *f, enum row_kind kind, const struct change *c)
     memcpy(x->tenant, c->tenant.p, c->tenant.n < 64 ? c->tenant.n : 64);
     memcpy(x->collection, c->collection.p, c->collection.n < 128 ? c->collection.n : 128);
     x->first = !f->reached_end;
+    x->rows = PAGE_ROWS;
     f->first_left += x->first;
-    x->prev = f->tail;
-    *(f->tail ? &f->tail->next : &f->head) = x;
-    f->tail = x;
-    f->pending++;
+    rows_add(&f->queue, x);
     if (kind == ROW_LOAD) {
         x->chain = *bucket_of(f, &x->id);
         *bucket_of(f, &x->id) = x;
@@ -79,8 +59,8 @@ row_new(struct feed *f, enum row_kind kind, const struct change *c)
     return x;
 }
 
-static void
-check_caught_up(struct feed *f)
+void
+feed_caught(struct feed *f)
 {
     if (f->caught_up || !f->reached_end || f->first_left)
         return;
@@ -88,16 +68,28 @@ check_caught_up(struct feed *f)
 
     f->caught_up = true;
     worker_set_capacity(f->r->worker, SERVICE_RETRIEVE, f->r->capacity);
-    LOG(INFO, NULL, M("index ready"), KI("seq", f->after), KI("documents", s.documents), KI("passages", s.passages));
+    LOG(INFO, NULL, M("index ready"), KI("seq", f->after), KI("documents", s.documents), KI("passages", s.passages), KI("aside", f->aside.n));
 }
 
-static void
+/* Out of the list that everybody waits for. */
+void
+row_aside(struct row *x)
+{
+    struct feed *f = x->feed;
+
+    rows_cut(x);
+    rows_add(&f->aside, x);
+    f->first_left -= x->first;
+    x->first = false;
+    feed_caught(f);
+}
+
+void
 row_free(struct row *x)
 {
     struct feed *f = x->feed;
 
-    *(x->prev ? &x->prev->next : &f->head) = x->next;
-    *(x->next ? &x->next->prev : &f->tail) = x->prev;
+    rows_cut(x);
     if (x->kind == ROW_LOAD) {
         struct row **at = bucket_of(f, &x->id);
 
@@ -105,12 +97,11 @@ row_free(struct row *x)
             at = &(*at)->chain;
         *at = x->chain;
     }
-    f->pending--;
     f->first_left -= x->first;
     index_doc_free(&x->doc);
     arena_free(&x->page.arena);
     mem_free(&x);
-    check_caught_up(f);
+    feed_caught(f);
 }
 
 /* ---- changes of the index, on the changer's thread */
@@ -135,160 +126,28 @@ static void
 change_done(void *arg)
 {
     struct row *x = arg;
-    struct feed *f = x->feed;
 
-    if (x->err == ERR_INDEX_FULL) {
-        char id[37];
-
-        stat_inc(&retriever_stats, RETRIEVER_FULL);
-        LOG(WARN, NULL, M("document not searchable: the index is full"), KS("document", uuid_text(&x->id, id)));
+    if (x->kind == ROW_LOAD) {
+        load_ended(x);
+        return;
     }
     if (x->kind == ROW_DELETE)
         stat_inc(&retriever_stats, RETRIEVER_DELETES);
-    if (x->kind == ROW_LOAD)
-        f->fetching--;
-    if (x->kind == ROW_LOAD && x->again && !x->gone) {
-        x->again = false;
-        x->state = ROW_QUEUED;
-        x->from_ord = 0;
-        x->err = ERR_OK;
-    } else
-        row_free(x);
-    fetch_more(f);
+    row_free(x);
 }
 
 static void
 change_start(void *arg)
 {
-    struct row *x = arg;
+    row_change(arg);
+}
 
+void
+row_change(struct row *x)
+{
     x->state = ROW_CHANGING;
     if (threads_run(x->feed->r->changer, change_work, change_done, x) != 0)
         (void)loop_after(x->feed->r->loop, 10, change_start, x);
-}
-
-/* ---- loading a document */
-
-static void
-load_again(struct row *x)
-{
-    struct feed *f = x->feed;
-
-    f->fetching--;
-    index_doc_free(&x->doc);
-    if (x->gone) {
-        row_free(x);
-        fetch_more(f);
-        return;
-    }
-    x->from_ord = 0;
-    x->state = ROW_QUEUED;
-    f->hold_until_ms = loop_now(f->r->loop) + RETRY_MS;
-    stat_inc(&retriever_stats, RETRIEVER_FEED_FAULTS);
-}
-
-static void fetch(struct row *x);
-
-static void
-add_work(void *arg)
-{
-    struct row *x = arg;
-    struct words *w = words_new();
-
-    if (!x->doc)
-        x->doc = index_doc_new(x->page.rep);
-    x->failed = !x->doc || !index_doc_add(x->doc, w, x->page.rep);
-    words_free(&w);
-}
-
-static void
-add_done(void *arg)
-{
-    struct row *x = arg;
-    const struct chunks_get_rep *rep = x->page.rep;
-    bool more = rep->has_more && rep->chunks.n > 0;
-
-    if (more)
-        x->from_ord = rep->chunks.v[rep->chunks.n - 1].ord + 1;
-    x->page.rep = NULL;
-    arena_free(&x->page.arena);
-    if (x->failed || x->gone)
-        load_again(x);
-    else if (more)
-        fetch(x);
-    else
-        change_start(x);
-}
-
-static void
-add_start(void *arg)
-{
-    struct row *x = arg;
-
-    x->state = ROW_ADDING;
-    if (threads_run(x->feed->r->makers, add_work, add_done, x) != 0)
-        (void)loop_after(x->feed->r->loop, 20, add_start, x);
-}
-
-enum page { PAGE_GOOD, PAGE_MOVED, PAGE_BAD };
-
-static enum page
-page_check(struct row *x, const struct chunks_get_rep *rep)
-{
-    const struct document *d = rep->document.v;
-
-    if (rep->document.n != 1 || !uuid_eq(&d->id, &x->id))
-        return PAGE_BAD;
-    if (!str_is(rep->tenant, x->tenant) || !str_is(d->collection, x->collection))
-        return PAGE_MOVED;
-    if (x->from_ord && d->updated_ms != x->updated_ms)  /* another version than the pages before */
-        return PAGE_BAD;
-    x->updated_ms = d->updated_ms;
-    return PAGE_GOOD;
-}
-
-static void
-on_chunks(void *arg, struct reply *r)
-{
-    struct row *x = arg;
-    static struct log_gate gate;
-    enum page page = r->err == ERR_OK ? page_check(x, r->rep) : r->err == ERR_NOT_FOUND ? PAGE_MOVED : PAGE_BAD;
-
-    if (x->gone || page == PAGE_BAD) {
-        if (r->err != ERR_OK && log_gate(&gate))
-            LOG(WARN, NULL, M("chunks could not be read"), KS("error", err_name(r->err)), KS("text", r->text));
-        load_again(x);
-        return;
-    }
-    if (page == PAGE_MOVED) {               /* not here any more: take out what is there */
-        index_doc_free(&x->doc);
-        change_start(x);
-        return;
-    }
-    x->page = *r;
-    r->arena = NULL;
-    add_start(x);
-}
-
-static void
-fetch(struct row *x)
-{
-    struct chunks_get_req q = { .document_id = x->id, .from_ord = x->from_ord };
-
-    x->state = ROW_FETCHING;
-    (void)worker_call(x->feed->r->worker, NULL, KIND_CHUNKS_GET, &q, x->tenant, "", 10000, on_chunks, x);
-}
-
-static void
-fetch_more(struct feed *f)
-{
-    if (f->stopped || loop_now(f->r->loop) < f->hold_until_ms)
-        return;
-    for (struct row *x = f->head; x && f->fetching < LOADS; x = x->next)
-        if (x->kind == ROW_LOAD && x->state == ROW_QUEUED) {
-            f->fetching++;
-            fetch(x);
-        }
 }
 
 /* ---- reading the feed */
@@ -296,21 +155,23 @@ fetch_more(struct feed *f)
 static void
 on_ready(struct feed *f, const struct change *c)
 {
-    for (struct row *x = *bucket_of(f, &c->document_id); x; x = x->chain) {
+    for (struct row *x = *bucket_of(f, &c->document_id), *next; x; x = next) {
+        next = x->chain;
         if (x->gone || !uuid_eq(&x->id, &c->document_id))
             continue;
-        x->again = x->again || x->state != ROW_QUEUED;
+        if (x->in == &f->aside) {               /* another version, which may be loaded */
+            load_gone(x);
+            continue;
+        }
+        if (x->state == ROW_QUEUED) {
+            index_doc_free(&x->doc);
+            x->from_ord = 0;
+        } else {
+            x->again = true;
+        }
         return;
     }
     (void)row_new(f, ROW_LOAD, c);
-}
-
-static void
-load_gone(struct row *x)
-{
-    x->gone = true;
-    if (x->state == ROW_QUEUED)
-        row_free(x);
 }
 
 static void
@@ -321,19 +182,26 @@ on_delete(struct feed *f, const struct change *c)
         if (uuid_eq(&x->id, &c->document_id))
             load_gone(x);
     }
-    change_start(row_new(f, ROW_DELETE, c));
+    row_change(row_new(f, ROW_DELETE, c));
 }
 
 static void
-on_drop(struct feed *f, const struct change *c, enum row_kind kind)
+drop_loads(struct rows *l, const struct change *c, enum row_kind kind)
 {
-    for (struct row *x = f->head, *next; x; x = next) {
+    for (struct row *x = l->head, *next; x; x = next) {
         next = x->next;
         if (x->kind == ROW_LOAD &&
             (kind == ROW_CLEAR || (str_is(c->tenant, x->tenant) && str_is(c->collection, x->collection))))
             load_gone(x);
     }
-    change_start(row_new(f, kind, c));
+}
+
+static void
+on_drop(struct feed *f, const struct change *c, enum row_kind kind)
+{
+    drop_loads(&f->queue, c, kind);
+    drop_loads(&f->aside, c, kind);
+    row_change(row_new(f, kind, c));
 }
 
 static void
@@ -390,13 +258,13 @@ on_changes(void *arg, struct reply *r)
         }
         if (rep->items.n < PAGE) {
             f->reached_end = true;
-            check_caught_up(f);
+            feed_caught(f);
         } else
             wait = 0;
         if (rep->jobs_pending > 0)
             ingest_poke(f->r->ingest);
     }
-    fetch_more(f);
+    load_more(f);
     if (!f->stopped)
         f->timer = loop_after(f->r->loop, wait, poll_changes, f);
 }
@@ -410,8 +278,8 @@ poll_changes(void *arg)
     f->timer = 0;
     if (f->stopped || f->polling)
         return;
-    if (f->pending > PENDING_MAX || !worker_registered(f->r->worker)) {
-        fetch_more(f);
+    if (f->queue.n > PENDING_MAX || !worker_registered(f->r->worker)) {
+        load_more(f);
         f->timer = loop_after(f->r->loop, POLL_MS, poll_changes, f);
         return;
     }
@@ -443,8 +311,10 @@ feed_free(struct feed **fp)
 {
     if (!*fp)
         return;
-    while ((*fp)->head)
-        row_free((*fp)->head);
+    while ((*fp)->queue.head)
+        row_free((*fp)->queue.head);
+    while ((*fp)->aside.head)
+        row_free((*fp)->aside.head);
     mem_free(fp);
 }
 
@@ -457,7 +327,32 @@ feed_caught_up(const struct feed *f)
 int64_t
 feed_seq(const struct feed *f)
 {
-    return f->head ? f->head->seq - 1 : f->after;
+    return f->queue.head ? f->queue.head->seq - 1 : f->after;
+}
+
+static bool
+concerns(const struct row *x, const char *tenant, const struct strs *collections)
+{
+    if (x->kind == ROW_CLEAR)
+        return true;
+    if (strcmp(x->tenant, tenant) != 0)
+        return false;
+    for (size_t i = 0; i < collections->n; i++)
+        if (str_is(collections->v[i], x->collection))
+            return true;
+    return collections->n == 0;
+}
+
+/* Of a long list only the beginning is looked at: then less is promised than may be there. */
+int64_t
+feed_seq_of(const struct feed *f, const char *tenant, const struct strs *collections)
+{
+    size_t n = 0;
+
+    for (const struct row *x = f->queue.head; x; x = x->next)
+        if (++n > SCAN_MAX || concerns(x, tenant, collections))
+            return x->seq - 1;
+    return f->after;
 }
 
 double
@@ -475,5 +370,11 @@ feed_waiting(const struct feed *f)
 size_t
 feed_pending(const struct feed *f)
 {
-    return f->pending;
+    return f->queue.n;
+}
+
+size_t
+feed_aside(const struct feed *f)
+{
+    return f->aside.n;
 }

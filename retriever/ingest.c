@@ -9,6 +9,8 @@
  * Chunk ids derive from document, generation and place: whoever takes a job over writes the same rows. */
 #include "retriever/job.h"
 
+#include <stdio.h>
+
 #include "common/log.h"
 
 enum { LEASE_MS = 30000, PAUSE_FIRST_MS = 500, PAUSE_MAX_MS = 15000, ATTEMPTS_MAX = 10 };
@@ -39,6 +41,29 @@ check_drained(struct ingest *g)
 /* ---- the model */
 
 static void
+on_told(void *arg, struct reply *r)
+{
+    (void)arg;
+    (void)r; /* said again with the next probe */
+}
+
+/* Documents that wait say what for, as long as it is said again; r NULL: they do not wait any more. */
+static void
+tell_wait(struct ingest *g, const struct reply *r)
+{
+    struct job_wait_req q = { .worker = str_of(worker_instance(g->r->worker)) };
+    char why[256];
+
+    if (r) {
+        (void)snprintf(why, sizeof(why), "waits for embeddings, which cannot be made now (%s%s%.150s)", err_name(r->err ? r->err : ERR_UPSTREAM_REPLY),
+                       r->text && r->text[0] ? ": " : "", r->text ? r->text : "");
+        q.reason = str_of(why);
+    }
+    g->waits = r != NULL;
+    (void)worker_call(g->r->worker, NULL, KIND_JOB_WAIT, &q, "", "", 5000, on_told, NULL);
+}
+
+static void
 on_probe(void *arg, struct reply *r)
 {
     struct ingest *g = arg;
@@ -48,9 +73,12 @@ on_probe(void *arg, struct reply *r)
     g->asking = false;
     if (r->err == ERR_OK && ingest_model(g, rep)) {
         g->pause_ms = 0;
+        if (g->waits)
+            tell_wait(g, NULL);
         claim(g);
     } else {
         pause_claims(g);
+        tell_wait(g, r);
         if (log_gate(&gate))
             LOG(WARN, NULL, M("no embeddings: documents wait"), KS("error", err_name(r->err)), KS("text", r->text));
     }
@@ -61,7 +89,7 @@ static void
 probe(struct ingest *g)
 {
     struct str text = STR("footnote");
-    struct embed_req q = { .texts = { &text, 1 }, .documents = true };
+    struct embed_req q = { .texts = { &text, 1 }, .documents = true, .fresh = true }; /* a cache may be older than the model */
 
     g->asking = true;
     (void)worker_call(g->r->worker, NULL, KIND_EMBED, &q, "", "", 10000, on_probe, g);

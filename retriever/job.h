@@ -16,6 +16,7 @@ struct ingest {
     size_t active;             /* how many */
     bool asking;               /* a claim or a probe is in flight */
     bool draining;
+    bool waits;                /* the store was told that documents wait for embeddings */
     char model[129];           /* that embeds; "": not known (any more) */
     size_t dims;               /* of its vectors */
     int64_t pause_ms, not_before_ms; /* after faults */

@@ -86,7 +86,8 @@ static void
 known_step(struct job *j)
 {
     struct chunk_hash *hash = mem_new(JOB_WINDOW * sizeof(*hash));
-    struct vectors_known_req q = { .tenant = j->claim->tenant, .model = str_of(j->model) };
+    struct vectors_known_req q = { .tenant = j->claim->tenant, .model = str_of(j->model),
+                                 .dims = (int64_t)j->dims };
 
     q.hashes.v = hash;
     for (size_t i = 0; i < j->n; i++)

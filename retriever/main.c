@@ -77,6 +77,7 @@ sample(struct proc *p)
     stat_set(&retriever_stats, RETRIEVER_WAITING, (double)feed_waiting(r->feed));
     stat_set(&retriever_stats, RETRIEVER_RUNNING, (double)ingest_active(r->ingest));
     stat_set(&retriever_stats, RETRIEVER_PENDING, (double)feed_pending(r->feed));
+    stat_set(&retriever_stats, RETRIEVER_ASIDE, (double)feed_aside(r->feed));
 }
 
 static void

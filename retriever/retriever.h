@@ -40,7 +40,7 @@ struct retriever {
 void on_search(struct call *c);
 void on_cite(struct call *c);
 
-/* feed.c: the change feed → the index */
+/* feed.c, feed_load.c: the change feed → the index */
 struct feed *feed_new(struct retriever *r);
 void feed_free(struct feed **f);
 bool feed_caught_up(const struct feed *f);     /* was the index up to date once */
@@ -48,6 +48,9 @@ int64_t feed_seq(const struct feed *f);        /* every change up to this one is
 double feed_age_s(const struct feed *f);       /* since the feed last answered; since the start, when it never did */
 int64_t feed_waiting(const struct feed *f);    /* documents that waited for a retriever then */
 size_t feed_pending(const struct feed *f);     /* changes known and not yet applied */
+size_t feed_aside(const struct feed *f);       /* documents that cannot be loaded for now */
+/* The same of some collections (none: of all) of a tenant: what others are waiting for does not count. */
+int64_t feed_seq_of(const struct feed *f, const char *tenant, const struct strs *collections);
 void feed_stop(struct feed *f);                /* poll no more */
 
 /* ingest.c: documents → chunks in the store */

@@ -187,7 +187,7 @@ on_search(struct call *c)
         worker_fail(c, ERR_VALIDATION, 0, why);
         return;
     }
-    t->seq = feed_seq(t->r->feed);
+    t->seq = feed_seq_of(t->r->feed, c->tenant, t->query.collections);
     task_run(t, search_work, search_done);
 }
 

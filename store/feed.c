@@ -2,7 +2,7 @@
  * The head is read before the rows, so that it never promises a change that the rows lack. */
 #include "store/store.h"
 
-#define CHUNKS_ROWS 512         /* of one reply */
+#define CHUNKS_ROWS 512         /* of one reply at most */
 #define CHUNKS_BYTES 60000000   /* the reply's limit is 64 MB */
 #define VECTORS_BYTES 32000000  /* the reply's limit is 32 MB */
 
@@ -58,6 +58,12 @@ read_chunk(struct tx *t, size_t row, struct chunk *k)
         k->text = STR_NONE;
 }
 
+static int64_t
+chunks_rows(const struct chunks_get_req *r)
+{
+    return r->limit > 0 && r->limit < CHUNKS_ROWS ? r->limit : CHUNKS_ROWS;
+}
+
 static void
 on_chunks(struct tx *t)
 {
@@ -75,7 +81,7 @@ on_chunks(struct tx *t)
     document_row(t, 0, 0, &d);
     rep.tenant = col_str(t, 0, 0, 16);
     rep.model = col_str(t, 0, 0, 17);
-    while (rep.chunks.n < n && rep.chunks.n < CHUNKS_ROWS && bytes < CHUNKS_BYTES) {
+    while (rep.chunks.n < n && (int64_t)rep.chunks.n < chunks_rows(c->req) && bytes < CHUNKS_BYTES) {
         struct chunk *k = &rep.chunks.v[rep.chunks.n];
 
         read_chunk(t, rep.chunks.n, k);
@@ -93,7 +99,35 @@ chunks_get(struct call *c)
     struct tx *t = call_tx(c, on_chunks);
 
     TX(t, CHUNKS_DOCUMENT, p_id(&r->document_id));
-    TX(t, CHUNKS_GET, p_id(&r->document_id), p_i64(r->from_ord), p_i64(CHUNKS_ROWS + 1));
+    TX(t, CHUNKS_GET, p_id(&r->document_id), p_i64(r->from_ord), p_i64(chunks_rows(r) + 1));
+    tx_run(t);
+}
+
+/* A retriever cannot load a document, or can again. */
+void
+document_aside(struct call *c)
+{
+    const struct document_aside_req *r = c->req;
+    struct tx *t = call_tx(c, ack_ok);
+
+    if (r->error.n)
+        TX(t, ASIDE_SET, p_id(&r->document_id), p_str(r->error));
+    else
+        TX(t, ASIDE_END, p_id(&r->document_id));
+    tx_run(t);
+}
+
+/* A retriever takes no documents for now, or takes them again. */
+void
+job_wait(struct call *c)
+{
+    const struct job_wait_req *r = c->req;
+    struct tx *t = call_tx(c, ack_ok);
+
+    if (r->reason.n)
+        TX(t, WAIT_SET, p_str(r->worker), p_str(r->reason));
+    else
+        TX(t, WAIT_END, p_str(r->worker));
     tx_run(t);
 }
 
@@ -126,6 +160,6 @@ vectors_known(struct call *c)
     array_begin(b, ARRAY_BYTEA, r->hashes.n);
     for (size_t i = 0; i < r->hashes.n; i++)
         array_add(b, p_str(r->hashes.v[i].hash));
-    TX(t, VECTORS_KNOWN, p_str(r->tenant), p_str(r->model), p_str(buf_slice(b)));
+    TX(t, VECTORS_KNOWN, p_str(r->tenant), p_str(r->model), p_str(buf_slice(b)), p_i64(r->dims > 0 ? r->dims : 0));
     tx_run(t);
 }

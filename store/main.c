@@ -48,6 +48,8 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_VECTORS_KNOWN] = vectors_known,
     [KIND_CHUNKS_GET] = chunks_get,
     [KIND_CHANGES] = changes,
+    [KIND_DOCUMENT_ASIDE] = document_aside,
+    [KIND_JOB_WAIT] = job_wait,
     [KIND_KEY_LIST] = key_list,
     [KIND_KEY_PUT] = key_put,
     [KIND_KEY_DELETE] = key_delete,
@@ -174,6 +176,7 @@ on_migrated(struct store *s)
         s->import = import_new(s);
         return;
     }
+    s->texts = texts_new(s);
     if (s->join == 0)
         return; /* there already, or draining */
     loop_cancel(s->proc->loop, &s->join);
@@ -265,6 +268,7 @@ drain(struct proc *p)
     struct store *s = p->ctx;
 
     loop_cancel(p->loop, &s->join);
+    texts_stop(s->texts);
     if (s->opt->import_from[0]) {
         proc_exit(p, 1); /* the next run goes on from the last batch */
         return;
@@ -286,6 +290,7 @@ stop(struct proc *p)
         import_stop(s->import);
     pool_free(&s->pool); /* first: it fails what is still running, which needs the others */
     import_free(&s->import);
+    texts_free(&s->texts);
     outbox_free(&s->outbox);
     migrate_free(&s->migrate);
     worker_free(&s->worker);

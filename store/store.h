@@ -15,6 +15,7 @@ struct store_opt {
 struct outbox;
 struct migrate;
 struct import;
+struct texts;
 
 struct store {
     struct proc *proc;
@@ -26,6 +27,7 @@ struct store {
     struct migrate *migrate;     /* until the schema is there */
     struct outbox *outbox;       /* NULL without Redis */
     struct import *import;       /* NULL unless the process was started for one */
+    struct texts *texts;         /* once the schema is there */
     int64_t migration;           /* newest one applied; 0: not known yet */
     bool migrated;               /* requests may be served */
 };
@@ -95,6 +97,8 @@ void job_finish(struct call *c);
 void vectors_known(struct call *c);
 void chunks_get(struct call *c);
 void changes(struct call *c);
+void document_aside(struct call *c);
+void job_wait(struct call *c);
 void key_list(struct call *c);
 void key_put(struct call *c);
 void key_delete(struct call *c);
@@ -117,6 +121,11 @@ struct migrate *migrate_new(struct store *s, void (*done)(struct store *s));
 void migrate_free(struct migrate **m);
 int migrate_count(void);                                   /* newest migration compiled in */
 const char *migrate_sql(int n, const char **name);         /* 1 … migrate_count() */
+
+/* texts.c: stores compressed texts of documents plain, in the background. */
+struct texts *texts_new(struct store *s);
+void texts_stop(struct texts *x);                          /* begin no further batch */
+void texts_free(struct texts **x);
 
 /* outbox.c: drains fn:turns. */
 struct outbox *outbox_new(struct store *s, const char *redis_url, struct buf *why);

@@ -136,7 +136,8 @@ TABLE = [
         ("retriever_jobs_waiting", "while +", {}), ("retriever_jobs_running", "while +", {})]),
     ("an index that is too small, and chunks that cannot be read", "retriever.lab", [
         ("retriever_feed_pending", "while new", {}), ("retriever_feed_faults_total", "while new", {}),
-        ("retriever_index_full_total", "new", {})]),
+        ("retriever_index_full_total", "new", {}), ("retriever_documents_aside", "new", {}),
+        ("retriever_documents_put_aside_total", "new", {})]),
     ("turns wait for the database", "store", [("store_outbox_length", "while +", {})]),
     ("a queued turn of a session that was erased", "store", [("store_outbox_erased_total", "+", {})]),
     ("a queued turn that is none", "store", [("store_outbox_bad_total", "+", {})]),
@@ -145,6 +146,7 @@ TABLE = [
 # Shown where the event can be made: file, and what it says of the metric there.
 ELSEWHERE = {
     "log_lines_dropped_total": ("tests/unit/common/log_test.c", "log_dropped", "a log reader that hangs"),
+    "store_texts_plain_total": ("tests/service/store_texts.py", "store_texts_plain_total", "a store starts on texts that were stored compressed"),
     "store_pool_resets_total": ("tests/unit/store/pool.c", "STAT_POOL_RESETS", "a connection that comes back in mid-transaction"),
     "bus_overrun_total": ("tests/unit/gateway/hub_test.c", "bus_overrun_total", "an answer that is not read"),
     "bus_worker_banned_total": ("tests/faults/test_a27.py", "bus_worker_banned_total", "a worker with a key that garbles, over CURVE"),

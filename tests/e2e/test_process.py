@@ -41,6 +41,24 @@ def test_a_question_asked_while_a_service_restarts_waits_for_it(plain, service):
     assert plain.answered(Q_LAMP)["grounded"]
 
 
+def test_a_retriever_that_still_loads_its_index_is_not_ready_and_said_so(plain):
+    plain.stop_service("retriever")
+    plain.stop("store")
+    try:
+        plain.start("retriever")
+        def missing():
+            r = plain.request("GET", "/readyz")
+            return r.status_code == 503 and r.json()["missing"]
+        wait_for("it is there and takes nothing", lambda: "retrieve: starting" in (missing() or ""), 10)
+        health = plain.request("GET", "/api/v1/health").json()
+        assert health["status"] == "down" and health["services"]["retrieve"]["status"] == "starting"
+        assert health["services"]["retrieve"]["workers"] == 1 and health["services"]["retrieve"]["capacity"] == 0
+    finally:
+        plain.cont("store")
+    plain.wait_ready()
+    assert plain.request("GET", "/api/v1/health").json()["services"]["retrieve"]["status"] == "ok"
+
+
 def test_a_killed_service_is_missed_and_found_again(plain):
     plain.kill("retriever")
     wait_for("readyz says what is missing", lambda: "retrieve" in plain.request("GET", "/readyz").json()["missing"], 6)

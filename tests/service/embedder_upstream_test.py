@@ -62,6 +62,28 @@ def test_a_broken_cached_value_is_a_miss_and_replaced(emb, stub, redis, value):
     assert stub.stats()[EMBED] == 2 and redis.client.strlen(key) == 40 + 4 * 256 + 4  # head, vector, tokens
 
 
+def test_a_model_that_gives_other_dimensions_is_believed_and_older_cached_vectors_are_misses(emb, stub, redis):
+    old = emb.hub.embed("what was cached").wait()
+    assert old.rep["dims"] == 256
+    stub.script({"route": EMBED, "times": 0, "wrong_dims": True})  # from now on one less
+    probe = emb.hub.embed("what was cached", fresh=True).wait()
+    assert probe.rep["dims"] == 255 and not probe.rep.get("cached")
+    assert emb.hub.embed("what was cached").wait().rep["dims"] == 255
+    stub.reset()
+    emb.hub.embed("what was cached", fresh=True).wait()            # 256 again, in the cache
+    stub.script({"route": EMBED, "times": 0, "wrong_dims": True})
+    emb.hub.embed("another", fresh=True).wait()
+    redis.client.delete("fn:d:text-embedding-3-small:0")           # as a release before left the cache
+    both = emb.hub.embed("what was cached", "what is new").wait()  # neither failed nor mixed
+    assert both.code == 0 and both.rep["dims"] == 255 and not both.rep.get("cached")
+    cached = emb.hub.embed("what is new").wait()
+    assert cached.rep["dims"] == 255 and cached.rep["cached"] == 1
+    assert emb.hub.embed("what was cached").wait().rep["cached"] == 1  # the new vector took the old one's place
+    stub.reset()                                                  # and back again: a probe finds it out, caches follow
+    assert emb.hub.embed("what is new", fresh=True).wait().rep["dims"] == 256
+    assert emb.hub.embed("what was cached").wait().rep["dims"] == 256
+
+
 def test_two_texts_with_one_md5_get_two_vectors(emb, stub, redis):
     emb.hub.embed("text one").wait()
     emb.hub.embed("text two").wait()

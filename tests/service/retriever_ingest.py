@@ -206,3 +206,70 @@ def test_a_restored_database_is_read_again_from_the_start(back, retriever):
     back.changes[a["id"]]["seq"] = back.seq = 1
     wait_for("read again", lambda: not found(back, b, "storks"))
     wait_for("still there", lambda: found(back, a, "herons"))
+
+
+def change_seq(back, doc):
+    return back.changes[doc["id"]]["seq"]
+
+
+@pytest.mark.parametrize("fault", ["internal", "chunks"])
+def test_a_document_that_cannot_be_loaded_goes_aside_and_comes_back_by_itself(back, retriever, fault):
+    other = back.put("# O\n\nOtters float.")
+    wait_for("searchable", lambda: found(back, other, "otters"))
+    bad = back.put("# B\n\nBadgers dig.", tenant="other")
+    wait_status(bad, "ready")
+    wait_for("searchable", lambda: found(back, bad, "badgers", tenant="other"))
+    back.unloadable[bad["id"]] = fault
+    back.change(bad, "ready")                           # another version, which cannot be read
+    for n in range(3):                                  # nobody waits for it: not the other tenant's sequence
+        doc = back.put(f"# N\n\nNewts number {n}.")
+        wait_status(doc, "ready")
+        wait_for("seen", lambda d=doc: back.search("newts")["seq"] >= change_seq(back, d), 2)
+    wait_for("put aside", lambda: retriever.metric("retriever_documents_aside") == 1, 15)
+    wait_for("the store is told", lambda: back.asides, 5)
+    assert back.asides[0][0] == bad["id"] and "cannot be loaded" in back.asides[0][1]
+    retriever.counted(1, "retriever_documents_put_aside_total")
+    assert not found(back, bad, "badgers", tenant="other")  # the version that is gone is not found in its place
+    wait_for("its tenant's sequence goes on", lambda: back.search("x", tenant="other")["seq"] >= change_seq(back, bad), 5)
+    del back.unloadable[bad["id"]]
+    wait_for("back by itself", lambda: found(back, bad, "badgers", tenant="other"), 15)
+    wait_for("the store is told", lambda: back.asides[-1] == (bad["id"], None), 5)
+    retriever.counted(0, "retriever_documents_aside")
+
+
+def test_a_start_does_not_wait_for_a_document_that_cannot_be_loaded(back):
+    good, bad = back.put("# G\n\nGulls cry."), back.put("# B\n\nBadgers dig.")
+    with Service("retriever", back.hub, CHUNK_BYTES=200):
+        for d in (good, bad):
+            wait_status(d, "ready")
+    back.unloadable[bad["id"]] = "internal"
+    with Service("retriever", back.hub, CHUNK_BYTES=200) as again:
+        wait_for("searchable", lambda: found(back, good, "gulls"), 5)
+        wait_for("ready", lambda: again.metric("retriever_documents_aside") == 1, 5)
+        wait_for("the store is told", lambda: back.asides and back.asides[-1][0] == bad["id"], 5)
+        back.delete(bad)
+        wait_for("forgotten", lambda: again.metric("retriever_documents_aside") == 0, 5)
+
+
+def test_a_store_that_is_away_puts_no_document_aside(back, retriever):
+    first = back.put("# A\n\nAnts march.")
+    wait_for("searchable", lambda: found(back, first, "ants"))
+    back.broken["chunks.get"] = "STORE_DOWN"
+    doc = back.put("# B\n\nBees dance.")
+    wait_status(doc, "ready")
+    faults = retriever.metric("retriever_feed_faults_total")
+    wait_for("tried often", lambda: retriever.metric("retriever_feed_faults_total") >= faults + 6, 15)
+    assert retriever.metric("retriever_documents_aside") == 0 and not back.asides
+    assert back.search("ants")["seq"] < change_seq(back, doc)   # nothing is promised that is not there
+    del back.broken["chunks.get"]
+    wait_for("searchable", lambda: found(back, doc, "bees"))
+
+
+def test_documents_that_wait_for_embeddings_say_so(back, retriever):
+    back.broken["embed"] = "UPSTREAM"
+    doc = back.put("# B\n\nTigers prowl.")
+    wait_for("the reason", lambda: back.waits and "waits for embeddings" in (back.waits[-1] or ""), 15)
+    del back.broken["embed"]
+    wait_status(doc, "ready", 30)
+    wait_for("over", lambda: back.waits[-1] is None, 5)
+    assert back.fresh_probes == back.probes             # past every cache

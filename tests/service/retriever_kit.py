@@ -27,6 +27,9 @@ class Backend:
         self.embedded, self.embed_calls, self.probes = [], 0, 0
         self.broken = {}           # kind → error code, or None for silence
         self.claims = []           # (document id, worker)
+        self.asides, self.waits = [], []  # what the retriever said of documents that it cannot load, and why documents wait
+        self.unloadable = {}       # document id → "internal": the call fails; "chunks": the answer is another document's
+        self.fresh_probes = 0
         self.model = "test-model"
         self.hub = Hub()
         self.hub.answer = self.answer
@@ -82,10 +85,19 @@ class Backend:
     def on_embed(self, q):
         if q["texts"] == ["footnote"]:
             self.probes += 1
+            self.fresh_probes += q.get("fresh", False)
         else:
             self.embed_calls += 1
             self.embedded += q["texts"]
         return 0, {"model": self.model, "dims": DIMS, "vectors": b"".join(vector(t) for t in q["texts"])}
+
+    def on_document_aside(self, q):
+        self.asides.append((q["document_id"], q.get("error")))
+        return 0, {"count": 1}
+
+    def on_job_wait(self, q):
+        self.waits.append(q.get("reason"))
+        return 0, {"count": 1}
 
     def on_changes(self, q):
         items = sorted((c for c in self.changes.values() if c["seq"] > q["after"]), key=lambda c: c["seq"])
@@ -149,11 +161,14 @@ class Backend:
         doc = self.docs.get(q["document_id"])
         if not doc or doc["status"] == "pending" and not doc["chunks"]:
             return CODES["NOT_FOUND"], {}
+        fault = self.unloadable.get(doc["id"])
+        if fault == "internal":
+            return CODES["INTERNAL"], {}
         text = doc["text"]
         chunks = sorted((c for c in doc["chunks"].values()), key=lambda c: c["ord"])
         page = [c for c in chunks if c["ord"] >= q.get("from_ord", 0)]
         out = [{k: v for k, v in c.items() if k not in ("model", "generation")} |
                {"text": text[c["start"]:c["end"]].decode()} for c in page[:3]]
         return 0, {"tenant": doc["tenant"], "model": self.model, "chunks": out, "has_more": len(page) > 3, "document": [
-            {"id": doc["id"], "collection": doc["collection"], "status": "ready", "created_ms": 1, "updated_ms": doc["version"],
+            {"id": b"\x01" * 16 if fault else doc["id"], "collection": doc["collection"], "status": "ready", "created_ms": 1, "updated_ms": doc["version"],
              "title": doc.get("title", ""), "external_id": doc["external_id"], "metadata": doc.get("metadata", "{}")}]}

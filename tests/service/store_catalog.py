@@ -14,6 +14,7 @@ from store_kit import begin_req, finish_req, session, turn
 LIVES = {
     "user_sessions": "expires_at", "conversations": "expires_at", "messages": "expires_at", "idempotency": "expires_at",
     "jobs": "expires_at", "changes": "expires_at", "erased_sessions": "expires_at", "api_keys": "expires_at",
+    "ingest_waits": "expires_at",
     "citations": "messages", "chunks": "documents", "uploads": "documents", "documents": "collections",
     "collections": None, "feed_head": None, "cleanup_runs": None, "schema_migrations": None, "imports": None,
 }

@@ -19,7 +19,8 @@ NEW = "00000000-0000-7000-8000-000000000000"
 START = ("infinity", LAST, "infinity", LAST)        # before the newest
 SESSION = hashlib.sha256(b"the long one").digest()
 PAGE = 50
-SMALL = {"collections_pkey", "feed_head_pkey", "cleanup_runs_pkey", "schema_migrations_pkey", "imports_pkey"}   # tables of a few rows
+SMALL = {"collections_pkey", "feed_head_pkey", "cleanup_runs_pkey", "schema_migrations_pkey", "imports_pkey",
+         "ingest_waits_pkey"}   # tables of a few rows
 NO_QUERY = {"citations_pkey": "an id is said twice by nobody; citations are read by their message"}
 CASCADE = {"ix_idempotency_user_session_id": ("idempotency", "user_session_id")}                         # the foreign key's own look-up
 
@@ -54,7 +55,7 @@ def queries(x):
         "ix_uploads_queued_at": ("CLAIM", "w", 60000),
         "ix_uploads_job_id": ("CLEAN_JOBS", 5000),
         "chunks_pkey": ("CHUNKS_GET", x.document, 0, 513),
-        "ix_chunks_hash": ("VECTORS_KNOWN", "default", "m", [hashlib.sha256(str(i).encode()).digest() for i in range(64)]),
+        "ix_chunks_hash": ("VECTORS_KNOWN", "default", "m", [hashlib.sha256(str(i).encode()).digest() for i in range(64)], 0),
         "changes_pkey": ("FEED", 10000, 1000),
         "ux_changes_document_id": ("FINISH_SEQ", x.document),
         "ux_changes_collection": ("COLLECTION_PUT", "default", "x7", None, None, None, 0, 0.0, 0),

@@ -19,7 +19,9 @@ SHARED = {
     "connections": {"TIMEOUT", "SETTINGS", "SAFETY"},
     "held by document, generation and lease": {"RENEW", "JOB_TEXT", "CHUNKS_CHECK", "CHUNKS_ADD", "FINISH_LOCK", "FINISH_SWAP",
                                                "FINISH_DROP", "FINISH_FEED", "FINISH_SEQ", "FINISH_AGAIN", "FINISH_FAIL"},
-    "work and index of all tenants": {"CLAIM", "CLAIM_GIVE_UP", "CHUNKS_DOCUMENT", "CHUNKS_GET", "FEED_HEAD", "FEED"},
+    "work and index of all tenants": {"CLAIM", "CLAIM_GIVE_UP", "CHUNKS_DOCUMENT", "CHUNKS_GET", "FEED_HEAD", "FEED", "ASIDE_SET",
+                                      "ASIDE_END", "WAIT_SET", "WAIT_END"},
+    "the store's own walk over all documents": {"TEXTS_PLAIN"},
     "keys say which tenant one is": {"KEY_LIST"},
 }
 JANITOR = re.compile("(CLEAN|COUNT)_")

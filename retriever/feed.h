@@ -1,0 +1,74 @@
+/* A change of the feed on its way into the index. Only feed*.c include this; all of it belongs to the loop's thread, but for what
+ * a maker or the changer touches while a row is in its hands. */
+#ifndef RETRIEVER_FEED_H
+#define RETRIEVER_FEED_H
+
+#include "retriever/retriever.h"
+
+enum { BUCKETS = 4096, PAGE_ROWS = 512 };
+
+enum row_kind { ROW_LOAD, ROW_DELETE, ROW_DROP, ROW_CLEAR };
+enum row_state { ROW_QUEUED, ROW_FETCHING, ROW_ADDING, ROW_CHANGING };
+
+struct rows { struct row *head, *tail; size_t n; };
+
+struct row {
+    struct feed *feed;
+    struct rows *in;            /* the feed's list, in seq order, or those aside */
+    struct row *prev, *next;
+    struct row *chain;          /* of its bucket; loads only */
+    enum row_kind kind;
+    enum row_state state;
+    int64_t seq;
+    struct uuid id;
+    char tenant[65], collection[129];
+    bool gone;                  /* deleted meanwhile: drop what comes */
+    bool again;                 /* changed meanwhile: load it once more */
+    bool first;                 /* belongs to the first catching up */
+    bool failed;                /* the maker thread had no memory */
+    bool large;                 /* has a slot, and is beyond its first page */
+    int slot;                   /* that it has */
+    bool marked;                /* the store shows it as one that cannot be loaded */
+    struct index_doc *doc;      /* being built */
+    int64_t updated_ms, from_ord; /* of the version at hand; next page */
+    struct reply page;          /* reply whose arena we hold */
+    enum err err;               /* of index_put */
+    int64_t asked_ms, since_ms; /* when its page was asked for: the last time, and first */
+    /* failures */
+    unsigned tries;             /* of a page, in a row */
+    unsigned rounds;            /* aside */
+    int64_t rows;               /* chunks to ask for at once */
+    int64_t at_ms;              /* not before */
+    bool full;                  /* aside since the index has no room for it */
+    size_t bytes;               /* it would have there */
+    char why[256];              /* it is aside */
+};
+
+struct feed {
+    struct retriever *r;
+    struct rows queue;          /* in the feed's order: the head tells the seq that was reached */
+    struct rows aside;          /* cannot be loaded for now; nobody waits for them */
+    struct row *buckets[BUCKETS];
+    size_t fetching, large, first_left;
+    bool aside_busy;            /* one of those aside is being tried */
+    int64_t after;              /* last change that was read */
+    int64_t heard_ms;           /* when the feed last answered */
+    int64_t loaded_ms;          /* when a page of any document last came */
+    int64_t waiting;            /* documents that wait for a retriever, as it said then */
+    bool polling, stopped, reached_end, caught_up;
+    uint64_t timer;
+    uint64_t call;              /* the poll in flight */
+    int64_t hold_until_ms;      /* no fetches before: the store does not answer */
+};
+
+/* feed.c */
+void row_free(struct row *x);
+void row_aside(struct row *x);                 /* nobody waits for it any more */
+void row_change(struct row *x);                /* hand it to the changer: x->doc goes in, or the document out */
+void feed_caught(struct feed *f);              /* offer the capacity when the first catching up is over */
+/* feed_load.c */
+void load_more(struct feed *f);                /* begin loads that may begin */
+void load_ended(struct row *x);                /* the changer has had it */
+void load_gone(struct row *x);                 /* its document is gone, or has another row */
+
+#endif

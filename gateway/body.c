@@ -40,7 +40,9 @@ static bool
 cut_short(struct request *r)
 {
     http_close_after(r->conn);
-    if (conn_was_cut(r->conn->fd))
+    if (conn_was_pushed(r->conn->fd))
+        reply_problem(r, ERR_BUSY, "there are too many slow connections; this one had to make room");
+    else if (conn_was_cut(r->conn->fd))
         reply_problem(r, ERR_TIMEOUT_BODY, NULL);
     else if (conn_was_let_go(r->conn->fd))
         reply_problem(r, ERR_BUSY, "this connection was idle and was just being closed");

@@ -1,18 +1,21 @@
-/* The guard over client connections. civetweb has no total time for headers or bodies, no cap by address, and lets
+/* The guard over client connections. civetweb has no total time for headers, bodies or answers, no cap by address, and lets
  * connections beyond its threads wait without a word; so accept(), recv() and close() of this executable pass through here:
  *
- *   accept → IDLE → (first byte) HEADER → (request known) WORK ⇄ BODY → (answered) IDLE → … → close
+ *   accept → IDLE → (first byte) HEADER → (request known) WORK ⇄ BODY, WORK ⇄ WRITE → (answered) IDLE → … → close → CLOSING
  *
  * Only descriptors that the public port accepted are in the table; for all others each call is one look at an atomic.
- * A watchdog shuts the reading side of what is late: HEADER_TIMEOUT, the body's share, and the longest idle connections
- * when threads run short. Refused at accept: over MAX_CONN_PER_ADDR, over 80 % of the descriptors, and, with a 503, when
- * every thread is busy. One lock keeps a descriptor from being reused while it is being cut; no call that can wait for a
- * client is made under it. */
-#include "gateway/conn.h"
+ * conn_place.c decides who comes in and who has to leave for another, conn_watch.c who is too slow: it shuts the reading side
+ * of late headers and bodies, and cuts readers off. Refused at accept: over MAX_CONN_PER_ADDR, over 80 % of the descriptors,
+ * and, with a 503, when every thread works on a whole request.
+ *
+ * One lock keeps a descriptor from being reused while it is being cut. No call that can wait for a client is made under it,
+ * and none of its loops runs a call of the kernel for each connection at each accept. An answer that its client has not taken
+ * when the server closes stays open as CLOSING: it has no thread, but a limit. */
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -23,36 +26,15 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/gateway.h"
-#include "gateway/nap.h"
+#include "gateway/conn_int.h"
 
-#define WATCH_MS 50
-#define STALL_MS 1000             /* between two looks: the process itself stood still */
-#define IDLE_WATCH_MS 500         /* without a connection: the shortest limit is a second */
+/* What the kernel holds for a client beyond what the client has room for. Without it, some megabytes of answers to requests
+ * that were sent in advance would be made for somebody who reads none. */
+#define UNSENT_MAX 65536
 
-struct slot {
-    _Atomic int phase;            /* enum conn_phase; CONN_NONE: not ours */
-    _Atomic int cut;              /* the guard shut its reading side: 1 + enum cut; 0: it did not */
-    _Atomic int64_t since_ms;     /* when the phase began */
-    _Atomic int64_t until_ms;     /* when it must be over; 0: any time */
-    uint32_t addr;                /* IPv4, network order */
-};
-
-static struct {
-    struct gateway *gw;
-    struct slot *slots;           /* by descriptor */
-    int n_slots;                  /* the table's size */
-    _Atomic int top;              /* highest descriptor in use so far */
-    atomic_long count;            /* connections open */
-    long max_fds;                 /* 80 % of RLIMIT_NOFILE */
-    pthread_mutex_t lock;         /* accept, close and cut exclude each other */
-    _Atomic int listener;         /* the public port's descriptor; 0: not open yet */
-    pthread_t watchdog;
-    struct nap nap;               /* of the watchdog */
-    atomic_bool on;
-} guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-const char *const cut_labels[] = { "slow_header", "slow_body", "idle", "address", "descriptors", "saturated", NULL };
+struct guard guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
+const char *const cut_labels[] = { "slow_header", "slow_body", "idle", "address", "descriptors", "saturated",
+                                   "slow_reader", "scarce", NULL };
 static _Thread_local int last_fd = -1;
 
 typedef int (*accept_fn)(int, struct sockaddr *, socklen_t *);
@@ -94,61 +76,6 @@ public_port(int listener)
 }
 
 static void
-count_cut(enum cut why)
-{
-    stat_add_at(&gateway_stats, GW_CUT, why, 0, 1);
-}
-
-/* Under the lock. */
-static void
-cut(int fd, struct slot *s, enum cut why)
-{
-    atomic_store(&s->cut, 1 + (int)why);
-    shutdown(fd, SHUT_RD);
-    count_cut(why);
-}
-
-/* A request has come that no thread has looked at yet: not idle, however long ago. */
-static bool
-has_unread(int fd)
-{
-    int n = 0;
-
-    return ioctl(fd, FIONREAD, &n) == 0 && n > 0;
-}
-
-/* Under the lock: let the connection go that has been idle longest. */
-static bool
-cut_idlest(int64_t at_least_ms)
-{
-    int64_t oldest = clock_ms() - at_least_ms + 1;
-    int found = -1;
-
-    for (int fd = 0; fd <= atomic_load(&guard.top); fd++) {
-        struct slot *s = &guard.slots[fd];
-
-        if (s->phase == CONN_IDLE && !s->cut && s->since_ms < oldest && !has_unread(fd)) {
-            oldest = s->since_ms;
-            found = fd;
-        }
-    }
-    if (found >= 0)
-        cut(found, &guard.slots[found], CUT_IDLE);
-    return found >= 0;
-}
-
-/* Under the lock. Connections of one address. */
-static long
-count_addr(uint32_t addr)
-{
-    long n = 0;
-
-    for (int fd = 0; fd <= atomic_load(&guard.top); fd++)
-        n += guard.slots[fd].phase != CONN_NONE && guard.slots[fd].addr == addr;
-    return n;
-}
-
-static void
 say_busy(int fd)
 {
     static const char body[] = "{\"type\":\"urn:footnote:error:overloaded\",\"status\":503,\"code\":\"overloaded\"}";
@@ -160,45 +87,6 @@ say_busy(int fd)
 
     if (send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
         shutdown(fd, SHUT_WR);
-}
-
-/* Under the lock: may this connection come in? */
-static bool
-admit_conn(int fd, uint32_t addr)
-{
-    char text[INET_ADDRSTRLEN];
-    long threads = guard.gw->opt->http_threads;
-
-    inet_ntop(AF_INET, &addr, text, sizeof text);
-    if (fd >= guard.n_slots || fd >= guard.max_fds) {
-        count_cut(CUT_DESCRIPTORS);
-        return false;
-    }
-    if (!cidrs_have(&guard.gw->proxies, text) && count_addr(addr) >= guard.gw->opt->max_conn_per_addr) {
-        count_cut(CUT_ADDRESS);
-        return false;
-    }
-    if (atomic_load(&guard.count) >= threads && !cut_idlest(0)) {
-        count_cut(CUT_SATURATED);
-        say_busy(fd);
-        return false;
-    }
-    return true;
-}
-
-static void
-slot_take(int fd, uint32_t addr)
-{
-    struct slot *s = &guard.slots[fd];
-
-    s->addr = addr;
-    atomic_store(&s->cut, 0);
-    atomic_store(&s->since_ms, clock_ms());
-    atomic_store(&s->until_ms, 0);
-    atomic_store(&s->phase, CONN_IDLE);
-    if (fd > atomic_load(&guard.top))
-        atomic_store(&guard.top, fd);
-    atomic_fetch_add(&guard.count, 1);
 }
 
 /* dlsym gives functions as data pointers: POSIX says that this conversion holds. */
@@ -222,7 +110,8 @@ accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len)
     static _Atomic(accept_fn) real;
     accept_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
     const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
-    bool good;
+    static const int unsent_max = UNSENT_MAX;
+    enum verdict v;
     int fd;
 
     if (fn == NULL)
@@ -231,15 +120,25 @@ accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len)
     if (fd < 0 || !atomic_load(&guard.on) || sa == NULL || sa->sa_family != AF_INET || !public_port(listener))
         return fd;
     pthread_mutex_lock(&guard.lock);
-    good = admit_conn(fd, in->sin_addr.s_addr);
-    if (good)
-        slot_take(fd, in->sin_addr.s_addr);
+    v = place_take(fd, in->sin_addr.s_addr);
     pthread_mutex_unlock(&guard.lock);
-    if (good)
+    if (v == CONN_WELCOME) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
         return fd;
+    }
+    if (v == CONN_BUSY)
+        say_busy(fd);
     close(fd);
     errno = ECONNABORTED;
     return -1;
+}
+
+/* Under the lock. The thread is done with this connection; if its client has no room for the rest of the answer, the watchdog
+ * waits for it. */
+static bool
+stays_open(int fd, const struct slot *s, bool unsent)
+{
+    return unsent && atomic_load(&guard.on) && !atomic_load(&s->cut) && fd < guard.max_fds / 2;
 }
 
 int
@@ -248,18 +147,23 @@ close(int fd)
     static _Atomic(close_fn) real;
     close_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
     struct slot *s = slot_used(fd);
+    bool unsent, stays;
 
     if (fn == NULL)
         atomic_store(&real, fn = REAL(close_fn, "close"));
     if (s == NULL)
         return fn(fd);
+    if (fd == last_fd)
+        last_fd = -1;
+    unsent = conn_unsent(fd) > 0;
     /* The place is given back under the lock, the descriptor after it: a close can take as long as a client that does not
      * read likes (SO_LINGER), and nobody else may wait for that. The kernel gives the number away only once it is closed. */
     pthread_mutex_lock(&guard.lock);
-    atomic_store(&s->phase, CONN_NONE);
-    atomic_fetch_sub(&guard.count, 1);
+    stays = stays_open(fd, s, unsent);
+    place_leave(s, stays ? CONN_CLOSING : CONN_NONE);
+    atomic_fetch_add(&guard.closing, stays);
     pthread_mutex_unlock(&guard.lock);
-    return fn(fd);
+    return stays ? 0 : fn(fd);
 }
 
 ssize_t
@@ -280,8 +184,11 @@ recv(int fd, void *p, size_t n, int flags)
     if (s == NULL || (flags & MSG_PEEK) != 0)
         return got;
     last_fd = fd;
-    if (got > 0 && atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_IDLE)
+    if (got <= 0)
+        return got;
+    if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_IDLE)
         conn_phase_set(fd, CONN_HEADER, (int64_t)guard.gw->opt->header_timeout * 1000);
+    atomic_fetch_add_explicit(&s->moved, got, memory_order_relaxed);
     return got;
 }
 
@@ -301,7 +208,39 @@ conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms)
         return;
     atomic_store(&s->until_ms, limit_ms > 0 ? now + limit_ms : 0);
     atomic_store(&s->since_ms, now);
+    atomic_store_explicit(&s->moved, 0, memory_order_relaxed);
     atomic_store(&s->phase, phase);
+    if (phase == CONN_WORK && conn_was_let_go(fd))
+        place_stays(s);
+}
+
+enum conn_phase
+conn_write_begin(int fd)
+{
+    struct slot *s = slot_used(fd);
+    enum conn_phase was = s ? (enum conn_phase)atomic_load(&s->phase) : CONN_NONE;
+
+    if (s != NULL)
+        conn_phase_set(fd, CONN_WRITE, 0);
+    return was;
+}
+
+void
+conn_wrote(int fd, size_t n)
+{
+    struct slot *s = slot_used(fd);
+
+    if (s != NULL)
+        atomic_fetch_add_explicit(&s->moved, (int64_t)n, memory_order_relaxed);
+}
+
+void
+conn_buffer_limit(int fd, int bytes)
+{
+    int half = bytes / 2; /* the kernel doubles it, for its own book-keeping */
+
+    if (slot_used(fd) != NULL)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof half);
 }
 
 bool
@@ -318,6 +257,14 @@ conn_was_cut(int fd)
     struct slot *s = slot_used(fd);
 
     return s != NULL && atomic_load(&s->cut) != 0 && !conn_was_let_go(fd);
+}
+
+bool
+conn_was_pushed(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s != NULL && atomic_load(&s->cut) == 1 + CUT_PUSHED;
 }
 
 /* What had come before the shutdown, or comes on its way, can still be read. */
@@ -345,54 +292,13 @@ conn_gone(int fd)
 long
 conn_count(void)
 {
-    return atomic_load(&guard.count);
+    return atomic_load(&guard.count) + atomic_load(&guard.closing);
 }
 
-static void
-look(int fd, struct slot *s, int64_t now)
+long
+conn_closing(void)
 {
-    int phase = atomic_load(&s->phase);
-    int64_t until = atomic_load(&s->until_ms);
-
-    if (phase == CONN_NONE || atomic_load(&s->cut) || until == 0 || now < until)
-        return;
-    if (phase == CONN_HEADER)
-        cut(fd, s, CUT_HEADER);
-    else if (phase == CONN_BODY)
-        cut(fd, s, CUT_BODY);
-}
-
-/* A process that stood still (stopped, swapped out) finds in its sockets what came meanwhile: nobody was slow. */
-static void
-forgive(struct slot *s, int64_t ms)
-{
-    int64_t until = atomic_load(&s->until_ms);
-
-    if (until > 0)
-        atomic_compare_exchange_strong(&s->until_ms, &until, until + ms);
-}
-
-static void *
-watch(void *arg)
-{
-    int64_t last = clock_ms();
-
-    (void)arg;
-    do {
-        int64_t now = clock_ms();
-
-        pthread_mutex_lock(&guard.lock);
-        if (now - last > STALL_MS)
-            for (int fd = 0; fd <= atomic_load(&guard.top); fd++)
-                forgive(&guard.slots[fd], now - last);
-        last = now;
-        for (int fd = 0; fd <= atomic_load(&guard.top); fd++)
-            look(fd, &guard.slots[fd], now);
-        if (atomic_load(&guard.count) * 10 > guard.gw->opt->http_threads * 9)
-            cut_idlest(1000);
-        pthread_mutex_unlock(&guard.lock);
-    } while (nap_for(&guard.nap, atomic_load(&guard.count) > 0 ? WATCH_MS : IDLE_WATCH_MS));
-    return NULL;
+    return atomic_load(&guard.closing);
 }
 
 bool
@@ -406,9 +312,11 @@ conn_guard_start(struct gateway *gw)
     guard.max_fds = (long)guard.n_slots * 8 / 10;
     if (guard.slots == NULL)
         guard.slots = mem_new((size_t)guard.n_slots * sizeof *guard.slots);
+    if (guard.addrs == NULL)
+        guard.addrs = addr_table_new((size_t)guard.n_slots);
     nap_init(&guard.nap);
     atomic_store(&guard.on, true);
-    if (pthread_create(&guard.watchdog, NULL, watch, NULL) == 0)
+    if (pthread_create(&guard.watchdog, NULL, conn_watch, NULL) == 0)
         return true;
     atomic_store(&guard.on, false);
     LOG(ERROR, NULL, M("no thread for the connection guard"));
@@ -425,18 +333,40 @@ conn_guard_leave(void)
     if (listener > 0)
         shutdown(listener, SHUT_RDWR);
     pthread_mutex_lock(&guard.lock);
-    while (atomic_load(&guard.on) && cut_idlest(0))
-        ;
+    if (atomic_load(&guard.on))
+        place_empty();
     pthread_mutex_unlock(&guard.lock);
+}
+
+static void
+end_closing(int fd, struct slot *s)
+{
+    bool closing;
+
+    pthread_mutex_lock(&guard.lock);
+    closing = atomic_load(&s->phase) == CONN_CLOSING;
+    if (closing) {
+        place_uncount(s);
+        atomic_store(&s->phase, CONN_NONE);
+        atomic_fetch_sub(&guard.closing, 1);
+    }
+    pthread_mutex_unlock(&guard.lock);
+    if (closing)
+        close(fd);
 }
 
 /* The table stays: a thread of some library may be between looking at the switch and at its slot. */
 void
 conn_guard_stop(void)
 {
-    if (!atomic_exchange(&guard.on, false))
+    if (!atomic_load(&guard.on))
         return;
     nap_end(&guard.nap);
     pthread_join(guard.watchdog, NULL);
     nap_fini(&guard.nap);
+    pthread_mutex_lock(&guard.lock);
+    atomic_store(&guard.on, false);
+    pthread_mutex_unlock(&guard.lock);
+    for (int fd = 0; fd <= atomic_load(&guard.top); fd++)
+        end_closing(fd, &guard.slots[fd]);
 }

@@ -4,12 +4,13 @@
 #define GATEWAY_CONN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct gateway;
 
-enum conn_phase { CONN_NONE, CONN_IDLE, CONN_HEADER, CONN_BODY, CONN_WORK };
-enum cut { CUT_HEADER, CUT_BODY, CUT_IDLE, CUT_ADDRESS, CUT_DESCRIPTORS, CUT_SATURATED };
+enum conn_phase { CONN_NONE, CONN_IDLE, CONN_HEADER, CONN_BODY, CONN_WORK, CONN_WRITE, CONN_CLOSING };
+enum cut { CUT_HEADER, CUT_BODY, CUT_IDLE, CUT_ADDRESS, CUT_DESCRIPTORS, CUT_SATURATED, CUT_READER, CUT_PUSHED };
 
 bool conn_guard_start(struct gateway *gw);   /* before the public port listens; false after logging why */
 /* Before the server stops: no new connections, and every one that waits for its next request ends, so that no thread
@@ -20,14 +21,23 @@ void conn_guard_stop(void);
 int conn_current(void);
 /* A phase begins; limit_ms: how long it may last (0: any time). */
 void conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms);
+/* A write begins, which can wait for the client: returns the phase that must be set again after it. conn_wrote: so many
+ * bytes of it went out. */
+enum conn_phase conn_write_begin(int fd);
+void conn_wrote(int fd, size_t n);
+/* At most so many bytes wait for this client in the kernel; a write waits when there are more. */
+void conn_buffer_limit(int fd, int bytes);
 /* Did bytes of a head arrive that nobody has answered or cut? */
 bool conn_header_pending(int fd);
 /* Did the guard cut this connection for being slow? */
 bool conn_was_cut(int fd);
+/* Did it have to leave for others, when places were scarce? */
+bool conn_was_pushed(int fd);
 /* Did the guard end this connection while it was idle? A request that met it on the way is answered as the last one. */
 bool conn_was_let_go(int fd);
 /* Has the client closed its side for good? Never blocks. */
 bool conn_gone(int fd);
-long conn_count(void);
+long conn_count(void);                       /* open connections */
+long conn_closing(void);                     /* of these: closed by the server, whose clients have not taken all */
 
 #endif

@@ -62,6 +62,7 @@ struct gateway {
     atomic_bool draining;         /* new requests get 503 */
     atomic_bool cut;              /* the drain's time is over: streams end with an error event */
     atomic_long in_flight;        /* requests, refused ones included */
+    atomic_long busy;             /* of these being worked on: whole, and not waiting for their client */
     atomic_long working;          /* of these with work of their own: what a drain waits for */
     atomic_long streams;          /* of these open event streams */
     atomic_long body_bytes;       /* memory of bodies being read or worked on */
@@ -87,6 +88,7 @@ struct http_conn {
     bool stream, chunked_out;     /* event stream; with chunked coding */
     bool stream_ended, told_cut;  /* its end was written; its client knows of the drain */
     bool working;                 /* counted in gw->working */
+    atomic_long *busy;            /* where it is counted as being worked on, or NULL */
     bool counted_key;             /* has a slot of its key's concurrency */
     struct buf body;              /* owned body bytes */
     size_t body_charged;          /* added to gw->body_bytes */
@@ -103,10 +105,9 @@ void http_stop(struct http **h);                              /* cuts what is in
 bool http_write(struct http_conn *c, const void *p, size_t n); /* false: the client has gone */
 long http_read(struct http_conn *c, void *p, size_t n);       /* 0: end, -1: error or cut */
 void http_close_after(struct http_conn *c);
-/* serve.c: one request from head to access log. peer: the socket's address as text. */
-void serve(struct gateway *gw, struct http_conn *c, const char *peer);
-/* body.c: false after an answer was sent. */
-bool body_read(struct request *r, size_t limit);
+long serve_max(const struct gateway *gw);                     /* requests worked on at once */
+void serve(struct gateway *gw, struct http_conn *c, const char *peer); /* from head to access log; peer: its address as text */
+bool body_read(struct request *r, size_t limit);              /* body.c; false after an answer was sent */
 /* auth.c */
 struct keyring *keyring_start(struct gateway *gw);            /* with its thread */
 void keyring_stop(struct keyring **k);

@@ -194,7 +194,7 @@ ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
         reason(reasons, "keys");
     if (atomic_load(&gw->draining))
         reason(reasons, "draining");
-    if (atomic_load(&gw->in_flight) * 10 > gw->opt->http_threads * 9)
+    if (atomic_load(&gw->busy) * 10 > serve_max(gw) * 9)
         reason(reasons, "saturated");
     return reasons->n == before;
 }

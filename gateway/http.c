@@ -14,9 +14,18 @@
 #include "gateway/gateway.h"
 #include "gateway/reply.h"
 
+#define WRITE_STEP 65536u         /* larger answers go out in steps, so that the guard sees how fast they are taken */
+
 struct http {
     struct mg_context *ctx;
 };
+
+void
+http_close_after(struct http_conn *c)
+{
+    c->close = true;
+    mg_disable_connection_keep_alive(c->mg);
+}
 
 /* The library cuts its words in place and leaves NULs where separators were, so the distances between the words tell
  * what stood there: "name: value" CR LF next. Anything else was forgiven by the parser. */
@@ -142,26 +151,41 @@ on_message(const struct mg_connection *mg, const char *text)
     return 1;
 }
 
+/* A request that waits for its client is not being worked on. */
+static void
+pause_work(struct http_conn *c, int by)
+{
+    if (c->busy != NULL)
+        atomic_fetch_add(c->busy, by);
+}
+
 bool
 http_write(struct http_conn *c, const void *p, size_t n)
 {
-    if (mg_write(c->mg, p, n) != (int)n)
-        return false;
-    c->sent_bytes += n;
-    return true;
+    int fd = conn_current();
+    enum conn_phase was = conn_write_begin(fd);
+    size_t at = 0, step;
+
+    pause_work(c, -1);
+    while (at < n) {
+        step = n - at < WRITE_STEP ? n - at : WRITE_STEP;
+        if (mg_write(c->mg, (const char *)p + at, step) != (int)step)
+            break;
+        conn_wrote(fd, step);
+        at += step;
+    }
+    pause_work(c, 1);
+    conn_phase_set(fd, was, 0);
+    c->sent_bytes += at;
+    if (at < n) /* nor is anything else answered that it sent in advance */
+        http_close_after(c);
+    return at == n;
 }
 
 long
 http_read(struct http_conn *c, void *p, size_t n)
 {
     return mg_read(c->mg, p, n);
-}
-
-void
-http_close_after(struct http_conn *c)
-{
-    c->close = true;
-    mg_disable_connection_keep_alive(c->mg);
 }
 
 struct http *

@@ -218,6 +218,8 @@ sample(struct proc *p)
     stat_set(&gateway_stats, GW_IN_FLIGHT, (double)atomic_load(&gw->in_flight));
     stat_set(&gateway_stats, GW_STREAMS, (double)atomic_load(&gw->streams));
     stat_set(&gateway_stats, GW_CONNECTIONS, (double)conn_count());
+    stat_set(&gateway_stats, GW_CLOSING, (double)conn_closing());
+    stat_set(&gateway_stats, GW_BUSY, (double)atomic_load(&gw->busy));
     stat_set(&gateway_stats, GW_KEYS, (double)keyring_count(gw->keys));
     stat_set(&gateway_stats, GW_KEYS_AGE, keyring_age_s(gw->keys));
     stat_set(&gateway_stats, GW_FEED_AGE, feed_age_s(gw->feed));

@@ -104,13 +104,30 @@ find_route(struct request *r)
     return r->route != NULL;
 }
 
+long
+serve_max(const struct gateway *gw)
+{
+    return gw->opt->max_requests < gw->opt->http_threads ? gw->opt->max_requests : gw->opt->http_threads;
+}
+
+/* The request is whole. Only now it takes one of the MAX_REQUESTS: slow bodies hold a thread, but keep nobody from working. */
+static bool
+begin_work(struct request *r)
+{
+    if (!r->conn->working)
+        return true;
+    r->conn->busy = &r->gw->busy;
+    if (atomic_fetch_add(&r->gw->busy, 1) < serve_max(r->gw))
+        return true;
+    reply_problem(r, ERR_BUSY, NULL);
+    return false;
+}
+
 /* Health stays readable while everything else is turned away. */
 static bool
 room(struct request *r)
 {
-    long active = atomic_load(&r->gw->in_flight), threads = r->gw->opt->http_threads;
-
-    if (active * 10 > threads * 8)
+    if (atomic_load(&r->gw->in_flight) * 10 > r->gw->opt->http_threads * 8)
         http_close_after(r->conn);
     if (r->route->who == WHO_PUBLIC)
         return true;
@@ -120,7 +137,7 @@ room(struct request *r)
         reply_problem(r, ERR_DRAINING, NULL);
         return false;
     }
-    if (active * 10 > threads * 9 || memory_tight(&r->gw->memory)) {
+    if (atomic_load(&r->gw->busy) * 10 > serve_max(r->gw) * 9 || memory_tight(&r->gw->memory)) {
         reply_problem(r, ERR_BUSY, NULL);
         return false;
     }
@@ -235,9 +252,8 @@ answer(struct request *r)
     if (!admit_address(r, false) || !find_route(r) || !room(r) || !authenticate(r) || !properties(r) || !charge(r))
         return;
     limit = r->route->body == BODY_UPLOAD ? (size_t)r->gw->opt->max_upload_bytes : r->route->body;
-    if (!body_read(r, limit))
-        return;
-    handle(r);
+    if (body_read(r, limit) && begin_work(r))
+        handle(r);
 }
 
 static void
@@ -292,6 +308,8 @@ serve(struct gateway *gw, struct http_conn *c, const char *peer)
         limiter_key_leave(gw->limiter, r.who.key_hash);
     account(&r);
     drop_rest(&r);
+    if (c->busy != NULL)
+        atomic_fetch_sub(c->busy, 1);
     if (c->working)
         atomic_fetch_sub(&gw->working, 1);
     atomic_fetch_sub(&gw->body_bytes, (long)c->body_charged);

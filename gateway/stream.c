@@ -3,6 +3,8 @@
 #include "gateway/conn.h"
 #include "gateway/reply.h"
 
+#define STREAM_BUFFER 65536       /* of a client that reads slowly */
+
 static bool
 stream_write(struct request *r, struct str frame)
 {
@@ -47,6 +49,7 @@ bool
 stream_begin(struct request *r)
 {
     request_header_add(r, "Cache-Control", "no-cache, no-transform");
+    conn_buffer_limit(r->conn->fd, STREAM_BUFFER);
     return begin(r, "text/event-stream; charset=utf-8", "retry: 2000\n\n");
 }
 

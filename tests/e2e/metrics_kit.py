@@ -237,6 +237,15 @@ def idle(s):
         yield
 
 
+@event("an answer that its client does not take")
+def unread(s):
+    with socket.socket() as c:
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        c.connect((LOOPBACK, s.port))
+        c.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % LOOPBACK.encode())
+        yield
+
+
 @event("more requests than a session may make")
 def limited(s):
     session = cached_session(s, Q_PUMP)

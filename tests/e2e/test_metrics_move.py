@@ -63,7 +63,7 @@ TABLE = [
         ("cache_saved_tokens_total", "+", {"cache": "embedding"}), ("cache_saved_dollars_total", "+", {"cache": "embedding"})]),
     ("an answer is streamed", "gateway", [("question_first_token_seconds", "+", {})]),
     ("a question waits for the model server", "gateway", [
-        ("http_in_flight", "while +", {}), ("http_streams", "while +", {}), ("bus_outstanding", "while +", {"service": "chat"})]),
+        ("http_in_flight", "while +", {}), ("http_busy", "while +", {}), ("http_streams", "while +", {}), ("bus_outstanding", "while +", {"service": "chat"})]),
     ("a question waits for the model server", "embedder", [
         ("upstream_active", "while +", {"route": "chat"}), ("bus_inflight", "while +", {})]),
     ("an embedding waits for the model server", "embedder", [("embed_flights", "while +", {})]),
@@ -81,6 +81,7 @@ TABLE = [
     ("a malformed request", "gateway", [("http_edge_refused_total", "+", {})]),
     ("headers that never end", "gateway", [("http_connections_cut_total", "while +", {})]),
     ("connections that wait", "gateway", [("http_connections", "while +", {})]),
+    ("an answer that its client does not take", "gateway", [("http_connections_closing", "while +", {})]),
     ("more requests than a session may make", "gateway", [("rate_limited_total", "+", {"policy": "session"})]),
     ("a request without a key where one is needed", "gateway.lab", [("auth_failures_total", "+", {})]),
     ("a key is made", "gateway", [("api_keys", "+", {})]),

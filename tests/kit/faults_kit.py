@@ -19,8 +19,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from corpus_kit import PUMP  # noqa: E402
 
 NO_LIMITS = {"RATE_LIMIT_REQUESTS": "1000000", "RATE_LIMIT_PER_HOUR": "100000000", "RATE_LIMIT_ADDR_REQUESTS": "100000000",
-             "MAX_CONN_PER_ADDR": "100000", "HTTP_THREADS": "2048", "LOG_LEVEL": "info"}
-AS_SHIPPED = {"HTTP_THREADS": "256"}  # where the threads a gateway has matter: NO_LIMITS gives it more
+             "MAX_CONN_PER_ADDR": "100000", "HTTP_THREADS": "2048", "MAX_REQUESTS": "2048", "LOG_LEVEL": "info"}
+AS_SHIPPED = {"HTTP_THREADS": "1536", "MAX_REQUESTS": "256"}  # where the limits of a gateway matter: NO_LIMITS gives it more
 BIN_JANITOR = os.path.join(BIN, "footnote-janitor")
 SERVICE_NAMES = {"embedder": "embed", "retriever": "retrieve", "store": "store", "janitor": "janitor"}
 

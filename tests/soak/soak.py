@@ -307,7 +307,7 @@ def soak(run, suite):
 def main():
     run = Run("soak")
     run.TIMED = True
-    with FaultSuite(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2}, env={"LOG_LEVEL": "warn", "HTTP_THREADS": str(THREADS)}) as suite:
+    with FaultSuite(gateways=2, replicas={"embedder": 2, "retriever": 2, "store": 2}, env={"LOG_LEVEL": "warn", "HTTP_THREADS": str(THREADS), "MAX_REQUESTS": str(THREADS)}) as suite:
         soak(run, suite)
         bad = suite.down()
         run.none("soak_exit_codes", bad)

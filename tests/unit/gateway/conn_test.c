@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,7 +56,7 @@ listen_on(long *port)
 static void
 a_request_that_meets_the_end_of_its_idle_connection_is_read_and_was_not_slow(void **s)
 {
-    struct gateway_opt opt = { .http_threads = 1, .header_timeout = 5, .max_conn_per_addr = 8 };
+    struct gateway_opt opt = { .http_threads = 1, .header_timeout = 5, .max_conn_per_addr = 8, .write_timeout = 10, .min_client_rate = 1024 };
     struct gateway gw = { .opt = &opt };
     int listener = listen_on(&opt.port), client[2], server[2];
     char got[8];
@@ -97,36 +99,235 @@ close_it(void *arg)
     return NULL;
 }
 
-/* A minute of linger: a close under the guard's lock would let nobody in before it is over. */
+/* A client whose machine has no room for what is sent to it; returns the server's side. */
+static int
+unread_answer(long port, int listener, int *client)
+{
+    static char answer[65536];
+    struct linger wait = { 1, 60 };
+    int server;
+
+    *client = connect_to(port);
+    server = accept_on(listener);
+    assert_int_equal(setsockopt(server, SOL_SOCKET, SO_LINGER, &wait, sizeof wait), 0);
+    while (send(server, answer, sizeof answer, MSG_DONTWAIT) > 0)
+        ;
+    return server;
+}
+
+static void
+reset_close(int fd)
+{
+    struct linger reset = { 1, 0 };
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(fd);
+}
+
+static const struct gateway_opt eight = { .http_threads = 8, .header_timeout = 5, .max_conn_per_addr = 8, .write_timeout = 10,
+                                          .min_client_rate = 1024 };
+
+/* A minute of linger, and too few descriptors for the watchdog to wait instead: a close under the guard's lock would let
+ * nobody in before it is over. */
 static void
 a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out(void **s)
 {
-    struct gateway_opt opt = { .http_threads = 8, .header_timeout = 5, .max_conn_per_addr = 8 };
+    struct gateway_opt opt = eight;
     struct gateway gw = { .opt = &opt };
-    struct linger wait = { 1, 60 }, reset = { 1, 0 };
-    int listener = listen_on(&opt.port), unread, fresh, server;
+    struct rlimit was, few = { 32, 0 };
+    int listener = listen_on(&opt.port), unread, fresh, server, fill[16];
     struct closing c = { .fd = -1 };
-    static char answer[65536];
     pthread_t thread;
 
     (void)s;
+    getrlimit(RLIMIT_NOFILE, &was);
+    few.rlim_max = was.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &few);
     assert_true(conn_guard_start(&gw));
-    unread = connect_to(opt.port);
-    c.fd = accept_on(listener);
-    assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &wait, sizeof wait), 0);
-    while (send(c.fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
-        ;
+    for (size_t i = 0; i < 10; i++)
+        fill[i] = dup(listener);
+    c.fd = unread_answer(opt.port, listener, &unread);
     assert_int_equal(pthread_create(&thread, NULL, close_it, &c), 0);
     while (conn_count() > 0) /* it has given its place back */
         sched_yield();
     fresh = connect_to(opt.port);
     server = accept_on(listener);
     assert_false(atomic_load(&c.over));
-    setsockopt(unread, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(unread);
+    reset_close(unread);
     pthread_join(thread, NULL);
+    for (size_t i = 0; i < 10; i++)
+        close(fill[i]);
     close(fresh);
     close(server);
+    conn_guard_stop();
+    setrlimit(RLIMIT_NOFILE, &was);
+    close(listener);
+}
+
+/* However long its socket would linger: no thread waits, and it still counts as open until its client is cut off. */
+static void
+an_unread_answer_at_close_holds_no_thread_and_is_cut_off(void **s)
+{
+    struct gateway_opt opt = eight;
+    struct gateway gw = { .opt = &opt };
+    int listener = listen_on(&opt.port), unread, fresh, server;
+    char some[512];
+
+    (void)s;
+    opt.write_timeout = 1;
+    opt.http_threads = 1;
+    assert_true(conn_guard_start(&gw));
+    server = unread_answer(opt.port, listener, &unread);
+    close(server);
+    assert_int_equal(conn_closing(), 1);
+    assert_int_equal(conn_count(), 1);
+    fresh = connect_to(opt.port); /* the one thread's place is free */
+    server = accept_on(listener);
+    assert_false(conn_was_let_go(server));
+    while (conn_closing() > 0)
+        sched_yield();
+    while (recv(unread, some, sizeof some, 0) > 0)
+        ;
+    assert_int_equal(errno, ECONNRESET);
+    close(unread);
+    close(fresh);
+    close(server);
+    assert_int_equal(conn_count(), 0);
+    conn_guard_stop();
+    close(listener);
+}
+
+struct writing {
+    int fd;
+    long n;
+    bool whole;
+    atomic_bool over;
+};
+
+/* As a thread of the server: an answer in steps, in the phase of a write. */
+static void *
+write_it(void *arg)
+{
+    static const char answer[65536];
+    struct writing *w = arg;
+    enum conn_phase was;
+    ssize_t k = 1;
+    long at = 0;
+
+    conn_phase_set(w->fd, CONN_WORK, 0);
+    was = conn_write_begin(w->fd);
+    while (at < w->n && (k = send(w->fd, answer, (size_t)(w->n - at < 65536 ? w->n - at : 65536), MSG_NOSIGNAL)) > 0) {
+        conn_wrote(w->fd, (size_t)k);
+        at += k;
+    }
+    conn_phase_set(w->fd, was, 0);
+    w->whole = at == w->n;
+    shutdown(w->fd, SHUT_WR);
+    atomic_store(&w->over, true);
+    return NULL;
+}
+
+/* Reads so much in each hundredth of a second until the server ends it. */
+static void
+read_slowly(int fd, size_t step, const struct writing *w, bool to_the_end)
+{
+    char some[2048];
+
+    assert_true(step <= sizeof some);
+    while ((to_the_end || !atomic_load(&w->over)) && recv(fd, some, step, 0) > 0)
+        usleep(10000);
+}
+
+/* 50,000 bytes must be taken in each second; this client takes 100 times STEP. */
+static bool
+is_answered(size_t step, bool to_the_end)
+{
+    struct gateway_opt opt = eight;
+    struct gateway gw = { .opt = &opt };
+    int listener = listen_on(&opt.port), client;
+    struct writing w = { .n = 400000 };
+    pthread_t thread;
+
+    opt.write_timeout = 1;
+    opt.min_client_rate = 50000;
+    assert_true(conn_guard_start(&gw));
+    client = connect_to(opt.port);
+    w.fd = accept_on(listener);
+    conn_buffer_limit(w.fd, 8192);
+    assert_int_equal(pthread_create(&thread, NULL, write_it, &w), 0);
+    read_slowly(client, step, &w, to_the_end);
+    pthread_join(thread, NULL);
+    close(client);
+    close(w.fd);
+    conn_guard_stop();
+    close(listener);
+    return w.whole;
+}
+
+static void
+a_reader_that_takes_too_little_is_cut_in_the_middle_of_its_answer(void **s)
+{
+    (void)s;
+    assert_false(is_answered(20, false));
+}
+
+static void
+a_reader_that_is_slow_but_steady_gets_its_whole_answer(void **s)
+{
+    (void)s;
+    assert_true(is_answered(2048, true));
+}
+
+static int
+connect_from(long port, const char *address)
+{
+    struct sockaddr_in me = { .sin_family = AF_INET }, a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    inet_pton(AF_INET, address, &me.sin_addr);
+    assert_int_equal(bind(fd, (struct sockaddr *)&me, sizeof me), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+static void
+when_places_are_scarce_the_slowest_of_the_address_that_holds_most_goes_and_no_request_at_work(void **s)
+{
+    static const char *const from[6] = { "127.0.0.2", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.4" };
+    struct gateway_opt opt = eight;
+    struct gateway gw = { .opt = &opt };
+    int listener = listen_on(&opt.port), client[6], server[6], late;
+    char some[64];
+
+    (void)s;
+    opt.http_threads = 6;
+    assert_true(conn_guard_start(&gw));
+    for (size_t i = 0; i < 6; i++) {
+        client[i] = connect_from(opt.port, from[i]);
+        server[i] = accept_on(listener);
+    }
+    conn_phase_set(server[0], CONN_BODY, 0);
+    conn_phase_set(server[1], CONN_WORK, 0); /* a request at work */
+    for (int i = 2; i < 6; i++)
+        conn_phase_set(server[i], CONN_BODY, 0);
+    assert_int_equal(send(client[2], some, 40, 0), 40);
+    assert_int_equal(recv(server[2], some, sizeof some, 0), 40);
+    assert_int_equal(send(client[4], some, 40, 0), 40);
+    assert_int_equal(recv(server[4], some, sizeof some, 0), 40);
+    while (!conn_was_pushed(server[3])) /* the watchdog itself makes room from 90 % on, once somebody is slow */
+        sched_yield();
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(conn_was_pushed(server[i]), i == 3);
+    late = connect_from(opt.port, "127.0.0.5");
+    close(server[3]);
+    server[3] = accept_on(listener);
+    assert_false(conn_was_cut(server[1]));
+    for (size_t i = 0; i < 6; i++) {
+        close(client[i]);
+        close(server[i]);
+    }
+    close(late);
     conn_guard_stop();
     close(listener);
 }
@@ -135,6 +336,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_that_takes_too_little_is_cut_in_the_middle_of_its_answer),
+        cmocka_unit_test(a_reader_that_is_slow_but_steady_gets_its_whole_answer),
+        cmocka_unit_test(
+            when_places_are_scarce_the_slowest_of_the_address_that_holds_most_goes_and_no_request_at_work),
+        cmocka_unit_test(an_unread_answer_at_close_holds_no_thread_and_is_cut_off),
         cmocka_unit_test(a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out),
         cmocka_unit_test(a_request_that_meets_the_end_of_its_idle_connection_is_read_and_was_not_slow),
     };

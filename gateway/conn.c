@@ -36,6 +36,7 @@ struct guard guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 const char *const cut_labels[] = { "slow_header", "slow_body", "idle", "address", "descriptors", "saturated",
                                    "slow_reader", "scarce", NULL };
 static _Thread_local int last_fd = -1;
+static _Thread_local char *head_start; /* where the first read of a connection goes, and so each of its heads */
 
 typedef int (*accept_fn)(int, struct sockaddr *, socklen_t *);
 typedef int (*close_fn)(int);
@@ -166,6 +167,24 @@ close(int fd)
     return stays ? 0 : fn(fd);
 }
 
+/* A tab is as good as a blank around and in a value (RFC 9110, section 5.5), but the library refuses a head that has one. Only
+ * header lines are changed: not the request line, and nothing behind the head that these bytes belong to. */
+static void
+blanks_for_tabs(char *p, size_t n)
+{
+    char *all = p + n, *head = head_start != NULL && head_start <= p ? head_start : p, *line, *end;
+
+    if (memchr(p, '\t', n) == NULL)
+        return;
+    while (all - head >= 2 && head[0] == '\r' && head[1] == '\n')
+        head += 2;
+    line = memmem(head, (size_t)(all - head), "\r\n", 2);
+    end = line ? memmem(line, (size_t)(all - line), "\r\n\r\n", 4) : all;
+    for (char *c = line == NULL ? all : line > p ? line : p; c < (end ? end : all); c++)
+        if (*c == '\t')
+            *c = ' ';
+}
+
 ssize_t
 recv(int fd, void *p, size_t n, int flags)
 {
@@ -184,12 +203,32 @@ recv(int fd, void *p, size_t n, int flags)
     if (s == NULL || (flags & MSG_PEEK) != 0)
         return got;
     last_fd = fd;
+    if (atomic_load_explicit(&s->fresh, memory_order_relaxed)) {
+        atomic_store_explicit(&s->fresh, false, memory_order_relaxed);
+        head_start = p;
+    }
     if (got <= 0)
         return got;
     if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_IDLE)
         conn_phase_set(fd, CONN_HEADER, (int64_t)guard.gw->opt->header_timeout * 1000);
     atomic_fetch_add_explicit(&s->moved, got, memory_order_relaxed);
+    if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_HEADER)
+        blanks_for_tabs(p, (size_t)got);
     return got;
+}
+
+const char *
+conn_head_start(void)
+{
+    return head_start;
+}
+
+int64_t
+conn_head_bytes(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s && atomic_load(&s->phase) == CONN_HEADER ? atomic_load(&s->moved) : 0;
 }
 
 int

@@ -27,6 +27,10 @@ enum conn_phase conn_write_begin(int fd);
 void conn_wrote(int fd, size_t n);
 /* At most so many bytes wait for this client in the kernel; a write waits when there are more. */
 void conn_buffer_limit(int fd, int bytes);
+/* Where this thread's server reads heads to: a head begins there, behind what its parser passed over. NULL: unknown. */
+const char *conn_head_start(void);
+/* Bytes that have come of a head that is not whole. */
+int64_t conn_head_bytes(int fd);
 /* Did bytes of a head arrive that nobody has answered or cut? */
 bool conn_header_pending(int fd);
 /* Did the guard cut this connection for being slow? */

@@ -17,6 +17,7 @@ struct slot {
     _Atomic int64_t since_ms;     /* when the phase began */
     _Atomic int64_t until_ms;     /* when it must be over; 0: any time */
     _Atomic int64_t moved;        /* bytes in this phase: read, or given to the kernel */
+    atomic_bool fresh;            /* nothing was read from it yet */
     atomic_bool leaving;          /* counted in guard.leaving */
     struct addr_entry *addr;      /* under the lock: who it counts for; NULL: nobody */
     uint32_t ip;                  /* IPv4, network order */

@@ -162,6 +162,7 @@ slot_take(int fd, uint32_t ip, bool proxy)
     s->seen_ms = s->window_ms = 0;
     atomic_store(&s->cut, 0);
     atomic_store(&s->leaving, false);
+    atomic_store(&s->fresh, true);
     atomic_store(&s->moved, 0);
     atomic_store(&s->since_ms, now);
     atomic_store(&s->until_ms, now + 2000 * (int64_t)guard.gw->opt->header_timeout);

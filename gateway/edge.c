@@ -80,6 +80,8 @@ check_raw(const struct head *h, const char **why)
         return refuse(why, ERR_BAD_REQUEST, "white space before the colon of a header");
     case HEAD_SPACES:
         return refuse(why, ERR_BAD_REQUEST, "the request line is not three words with single spaces");
+    case HEAD_LEADING:
+        return refuse(why, ERR_BAD_REQUEST, "something stands before the request line");
     case HEAD_HIDDEN:
         return h->n >= HEAD_MAX ? refuse(why, ERR_HEADERS_LARGE, "more than 64 headers")
                                 : refuse(why, ERR_BAD_REQUEST, "a folded or malformed header line");

@@ -8,7 +8,7 @@
 #define HEAD_MAX 64
 
 /* What the raw bytes showed that a parsed header list no longer does. */
-enum head_fault { HEAD_CLEAN, HEAD_LINE_END, HEAD_SPACE_COLON, HEAD_SPACES, HEAD_HIDDEN };
+enum head_fault { HEAD_CLEAN, HEAD_LINE_END, HEAD_SPACE_COLON, HEAD_SPACES, HEAD_HIDDEN, HEAD_LEADING };
 
 struct head {
     const char *method, *target;  /* as sent; target without its query */

@@ -14,6 +14,7 @@
 #include "gateway/gateway.h"
 #include "gateway/reply.h"
 
+#define HEAD_BYTES 16384          /* of a request line and its headers */
 #define WRITE_STEP 65536u         /* larger answers go out in steps, so that the guard sees how fast they are taken */
 
 struct http {
@@ -27,6 +28,29 @@ http_close_after(struct http_conn *c)
     mg_disable_connection_keep_alive(c->mg);
 }
 
+/* An empty line before a request is forgiven (RFC 9112, section 2.2); the library forgives all white space. */
+static bool
+only_empty_lines(const char *p, const char *end)
+{
+    if (p == NULL)
+        return true;
+    while (end - p >= 2 && p[0] == '\r' && p[1] == '\n')
+        p += 2;
+    return p == end;
+}
+
+/* White space around a value is no part of it (RFC 9110, section 5.5); the library leaves what is behind. */
+static void
+trim_end(const char *value)
+{
+    size_t n = strlen(value);
+    char *end;
+
+    memcpy(&end, &value, sizeof end); /* the library's own buffer, which it gives as const */
+    while (n > 0 && (end[n - 1] == ' ' || end[n - 1] == '\t'))
+        end[--n] = 0;
+}
+
 /* The library cuts its words in place and leaves NULs where separators were, so the distances between the words tell
  * what stood there: "name: value" CR LF next. Anything else was forgiven by the parser. */
 static enum head_fault
@@ -36,6 +60,8 @@ head_walk(const struct mg_request_info *ri)
     const char *version = ri->http_version - 5;
     const char *end = ri->http_version + strlen(ri->http_version);
 
+    if (!only_empty_lines(conn_head_start(), ri->request_method))
+        return HEAD_LEADING;
     if (ri->request_uri - ri->request_method != (ptrdiff_t)strlen(ri->request_method) + 1 ||
         version - uri_end != (ptrdiff_t)strlen(uri_end) + 1)
         return HEAD_SPACES;
@@ -65,11 +91,12 @@ head_fill(const struct mg_request_info *ri, struct head *h)
     h->query = ri->query_string;
     h->version = ri->http_version;
     h->n = ri->num_headers < HEAD_MAX ? ri->num_headers : HEAD_MAX;
+    h->fault = head_walk(ri);
     for (int i = 0; i < h->n; i++) {
         h->h[i].name = ri->http_headers[i].name;
         h->h[i].value = ri->http_headers[i].value;
+        trim_end(h->h[i].value);
     }
-    h->fault = head_walk(ri);
 }
 
 static int
@@ -116,6 +143,8 @@ on_error(struct mg_connection *mg, int status, const char *text)
     char id[129];
 
     (void)text;
+    if (status == 400 && conn_head_bytes(conn_current()) >= HEAD_BYTES) /* full, and no end in it */
+        status = 431;
     http_close_after(&c);
     conn_phase_set(conn_current(), CONN_WORK, 0);
     if (status == 400 && ri != NULL && ri->request_method != NULL && ri->request_uri != NULL &&
@@ -195,9 +224,9 @@ http_start(struct gateway *gw)
      * not read its answer; the kernel delivers it just as well without a thread. */
     static const struct mg_callbacks callbacks = { .begin_request = on_request, .http_error = on_error,
                                                    .log_message = on_message, .connection_close = on_close };
-    char port[96], threads[16];
+    char port[96], threads[16], head[16];
     const char *options[] = { "listening_ports", port, "num_threads", threads, "enable_keep_alive", "yes",
-                              "keep_alive_timeout_ms", "15000", "request_timeout_ms", "10000", "tcp_nodelay", "1",
+                              "max_request_size", head, "keep_alive_timeout_ms", "15000", "request_timeout_ms", "10000", "tcp_nodelay", "1",
                               "listen_backlog", "1024", "decode_url", "no", "access_control_allow_origin", "",
                               "access_control_allow_methods", "", "access_control_allow_headers", "",
                               "linger_timeout_ms", "-2", "static_file_max_age", "0", NULL };
@@ -206,6 +235,7 @@ http_start(struct gateway *gw)
     struct mg_callbacks cb = callbacks;
 
     snprintf(port, sizeof port, "%s:%ld", gw->opt->host, gw->opt->port);
+    snprintf(head, sizeof head, "%d", HEAD_BYTES);
     snprintf(threads, sizeof threads, "%ld", gw->opt->http_threads);
     mg_init_library(0);
     ctx = mg_start(&cb, gw, options);

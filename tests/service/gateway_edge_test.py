@@ -194,6 +194,15 @@ SMUGGLING = {
     "encoded_dots": request(H, line=b"GET /%2e%2e/healthz HTTP/1.1", body=HIDDEN),
     "backslash": request(H, line=b"GET /api\\v1 HTTP/1.1", body=HIDDEN),
     "double_slash": request(H, line=b"GET //healthz HTTP/1.1", body=HIDDEN),
+    "space_before_the_request_line": b" GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" + HIDDEN,
+    "tab_before_the_request_line": b"\tGET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" + HIDDEN,
+    "form_feed_before_the_request_line": b"\x0cGET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" + HIDDEN,
+    "space_after_an_empty_line": b"\r\n GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" + HIDDEN,
+    "bare_line_feed_before_the_request_line": b"\nGET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" + HIDDEN,
+    "length_with_a_second_one_behind_a_blank": request(H, b"Content-Length: 5 5", body=b"aaaaa" + HIDDEN),
+    "length_with_a_tab_inside": request(H, b"Content-Length: 4\t4", body=HIDDEN),
+    "length_and_a_form_feed": request(H, b"Content-Length: 5\x0c", body=b"aaaaa" + HIDDEN),
+    "length_and_a_vertical_tab_before_it": request(H, b"Content-Length:\x0b5", body=b"aaaaa" + HIDDEN),
     "head_of_32_kb": request(H, b"X-A: " + b"y" * 32768, b"Content-Length: 0", body=HIDDEN),
 }
 
@@ -249,6 +258,53 @@ class Edge(unittest.TestCase):
         got, closed = self.gw.raw(one + one + last)
         self.assertEqual(answers(got), 3)
         self.assertTrue(closed)
+
+    def test_an_empty_line_before_a_request_is_passed_over_and_nothing_else_is(self):
+        good = request(H, line=b"GET /healthz HTTP/1.1")
+        got, _ = self.gw.raw(b"\r\n" + good + b"\r\n\r\n" + request(H, b"Connection: close", line=b"GET /healthz HTTP/1.1"))
+        self.assertEqual(answers(got), 2)
+        self.assertEqual(got.count(b" 200 OK"), 2)
+        got, closed = self.gw.raw(good + b" " + good + good)   # also of a second request that came with the first
+        self.assertEqual((answers(got), got.count(b" 200 OK"), closed), (2, 1, True))
+        self.problem(parse(self.gw.raw(SMUGGLING["space_before_the_request_line"])[0]), 400, "bad_request")
+
+    def test_white_space_around_a_value_is_no_part_of_it(self):
+        def ask(line, *headers, body=b""):
+            return parse(self.gw.raw(request(H, b"Connection: close", *headers, line=line, body=body))[0])[0]
+
+        key = b"Authorization:%sBearer " + ADMIN.encode() + b"%s"
+        for before, after in ((b" ", b""), (b"", b" "), (b"\t", b"\t"), (b"  ", b" \t  "), (b" \t ", b"")):
+            with self.subTest((before, after)):
+                self.assertIn(ask(b"GET /api/v1/keys HTTP/1.1", key % (before, after)), (503, 504))
+                length = b"Content-Length:" + before + b"2" + after
+                self.assertEqual(ask(b"POST /api/v1/chat/query HTTP/1.1", b"Content-Type: application/json" + after, length,
+                                     body=b"{}"), 422)
+                self.assertEqual(parse(self.gw.raw(b"GET /healthz HTTP/1.1\r\nHost:%sh%s\r\nConnection: close\r\n\r\n"
+                                                   % (before, after))[0])[0], 200)
+
+    def test_tabs_are_blanks_in_headers_only_and_in_a_body_stay_tabs(self):
+        def ask(head, body):
+            return parse(self.gw.raw(head.replace(b"LENGTH", b"%d" % len(body)) + body)[0])
+
+        bad = b'{"question":"a\tb"}'  # JSON has no tabs in strings, but blanks
+        head = (b"POST /api/v1/chat/query HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type:\tapplication/json\t\r\n"
+                b"Content-Length:\tLENGTH\r\n\r\n")
+        self.problem(ask(head, bad), 400, "bad_json")
+        self.problem(ask(head, bad.replace(b"\t", b" ")), 422, "validation")
+        got, closed = self.gw.raw(b"GET\t/healthz HTTP/1.1\r\nHost: h\r\n\r\n" + HIDDEN)
+        self.assertEqual((answers(got), parse(got)[0], closed), (1, 400, True))
+
+    def test_a_head_over_16_kb_is_431_wherever_it_is_large(self):
+        for head in (request(H, b"X-A: " + b"y" * 17000, line=b"GET /healthz HTTP/1.1"),
+                     request(H, *[b"X-%d: %s" % (i, b"y" * 900) for i in range(20)], line=b"GET /healthz HTTP/1.1"),
+                     request(H, line=b"GET /healthz?" + b"q" * 20000 + b" HTTP/1.1"),
+                     request(H, *[b"X-%d: y" % i for i in range(70)], line=b"GET /healthz HTTP/1.1")):
+            with self.subTest(head[:40]):
+                got, closed = self.gw.raw(head)
+                self.problem(parse(got), 431, "headers_too_large")
+                self.assertTrue(closed)
+        got, _ = self.gw.raw(request(H, b"Connection: close", b"X-A: " + b"y" * 16000, line=b"GET /healthz HTTP/1.1"))
+        self.assertEqual(parse(got)[0], 200)
 
     def test_an_answer_says_who_it_was_and_what_is_left(self):
         status, headers, _ = self.gw.ask("GET", "/healthz", X_Request_ID="abc.DEF-1_2",

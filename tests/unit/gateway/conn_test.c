@@ -332,10 +332,44 @@ when_places_are_scarce_the_slowest_of_the_address_that_holds_most_goes_and_no_re
     close(listener);
 }
 
+/* As the HTTP library reads a head: each piece behind the one before it. */
+static void
+a_tab_in_a_header_is_read_as_a_blank_wherever_the_head_is_cut(void **s)
+{
+    static const char head[] = "\r\nGET\t/ HTTP/1.1\r\nHost:\th\r\nA: b\tc\t\r\n\r\nbody\t\tbody";
+    static const char want[] = "\r\nGET\t/ HTTP/1.1\r\nHost: h\r\nA: b c \r\n\r\nbody\t\tbody";
+    struct gateway_opt opt = eight;
+    struct gateway gw = { .opt = &opt };
+    int listener = listen_on(&opt.port);
+    char got[128];
+
+    (void)s;
+    assert_true(conn_guard_start(&gw));
+    for (size_t cut = 1; cut < sizeof head - 1; cut++) {
+        int client = connect_to(opt.port), server = accept_on(listener);
+        size_t n = 0;
+
+        for (size_t end = cut; n < sizeof head - 1; end = sizeof head - 1) {
+            if (memmem(got, n, "\r\n\r\n", 4) != NULL) /* whole: the library answers before it reads on */
+                conn_phase_set(server, CONN_BODY, 0);
+            assert_int_equal(send(client, head + n, end - n, 0), end - n);
+            assert_int_equal(recv(server, got + n, end - n, MSG_WAITALL), end - n);
+            n = end;
+        }
+        assert_int_equal(conn_head_start() - got, 0);
+        assert_memory_equal(got, want, n);
+        close(client);
+        close(server);
+    }
+    conn_guard_stop();
+    close(listener);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tab_in_a_header_is_read_as_a_blank_wherever_the_head_is_cut),
         cmocka_unit_test(a_reader_that_takes_too_little_is_cut_in_the_middle_of_its_answer),
         cmocka_unit_test(a_reader_that_is_slow_but_steady_gets_its_whole_answer),
         cmocka_unit_test(

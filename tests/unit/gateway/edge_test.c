@@ -124,6 +124,7 @@ what_the_raw_bytes_showed_decides(void **s)
     } rows[] = { { HEAD_LINE_END, 1, ERR_BAD_REQUEST },
                  { HEAD_SPACE_COLON, 1, ERR_BAD_REQUEST },
                  { HEAD_SPACES, 1, ERR_BAD_REQUEST },
+                 { HEAD_LEADING, 1, ERR_BAD_REQUEST },
                  { HEAD_HIDDEN, 1, ERR_BAD_REQUEST },
                  { HEAD_HIDDEN, HEAD_MAX, ERR_HEADERS_LARGE } };
     struct frame f;

@@ -37,6 +37,7 @@ struct guard {
     _Atomic int top;              /* highest descriptor in use so far */
     atomic_long count;            /* connections with a thread, or waiting for one */
     atomic_long closing;          /* closed by the server, answer not yet taken: no thread */
+    long heads_cut;               /* under the lock: at this look of the watchdog */
     atomic_long leaving;          /* of count: those that were cut and will end soon */
     long max_fds;                 /* 80 % of RLIMIT_NOFILE */
     struct addr_table *addrs;     /* under the lock: connections by address */

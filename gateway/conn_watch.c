@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "gateway/conn_int.h"
 
+#define HEADS_A_LOOK 50           /* are cut: a thousand that came together do not wake a thousand threads at once */
 #define STATE_CLOSE 7             /* TCP_CLOSE of netinet/tcp.h, whose struct tcp_info lacks what we ask for */
 #define WATCH_MS 50
 #define STALL_MS 1000             /* between two looks: the process itself stood still */
@@ -167,7 +168,7 @@ look(int fd, struct slot *s, int64_t now)
         look_at_reader(fd, s, phase, now);
     if (phase == CONN_NONE || phase == CONN_WORK || phase == CONN_WRITE || atomic_load(&s->cut))
         return;
-    if (phase == CONN_HEADER && late)
+    if (phase == CONN_HEADER && late && guard.heads_cut++ < HEADS_A_LOOK)
         place_cut(fd, s, CUT_HEADER);
     else if (phase == CONN_BODY && late)
         place_cut(fd, s, CUT_BODY);
@@ -197,6 +198,7 @@ look_at_all(int64_t now, int64_t stood_still, int done[CLOSED_AT_ONCE])
 {
     size_t n = 0;
 
+    guard.heads_cut = 0;
     for (int fd = 0; fd <= atomic_load(&guard.top); fd++) {
         struct slot *s = &guard.slots[fd];
 

@@ -634,6 +634,59 @@ class Guard(unittest.TestCase):
         finally:
             self.assertEqual(gw.stop(), 0)
 
+    def slow_reader(self, gw, n, *more):
+        """A client with hardly any room that asks for the page n times and reads nothing."""
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        s.connect(("127.0.0.1", gw.port))
+        s.sendall(request(H, *more, line=b"GET / HTTP/1.1") * n)
+        return s
+
+    def test_readers_that_take_nothing_are_cut_off_whether_their_answer_is_being_written_or_written(self):
+        gw = Gateway(WRITE_TIMEOUT=1)
+        try:
+            cut = 'footnote_http_connections_cut_total{reason="slow_reader"'
+            held = [self.slow_reader(gw, 20), self.slow_reader(gw, 1), self.slow_reader(gw, 1, b"Connection: close")]
+            wait_for(lambda: gw.metric("footnote_http_connections_closing") == 1)
+            wait_for(lambda: gw.metric(cut) == 3)
+            for s in held:
+                s.settimeout(5)
+                with self.assertRaises(ConnectionResetError):
+                    while s.recv(65536):
+                        pass
+                s.close()
+            wait_for(lambda: gw.metric("footnote_http_connections(?= )") == 0)
+        finally:
+            self.assertEqual(gw.stop(), 0)
+
+    def test_requests_in_advance_of_a_client_that_does_not_read_are_not_worked_on(self):
+        gw = Gateway(WRITE_TIMEOUT=1)
+        try:
+            s = self.slow_reader(gw, 100)
+            wait_for(lambda: gw.metric('footnote_http_connections_cut_total{reason="slow_reader"') == 1)
+            wait_for(lambda: gw.metric("footnote_http_connections(?= )") == 0)
+            self.assertLess(gw.metric('footnote_http_requests_total{route="GET /"'), 10)
+            s.close()
+        finally:
+            self.assertEqual(gw.stop(), 0)
+
+    def test_slow_bodies_hold_no_place_of_a_request_that_is_worked_on(self):
+        gw = Gateway(HTTP_THREADS=64, MAX_REQUESTS=2)
+        held = []
+        try:
+            for _ in range(20):
+                s = gw.connect()
+                s.sendall(request(H, b"Content-Length: 9", b"Content-Type: application/json",
+                                  line=b"POST /api/v1/chat/query HTTP/1.1"))
+                held.append(s)
+            wait_for(lambda: gw.metric("footnote_http_in_flight(?= )") == 20)
+            self.assertEqual(gw.metric("footnote_http_busy"), 0)
+            self.assertEqual(gw.ask("POST", "/api/v1/chat/query", b"{}", Content_Type="application/json")[0], 422)
+        finally:
+            for s in held:
+                s.close()
+            self.assertEqual(gw.stop(), 0)
+
     def test_one_address_holds_no_more_than_its_connections(self):
         gw = Gateway(MAX_CONN_PER_ADDR=8)
         held = []

@@ -97,10 +97,13 @@ FUZZ_SECONDS ?= 30
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 HUB_CORE := $(addprefix gateway/,hub_core.c hub_queue.c hub_timer.c hub_worker.c)
 FUZZ_LIB := $(call src,common) $(call src,proto) $(HUB_CORE)
-build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/hub*.h)
+# of one target: sources of a service, and the library that judges them
+FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,sanitize.c sanitize_line.c link_rule.c stranger.c origin.c)
+FUZZ_LIBS_sanitize_fuzz := -lcmark-gfm-extensions -lcmark-gfm
+build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $$(FUZZ_LIB_$$*) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/*.h)
 	@mkdir -p $(@D)
 	clang $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB) \
-	    $(LIBS_proto) $(LIBS_common) -pthread
+	    $(FUZZ_LIB_$*) $(FUZZ_LIBS_$*) $(LIBS_proto) $(LIBS_common) -pthread
 .PHONY: fuzz
 fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%) ## fuzz every target for FUZZ_SECONDS (30)
 	@tests/kit/fuzz.sh $(FUZZ_SECONDS) $^
@@ -138,7 +141,7 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-d
     libcurl4-openssl-dev libmsgpack-c-dev|libmsgpack-dev libcivetweb-dev libjansson-dev libssl-dev libstemmer-dev \
     libutf8proc-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
-DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev python3 python3-pytest python3-zmq python3-msgpack \
+DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev libcmark-gfm-dev libcmark-gfm-extensions-dev python3 python3-pytest python3-zmq python3-msgpack \
     python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck linux-perf strace \
     docker.io docker-compose debootstrap iptables
 .PHONY: deps deps-test

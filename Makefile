@@ -98,7 +98,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 HUB_CORE := $(addprefix gateway/,hub_core.c hub_queue.c hub_timer.c hub_worker.c)
 FUZZ_LIB := $(call src,common) $(call src,proto) $(HUB_CORE)
 # of one target: sources of a service, and the library that judges them
-FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,sanitize.c sanitize_line.c link_rule.c stranger.c origin.c)
+FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,sanitize.c sanitize_line.c sanitize_form.c link_rule.c stranger.c origin.c)
 FUZZ_LIBS_sanitize_fuzz := -lcmark-gfm-extensions -lcmark-gfm
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $$(FUZZ_LIB_$$*) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/*.h)
 	@mkdir -p $(@D)

@@ -4,6 +4,7 @@
 #define GATEWAY_API_H
 
 #include "gateway/request.h"
+#include "gateway/sanitize.h"
 
 #define API_DEFAULT_COLLECTION "docs"
 #define API_HELD_MAX 8   /* calls a handler may keep open; a chat question makes six */
@@ -14,6 +15,7 @@ struct str api_secret(const struct request *r);      /* deployment secret: part 
 bool api_save_hits(const struct request *r);         /* SAVE_CACHE_HITS */
 int64_t api_expiry_days(const struct request *r);    /* SESSION_EXPIRY_DAYS */
 struct str api_first_collection(const struct request *r); /* the first of those listed for this principal; absent: none */
+struct str api_link_hosts(const struct request *r);  /* ANSWER_LINK_HOSTS as set, and PUBLIC_URL: part of every cache key */
 bool api_gone(const struct request *r);              /* the client has gone away */
 void api_keys_changed(struct request *r);            /* counts here before the answer, on other gateways within 5 s */
 
@@ -32,6 +34,11 @@ enum err api_ask(struct request *r, struct held *h, enum kind kind, const void *
 bool api_get(struct request *r, struct held *h, enum kind kind, const void *req, struct answer *out);
 void held_add(struct held *h, struct ask *q);
 void held_free(struct held *h);
+
+/* Answers on their way out (ask_safe.c): without links, images and HTML that the rules do not allow (sanitize.h). */
+void answer_rules(const struct request *r, struct link_rules *rules);   /* the deployment's; passages are added to them */
+struct str safe_text(struct arena *a, const struct link_rules *rules, struct str text, size_t n[REMOVED_KINDS]);
+void safe_message(struct request *r, struct message *m);                /* a stored one: it may be older than the rules */
 
 /* Text. */
 struct str text_trim(struct str s);                  /* without white space at both ends */

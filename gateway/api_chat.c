@@ -46,7 +46,7 @@ route_chat_selection(struct request *r)
 }
 
 static void
-render_history(struct buf *b, const struct history_rep *rep, const struct paging *p)
+render_history(struct request *r, struct buf *b, const struct history_rep *rep, const struct paging *p)
 {
     buf_c(b, '{');
     buf_key(b, "items");
@@ -54,6 +54,7 @@ render_history(struct buf *b, const struct history_rep *rep, const struct paging
     for (size_t i = 0; i < rep->items.n; i++) {
         if (i > 0)
             buf_c(b, ',');
+        safe_message(r, &rep->items.v[i]);
         render_message(b, &rep->items.v[i]);
     }
     buf_c(b, ']');
@@ -84,7 +85,7 @@ route_chat_history(struct request *r)
     req.limit = p.limit;
     req.cursor = p.cursor;
     if (api_get(r, &held, KIND_HISTORY, &req, &a)) {
-        render_history(&b, a.msg, &p);
+        render_history(r, &b, a.msg, &p);
         api_reply(r, 200, &b);
     }
     held_free(&held);

@@ -39,6 +39,20 @@ api_first_collection(const struct request *r)
     return k && k->collections.n > 0 ? k->collections.v[0] : STR_NONE;
 }
 
+struct str
+api_link_hosts(const struct request *r)
+{
+    const struct gateway_opt *o = r->gw->opt;
+
+    return str_of(arena_printf(r->arena, "%s %s", o->public_url, o->answer_link_hosts));
+}
+
+void
+answer_rules(const struct request *r, struct link_rules *rules)
+{
+    *rules = (struct link_rules){ .hosts = &r->gw->strangers.answer_hosts, .public_url = r->gw->opt->public_url };
+}
+
 bool
 api_gone(const struct request *r)
 {

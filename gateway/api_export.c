@@ -102,6 +102,7 @@ messages_page(struct export *x, bool *more)
         rep = a.msg;
         for (size_t i = 0; i < rep->items.n; i++) {
             line_begin(&b, "message");
+            safe_message(x->r, &rep->items.v[i]);
             render_message(&b, &rep->items.v[i]);
             line_end(&b);
         }

@@ -210,7 +210,7 @@ chat_piece(struct question *q, struct chat_wait *w, const struct chat_part *part
         return true;
     w->quiet_until = w->ping_at = clock_ms() + NEXT_TOKEN_MS;
     buf_str(&q->partial, part->text);
-    return w->sink->text(w->sink->arg, part->text);
+    return ask_show(q, w->sink, part->text);
 }
 
 /* The whole answer came. What of it no part could bring is shown now. */
@@ -220,10 +220,13 @@ chat_whole(struct question *q, struct chat_wait *w, const struct chat_rep *rep)
     size_t shown = q->partial.n;
     struct chat_part rest = { .text = rep->text };
 
-    if (!w->sink || rep->text.n <= shown || q->partial.failed || (shown > 0 && memcmp(rep->text.p, q->partial.p, shown) != 0))
+    if (!w->sink)
         return ASKED_ANSWERED;
-    rest.text = (struct str){ rep->text.p + shown, rep->text.n - shown };
-    return chat_piece(q, w, &rest) ? ASKED_ANSWERED : ASKED_GONE;
+    rest.text = (struct str){ rep->text.p + shown, rep->text.n > shown ? rep->text.n - shown : 0 };
+    if (rest.text.n > 0 && !q->partial.failed && (shown == 0 || memcmp(rep->text.p, q->partial.p, shown) == 0) &&
+        !chat_piece(q, w, &rest))
+        return ASKED_GONE;
+    return ask_show_rest(q, w->sink) ? ASKED_ANSWERED : ASKED_GONE;
 }
 
 static enum asked
@@ -326,7 +329,7 @@ cite(struct question *q, const struct chat_rep *said)
     q->refused = said->refused;
     if (cite_here(q, said, &rep))
         return failed(q, &(struct answer){ .err = ERR_INTERNAL });
-    q->answer = rep.answer;
+    q->answer = ask_safe(q, rep.answer);
     q->grounded = rep.grounded && !said->refused && rep.citations.n > 0;
     if (!q->grounded)
         return ASKED_ANSWERED;
@@ -405,7 +408,7 @@ static enum asked
 save_incomplete(struct question *q, enum asked state)
 {
     if (q->partial.n > 0 && !q->partial.failed) {
-        q->answer = buf_slice(&q->partial);
+        q->answer = ask_safe(q, buf_slice(&q->partial));
         q->n_citations = 0;
         q->citations = NULL;
         q->grounded = false;

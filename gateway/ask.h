@@ -11,6 +11,7 @@
 #include "cite/cite.h"
 #include "gateway/api.h"
 #include "gateway/idempotency.h"
+#include "gateway/sanitize.h"
 
 #define ASK_HISTORY 6   /* earlier messages that a turn of a conversation is answered with */
 
@@ -71,7 +72,10 @@ struct question {
     struct held held;                 /* calls whose replies are in use */
     const struct search_rep *found;
     const struct turn_begin_rep *begun;
-    struct buf partial;               /* text of a stream so far */
+    struct buf partial;               /* text of a stream so far, as it came */
+    struct link_rules rules;          /* of safe */
+    struct sanitizer safe;            /* of what the stream shows */
+    bool shows;                       /* safe is in use */
     struct str answer;
     const struct citation *citations;
     size_t n_citations;
@@ -107,7 +111,7 @@ enum asked ask_run(struct question *q, const struct ask_sink *sink);
 void ask_render(const struct question *q, struct buf *b);
 void ask_fini(struct question *q);
 
-#define PROMPT_VERSION "1" /* of how questions become prompts here; a change makes old answers unfindable */
+#define PROMPT_VERSION "2" /* of how questions become prompts here; a change makes old answers unfindable */
 
 /* For tests: the input of the cache's digests, and the id of citation n of a message. */
 void ask_cache_input(const struct question *q, struct buf *in);
@@ -121,6 +125,13 @@ void ask_first_token(struct question *q);
 void ask_answered(struct question *q);                                /* the answer is there: counts what it took and saved */
 void ask_cited(const struct cite_counts *n);                          /* what became of the answer's marks */
 struct str ask_trace_json(const struct question *q);                  /* in the arena; absent when there is no room for it */
+
+void ask_removed(const size_t n[REMOVED_KINDS]);                      /* what the sanitizer took out of an answer */
+
+/* ask_safe.c. Show a piece of the answer, as far as it is decided what may be shown; then the rest. false: the client has gone. */
+bool ask_show(struct question *q, const struct ask_sink *sink, struct str piece);
+bool ask_show_rest(struct question *q, const struct ask_sink *sink);  /* sink NULL: nothing is shown any more */
+struct str ask_safe(struct question *q, struct str text);             /* a whole answer, in the arena; counted */
 
 /* question.c, for ask.c. */
 bool ask_overloaded(const struct question *q);

@@ -48,14 +48,17 @@ check_lists(const struct gateway_opt *o, struct buf *err)
 static void
 check_strangers(const struct gateway_opt *o, struct buf *err)
 {
-    struct names hosts, collections;
+    struct names hosts, collections, links;
 
     if (!names_parse(&hosts, o->allowed_hosts, 253))
         buf_z(err, "ALLOWED_HOSTS: each must be a host name without a port, or * for any\n");
     if (!names_parse(&collections, o->anonymous_collections, 64))
         buf_z(err, "ANONYMOUS_COLLECTIONS: each must match [A-Za-z0-9._-]{1,64}, or * for all\n");
+    if (!names_parse(&links, o->answer_link_hosts, 253))
+        buf_z(err, "ANSWER_LINK_HOSTS: each must be a host name, with a dot in front for all names below it, or * for all\n");
     names_free(&hosts);
     names_free(&collections);
+    names_free(&links);
     if (!o->auth && o->trusted_proxies[strspn(o->trusted_proxies, ", \t")] != 0)
         buf_z(err, "TRUSTED_PROXIES: behind a proxy AUTH=off would make an admin of everybody: set AUTH=on\n");
     if (!o->auth && (!url_loopback(o->public_url) || strncasecmp(o->public_url, "https:", 6) == 0))
@@ -110,6 +113,7 @@ secrets(struct gateway *gw)
     cidrs_parse(&gw->proxies, gw->opt->trusted_proxies);
     names_parse(&gw->strangers.hosts, gw->opt->allowed_hosts, 253);
     names_parse(&gw->strangers.collections, gw->opt->anonymous_collections, 64);
+    names_parse(&gw->strangers.answer_hosts, gw->opt->answer_link_hosts, 253);
 }
 
 static int
@@ -197,6 +201,7 @@ stop(struct proc *p)
     cidrs_free(&gw->proxies);
     names_free(&gw->strangers.hosts);
     names_free(&gw->strangers.collections);
+    names_free(&gw->strangers.answer_hosts);
     price_fini();
     mem_free(&p->ctx);
 }

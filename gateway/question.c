@@ -118,6 +118,7 @@ ask_cache_input(const struct question *q, struct buf *in)
     buf_reserve(in, 1024);
     add_part(in, api_secret(q->r));
     add_part(in, str_of(PROMPT_VERSION));
+    add_part(in, api_link_hosts(q->r));
     add_part(in, str_of(q->r->who.tenant));
     add_part(in, str_of(q->route));
     add_part(in, q->text);
@@ -394,6 +395,7 @@ ask_render(const struct question *q, struct buf *b)
 void
 ask_fini(struct question *q)
 {
+    ask_show_rest(q, NULL);
     held_free(&q->held);
     buf_free(&q->turn);
     buf_free(&q->partial);

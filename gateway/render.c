@@ -2,6 +2,7 @@
 #include "gateway/render.h"
 
 #include "common/clock.h"
+#include "gateway/link_rule.h"
 
 #define EXCERPT_CHARS 300
 
@@ -36,7 +37,7 @@ render_source(struct buf *b, const struct citation *c)
     buf_key_str(b, "content_excerpt", c->excerpt);
     buf_key_int(b, "start", c->start);
     buf_key_int(b, "end", c->end);
-    buf_key_str(b, "link", c->url);
+    buf_key_str(b, "link", link_plain(c->url) ? c->url : STR_NONE); /* an import may have brought anything */
     buf_key_num(b, "confidence_score", c->score);
     buf_c(b, '}');
 }

@@ -4,15 +4,12 @@
  *
  * Taking something away joins what stood around it: "<" + "[script](…)", "[t]" + "[](…)" + "(javascript:…)". What follows is looked
  * at again, since it is still in hold; what went out already is kept apart from it by a space where the two could bind. */
-#include "gateway/sanitize.h"
+#include "gateway/sanitize_form.h"
 
 #include <ctype.h>
 #include <strings.h>
 
 #define CHUNK 4096u               /* taken in at once */
-#define TEXT_LOOK 1000u           /* of a link's text, of a code span */
-#define ADDRESS_LOOK 2100u        /* of an address with its title */
-#define NEST 16                   /* brackets in brackets */
 
 const char *const removed_labels[] = { "link", "image", "url", "tag", NULL };
 
@@ -73,54 +70,18 @@ part(struct sanitizer *s, struct buf *out)
         put(s, out, " ", 1);
 }
 
-static bool
-blank_line(const char *p, size_t n)
-{
-    size_t i = 1;
-
-    while (i < n && (p[i] == ' ' || p[i] == '\t'))
-        i++;
-    return i < n && p[i] == '\n';
-}
-
 /* ---- code spans */
-
-static size_t
-ticks(const char *p, size_t n)
-{
-    size_t run = 0;
-
-    while (run < n && p[run] == '`')
-        run++;
-    return run;
-}
-
-/* Bytes of the span that begins at p; 0: none. *more: its line has not come far enough to tell. */
-static size_t
-span(const char *p, size_t n, bool end, bool *more)
-{
-    size_t run = ticks(p, n), i = run, r;
-
-    *more = false;
-    for (; i < n && i < TEXT_LOOK && p[i] != '\n'; i += r ? r : 1) {
-        r = ticks(p + i, n - i);
-        if (r == run && (i + r < n || end))
-            return i + r;
-    }
-    *more = i >= n && !end && n < TEXT_LOOK + run;
-    return 0;
-}
 
 static int
 at_ticks(struct sanitizer *s, struct buf *out, bool end)
 {
-    size_t run = ticks(here(s), left(s)), n;
+    size_t run = form_ticks(here(s), left(s)), n;
     bool more;
 
     if (run == left(s) && !end && run < CHUNK)
         return MORE;
     if (!s->open_span && !s->unsure && !s->in_url && s->prev != '\\' && s->prev != '`') {
-        n = span(here(s), left(s), end, &more);
+        n = form_span(here(s), left(s), end, &more);
         if (more)
             return MORE;
         if (n > 0)
@@ -129,103 +90,6 @@ at_ticks(struct sanitizer *s, struct buf *out, bool end)
     s->open_span = true;
     s->unsure = s->unsure || run >= 3;
     return pass(s, out, run);
-}
-
-/* ---- addresses in parentheses */
-
-enum form { FORM_MORE, FORM_LINK, FORM_ODD };
-
-struct target {
-    struct str address;
-    size_t n;                     /* bytes with both parentheses */
-};
-
-static size_t
-spaces(const char *p, size_t n)
-{
-    size_t i = 0, feeds = 0;
-
-    while (i < n && (p[i] == ' ' || p[i] == '\t' || (p[i] == '\n' && feeds++ == 0)))
-        i++;
-    return i;
-}
-
-/* Bytes of an address from p on: up to white space or the parenthesis that is not its own; with < up to >. */
-static size_t
-address_len(const char *p, size_t n)
-{
-    size_t i = 0, depth = 0;
-
-    if (n > 0 && p[0] == '<') {
-        for (i = 1; i < n && p[i] != '>' && p[i] != '\n' && p[i] != '<';)
-            i++;
-        return i < n && p[i] == '>' ? i + 1 : i;
-    }
-    for (; i < n && (unsigned char)p[i] > ' '; i++) {
-        if (p[i] == '\\' && i + 1 < n && (unsigned char)p[i + 1] > ' ')
-            i++;
-        else if (p[i] == '(' && ++depth > 2 * NEST)
-            break;
-        else if (p[i] == ')' && depth-- == 0)
-            break;
-    }
-    return i;
-}
-
-/* Bytes of a title with its quotes; 0: it does not end. */
-static size_t
-title_len(const char *p, size_t n)
-{
-    char close = p[0] == '(' ? ')' : p[0];
-
-    for (size_t i = 1; i < n; i++) {
-        if (p[i] == '\\')
-            i++;
-        else if (p[i] == close)
-            return i + 1;
-        else if (p[i] == '\n' && blank_line(p + i, n - i))
-            return 0;
-    }
-    return 0;
-}
-
-/* What stands at p[0] == '(': a link's target, or something that only a lenient reader would take for one. */
-static enum form
-target_at(const char *p, size_t n, bool end, struct target *t)
-{
-    bool cut_off = n < ADDRESS_LOOK && !end;
-    size_t i = 1, len, title = 0;
-
-    n = n < ADDRESS_LOOK ? n : ADDRESS_LOOK;
-    i += spaces(p + i, n - i);
-    len = address_len(p + i, n - i);
-    t->address = (struct str){ p + i, len };
-    if (len > 1 && p[i] == '<' && p[i + len - 1] == '>')
-        t->address = (struct str){ p + i + 1, len - 2 };
-    i += len;
-    len = spaces(p + i, n - i);
-    i += len;
-    if (len > 0 && i < n && strchr("\"'(", p[i]) != NULL) {
-        title = title_len(p + i, n - i);
-        i += title;
-        i += title ? spaces(p + i, n - i) : n - i;
-    }
-    if (i < n && p[i] == ')') {
-        t->n = i + 1;
-        return FORM_LINK;
-    }
-    return i >= n && cut_off ? FORM_MORE : FORM_ODD;
-}
-
-/* Nothing in the parentheses that begins anything else. */
-static bool
-clean(const struct target *t, const char *p)
-{
-    for (size_t i = 1; i + 1 < t->n; i++)
-        if (strchr("\n`[]", p[i]) != NULL ||
-            ((p[i] == '<' || p[i] == '>') && p + i != t->address.p - 1 && p + i != t->address.p + t->address.n))
-            return false;
-    return true;
 }
 
 /* "(" right behind "]": whatever its brackets are, this must not make a link of them that is not allowed. */
@@ -238,47 +102,21 @@ at_paren(struct sanitizer *s, struct buf *out, bool end)
 
     if (s->prev != ']')
         return pass(s, out, 1);
-    form = target_at(here(s), left(s), end, &t);
+    form = form_target(here(s), left(s), end, &t);
     if (form == FORM_MORE)
         return MORE;
     pointed = t.address.p > here(s) && t.address.p[-1] == '<';
-    if (link_allowed(s->rules, t.address, pointed ? USE_BARE : USE_LINK) && (form == FORM_LINK ? clean(&t, here(s)) : !pointed))
+    if (link_allowed(s->rules, t.address, pointed ? USE_BARE : USE_LINK) && (form == FORM_LINK ? form_clean(&t, here(s)) : !pointed))
         return pass(s, out, 1);
     put(s, out, " ", 1);
     s->n[REMOVED_LINK]++;
-    if (form == FORM_ODD || !clean(&t, here(s)))
+    if (form == FORM_ODD || !form_clean(&t, here(s)))
         return pass(s, out, 1);
     s->at += t.n;
     return DONE;
 }
 
 /* ---- brackets */
-
-/* The bracket that closes the one at p[i]; 0: none near. *more: not known yet. */
-static size_t
-closing_bracket(const char *p, size_t n, size_t i, bool end, bool *more)
-{
-    size_t limit = i + TEXT_LOOK, skip, depth = 0;
-    bool wait = false;
-
-    *more = false;
-    for (; i < n && i < limit; i++) {
-        if (p[i] == '`' && (skip = span(p + i, n - i, end, &wait)) > 0)
-            i += skip - 1;
-        else if (p[i] == '`' && wait)
-            break;
-        else if (p[i] == '`')
-            i += ticks(p + i, n - i) - 1;
-        else if (p[i] == '[' && ++depth > NEST)
-            return 0;
-        else if (p[i] == ']' && --depth == 0)
-            return i;
-        else if (p[i] == '\n' && blank_line(p + i, n - i))
-            return 0;
-    }
-    *more = wait || (i >= n && !end && i < limit);
-    return 0;
-}
 
 /* The brackets around p[open] … p[close] and what stands behind them to n go; the text stays and is looked at again. */
 static int
@@ -296,7 +134,7 @@ static int
 defines(struct sanitizer *s, size_t colon, bool end, bool *bad)
 {
     const char *p = here(s) + colon + 1;
-    size_t all = left(s) - colon - 1, n = all < ADDRESS_LOOK ? all : ADDRESS_LOOK, i = spaces(p, n), len = address_len(p + i, n - i);
+    size_t all = left(s) - colon - 1, n = all < ADDRESS_LOOK ? all : ADDRESS_LOOK, i = form_spaces(p, n), len = form_address_len(p + i, n - i);
     struct str a = { p + i, len };
     bool pointed = len > 1 && a.p[0] == '<' && a.p[len - 1] == '>';
 
@@ -317,14 +155,14 @@ at_bracket(struct sanitizer *s, struct buf *out, bool end)
     enum form form;
     bool more, bad;
 
-    close = closing_bracket(here(s), left(s), open, end, &more);
+    close = form_bracket(here(s), left(s), open, end, &more);
     if (more || (close > 0 && close + 1 == left(s) && !end))
         return MORE;
     if (close > 0 && close + 1 < left(s) && here(s)[close + 1] == '(') {
-        form = target_at(here(s) + close + 1, left(s) - close - 1, end, &t);
+        form = form_target(here(s) + close + 1, left(s) - close - 1, end, &t);
         if (form == FORM_MORE)
             return MORE;
-        if (form == FORM_LINK && (!clean(&t, here(s) + close + 1) || !link_allowed(s->rules, t.address, open ? USE_IMAGE : USE_LINK)) &&
+        if (form == FORM_LINK && (!form_clean(&t, here(s) + close + 1) || !link_allowed(s->rules, t.address, open ? USE_IMAGE : USE_LINK)) &&
             memchr(here(s) + close + 1, '`', t.n) == NULL)
             return strip(s, out, open, close, close + 1 + t.n, open ? REMOVED_IMAGE : REMOVED_LINK);
     } else if (close > 0 && close + 1 < left(s) && here(s)[close + 1] == ':' && s->lead && !open) {
@@ -352,23 +190,6 @@ at_colon(struct sanitizer *s, struct buf *out, bool end)
 
 /* ---- angle brackets */
 
-/* Bytes of an autolink with both brackets, or 0. */
-static size_t
-autolink(const char *p, size_t n, bool end, bool *more)
-{
-    size_t i = 1;
-
-    *more = false;
-    while (i < n && i < 34 && (isalnum((unsigned char)p[i]) || strchr("+.-", p[i]) != NULL) && p[i] != 0)
-        i++;
-    if (i < n && p[i] != ':')
-        return 0;
-    while (i < n && i < ADDRESS_LOOK && (unsigned char)p[i] > ' ' && p[i] != '>' && p[i] != '<')
-        i++;
-    *more = i == n && !end && i < ADDRESS_LOOK;
-    return i < n && p[i] == '>' ? i + 1 : 0;
-}
-
 static bool
 starts_ci(struct str s, const char *z)
 {
@@ -380,13 +201,13 @@ at_angle(struct sanitizer *s, struct buf *out, bool end)
 {
     struct str inner;
     size_t n;
-    bool more;
+    bool more = false;
 
     if (left(s) == 1 && !end)
         return MORE;
     if (left(s) == 1 || (!isalpha((unsigned char)here(s)[1]) && strchr("/!?", here(s)[1]) == NULL))
         return pass(s, out, 1);
-    n = isalpha((unsigned char)here(s)[1]) ? autolink(here(s), left(s), end, &more) : (more = false, 0);
+    n = isalpha((unsigned char)here(s)[1]) ? form_autolink(here(s), left(s), end, &more) : 0;
     if (more)
         return MORE;
     inner = (struct str){ here(s) + 1, n > 2 ? n - 2 : 0 };
@@ -406,47 +227,18 @@ at_angle(struct sanitizer *s, struct buf *out, bool end)
 
 /* ---- addresses in the text */
 
-static const char *const schemes[] = { "http://", "https://", "ftp://", "www.", NULL };
-
-/* Length of the scheme at p, 0: none; *more: it may become one. */
-static size_t
-scheme_at(const char *p, size_t n, bool end, bool *more)
-{
-    *more = false;
-    for (int i = 0; schemes[i] != NULL; i++) {
-        size_t len = strlen(schemes[i]);
-
-        if (strncasecmp(p, schemes[i], n < len ? n : len) != 0)
-            continue;
-        if (n >= len)
-            return len;
-        *more = !end;
-    }
-    return 0;
-}
-
-static size_t
-url_len(const char *p, size_t n)
-{
-    size_t i = 0;
-
-    while (i < n && i < ADDRESS_LOOK && (unsigned char)p[i] > ' ' && (unsigned char)p[i] < 0x7f && strchr("<>\"`[]{}|\\^", p[i]) == NULL)
-        i++;
-    return i;
-}
-
 static int
 at_letter(struct sanitizer *s, struct buf *out, bool end)
 {
     bool more, www = (here(s)[0] | 0x20) == 'w';
-    size_t scheme = scheme_at(here(s), left(s), end, &more), n;
+    size_t scheme = form_scheme(here(s), left(s), end, &more), n;
     struct str url;
 
     if (more)
         return MORE;
     if (scheme == 0 || (www && (isalnum(s->prev) || s->prev == '/' || s->prev == '.' || s->prev == '-')))
         return pass(s, out, 1);
-    n = url_len(here(s), left(s));
+    n = form_url_len(here(s), left(s));
     if (n == left(s) && n < ADDRESS_LOOK && !end)
         return MORE;
     for (url = (struct str){ here(s), n }; url.n > 0 && strchr(".,;:!?)'*_", url.p[url.n - 1]) != NULL;)
@@ -462,7 +254,7 @@ at_letter(struct sanitizer *s, struct buf *out, bool end)
         return DONE;
     }
     part(s, out);
-    s->n[REMOVED_URL] += !www;
+    s->n[REMOVED_URL] += www ? 0u : 1u;
     s->at += scheme;
     return DONE;
 }

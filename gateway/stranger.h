@@ -9,6 +9,7 @@ struct names { char **v; size_t n; bool any; };                /* any: the list 
 struct strangers {
     struct names hosts;           /* ALLOWED_HOSTS */
     struct names collections;     /* ANONYMOUS_COLLECTIONS */
+    struct names answer_hosts;    /* ANSWER_LINK_HOSTS: strangers' servers that answers may link to */
 };
 
 /* Comma separated names of [A-Za-z0-9._-], at most max characters each, or "*". false: one is not a name. */

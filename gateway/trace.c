@@ -69,6 +69,14 @@ ask_cited(const struct cite_counts *n)
 }
 
 void
+ask_removed(const size_t n[REMOVED_KINDS])
+{
+    for (size_t i = 0; i < REMOVED_KINDS; i++)
+        if (n[i] > 0)
+            stat_add_at(&stats, ASK_REMOVED, i, 0, n[i]);
+}
+
+void
 ask_answered(struct question *q)
 {
     int64_t us = clock_us() - q->r->start_us - q->trace.upstream_us;

@@ -169,6 +169,13 @@ def bad_mark(s):
     yield
 
 
+@event("an answer holds links and HTML")
+def with_links(s):
+    s.stub.script({"route": "chat", "text": "Built in 1843 [1]. [a](http://a.example) ![b](http://b.example/b) https://c.example <b>d</b>"})
+    s.answered(fresh())
+    yield
+
+
 @event("the model cites nothing but quotes")
 def unmarked(s):
     s.stub.script({"route": "chat", "text": "The lighthouse of Varnholm was built in 1843 by the engineer Ingrid Solheim."})

@@ -71,6 +71,8 @@ TABLE = [
     ("a question about nothing in the documents", "retriever", [("retriever_search_empty_total", "+", {})]),
     ("the model says that it does not know", "embedder", [("chat_refused_total", "+", {})]),
     ("the model cites a passage that there is not", "gateway", [("marks_dropped_total", "+", {})]),
+    ("an answer holds links and HTML", "gateway", [
+        ("answer_removed_total", "+", {"kind": k}) for k in ("link", "image", "url", "tag")]),
     ("the model cites nothing but quotes", "gateway", [("marks_added_total", "+", {})]),
     ("a model without a price", "embedder", [("upstream_unpriced_tokens_total", "+", {"kind": "prompt"})]),
     ("a model without a price", "gateway", [("cache_saved_unpriced_tokens_total", "+", {"cache": "query"})]),

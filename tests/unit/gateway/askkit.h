@@ -218,6 +218,17 @@ struct str api_secret(const struct request *r) { (void)r; return STR("secret"); 
 bool api_save_hits(const struct request *r) { (void)r; return w.save_hits; }
 int64_t api_expiry_days(const struct request *r) { (void)r; return 30; }
 struct str api_first_collection(const struct request *r) { (void)r; return STR_NONE; }
+struct str api_link_hosts(const struct request *r) { (void)r; return STR(""); }
+
+void
+answer_rules(const struct request *r, struct link_rules *rules)
+{
+    static const struct names none;
+
+    (void)r;
+    *rules = (struct link_rules){ .hosts = &none, .public_url = "https://docs.example" };
+}
+
 bool api_gone(const struct request *r) { (void)r; return w.gone; }
 void idem_keep(struct request *r) { (void)r; }   /* nobody is that slow here */
 void idem_unkeep(struct request *r) { (void)r; }

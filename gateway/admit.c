@@ -5,8 +5,8 @@
  *   cache key → value's SHA-256 and epoch as expected? hit (and the turn appended to fn:turns) : miss, deleted when wrong
  *
  * Every value in Redis is data from outside: wrong type, length or version is a miss, deleted and counted. Redis away:
- * the limiter of this process decides at the same limits, and there is no hit. While Redis is there it runs beside it as
- * a floor at twice the limit, for a Redis that forgets. */
+ * the limiter of this process decides at the same limits, and there is no hit; it counts all the while, so that what Redis let
+ * through is known then. While Redis is there it also runs beside it as a floor at twice the limit, for a Redis that forgets. */
 #include <assert.h>
 
 #include "common/clock.h"
@@ -163,6 +163,17 @@ local_take(struct request *r, struct plan *p, long scale, bool charge)
         if (!limiter_take(r->gw->limiter, id[i], &p->s.p[i], scale, true))
             p->s.violated = (int)i;
     return p->s.violated < 0;
+}
+
+/* What Redis let through counts here, too: a Redis that is away a moment later must not be a second quota. */
+static void
+local_note(struct request *r, const struct plan *p)
+{
+    for (size_t i = 0; i < p->s.n; i++) {
+        struct policy copy = p->s.p[i];
+
+        limiter_take(r->gw->limiter, limiter_id(r->gw->limiter, str_of(p->key[i]), "local"), &copy, 1, true);
+    }
 }
 
 static bool
@@ -376,6 +387,8 @@ admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *
         if (!local_take(r, &p, 1, true))
             return refuse(r, &p);
     }
+    if (decided > 0)
+        local_note(r, &p);
     r->conn->limits = p.s;
     return true;
 }

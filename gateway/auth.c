@@ -50,7 +50,7 @@ scopes_of(const struct api_key *k)
     return k->origins.n > 0 ? bits & SCOPE_CHAT : bits;
 }
 
-/* Failures come out of a bucket of their own for each address; when it is empty the answer is 429. */
+/* Failures come out of a bucket of their own for each address; when it is empty the answer is 429, and the address is charged. */
 static bool
 fail(struct request *r, const char *detail)
 {
@@ -60,7 +60,7 @@ fail(struct request *r, const char *detail)
     stat_inc(&gateway_stats, GW_AUTH_FAILURES);
     if (limiter_take(r->gw->limiter, id, &p, 1, true)) {
         reply_problem(r, ERR_UNAUTHORIZED, detail);
-    } else {
+    } else if (admit_address(r, true)) {
         stat_add_at(&gateway_stats, GW_LIMITED, POLICY_AUTH, 0, 1);
         request_retry_after(r, p.retry_ms);
         reply_problem(r, ERR_LIMITED, "too many failed keys from this address");

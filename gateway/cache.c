@@ -6,8 +6,12 @@
 #include "gateway/admit.h"
 
 #define VALUE_MAX 1048576u
+#define SET_THIN 512              /* members of a session's set from which on it is looked through at times */
 
 const char *const turn_labels[] = { "queued", "full", "failed", NULL };
+
+/* KEYS: a session's set. Members whose entries have expired go. */
+static struct redis_script thin;
 
 /* KEYS: stream. ARGV: turn, answer ("" none), maximum. Reply: 1 appended, 0 full. */
 static struct redis_script append;
@@ -15,6 +19,10 @@ static struct redis_script append;
 void
 turns_init(void)
 {
+    redis_script_init(&thin, "for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
+                             "  if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[1], key) end\n"
+                             "end\n"
+                             "return redis.call('SCARD', KEYS[1])\n");
     redis_script_init(&append, "if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end\n"
                                "if ARGV[2] == '' then redis.call('XADD', KEYS[1], '*', 'q', ARGV[1])\n"
                                "else redis.call('XADD', KEYS[1], '*', 'q', ARGV[1], 'a', ARGV[2]) end\n"
@@ -57,6 +65,16 @@ stored(enum cache_outcome how)
     stat_add_at(&gateway_stats, GW_CACHE, how, 0, 1);
 }
 
+/* A session that goes on asking keeps its set alive, so that members would gather for as long. */
+static void
+set_thin(struct request *r, struct str set, int64_t members)
+{
+    struct redis_val v;
+
+    if (members >= SET_THIN && members % 64 == 0)
+        redis_eval(r->gw->cache, &r->redis, r->arena, &thin, &set, 1, NULL, 0, &v);
+}
+
 /* The set first: an entry that its session does not know of could not be erased. */
 void
 cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct str value)
@@ -65,14 +83,17 @@ cache_store(struct request *r, const uint8_t *session_hash, const struct cache_p
     struct str set = set_of(r, session_hash);
     struct str add[] = { STR("SADD"), set, key }, expire[] = { STR("EXPIRE"), set, ttl };
     struct str put[] = { STR("SET"), key, value, STR("EX"), ttl };
-    struct redis_cmd cmds[] = { { add, 3 }, { expire, 3 }, { put, 5 } };
-    struct redis_val out[3];
+    struct str count[] = { STR("SCARD"), set };
+    struct redis_cmd cmds[] = { { add, 3 }, { expire, 3 }, { put, 5 }, { count, 2 } };
+    struct redis_val out[4] = { { .type = REDIS_ERROR }, { .type = REDIS_ERROR }, { .type = REDIS_ERROR }, { .type = REDIS_ERROR } };
 
     if (key.n == 0 || r->gw->cache == NULL || value.n > VALUE_MAX || ttl.p == NULL || set.p == NULL ||
-        redis_run_in(r->gw->cache, &r->redis, r->arena, cmds, 3, out) != 0 || out[0].type != REDIS_INT || out[2].type != REDIS_STATUS)
+        redis_run_in(r->gw->cache, &r->redis, r->arena, cmds, 4, out) != 0 || out[0].type != REDIS_INT || out[2].type != REDIS_STATUS)
         stored(CACHE_FAILED);
     else
         stored(CACHE_STORED);
+    if (key.n > 0 && r->gw->cache != NULL && out[3].type == REDIS_INT)
+        set_thin(r, set, out[3].i);
 }
 
 void

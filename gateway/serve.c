@@ -2,7 +2,8 @@
  *
  *   strict check → path → route → (draining? overloaded?) → who asks → limits → body → handler → exactly one answer
  *
- * The log line names the route's pattern, never the path, a query, a session, a key or a body. */
+ * The log line names the route's pattern, never the path, a query, a session, a key or a body; left_out counts refused requests
+ * before it that got none. */
 #include <strings.h>
 
 #include "common/clock.h"
@@ -11,6 +12,7 @@
 #include "gateway/idempotency.h"
 #include "gateway/reply.h"
 
+#define DOOR_LINES 20              /* of the access log, a second, for what is refused at the door */
 #define ARENA_MAX (192u << 20)    /* replies of 64 MB, decoded and rendered, fit */
 
 const char *const idem_labels[] = { "unclaimed", "lost", "stored", "freed", "replayed", "in_progress", "mismatch", "failed", NULL };
@@ -93,6 +95,8 @@ find_route(struct request *r)
     char allow[64];
 
     r->route = router_find(r->method, r->path, &r->arg, &known, allow);
+    if (r->route == NULL && !admit_address(r, true)) /* nobody else charges what leads nowhere, nor preflights */
+        return false;
     if (!known) {
         reply_problem(r, ERR_NOT_FOUND, "no such route");
     } else if (r->method == METHOD_OPTIONS) {
@@ -256,19 +260,44 @@ answer(struct request *r)
         handle(r);
 }
 
+/* Does it get its line in the access log? What is refused at the door costs whoever sends it nothing: beyond so many lines a second it is
+ * only counted. *left_out: how many were not logged since the last line of this kind. */
+static bool
+logged(const struct request *r, long *left_out)
+{
+    static _Atomic int64_t second;
+    static atomic_long lines, unlogged;
+    int64_t now = clock_ms() / 1000;
+
+    *left_out = 0;
+    if (r->route != NULL && r->status != 401 && r->status != 403 && r->status != 429)
+        return true;
+    if (atomic_exchange(&second, now) != now)
+        atomic_store(&lines, 0);
+    if (atomic_fetch_add(&lines, 1) < DOOR_LINES) {
+        *left_out = atomic_exchange(&unlogged, 0);
+        return true;
+    }
+    atomic_fetch_add(&unlogged, 1);
+    stat_inc(&gateway_stats, GW_UNLOGGED);
+    return false;
+}
+
 static void
 account(struct request *r)
 {
     size_t route = r->route ? (size_t)(r->route - routes) : route_count;
     int64_t us = clock_us() - r->start_us;
+    long left_out;
 
     stat_add_at(&gateway_stats, GW_REQUESTS, route, status_label(r->status), 1);
     if (r->idem != NULL)
         stat_add_at(&gateway_stats, GW_IDEMPOTENCY, r->idem->outcome, 0, 1);
     stat_observe_at(&gateway_stats, GW_SECONDS, route, 0, (double)us / 1e6);
-    LOG(INFO, r->id, M("request"), KS("route", r->route ? r->route->name : "none"),
-        KS("method", method_names[r->method]), KI("status", r->status), KF("ms", (double)us / 1000),
-        KI("bytes", r->conn->sent_bytes), KS("tenant", r->who.tenant));
+    if (logged(r, &left_out))
+        LOG(INFO, r->id, M("request"), KS("route", r->route ? r->route->name : "none"),
+            KS("method", method_names[r->method]), KI("status", r->status), KF("ms", (double)us / 1000),
+            KI("bytes", r->conn->sent_bytes), KS("tenant", r->who.tenant), KI("left_out", left_out));
 }
 
 /* The rest of a refused request's body. Before a close: unread bytes would make the kernel reset the connection before the

@@ -169,6 +169,13 @@ def bad_mark(s):
     yield
 
 
+@event("a flood of paths that there are not")
+def lost(s):
+    for _ in range(100):
+        assert s.request("GET", "/nowhere").status_code == 404
+    yield
+
+
 @event("an answer holds links and HTML")
 def with_links(s):
     s.stub.script({"route": "chat", "text": "Built in 1843 [1]. [a](http://a.example) ![b](http://b.example/b) https://c.example <b>d</b>"})

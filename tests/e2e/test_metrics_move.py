@@ -71,6 +71,7 @@ TABLE = [
     ("a question about nothing in the documents", "retriever", [("retriever_search_empty_total", "+", {})]),
     ("the model says that it does not know", "embedder", [("chat_refused_total", "+", {})]),
     ("the model cites a passage that there is not", "gateway", [("marks_dropped_total", "+", {})]),
+    ("a flood of paths that there are not", "gateway", [("http_unlogged_total", "+", {})]),
     ("an answer holds links and HTML", "gateway", [
         ("answer_removed_total", "+", {"kind": k}) for k in ("link", "image", "url", "tag")]),
     ("the model cites nothing but quotes", "gateway", [("marks_added_total", "+", {})]),

@@ -6,11 +6,12 @@ what is behind it.
 """
 import json
 import os
+import signal
 import subprocess
 import unittest
 import uuid
 
-from gateway_edge_test import ADMIN, BIN, ORIGIN, Gateway, parse
+from gateway_edge_test import ADMIN, BIN, ORIGIN, Gateway, Redis, parse, wait_for
 
 IN = (404, 503, 504)  # past the door
 MARKS = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "docs.example", "X-Forwarded-Proto": "https", "X-Forwarded-Port": "443",
@@ -103,6 +104,60 @@ class KeysNeeded(unittest.TestCase):
 
     def test_a_key_needs_no_name(self):
         self.assertIn(self.ask("api.example.com", "Authorization: Bearer " + ADMIN)[0], IN)
+
+
+class Floods(unittest.TestCase):
+    def test_paths_that_lead_nowhere_and_failed_keys_are_charged_to_the_address_and_get_few_log_lines(self):
+        gw = Gateway(RATE_LIMIT_ADDR_REQUESTS=40)
+        try:
+            for path, first in (("/nowhere", 404), ("/api/v1/chat/query", 405)):
+                codes = [gw.ask("GET", path)[0] for _ in range(60)]
+                self.assertLessEqual(set(codes), {first, 429})
+            self.assertEqual(codes[-10:].count(429), 10)
+            codes = [gw.ask("GET", "/api/v1/keys", Authorization="Basic %d" % i)[0] for i in range(30)]
+            self.assertLessEqual(set(codes), {401, 429})
+            refused = 150
+            counted = lambda: (gw.text().count('"msg":"request"'), gw.metric("footnote_http_unlogged_total"))
+            wait_for(lambda: sum(counted()) == refused)
+            left_out = counted()[1]
+            self.assertGreater(left_out, 0)
+            self.assertEqual(gw.ask("GET", "/healthz")[0], 200)
+            self.assertNotEqual(gw.ask("GET", "/api/v1/keys", Authorization="Bearer " + ADMIN, X_Request_Timeout_Ms="100")[0], 401)
+        finally:
+            self.assertEqual(gw.stop(), 0)
+
+    def test_a_redis_that_goes_away_is_no_second_quota(self):
+        with Redis() as redis:
+            gw = Gateway(REDIS_URL=redis.url)
+            try:
+                ask = lambda s: gw.ask("GET", "/api/v1/chat/history", X_Session_ID=s, X_Request_Timeout_Ms="100")[0]
+                session = str(uuid.uuid4())
+                self.assertNotIn(429, [ask(session) for _ in range(50)])
+                os.kill(redis.process.pid, signal.SIGKILL)
+                wait_for(lambda: redis.command(b"PING\r\n") == b"")
+                passed = sum(ask(session) != 429 for _ in range(40))
+                self.assertGreater(gw.metric("footnote_rate_limit_local_total"), 0)
+                self.assertLessEqual(passed, 30)  # 10 that were left, and one a second since
+            finally:
+                self.assertEqual(gw.stop(), 0)
+
+    def test_a_session_id_in_the_query_string_works_and_is_in_no_log(self):
+        gw = Gateway(LOG_LEVEL="debug")
+        try:
+            session = str(uuid.uuid4())
+            paths = ("/api/v1/chat/history", "/api/v1/conversations", "/api/v1/messages/%s/explain" % uuid.uuid4())
+            for path in paths:
+                by_query = gw.ask("GET", path + "?session_id=" + session, X_Request_Timeout_Ms="100")
+                by_header = gw.ask("GET", path, X_Session_ID=session, X_Request_Timeout_Ms="100")
+                self.assertEqual(by_query[0], by_header[0])
+                self.assertIn(by_query[0], (503, 504))
+            self.assertEqual(gw.ask("DELETE", "/api/v1/conversations/%s" % uuid.uuid4(), X_Session_ID=session,
+                                    X_Request_Timeout_Ms="100")[0], by_header[0])
+            gw.ask("GET", "/nowhere?session_id=" + session)
+            gw.ask("GET", "/api/v1/sessions/" + session, X_Request_Timeout_Ms="100")
+            self.assertNotIn(session, gw.text())
+        finally:
+            self.assertEqual(gw.stop(), 0)
 
 
 class Start(unittest.TestCase):

@@ -316,6 +316,33 @@ erasing_a_session_erases_its_cached_answers(void **state)
 }
 
 static void
+the_set_of_a_session_that_goes_on_asking_holds_what_lives(void **state)
+{
+    struct request r = request_of();
+    char set[80], hex[65];
+    int64_t most = 0;
+
+    (void)state;
+    snprintf(set, sizeof set, "fn:qs:%s", hex_text(session, 32, hex));
+    for (int i = 0; i < 1500; i++) {
+        struct cache_probe p = probe_of(NULL);
+        int64_t n;
+
+        snprintf(p.key, sizeof p.key, "fn:q:default:%032d", i);
+        r.redis = (struct redis_budget){ 0 };
+        cache_store(&r, session, &p, value_of(0xab, 2, "FA02"));
+        if (i % 5 != 0)
+            REDIS(STR_NONE, "DEL", p.key); /* as if it had expired */
+        n = REDIS(STR_NONE, "SCARD", set).i;
+        most = n > most ? n : most;
+    }
+    assert_true(most < 800);
+    assert_true(REDIS(STR_NONE, "SCARD", set).i >= 300); /* nothing that lives was forgotten */
+    cache_erase_session(&r, session);
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", "fn:q:default:00000000000000000000000000001495").i, 0);
+}
+
+static void
 without_redis_the_process_limits_by_itself(void **state)
 {
     struct redis *kept = gw.cache;
@@ -345,6 +372,7 @@ main(void)
         T(of_70_requests_60_pass_and_the_rest_learn_when_to_come_again),
         T(a_redis_that_forgets_meets_the_floor_at_twice_the_limit),
         T(erasing_a_session_erases_its_cached_answers),
+        T(the_set_of_a_session_that_goes_on_asking_holds_what_lives),
         T(without_redis_the_process_limits_by_itself),
     };
 

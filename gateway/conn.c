@@ -328,6 +328,17 @@ conn_gone(int fd)
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
+bool
+conn_descriptors_scarce(void)
+{
+    int fd = dup(STDERR_FILENO);
+    bool scarce = fd >= 0 ? fd >= guard.n_slots / 10 * 9 : errno == EMFILE || errno == ENFILE;
+
+    if (fd >= 0)
+        close(fd);
+    return scarce && guard.n_slots > 0;
+}
+
 long
 conn_count(void)
 {

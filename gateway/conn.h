@@ -41,6 +41,8 @@ bool conn_was_pushed(int fd);
 bool conn_was_let_go(int fd);
 /* Has the client closed its side for good? Never blocks. */
 bool conn_gone(int fd);
+/* Are nine of ten descriptors of this process in use? (The kernel gives away the lowest that is free.) */
+bool conn_descriptors_scarce(void);
 long conn_count(void);                       /* open connections */
 long conn_closing(void);                     /* of these: closed by the server, whose clients have not taken all */
 

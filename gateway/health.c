@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "gateway/conn.h"
 #include "gateway/auth.h"
 #include "gateway/gateway.h"
 
@@ -196,6 +197,8 @@ ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
         reason(reasons, "draining");
     if (atomic_load(&gw->busy) * 10 > serve_max(gw) * 9)
         reason(reasons, "saturated");
+    if (conn_descriptors_scarce())
+        reason(reasons, "descriptors");
     return reasons->n == before;
 }
 

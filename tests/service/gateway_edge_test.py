@@ -7,6 +7,7 @@ the smuggling forms is a failure. FOOTNOTE_BIN names the folder of the binaries 
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -632,6 +633,51 @@ class Guard(unittest.TestCase):
                 self.assertLess(time.monotonic() - begun, 5)
             self.assertGreaterEqual(gw.metric('footnote_http_connections_cut_total{reason="slow'), 2)
         finally:
+            self.assertEqual(gw.stop(), 0)
+
+    def test_a_trusted_proxy_may_hold_more_connections_than_one_address(self):
+        gw = Gateway(MAX_CONN_PER_ADDR=4, TRUSTED_PROXIES="127.0.0.0/8")
+        held = []
+        try:
+            for _ in range(20):
+                s = gw.connect()
+                s.sendall(request(H, line=b"GET /healthz HTTP/1.1"))
+                held.append(s)
+                self.assertEqual(parse(s.recv(65536))[0], 200)
+            self.assertEqual(gw.metric('footnote_http_connections_cut_total{reason="address"'), 0)
+        finally:
+            for s in held:
+                s.close()
+            self.assertEqual(gw.stop(), 0)
+
+    def test_when_descriptors_run_out_new_connections_are_closed_and_those_at_work_go_on(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            gw = Gateway()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        held = []
+        try:
+            with gw.connect() as working:
+                working.settimeout(5)
+                body = b"{}"
+                working.sendall(request(H, b"Content-Length: 2", b"Content-Type: application/json",
+                                        line=b"POST /api/v1/chat/query HTTP/1.1"))
+                wait_for(lambda: gw.metric("footnote_http_in_flight(?= )") == 1)
+                held = [gw.connect() for _ in range(400)]
+                wait_for(lambda: gw.metric('footnote_http_connections_cut_total{reason="descriptors"') >= 400 - 204)
+                self.assertLess(gw.metric("process_open_fds"), 256 * 0.9)
+                working.sendall(body)
+                self.assertEqual(parse(working.recv(65536))[0], 422)
+            for s in held:
+                s.close()
+            held = []
+            wait_for(lambda: gw.metric("footnote_http_connections(?= )") == 0)
+            self.assertEqual(gw.ask("GET", "/healthz")[0], 200)
+        finally:
+            for s in held:
+                s.close()
             self.assertEqual(gw.stop(), 0)
 
     def slow_reader(self, gw, n, *more):

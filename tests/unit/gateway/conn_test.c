@@ -155,6 +155,12 @@ a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out(void **s)
     assert_false(atomic_load(&c.over));
     reset_close(unread);
     pthread_join(thread, NULL);
+    assert_false(conn_descriptors_scarce());
+    for (int more = 0; more >= 0; more = dup(listener))
+        assert_true(more < 29 || conn_descriptors_scarce());
+    for (int fd = server + 1; fd < 32; fd++)
+        close(fd);
+    assert_false(conn_descriptors_scarce());
     for (size_t i = 0; i < 10; i++)
         close(fill[i]);
     close(fresh);

@@ -9,7 +9,7 @@ FROM ${BASE} AS build
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make pkg-config \
       libzmq3-dev libpq-dev libhiredis-dev libcurl4-openssl-dev libmsgpack-c-dev libcivetweb-dev libjansson-dev \
-      libssl-dev libstemmer-dev libutf8proc-dev >/dev/null \
+      libssl-dev libstemmer-dev libutf8proc-dev libmd4c-dev libyaml-dev >/dev/null \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # all that .dockerignore lets in: a list of folders here would miss the next one
@@ -24,7 +24,7 @@ RUN make -j"${JOBS}" build BUILD_ID="${BUILD_ID}" \
 FROM ${BASE}
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libzmq5 libpq5 libhiredis1.1.0 \
-      libcurl4t64 libmsgpack-c2 libcivetweb1 libjansson4 libssl3t64 libstemmer0d libutf8proc3 ca-certificates tzdata \
+      libcurl4t64 libmsgpack-c2 libcivetweb1 libjansson4 libssl3t64 libstemmer0d libutf8proc3 libmd4c0 libyaml-0-2 ca-certificates tzdata \
       >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd -r -g 10001 footnote \

@@ -38,7 +38,7 @@ LIBS_proto := -lzmq $(lib_msgpack)
 LIBS_cite := -lstemmer -lutf8proc
 LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_cite)
 LIBS_embedder := -lcurl $(LIBS_cite)
-LIBS_retriever := $(LIBS_cite)
+LIBS_retriever := -lmd4c -lyaml $(LIBS_cite)
 LIBS_store := -lpq
 LIBS_janitor :=
 
@@ -139,7 +139,7 @@ kit: $(UPSTREAM_STUB) $(OUT)/loadgen $(OUT)/fault-proxy ## the test kit's progra
 # ---- packages: everything that comes from Debian, in one place -------------------------------------------------------
 DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-dev libhiredis-dev \
     libcurl4-openssl-dev libmsgpack-c-dev|libmsgpack-dev libcivetweb-dev libjansson-dev libssl-dev libstemmer-dev \
-    libutf8proc-dev
+    libutf8proc-dev libmd4c-dev libyaml-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
 DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev libcmark-gfm-dev libcmark-gfm-extensions-dev python3 python3-pytest python3-zmq python3-msgpack \
     python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck linux-perf strace \

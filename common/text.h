@@ -17,6 +17,7 @@ size_t utf8_first(struct str s);
 size_t utf8_count(struct str s);
 /* Largest prefix of s of at most max bytes that ends on a code point boundary. */
 struct str utf8_cut(struct str s, size_t max);
+struct str text_trim(struct str s);                     /* without white space at both ends, the wide ones included */
 
 struct uuid { uint8_t b[16]; };          /* all zero: absent */
 bool uuid_is_nil(const struct uuid *u);

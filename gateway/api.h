@@ -3,6 +3,7 @@
 #ifndef GATEWAY_API_H
 #define GATEWAY_API_H
 
+#include "common/text.h"
 #include "gateway/request.h"
 #include "gateway/sanitize.h"
 
@@ -41,7 +42,6 @@ struct str safe_text(struct arena *a, const struct link_rules *rules, struct str
 void safe_message(struct request *r, struct message *m);                /* a stored one: it may be older than the rules */
 
 /* Text. */
-struct str text_trim(struct str s);                  /* without white space at both ends */
 struct str text_chars(struct str s, size_t n);       /* first n characters of valid UTF-8 */
 bool name_ok(struct str s);                          /* [A-Za-z0-9._-]{1,64}: collections, tenants */
 bool digits(struct str s, int64_t max, int64_t *out); /* a decimal number 0 … max */

@@ -87,9 +87,9 @@ put_file(struct upload *u, json_t *fields, struct str type, struct str filename,
     req.mime = type;
     req.body = body;
     if (!req.external_id.p && filename.n > 0)
-        req.external_id = text_chars(filename, 200);
+        req.external_id = filename;
     if (!req.title.p && filename.n > 0 && str_is(type, "text/plain"))
-        req.title = text_chars(filename, 200);
+        req.title = text_chars(record_basename(filename), 200);
     upload_put(u, &req, 0);
     return true;
 }
@@ -107,7 +107,7 @@ static void
 put_raw(struct upload *u)
 {
     struct request *r = u->r;
-    struct str filename = record_basename(request_header(r, "X-Filename"));
+    struct str filename = record_path(request_header(r, "X-Filename"), r->arena);
     const char *type = record_type(r->content_type, filename);
     json_t *fields;
 
@@ -158,7 +158,7 @@ form_file(struct request *r, const struct part *p)
 {
     struct fault f;
 
-    if (!record_type(p->type, record_basename(p->filename))) {
+    if (!record_type(p->type, p->filename)) {
         unsupported(r);
         return false;
     }
@@ -169,19 +169,45 @@ form_file(struct request *r, const struct part *p)
     return true;
 }
 
+/* Two files of one name would be one document, and the second would replace the first without a word. false: answered. */
+static bool
+form_name(struct request *r, struct str *names, size_t n, struct str name)
+{
+    char why[256];
+
+    names[n] = name;
+    for (size_t i = 0; i < n && name.n > 0; i++)
+        if (str_eq(names[i], name)) {
+            struct str shown = utf8_cut(utf8_valid(name) ? name : STR("?"), 100);
+
+            (void)snprintf(why, sizeof why, "files %zu and %zu of the form are both named \"" STR_FMT "\" and would be one document: "
+                           "send their folders along (filename=\"folder/name\"), or each by itself with its own id", i + 1, n + 1,
+                           STR_ARG(shown));
+            reply_invalid(r, "/form", why);
+            return false;
+        }
+    return true;
+}
+
 /* First pass: the fields, and whether every file can be taken: all are, or none. false: answered. */
 static bool
 form_fields(struct request *r, struct str boundary, json_t *fields, size_t *files)
 {
+    struct str *names = arena_alloc(r->arena, MULTIPART_PARTS * sizeof *names);
     struct multipart m;
     struct part p;
     enum multipart_step step = MULTIPART_BAD;
 
     *files = 0;
+    if (!names) {
+        reply_problem(r, ERR_INTERNAL, NULL);
+        return false;
+    }
     if (multipart_init(&m, r->body, boundary)) {
-        while ((step = multipart_next(&m, &p)) == MULTIPART_PART) {
-            *files += p.filename.p != NULL;
+        while ((step = multipart_next(&m, r->arena, &p)) == MULTIPART_PART) {
             if (!(p.filename.p ? form_file(r, &p) : form_field(r, &p, fields)))
+                return false;
+            if (p.filename.p && !form_name(r, names, (*files)++, record_path(p.filename, r->arena)))
                 return false;
         }
     }
@@ -203,8 +229,8 @@ form_files(struct upload *u, struct str boundary, json_t *fields)
     struct part p;
 
     multipart_init(&m, u->r->body, boundary);
-    while (multipart_next(&m, &p) == MULTIPART_PART) {
-        struct str name = record_basename(p.filename);
+    while (multipart_next(&m, u->r->arena, &p) == MULTIPART_PART) {
+        struct str name = record_path(p.filename, u->r->arena);
         const char *type = record_type(p.type, name);
 
         if (p.filename.p && type &&

@@ -5,36 +5,6 @@
 
 /* ---- text ---- */
 
-static size_t
-space_at(struct str s)
-{
-    static const char *const wide[] = { "\xC2\xA0", "\xE3\x80\x80", "\xEF\xBB\xBF" }; /* U+00A0, U+3000, U+FEFF */
-
-    if (s.n > 0 && (s.p[0] == ' ' || (s.p[0] >= '\t' && s.p[0] <= '\r')))
-        return 1;
-    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
-        if (str_starts(s, wide[i]))
-            return strlen(wide[i]);
-    return 0;
-}
-
-struct str
-text_trim(struct str s)
-{
-    size_t n;
-
-    while ((n = space_at(s)) > 0)
-        s = (struct str){ s.p + n, s.n - n };
-    for (;;) {
-        for (n = 1; n <= 3 && n <= s.n; n++)
-            if (space_at((struct str){ s.p + s.n - n, n }) == n)
-                break;
-        if (n > 3 || n > s.n)
-            return s;
-        s.n -= n;
-    }
-}
-
 struct str
 text_chars(struct str s, size_t n)
 {

@@ -7,6 +7,8 @@
 
 #include <strings.h>
 
+#include "common/text.h"
+
 static struct str
 rest(struct str s, size_t at)
 {
@@ -130,23 +132,55 @@ multipart_init(struct multipart *m, struct str body, struct str boundary)
     return true;
 }
 
-static void
-take_disposition(struct str value, struct part *out)
+/* RFC 8187: charset'language'percent-encoded. UTF-8 only; the name is decoded into the arena. Absent: it is malformed. */
+static struct str
+extended(struct str v, struct arena *a)
 {
-    struct str s = rest(value, find(value, ";", 1)), key, v;
+    size_t charset = find(v, "'", 1), language = charset < v.n ? find(rest(v, charset + 1), "'", 1) : 0;
+    char *z;
+    size_t n = 0;
 
-    if (!is_token(trim((struct str){ value.p, value.n - s.n }), "form-data"))
-        return;
-    while (next_param(&s, &key, &v)) {
-        if (is_token(key, "name"))
-            out->name = v;
-        else if (is_token(key, "filename"))
-            out->filename = v;
-    }
+    if (!is_token((struct str){ v.p, charset }, "utf-8") || charset + 1 + language >= v.n)
+        return STR_NONE;
+    v = rest(v, charset + 1 + language + 1);
+    z = arena_dup(a, v);
+    for (size_t i = 0; z && i < v.n; i++, n++)
+        if (v.p[i] != '%')
+            z[n] = v.p[i];
+        else if (i + 2 < v.n && hex_parse((struct str){ v.p + i + 1, 2 }, z + n, 1))
+            i += 2;
+        else
+            return STR_NONE;
+    return z && utf8_valid((struct str){ z, n }) ? (struct str){ z, n } : STR_NONE;
 }
 
 static bool
-take_headers(struct str head, struct part *out)
+take_disposition(struct str value, struct arena *a, struct part *out)
+{
+    bool wide = false;
+    struct str s = rest(value, find(value, ";", 1)), key, v;
+
+    if (!is_token(trim((struct str){ value.p, value.n - s.n }), "form-data"))
+        return true;
+    while (next_param(&s, &key, &v)) {
+        if (is_token(key, "name"))
+            out->name = v;
+        else if (is_token(key, "filename*")) {
+            struct str name = extended(v, a);
+
+            if (name.p == NULL)
+                return false;
+            wide = true;
+            out->filename = name;
+        } else if (is_token(key, "filename")) {
+            out->filename = wide ? out->filename : v; /* RFC 6266: the wide one counts */
+        }
+    }
+    return true;
+}
+
+static bool
+take_headers(struct str head, struct arena *a, struct part *out)
 {
     while (head.n > 0) {
         size_t n = find(head, "\r\n", 2), colon;
@@ -159,7 +193,8 @@ take_headers(struct str head, struct part *out)
         name = (struct str){ line.p, colon };
         value = trim(rest(line, colon + 1));
         if (is_token(name, "content-disposition")) {
-            take_disposition(value, out);
+            if (!take_disposition(value, a, out))
+                return false;
         } else if (is_token(name, "content-type")) {
             out->type = trim((struct str){ value.p, find(value, ";", 1) });
         } else if (is_token(name, "content-transfer-encoding") && !is_token(value, "binary") &&
@@ -171,7 +206,7 @@ take_headers(struct str head, struct part *out)
 }
 
 enum multipart_step
-multipart_next(struct multipart *m, struct part *out)
+multipart_next(struct multipart *m, struct arena *a, struct part *out)
 {
     struct str s = m->left;
     size_t pad = 0, head, end;
@@ -190,7 +225,7 @@ multipart_next(struct multipart *m, struct part *out)
     head = find(s, "\r\n\r\n", 4);
     if (head == s.n || head > MULTIPART_HEAD)
         return bad(m, "a part's headers do not end, or are too long");
-    if (!take_headers((struct str){ s.p, head }, out))
+    if (!take_headers((struct str){ s.p, head }, a, out))
         return bad(m, "a part's headers are malformed");
     s = rest(s, head + 2); /* an empty body's delimiter begins with the second line end */
     end = find(s, m->delimiter, m->delimiter_n);

@@ -1,5 +1,5 @@
-/* multipart/form-data (RFC 7578) of a body in memory, one part after the other. Nothing is copied: parts point into
- * the body. What is not exactly as the RFC has it is refused. */
+/* multipart/form-data (RFC 7578) of a body in memory, one part after the other. Parts point into the body; only
+ * a filename* (RFC 8187) is decoded. What is not exactly as the RFC has it is refused. */
 #ifndef GATEWAY_MULTIPART_H
 #define GATEWAY_MULTIPART_H
 
@@ -27,6 +27,6 @@ enum multipart_step { MULTIPART_PART, MULTIPART_END, MULTIPART_BAD };
 bool multipart_boundary(struct str content_type, struct str *boundary);
 /* false: the body does not begin with the boundary (m->fault). */
 bool multipart_init(struct multipart *m, struct str body, struct str boundary);
-enum multipart_step multipart_next(struct multipart *m, struct part *out);
+enum multipart_step multipart_next(struct multipart *m, struct arena *a, struct part *out); /* a: for a filename* */
 
 #endif

@@ -6,7 +6,7 @@
 const char *const record_keys[] = { "id",      "title",   "text",       "content_type", "url",
                                     "chapter", "section", "collection", "metadata",     NULL };
 
-static const struct text_rule rule_id = { "id", 1, 200, false, true };
+static const struct text_rule rule_id = { "id", 1, RECORD_ID_CHARS, false, true };
 static const struct text_rule rule_title = { "title", 0, 250, false, true };
 static const struct text_rule rule_url = { "url", 0, 500, false, true };
 static const struct text_rule rule_chapter = { "chapter", 0, 250, false, true };
@@ -128,13 +128,36 @@ record_type(struct str type, struct str filename)
 {
     bool by_name = !type.p || is_type(type, "application/octet-stream") || is_type(type, "text/plain");
 
-    if (is_type(type, "text/markdown") || is_type(type, "text/x-markdown"))
+    if (is_type(type, "text/markdown") || is_type(type, "text/x-markdown") || is_type(type, "text/mdx"))
         return "text/markdown";
-    if (by_name && (ends_in(filename, ".md") || ends_in(filename, ".markdown")))
+    if (by_name && (ends_in(filename, ".md") || ends_in(filename, ".markdown") || ends_in(filename, ".mdx")))
         return "text/markdown";
     if (is_type(type, "text/plain") || (by_name && (ends_in(filename, ".txt") || ends_in(filename, ".text"))))
         return "text/plain";
     return NULL;
+}
+
+struct str
+record_path(struct str name, struct arena *a)
+{
+    char *z = arena_dup(a, name);
+    size_t n = 0;
+
+    if (!z || memchr(name.p, '\\', name.n)) /* a whole path of Windows says nothing about the documents' own folders */
+        return record_basename(name);
+    for (size_t i = 0, e; i < name.n; i = e + 1) {
+        const char *slash = memchr(name.p + i, '/', name.n - i);
+        struct str part = { name.p + i, (slash ? (size_t)(slash - name.p) : name.n) - i };
+
+        e = i + part.n;
+        if (part.n == 0 || str_is(part, ".") || str_is(part, ".."))
+            continue;
+        if (n > 0)
+            z[n++] = '/';
+        memmove(z + n, part.p, part.n);
+        n += part.n;
+    }
+    return (struct str){ z, n };
 }
 
 struct str

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "gateway/link_rule.h"
+#include "gateway/page_link.h"
 
 #define EXCERPT_CHARS 300
 
@@ -37,7 +38,7 @@ render_source(struct buf *b, const struct citation *c)
     buf_key_str(b, "content_excerpt", c->excerpt);
     buf_key_int(b, "start", c->start);
     buf_key_int(b, "end", c->end);
-    buf_key_str(b, "link", link_plain(c->url) ? c->url : STR_NONE); /* an import may have brought anything */
+    page_link(b, link_plain(c->url) ? c->url : STR_NONE, c->section); /* an import may have brought anything */
     buf_key_num(b, "confidence_score", c->score);
     buf_c(b, '}');
 }
@@ -103,7 +104,7 @@ render_hit(struct buf *b, const struct hit *h, bool explain)
     buf_key_str(b, "title", h->title);
     buf_key_str(b, "chapter", h->chapter);
     buf_key_str(b, "section", h->section);
-    buf_key_str(b, "link", h->url);
+    page_link(b, h->url, h->section);
     buf_key_str(b, "text", h->text);
     buf_key_int(b, "start", h->start);
     buf_key_int(b, "end", h->end);

@@ -5,6 +5,8 @@
 #include "cite/sentence.h"
 #include "common/text.h"
 #include "retriever/markdown.h"
+#include "retriever/front_matter.h"
+#include "retriever/heading.h"
 
 enum { LEVELS = 6, SMALL = 8 };
 
@@ -90,7 +92,7 @@ on_heading(struct chunker *c, const struct block *b)
 {
     if (c->body && (b->level == 1 || cur_size(c) >= c->rules->target / SMALL))
         push(c);
-    c->path[b->level] = md_plain(b->heading, c->arena);
+    c->path[b->level] = heading_plain(c->text, b->heading, c->arena);
     for (int l = b->level + 1; l <= LEVELS; l++)
         c->path[l] = STR_NONE;
     if (c->body && cur_size(c) + (b->end - b->start) > c->rules->target)
@@ -189,7 +191,7 @@ chunk_text(struct str text, enum doc_format format, const struct chunk_rules *ru
 {
     struct chunker c = { .text = text, .rules = rules, .arena = a };
     bool markdown = format == DOC_MARKDOWN;
-    size_t at = markdown ? md_front_matter(text) : 0;
+    size_t at = markdown ? front_matter(text) : 0;
     struct block b;
 
     while (block_next(text, markdown, &at, &b)) {

@@ -2,8 +2,8 @@
 #include "retriever/markdown.h"
 
 #include "common/text.h"
-
-enum { FRONT_MATTER_LINES = 64, HEADING_MAX = 200 };
+#include "retriever/front_matter.h"
+#include "retriever/heading.h"
 
 static size_t
 line_end(struct str s, size_t i)
@@ -169,76 +169,16 @@ block_next(struct str s, bool markdown, size_t *at, struct block *out)
     return true;
 }
 
-size_t
-md_front_matter(struct str s)
-{
-    if (!str_is(line_at(s, 0), "---"))
-        return 0;
-    size_t i = 4;
-
-    for (int k = 0; k < FRONT_MATTER_LINES && i < s.n; k++) {
-        struct str line = line_at(s, i);
-
-        i += line.n + 1;
-        if (str_is(line, "---") || str_is(line, "..."))
-            return i < s.n ? i : s.n;
-    }
-    return 0;
-}
-
-static struct str
-front_title(struct str s)
-{
-    size_t n = md_front_matter(s);
-
-    for (size_t i = 0; i < n; i = line_end(s, i) + 1) {
-        struct str line = line_at(s, i);
-
-        if (!str_starts(line, "title:"))
-            continue;
-        struct str t = trim((struct str){ line.p + 6, line.n - 6 });
-
-        if (t.n >= 2 && (t.p[0] == '"' || t.p[0] == '\'') && t.p[t.n - 1] == t.p[0])
-            t = (struct str){ t.p + 1, t.n - 2 };
-        return t;
-    }
-    return STR_NONE;
-}
-
 struct str
 md_title(struct str s, struct arena *a)
 {
-    size_t at = md_front_matter(s);
+    size_t at = front_matter(s);
     struct block b;
 
     while (block_next(s, true, &at, &b))
         if (b.kind == BLOCK_HEADING && b.level == 1 && b.heading.n)
-            return md_plain(b.heading, a);
-    struct str t = front_title(s);
+            return heading_plain(s, b.heading, a);
+    struct str t = front_matter_title(s, a);
 
-    return t.n ? md_plain(t, a) : STR_NONE;
-}
-
-struct str
-md_plain(struct str s, struct arena *a)
-{
-    struct str cut = utf8_cut(s, HEADING_MAX);
-    char *z = arena_dup(a, cut);
-    size_t n = 0;
-
-    if (!z)
-        return STR_NONE;
-    for (size_t i = 0; i < cut.n; i++) {
-        if (z[i] == '{' && i + 1 < cut.n && z[i + 1] == '#')
-            break;
-        if (z[i] == ']' && i + 1 < cut.n && z[i + 1] == '(') {
-            const char *e = memchr(z + i, ')', cut.n - i);
-
-            i = e ? (size_t)(e - z) : cut.n;
-            continue;
-        }
-        if (z[i] != '`' && z[i] != '*' && z[i] != '[')
-            z[n++] = z[i];
-    }
-    return trim((struct str){ z, n });
+    return t;
 }

@@ -16,11 +16,7 @@ struct block {
 
 /* The next block at or after *at (empty lines skipped); moves *at behind it. markdown false: paragraphs only. */
 bool block_next(struct str s, bool markdown, size_t *at, struct block *out);
-/* Length of a front matter ("---" lines around key: value) at the start; 0: none. */
-size_t md_front_matter(struct str s);
 /* First level-1 heading, else the front matter's title; cleaned, from the arena. */
 struct str md_title(struct str s, struct arena *a);
-/* Heading text without emphasis, code marks and {#id}; from the arena; at most 200 bytes. */
-struct str md_plain(struct str s, struct arena *a);
 
 #endif

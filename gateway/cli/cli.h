@@ -91,6 +91,21 @@ void walk(const char *path, struct found_list *out);
 bool found_sort(struct found_list *l);
 void found_fini(struct found_list *l);
 
+/* ---- lists (list.c) */
+/* Get all pages of a list, by page number; fn sees each item and returns false when it has seen enough. False: a call failed (it was
+ * said). session may be NULL. */
+bool each_item(struct cli *c, const char *path, const char *session, bool (*fn)(void *arg, const json_t *item), void *arg);
+void documents_path(const struct cli *c, struct buf *out); /* of the collection that was named, or of all */
+
+/* ---- the pages of a site (site.c) */
+bool site_check(const struct cli *c);  /* false after saying what is wrong with --base-url or --site */
+/* The address of the page that the site makes of a file: id is its path below the folder, text its content (a "slug:" in its front
+ * matter counts for Docusaurus). It ends in '#' (MkDocs: "#-"): the gateway puts the cited heading's anchor there. */
+void site_url(struct buf *out, const struct cli *c, struct str id, struct str text);
+
+/* ---- documents that are no files any more (missing.c) */
+int missing_handle(struct cli *c, const struct found_list *files); /* named, or deleted with --delete-missing; the exit code */
+
 /* ---- progress (progress.c): one line, redrawn on a terminal; elsewhere a line every 10 % */
 struct progress {
     size_t files, done, failed; /* done includes failed */

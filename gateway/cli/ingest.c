@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -118,7 +119,17 @@ content_type(const char *name)
 {
     const char *end = strrchr(name, '.');
 
-    return end && strcasecmp(end, ".txt") == 0 ? "text/plain" : "text/markdown";
+    return end && strcasecmp(end, ".txt") == 0 ? "text/plain" : end && strcasecmp(end, ".mdx") == 0 ? "text/mdx" : "text/markdown";
+}
+
+static void
+add_link(const struct ingest *g, struct file *f, struct str text)
+{
+    struct buf url = { 0 };
+
+    site_url(&url, g->cli, str_of(f->found->id), text);
+    buf_key_str(&f->body, "url", buf_slice(&url));
+    buf_free(&url);
 }
 
 static const char *
@@ -134,6 +145,8 @@ make_body(const struct ingest *g, struct file *f)
         if (g->cli->opt[CLI_COLLECTION])
             buf_key_str(b, "collection", str_of(g->cli->opt[CLI_COLLECTION]));
         buf_key_str(b, "content_type", str_of(content_type(f->found->id)));
+        if (g->cli->opt[CLI_BASE_URL])
+            add_link(g, f, buf_slice(&text));
         buf_key(b, "metadata");
         buf_c(b, '{');
         buf_key_str(b, "path", str_of(f->found->id));
@@ -406,7 +419,7 @@ static void
 say_skipped(const struct found_list *l)
 {
     for (size_t i = 0; i < l->n_skipped && i < SKIPPED_SHOWN; i++)
-        say("skipped %s (empty, or not .md, .markdown or .txt)", l->skipped[i]);
+        say("skipped %s (empty, or not .md, .markdown, .mdx or .txt)", l->skipped[i]);
     if (l->n_skipped > SKIPPED_SHOWN)
         say("… and %zu more files that are no documents", l->n_skipped - SKIPPED_SHOWN);
 }
@@ -436,21 +449,43 @@ ingest_all(struct cli *c, const struct found_list *l)
     return ok ? 0 : 1;
 }
 
+/* Only a whole folder says what is missing. */
+static bool
+only_folders(const struct cli *c)
+{
+    struct stat st;
+
+    for (size_t i = 0; i < c->n_args; i++)
+        if (stat(c->args[i], &st) != 0 || !S_ISDIR(st.st_mode))
+            return false;
+    return true;
+}
+
 int
 cmd_ingest(struct cli *c)
 {
     struct found_list l = { 0 };
     int rc = 1;
 
+    if (!site_check(c))
+        return 2;
+    if (c->opt[CLI_DELETE_MISSING] && !only_folders(c)) {
+        say("--delete-missing makes the collection equal to a folder: name folders, not files");
+        return 2;
+    }
     for (size_t i = 0; i < c->n_args; i++)
         walk(c->args[i], &l);
     say_skipped(&l);
     if (l.n == 0)
-        say("nothing to ingest: there is no .md, .markdown or .txt file that is not empty");
+        say("nothing to ingest: there is no .md, .markdown, .mdx or .txt file that is not empty");
     else if (found_sort(&l))
         rc = ingest_all(c, &l);
     if (l.failed)
         rc = 1;
+    if (rc == 0 && only_folders(c))
+        rc = missing_handle(c, &l);
+    else if (rc != 0 && c->opt[CLI_DELETE_MISSING])
+        say("nothing was deleted, because not every file could be added");
     found_fini(&l);
     return rc;
 }

@@ -59,9 +59,7 @@ cmd_search(struct cli *c)
 
 /* ---- lists in pages --------------------------------------------------------------------------------------------- */
 
-/* Get all pages of a list, by page number; fn sees each item and returns false when it has seen enough. False: a call
- * failed (it was said). */
-static bool
+bool
 each_item(struct cli *c, const char *path, const char *session, bool (*fn)(void *arg, const json_t *item), void *arg)
 {
     bool more = true, ok = true;
@@ -113,7 +111,7 @@ cmd_history(struct cli *c)
     return each_item(c, "/api/v1/chat/history", c->opt[CLI_SESSION], put_message, c) ? 0 : 1;
 }
 
-static void
+void
 documents_path(const struct cli *c, struct buf *out)
 {
     buf_z(out, "/api/v1/documents");

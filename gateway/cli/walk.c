@@ -1,4 +1,4 @@
-/* Which files are documents: *.md, *.markdown and *.txt below the folders (or among the files) that were named. Hidden
+/* Which files are documents: *.md, *.markdown, *.mdx and *.txt below the folders (or among the files) that were named. Hidden
  * files and folders are passed over, symbolic links not followed, everything else is remembered as skipped. */
 #include <errno.h>
 #include <fts.h>
@@ -11,7 +11,7 @@
 static bool
 is_document(const char *name)
 {
-    static const char *const ends[] = { ".md", ".markdown", ".txt" };
+    static const char *const ends[] = { ".md", ".markdown", ".mdx", ".txt" };
     size_t n = strlen(name);
 
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {

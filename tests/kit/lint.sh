@@ -54,6 +54,8 @@ only 'civetweb' 'gateway/(http|conn)\.[ch]'
 only 'hiredis' 'common/redis_conn\.c'
 only 'msgpack' 'proto/msg\.c'
 only 'openssl' 'common/(digest|seal|redis_tls)\.c'
+only 'md4c' 'retriever/heading\.c'
+only 'yaml' 'retriever/front_matter\.c'
 
 # What the image is built from goes into its context: an ignored source would be missed only by who builds the image.
 kept_out=$(code Makefile 'deploy/prompts/*' $(for d in $(make --no-print-directory -s source-folders); do echo "$d/*"; done) |

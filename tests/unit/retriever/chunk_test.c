@@ -14,6 +14,7 @@
 #include "cite/sentence.h"
 #include "common/text.h"
 #include "retriever/chunk.h"
+#include "retriever/front_matter.h"
 #include "retriever/markdown.h"
 
 static const char *
@@ -143,7 +144,7 @@ chunks_cover_real_documents(void **state)
         (void)fclose(f);
         assert_null(extract("text/markdown", buf_slice(&b), &out));
         /* Front matter is kept in the text but is no passage. */
-        size_t front = md_front_matter(buf_slice(&out));
+        size_t front = front_matter(buf_slice(&out));
 
         assert_true(cut((struct str){ out.p + front, out.n - front }, DOC_MARKDOWN, 1100, 0) > 0);
         (void)cut((struct str){ out.p + front, out.n - front }, DOC_MARKDOWN, 600, 120);

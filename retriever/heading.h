@@ -1,0 +1,12 @@
+/* Headings as a reader of the rendered page sees them (CommonMark 0.30 by md4c). */
+#ifndef RETRIEVER_HEADING_H
+#define RETRIEVER_HEADING_H
+
+#include "common/mem.h"
+#include "common/str.h"
+
+/* The heading's text without what marks it up: emphasis, code marks, the targets of links and images, HTML tags, {#id}; brackets that
+ * are no link stay. s: the document, whose link definitions count. From the arena, on one line; at most 200 bytes. */
+struct str heading_plain(struct str s, struct str heading, struct arena *a);
+
+#endif

@@ -27,7 +27,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 # Library names differ between Debian 12 and 13: ask pkg-config for both.
 PKGS := libzmq libpq hiredis libcurl jansson openssl
 msgpack_flags = $(shell pkg-config --$(1) msgpack-c 2>/dev/null || pkg-config --$(1) msgpack 2>/dev/null)
-CPPFLAGS := -I. -D_GNU_SOURCE -DFOOTNOTE_BUILD='"$(BUILD_ID)"' \
+CPPFLAGS := -I. -D_GNU_SOURCE \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(call msgpack_flags,cflags)
 CFLAGS := -std=c11 -g $(OPT_$(VARIANT)) $(HARDEN_$(VARIANT)) $(WARN) -pthread -MMD -MP
 LDFLAGS := $(OPT_$(VARIANT)) $(LINK_$(VARIANT)) -pthread
@@ -58,6 +58,8 @@ SHARED_retriever := $(CITE_A)
 .PHONY: build
 build: $(PROGRAMS) ## compile the five services and the client
 
+# the build's name stands in one file, so that a commit does not compile all the others anew
+$(OUT)/obj/common/proc_stat.o: CPPFLAGS += -DFOOTNOTE_BUILD='"$(BUILD_ID)"'
 $(OUT)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

@@ -107,7 +107,7 @@ static void
 put_raw(struct upload *u)
 {
     struct request *r = u->r;
-    struct str filename = record_path(request_header(r, "X-Filename"), r->arena);
+    struct str filename = record_basename(request_header(r, "X-Filename"));
     const char *type = record_type(r->content_type, filename);
     json_t *fields;
 

@@ -11,8 +11,8 @@ bin=${FOOTNOTE_BIN:-$top/build/release}
 services=(gateway embedder retriever store janitor)
 # Fixed in docker-compose.yml, or secrets: nothing to write into .env.
 fixed=' HOST HUB_BIND AUTH METRICS_HOST METRICS_PORT DRAIN_TIMEOUT ADMIN_KEY DEPLOYMENT_SECRET BUS_SECRET_KEY HUB_SECRET_KEY HUB_PUBLIC_KEY HUB_ALLOW_FILE '
-# Not handed over: defaults that fit a container, and test hooks (FAULT_…), which are no settings either.
-inside=' METRICS_PORT DRAIN_TIMEOUT IMPORT_FROM IMPORT_SCHEMA IMPORT_TENANT '
+# Not handed over: the owner's address (service migrate has it), defaults that fit a container, and test hooks (FAULT_…), which are no settings either.
+inside=' METRICS_PORT DRAIN_TIMEOUT IMPORT_FROM IMPORT_SCHEMA IMPORT_TENANT DATABASE_OWNER_URL '
 
 for s in "${services[@]}"; do
     [ -x "$bin/footnote-$s" ] || { echo "gen-config: $bin/footnote-$s is missing: make build" >&2; exit 2; }

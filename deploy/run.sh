@@ -56,7 +56,14 @@ pg_up() {
     fi
     psql_cmd -d postgres -Atc "SELECT 1 FROM pg_database WHERE datname='footnote'" | grep -q 1 ||
         psql_cmd -d postgres -qc 'CREATE DATABASE footnote'
-    export DATABASE_URL="postgresql://footnote@/footnote?host=$db/sock"
+    # the owner migrates; the role that serves is no superuser and owns nothing (store/owner.c makes it)
+    owner_url="postgresql://footnote@/footnote?host=$db/sock"
+    export DATABASE_URL="postgresql://footnote_app@/footnote?host=$db/sock"
+}
+migrate() {
+    [ -n "${owner_url:-}" ] || return 0
+    DATABASE_OWNER_URL=$owner_url program store --metrics-port=0 --migrate </dev/null >>"$run/log/store.log" 2>&1 ||
+        { tell_why store; die "the schema was not migrated"; }
 }
 psql_cmd() { "$(pg_bin)/psql" -h "$db/sock" -U footnote "$@"; }
 
@@ -98,11 +105,32 @@ use_ports() {
 }
 metrics_port() { case $1 in gateway) echo $((metrics_base + 1)) ;; embedder) echo $((metrics_base + 2)) ;;
     retriever) echo $((metrics_base + 3)) ;; store) echo $((metrics_base + 4)) ;; janitor) echo $((metrics_base + 5)) ;; esac; }
-program() { METRICS_PORT=$(metrics_port "$1") "$bin/footnote-$1" "${@:2}"; }
+# Names of a service's options in the environment, aliases and files too.
+options_of() {
+    "$bin/footnote-$1" --help | sed -nE 's/^ .* \[([A-Z][A-Z0-9_]*(, [A-Z][A-Z0-9_]*)*)(;.*)?\]$/\1/p' | sed 's/, /\n/g' | sed 's/.*/&\n&_FILE/'
+}
+# What a service is given: its own options, and what any program on this machine may need. Another's secrets are not in its
+# environment, where whoever breaks into it would look first.
+environment_of() { # NAME=value, each with a NUL behind it
+    local n keep=(PATH HOME USER LANG LANGUAGE LC_ALL LC_CTYPE TZ TMPDIR LD_LIBRARY_PATH ASAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS
+        SSL_CERT_FILE SSL_CERT_DIR OPENSSL_CONF)
+    [ "$1" != embedder ] || keep+=(http_proxy https_proxy no_proxy all_proxy HTTPS_PROXY NO_PROXY ALL_PROXY)   # curl's
+    [ "$1" != store ] || mapfile -t -O "${#keep[@]}" keep < <(compgen -e PG)                                   # libpq's
+    mapfile -t -O "${#keep[@]}" keep < <(options_of "$1")
+    for n in "${keep[@]}"; do [ -z "${!n+x}" ] || printf '%s=%s\0' "$n" "${!n}"; done
+}
+# program SERVICE [OPTION…]: that service's program, with what the service is given
+program() {
+    local s=$1 given; shift
+    mapfile -d '' -t given < <(METRICS_PORT=$(metrics_port "$s") environment_of "$s")
+    env -i "${given[@]}" "$bin/footnote-$s" "$@"
+}
 start_service() {
-    local s=$1
+    local s=$1 given
     alive "$s" && return 0
-    METRICS_PORT=$(metrics_port "$s") setsid nohup "$bin/footnote-$s" </dev/null >>"$run/log/$s.log" 2>&1 &
+    [ "$s" != store ] || migrate
+    mapfile -d '' -t given < <(METRICS_PORT=$(metrics_port "$s") environment_of "$s")
+    setsid nohup env -i "${given[@]}" "$bin/footnote-$s" </dev/null >>"$run/log/$s.log" 2>&1 &
     echo $! > "$run/pid/$s"
 }
 stop_service() {
@@ -142,7 +170,7 @@ secrets() {
     fi
 }
 # The options that were given to `up` are kept (mode 0600), so that a restart of one service has them too.
-option_names() { for s in "${services[@]}"; do "$bin/footnote-$s" --print-options=env; done | sed -n 's/^#\([A-Z][A-Z0-9_]*\)=.*/\1\n\1_FILE/p' | sort -u; }
+option_names() { for s in "${services[@]}"; do options_of "$s"; done | sort -u; }
 remember_options() {
     local n new
     new=$(for n in $(option_names); do [ -z "${!n+x}" ] || printf 'export %s=%q\n' "$n" "${!n}"; done)

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # `make secrets`: the secrets that docker-compose.yml mounts, made once; what is there is kept, what a newer version adds
 # is added. Prints names, never values.
-#   postgres_password  of the database in the stack       database_url    how the store reaches it (or your own database)
+#   postgres_password  of the stack's database's owner    database_owner_url  how service migrate reaches it, as its owner
+#   database_url       how the store reaches it, as a plain role, or your own database
+#   redis_NAME_url     how a service reaches Redis (redis_gateway_state_url, redis_store_url: redis-state), each as a user of its own
+#   redis_acl, redis_state_acl   what these users may do there: made from the former
 #   admin_key          the first API key, of all scopes   deployment_secret  part of every cache key
 #   openai_api_key     empty: built-in models; put your key on its first line for a real one
 #   grafana_password   of Grafana's user admin (profile monitoring)
@@ -78,6 +81,34 @@ bus_keys() {
     [ "$(cat "$dir/bus/bus_workers" 2>/dev/null)" = "$list" ] || { write bus/bus_workers <<<"$list"; made+=(bus/bus_workers); }
 }
 
+# ---- users of Redis: only the commands and keys that each service needs; nobody is let in without a name
+redis_url() { printf 'redis://%s:%s@%s:6379/0\n' "$1" "$(random_hex)" "$2"; }
+# acl_user FILE NAME RULES: a line of the ACL, with the password of that URL as its SHA-256
+acl_user() {
+    local password
+    password=$(sed -n '1s,^redis://[^:]*:\(.*\)@[^@]*$,\1,p' "$dir/$1")
+    [ -n "$password" ] || die "$dir/$1 is no redis://NAME:PASSWORD@HOST URL: remove it, and a new one is made"
+    printf 'user %s on #%s resetchannels -@all +ping +select +set ~fn:probe %s\n' "$2" "$(printf %s "$password" | sha256sum | cut -d' ' -f1)" "$3"
+}
+redis_users() {
+    local f text gateway='+eval +evalsha +mget +get +getrange +exists +del +expire +time +sadd +smembers +xlen +xadd ~fn:rl:*'
+    put redis_gateway_url < <(redis_url gateway redis)
+    put redis_gateway_state_url < <(redis_url gateway redis-state)
+    put redis_embedder_url < <(redis_url embedder redis)
+    put redis_store_url < <(redis_url store redis-state)
+    for f in redis_acl redis_state_acl; do
+        text=$(printf 'user default off resetpass -@all\nuser health on nopass -@all +ping\n'
+            if [ $f = redis_acl ]; then
+                acl_user redis_gateway_url gateway "$gateway ~fn:q:* ~fn:qs:*"
+                acl_user redis_embedder_url embedder '+mget +get +del ~fn:e:*'
+            else
+                acl_user redis_gateway_state_url gateway "$gateway ~fn:turns"
+                acl_user redis_store_url store '+xgroup|create +xlen +xautoclaim +xreadgroup +xadd +xtrim +xack +xdel +expire ~fn:turns ~fn:turns:bad'
+            fi)
+        [ "$(cat "$dir/$f" 2>/dev/null)" = "$text" ] || { write $f <<<"$text"; made+=("$f"); }
+    done
+}
+
 case ${1:-} in ''|forget) ;; *) sed -n '/^# usage/,/forget/s/^# //p' "$0"; exit 2 ;; esac
 
 made=() kept=()
@@ -87,7 +118,11 @@ if [ ! -e "$dir/postgres_password" ] && [ -e "$dir/database_url" ]; then
     die "$dir/database_url is there, postgres_password is not: put the password of that URL into it"
 fi
 put postgres_password < <(random_hex)
-put database_url < <(printf 'postgresql://footnote:%s@postgres:5432/footnote\n' "$(cat "$dir/postgres_password")")
+put database_owner_url < <(printf 'postgresql://footnote:%s@postgres:5432/footnote\n' "$(cat "$dir/postgres_password")")
+put database_url < <(printf 'postgresql://footnote_app:%s@postgres:5432/footnote\n' "$(random_hex)")
+redis_users
+mkdir -p "$dir/tls"
+chmod 755 "$dir/tls"
 put admin_key < <(printf 'fn_admin_%s\n' "$(random_hex)")
 put deployment_secret < <(random_hex)
 put openai_api_key </dev/null

@@ -71,3 +71,33 @@ conn_hosts(const char *conninfo)
     PQconninfoFree(all);
     return h;
 }
+
+/* libpq wants a connection to hash a password for, and uses nothing of it when the method is named: one that cannot be. */
+static void
+verifier_of(const char *user, const char *password, struct buf *verifier)
+{
+    const char *const keys[] = { "host", NULL }, *const values[] = { "/nonexistent", NULL };
+    PGconn *none = PQconnectStartParams(keys, values, 0);
+    char *text = none ? PQencryptPasswordConn(none, password, user, "scram-sha-256") : NULL;
+
+    if (text)
+        buf_z(verifier, text);
+    PQfreemem(text);
+    PQfinish(none);
+}
+
+void
+conn_role(const char *conninfo, struct buf *user, struct buf *verifier)
+{
+    PQconninfoOption *all = PQconninfoParse(conninfo, NULL), *defaults = PQconndefaults();
+    const char *name = all ? option(all, "user") : NULL;
+
+    if (name == NULL && defaults)
+        name = option(defaults, "user");
+    if (name)
+        buf_z(user, name);
+    if (name && option(all, "password"))
+        verifier_of(name, option(all, "password"), verifier);
+    PQconninfoFree(all);
+    PQconninfoFree(defaults);
+}

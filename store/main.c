@@ -5,7 +5,8 @@
  *
  * Serves every KIND(… STORE …) of proto/kind.tbl. Owns the schema DATABASE_SCHEMA, which it migrates at start, and the
  * pool (10 + 20 connections), which is its capacity on the bus. Starts with everything else down.
- * With --import-from it serves nobody: it copies another database into this one and ends (import.c).
+ * With --import-from it serves nobody: it copies another database into this one and ends (import.c). With --migrate it only
+ * migrates, as the schema's owner (owner.c), and ends.
  * SIGTERM: no new work, what is in flight ends (DRAIN_TIMEOUT), connections are closed, exit 0. */
 #include "common/clock.h"
 #include "common/log.h"
@@ -114,6 +115,10 @@ check(const void *opt, struct buf *err)
         buf_z(err, "DATABASE_URL: missing; postgresql://user:password@host:port/database\n");
     else
         check_url("DATABASE_URL", o->database_url, err);
+    if (o->owner_url[0])
+        check_url("DATABASE_OWNER_URL", o->owner_url, err);
+    if (o->migrate && o->import_from[0])
+        buf_z(err, "--migrate: not together with --import-from, which migrates first by itself\n");
     check_schema("DATABASE_SCHEMA", o->schema, err);
     if (o->import_from[0])
         check_url("IMPORT_FROM", o->import_from, err);
@@ -172,6 +177,10 @@ static void
 on_migrated(struct store *s)
 {
     s->migrated = true;
+    if (s->opt->migrate) {
+        proc_exit(s->proc, 0);
+        return;
+    }
     if (s->opt->import_from[0]) {
         s->import = import_new(s);
         return;
@@ -221,7 +230,7 @@ start(struct proc *p)
         s->import = import_new(s);
         return 0;
     }
-    if (s->opt->import_from[0]) {
+    if (s->opt->import_from[0] || s->opt->migrate) {
         s->migrate = migrate_new(s, on_migrated);
         return 0;
     }
@@ -269,7 +278,7 @@ drain(struct proc *p)
 
     loop_cancel(p->loop, &s->join);
     texts_stop(s->texts);
-    if (s->opt->import_from[0]) {
+    if (s->opt->import_from[0] || s->opt->migrate) {
         proc_exit(p, 1); /* the next run goes on from the last batch */
         return;
     }
@@ -295,6 +304,7 @@ stop(struct proc *p)
     migrate_free(&s->migrate);
     worker_free(&s->worker);
     buf_free(&s->url);
+    buf_free(&s->owner_url);
     mem_free(&p->ctx);
 }
 

@@ -1,11 +1,16 @@
 /* Migrations: numbered, forward only, compiled in, one transaction each. Stores that start together wait for each other
  * in an advisory lock; the second one's row collides, and it takes the migration as done.
  *
- *   CHECK server ─▶ SCHEMA ─▶ READ versions ─▶ APPLY 1 … n ─▶ done            (server away: again in 250 ms) */
+ *   CHECK server ─▶ LOOK for tables ─▶ READ versions ─▶ APPLY what is newer ─▶ done     (server away: again in 250 ms)
+ *                    └ none: SCHEMA ──┘
+ *
+ * With DATABASE_OWNER_URL the owner does CHECK, SCHEMA, GRANT (owner.c), READ and APPLY, and its connection is closed; then
+ * the role that serves does CHECK and READ, and finds nothing to do. A role that may not change the schema waits here until
+ * somebody else did. */
 #include <stdio.h>
 
 #include "common/log.h"
-#include "store/store.h"
+#include "store/owner.h"
 
 #define RETRY_MS 250
 #define LOCKED_MS 1000  /* for a lock: requests go on meanwhile */
@@ -22,11 +27,12 @@ static const struct { int n; const char *name, *sql; } migrations[] = {
 /* Who waits for a table has everybody else wait behind it: for less than requests do, then all go on and it tries again. */
 #define LOCK_WAIT "SET LOCAL lock_timeout = 300;"
 
-enum step { STEP_CHECK, STEP_SCHEMA, STEP_READ, STEP_APPLY };
+enum step { STEP_CHECK, STEP_LOOK, STEP_SCHEMA, STEP_GRANT, STEP_READ, STEP_APPLY, STEP_OWNED };
 
 struct migrate {
     struct store *s;
     void (*done)(struct store *s);
+    struct pool *owner;  /* NULL: none, or done with */
     enum step step;
     int next;            /* index of the migration to apply */
     struct buf script;
@@ -57,6 +63,12 @@ again(struct migrate *m, int64_t ms)
         m->timer = loop_after(m->s->proc->loop, ms, run, m);
 }
 
+static struct pool *
+pool_of(const struct migrate *m)
+{
+    return m->owner ? m->owner : m->s->pool;
+}
+
 /* A server that may lose a commit that it has acknowledged breaks what we promise. */
 static bool
 safe(struct migrate *m, struct tx *t)
@@ -68,6 +80,9 @@ safe(struct migrate *m, struct tx *t)
     if (max < o->pool_size + o->max_overflow)
         LOG(WARN, NULL, M("the pool may open more connections than the server takes"),
             KI("pool_max", o->pool_size + o->max_overflow), KI("max_connections", max));
+    if (!m->owner && col_flag(t, 0, 0, 4))
+        LOG(WARN, NULL, M("the role of DATABASE_URL is a superuser: who breaks into this store owns the database server;"
+                          " see DATABASE_OWNER_URL in docs/operating.md"));
     if (fsync && sync)
         return true;
     if (o->allow_unsafe) {
@@ -112,20 +127,47 @@ on_applied(struct migrate *m)
 }
 
 static void
+on_failed(struct migrate *m, const struct tx *t)
+{
+    static struct log_gate gate;
+    bool locked = m->step == STEP_APPLY && strcmp(t->sqlstate, "55P03") == 0, refused = strcmp(t->sqlstate, "42501") == 0;
+
+    if (log_gate(&gate))
+        LOG(WARN, NULL, M(locked    ? "a migration waits until a long transaction (a backup?) has ended"
+                          : refused ? "this role may not change the schema: waiting until its owner has migrated it"
+                                      " (DATABASE_OWNER_URL, or footnote-store --migrate)"
+                                    : "schema is not ready yet"),
+            KS("why", err_name(t->err)), KS("sqlstate", t->sqlstate));
+    if (m->s->opt->migrate && !locked && t->sqlstate[0] && strncmp(t->sqlstate, "08", 2) != 0 && strncmp(t->sqlstate, "57", 2) != 0) {
+        LOG(ERROR, NULL, M("not migrated"), KS("sqlstate", t->sqlstate));
+        proc_exit(m->s->proc, 1);
+        return;
+    }
+    if (refused && !m->owner)
+        m->step = STEP_LOOK; /* somebody else may have done it meanwhile */
+    again(m, locked ? LOCKED_MS : RETRY_MS);
+}
+
+/* After a step that went well. */
+static enum step
+step_after(const struct migrate *m, const struct tx *t)
+{
+    switch (m->step) {
+    case STEP_CHECK: return m->owner ? STEP_SCHEMA : STEP_LOOK;
+    case STEP_LOOK: return str_is(col_str(t, 0, 0, 0), "true") ? STEP_READ : STEP_SCHEMA;
+    case STEP_SCHEMA: return m->owner && owner_is_another(m->s) ? STEP_GRANT : STEP_READ;
+    default: return STEP_READ;
+    }
+}
+
+static void
 on_step(struct tx *t)
 {
     struct migrate *m = t->arg;
     bool raced = m->step == STEP_APPLY && strcmp(t->sqlstate, "23505") == 0;
 
-    bool locked = m->step == STEP_APPLY && strcmp(t->sqlstate, "55P03") == 0;
-
     if (t->err && !raced) {
-        static struct log_gate gate;
-
-        if (log_gate(&gate))
-            LOG(WARN, NULL, M(locked ? "a migration waits until a long transaction (a backup?) has ended" : "schema is not ready yet"),
-                KS("why", err_name(t->err)), KS("sqlstate", t->sqlstate));
-        again(m, locked ? LOCKED_MS : RETRY_MS);
+        on_failed(m, t);
         return;
     }
     if (m->step == STEP_CHECK && !safe(m, t)) {
@@ -139,11 +181,15 @@ on_step(struct tx *t)
     else if (m->step == STEP_APPLY)
         m->next++;
     else
-        m->step++;
-    if (m->step == STEP_APPLY && m->next == MIGRATIONS)
-        finish(m);
-    else
+        m->step = step_after(m, t);
+    if (m->step != STEP_APPLY || m->next < MIGRATIONS) {
         run(m);
+    } else if (m->owner) {
+        m->step = STEP_OWNED;
+        again(m, 0); /* its pool cannot go from inside itself */
+    } else {
+        finish(m);
+    }
 }
 
 static void
@@ -159,6 +205,11 @@ write_script(struct migrate *m)
                    schema);
         buf_printf(b, "CREATE TABLE IF NOT EXISTS %s.schema_migrations (version integer PRIMARY KEY, name text NOT NULL,"
                    " applied_at timestamptz NOT NULL DEFAULT now())", schema);
+    } else if (m->step == STEP_LOOK) {
+        buf_printf(b, "SELECT (to_regclass('%s.schema_migrations') IS NOT NULL)::text", schema);
+    } else if (m->step == STEP_GRANT) {
+        buf_z(b, LOCK);
+        owner_grants(m->s, b);
     } else if (m->step == STEP_READ) {
         buf_printf(b, "SELECT COALESCE(max(version), 0)::text FROM %s.schema_migrations", schema);
     } else {
@@ -174,9 +225,15 @@ static void
 run(void *arg)
 {
     struct migrate *m = arg;
-    struct tx *t = tx_own(m->s->pool, m->step == STEP_CHECK ? 5000 : SCRIPT_MS, on_step, m);
+    struct tx *t;
 
     m->timer = 0;
+    if (m->step == STEP_OWNED) {
+        pool_free(&m->owner);
+        LOG(INFO, NULL, M("the owner's part is done"), KS("schema", m->s->opt->schema), KI("migration", MIGRATIONS));
+        m->step = STEP_CHECK;
+    }
+    t = tx_own(pool_of(m), m->step == STEP_CHECK ? 5000 : SCRIPT_MS, on_step, m);
     if (m->step == STEP_CHECK) {
         tx_add(t, SQL_SAFETY, NULL, 0);
     } else {
@@ -193,6 +250,7 @@ migrate_new(struct store *s, void (*done)(struct store *s))
 
     m->s = s;
     m->done = done;
+    m->owner = owner_pool(s);
     again(m, 0);
     return m;
 }
@@ -202,6 +260,7 @@ migrate_free(struct migrate **m)
 {
     if (!*m)
         return;
+    pool_free(&(*m)->owner); /* first: it fails what is still running */
     loop_cancel((*m)->s->proc->loop, &(*m)->timer);
     buf_free(&(*m)->script);
     mem_free(m);

@@ -20,7 +20,7 @@ struct texts;
 struct store {
     struct proc *proc;
     const struct store_opt *opt;
-    struct buf url;              /* DATABASE_URL as libpq takes it */
+    struct buf url, owner_url;   /* DATABASE_URL, DATABASE_OWNER_URL as libpq takes them */
     struct pool *pool;
     struct worker *worker;       /* NULL until it joins the bus */
     uint64_t join;               /* timer: joins then at the latest; 0: joined or draining */
@@ -116,7 +116,7 @@ void fault_after_commit(const struct store *s);
 void document_row(const struct tx *t, int i, size_t row, struct document *d);
 
 /* migrate.c: brings the schema up to date, for as long as it takes; done(s) once. Exits the process when the server may
- * lose commits (unless allowed). */
+ * lose commits (unless allowed), and with --migrate when the database refuses something. */
 struct migrate *migrate_new(struct store *s, void (*done)(struct store *s));
 void migrate_free(struct migrate **m);
 int migrate_count(void);                                   /* newest migration compiled in */

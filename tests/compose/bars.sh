@@ -46,6 +46,7 @@ stack_becomes_healthy() {
     bar up_and_healthy_ms $(( $(now_ms) - begun )) '<=' 60000
     curl -s -m 5 "$url/api/v1/health" > "$work/health"
     bar health_status "$(field "$work/health" 'd["status"]')" = ok
+    bar migrate_ended_with "$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$(container_of migrate)")" = 'exited 0'
     bar client_in_the_image "$(compose exec -T gateway footnote health >/dev/null 2>&1; echo $?)" = 0
 }
 
@@ -57,7 +58,7 @@ containers_are_hardened() {
             = 'true [ALL] [no-new-privileges:true] user 10m' ] && hard=$((hard + 1))
         ports+=$(docker port "$id")
     done
-    bar hardened_containers $hard = 8
+    bar hardened_containers $hard = 9          # the eight that run, and migrate, which has ended
     bar published_ports "$ports" = "8080/tcp -> 127.0.0.1:$PORT"
     bar back_network_is_internal "$(docker network inspect -f '{{.Internal}}' "${project}_back")" = true
 }
@@ -80,6 +81,28 @@ refused() {
 refusals() { compose logs --no-color gateway 2>&1 | grep -c 'a key that is not listed was refused on the bus'; }
 more_refusals_than() { [ "$(refusals)" -gt "$1" ]; }
 logged() { compose logs --no-color "$1" 2>&1 | grep -qF "$2"; }
+
+# Each service reaches Redis and Postgres as a user of its own, who may do what it needs and no more.
+databases_are_least_privileged() {
+    local s
+    bar store_is_a_plain_role "$(compose exec -T postgres psql -U footnote -Atc "SELECT DISTINCT usename, usesuper FROM pg_stat_activity
+        JOIN pg_user USING (usename) WHERE application_name = 'footnote-store'" 2>&1)" = 'footnote_app|f'
+    for s in redis redis-state; do
+        bar "${s}_without_a_name" "$(compose exec -T $s redis-cli get fn:turns 2>&1 | tr -d '\r' | cut -c1-6)" = NOAUTH
+    done
+    bar embedder_reads_the_query_cache "$(redis_as redis_embedder_url redis get fn:q:x)" = NOPERM
+    bar embedder_empties_redis "$(redis_as redis_embedder_url redis flushall)" = NOPERM
+    bar store_lifts_limits "$(redis_as redis_store_url redis-state set fn:rl:x 1)" = NOPERM
+    bar gateway_changes_the_server "$(redis_as redis_gateway_url redis config get dir)" = NOPERM
+    bar commands_that_redis_denied "$(compose logs --no-color 2>&1 | grep -c 'redis denies a command')" = 0
+    bar secrets_of_the_store "$(compose exec -T store ls /run/secrets | tr -d '\r' | paste -sd' ')" = 'bus_hub_public bus_key database_url redis_store_url'
+}
+# redis_as SECRET SERVICE COMMAND…: the first word that Redis says to who stole that secret
+redis_as() {
+    local service=$2 login
+    login=$(sed 's,^redis://\(.*\)@.*,\1,' "$SECRETS_DIR/$1"); shift 2
+    compose exec -T "$service" redis-cli --no-auth-warning --user "${login%%:*}" --pass "${login#*:}" "$@" 2>&1 | tr -d '\r' | head -1 | cut -d' ' -f1
+}
 
 keyless_upload_is_refused() {
     bar keyless_upload "$(curl -s -m 10 -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' \
@@ -213,7 +236,7 @@ killed_service_comes_back() {
 logs_hold_no_secret() {
     local s found=0
     compose logs --no-color > "$work/logs" 2>&1
-    for s in postgres_password admin_key deployment_secret bus_hub_key bus_{embedder,retriever,store,janitor}_key; do
+    for s in postgres_password database_url database_owner_url redis_{gateway,gateway_state,embedder,store}_url admin_key deployment_secret bus_hub_key bus_{embedder,retriever,store,janitor}_key; do
         if grep -qF -f "$SECRETS_DIR/$s" "$work/logs"; then found=$((found + 1)); fi
     done
     if grep -qF "$session" "$work/logs"; then found=$((found + 1)); fi

@@ -35,6 +35,7 @@ context_holds_no_secret
 image_is_built
 stack_becomes_healthy
 containers_are_hardened
+databases_are_least_privileged
 [ -n "$brief" ] || curve_on
 keyless_upload_is_refused
 documents_are_ingested
@@ -49,6 +50,7 @@ else
     for service in gateway embedder retriever store janitor redis redis-state postgres; do restart_is_survived $service; done
     killed_service_comes_back
 fi
+bar commands_that_redis_denied_later "$(compose logs --no-color 2>&1 | grep -c 'redis denies a command')" = 0
 logs_hold_no_secret
 stop_ends_with_zero
 [ -n "$brief" ] || history_survives_everything

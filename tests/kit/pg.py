@@ -73,6 +73,18 @@ class Postgres:
         return f"postgresql://footnote@127.0.0.1:{self.port}/footnote"
 
     @property
+    def app_url(self):
+        """As the role that serves: no superuser, owns nothing. migrate() makes it."""
+        return f"postgresql://footnote_app@127.0.0.1:{self.port}/footnote"
+
+    def migrate(self, store, **env):
+        """What an operator does first: the owner brings the schema up to date and lets the other role serve."""
+        env = {"PATH": os.environ["PATH"], "METRICS_PORT": "0", "DATABASE_URL": self.app_url, "DATABASE_OWNER_URL": self.url, **env}
+        r = subprocess.run([store, "--migrate"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, r.stderr
+        return r.stderr
+
+    @property
     def dsn(self):
         return self.url + "?options=-csearch_path%3Dfootnote"
 

@@ -333,6 +333,7 @@ class Suite:
 
     def up(self):
         self.postgres = kit_pg.Postgres()
+        self.postgres.migrate(os.path.join(BIN, "footnote-store"))
         self.redis = Redis(self.folder)
         if self.with_stub:
             self.stub = Stub(self.folder, self.stub_args)
@@ -345,7 +346,7 @@ class Suite:
         """What one service is given: nothing of the caller's own options leaks in."""
         env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         env.update(LOG_LEVEL="debug", LOG_FORMAT="json", HUB_ENDPOINTS=f"tcp://{LOOPBACK}:{self.hub_port}",
-                   REDIS_URL=self.redis.url, DATABASE_URL=self.postgres.url, DEPLOYMENT_SECRET="test-deployment-secret",
+                   REDIS_URL=self.redis.url, DATABASE_URL=self.postgres.app_url, DEPLOYMENT_SECRET="test-deployment-secret",
                    RATE_LIMIT_ADDR_REQUESTS="1000000",
                    ASAN_OPTIONS="abort_on_error=0:exitcode=99", UBSAN_OPTIONS="print_stacktrace=1",
                    TSAN_OPTIONS="suppressions=" + os.path.join(TOP, "tests/kit/tsan.supp"))

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/admin.h"
+#include "common/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -170,12 +171,13 @@ load_options(struct proc *p, int argc, char **argv, struct buf *err)
     static const char *const formats[] = { "text", "json", NULL };
 
     p->opt = mem_new(p->svc->opt_size);
-    if (opt_load(&p->opts, p->svc->opts, p->svc->n_opts, p->opt, argc, argv, err) == 0) {
-        check_one_of(&p->opts, "LOG_LEVEL", levels, err);
-        check_one_of(&p->opts, "LOG_FORMAT", formats, err);
-        if (p->svc->check)
-            p->svc->check(p->opt, err);
-    }
+    /* a row that could not be read keeps its default: whatever else is wrong is said in the same run */
+    (void)opt_load(&p->opts, p->svc->opts, p->svc->n_opts, p->opt, argc, argv, err);
+    check_one_of(&p->opts, "LOG_LEVEL", levels, err);
+    check_one_of(&p->opts, "LOG_FORMAT", formats, err);
+    check_listen_host("METRICS_HOST", metrics_host(p), err);
+    if (p->svc->check)
+        p->svc->check(p->opt, err);
     if (err->n && err->p[err->n - 1] != '\n')
         buf_c(err, '\n');
     return err->n ? -1 : 0;

@@ -465,7 +465,7 @@ redis_check(const char *name, const char *url, const struct redis_tls_files *tls
     struct buf why = BUF_MAX(1024);
 
     if (*url && !read_config(url, tls, &u, &conf, &why)) {
-        if (!u.tls) /* the phrase of a file begins with the name of its option */
+        if (!str_starts(buf_slice(&why), "REDIS_")) /* the phrase of a file begins with the name of its option */
             buf_printf(err, "%s: ", name);
         buf_printf(err, STR_FMT "\n", STR_ARG(buf_slice(&why)));
     }

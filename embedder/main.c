@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/check.h"
 #include "common/log.h"
 #include "common/redis.h"
 #include "embedder/embed.h"
@@ -37,13 +38,6 @@ one_of(const char *value, const char *const *names)
         if (strcmp(value, *names) == 0)
             return true;
     return false;
-}
-
-static void
-check_url(const char *url, const char *name, struct buf *err)
-{
-    if (url[0] != 0 && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-        buf_printf(err, "%s: must begin with http:// or https://\n", name);
 }
 
 static void
@@ -75,11 +69,13 @@ check(const void *opt, struct buf *err)
     if (((strcmp(o->embedding_provider, "openai") == 0 && o->embedding_base_url[0] == 0) ||
          strcmp(o->chat_provider, "openai") == 0) && o->api_key[0] == 0 && o->base_url[0] == 0)
         buf_z(err, "OPENAI_API_KEY or OPENAI_BASE_URL: one is needed for provider openai\n");
-    check_url(o->base_url, "OPENAI_BASE_URL", err);
-    check_url(o->embedding_base_url, "OPENAI_EMBEDDING_BASE_URL", err);
+    check_web_url("OPENAI_BASE_URL", o->base_url, err);
+    check_web_url("OPENAI_EMBEDDING_BASE_URL", o->embedding_base_url, err);
     check_key(o->api_key, "OPENAI_API_KEY", err);
     check_key(o->embedding_api_key, "OPENAI_EMBEDDING_API_KEY", err);
     price_check(o->model_prices, err);
+    check_file("PROMPT_FILE", o->prompt_file, err);
+    worker_check(o->hub_endpoints, o->bus_curve, o->bus_secret_key, o->hub_public_key, err);
     redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
     if (strchr(o->embedding_model, ' ') != NULL || strchr(o->model, ' ') != NULL)
         buf_z(err, "OPENAI_MODEL, OPENAI_EMBEDDING_MODEL: a name without spaces\n");

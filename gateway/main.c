@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <strings.h>
 
+#include "common/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/conn.h"
@@ -78,6 +79,15 @@ check(const void *opt, struct buf *err)
     if (*o->admin_key && strlen(o->admin_key) < 16)
         buf_z(err, "ADMIN_KEY: at least 16 characters (make secrets writes a good one)\n");
     price_check(o->model_prices, err);
+    check_endpoints("HUB_BIND", o->hub_bind, true, err);
+    if (o->bus_curve) {
+        check_hex_key("HUB_SECRET_KEY", o->hub_secret_key, err);
+        if (!*o->hub_allow_file)
+            buf_z(err, "HUB_ALLOW_FILE: is missing; allowed: a readable file (make secrets), needed by BUS_CURVE=on\n");
+        check_file("HUB_ALLOW_FILE", o->hub_allow_file, err);
+    }
+    if (o->port == o->metrics_port)
+        buf_printf(err, "METRICS_PORT: %ld is PORT, too; allowed: another one\n", o->metrics_port);
     redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
     redis_check("REDIS_STATE_URL", o->redis_state_url, REDIS_TLS_FILES(o), err);
     check_lists(o, err);

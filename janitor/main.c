@@ -6,6 +6,7 @@
  * an advisory lock for each batch. SIGTERM: the batch that is out ends at the store, exit 0. */
 #include <stdio.h>
 
+#include "common/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "janitor/janitor.h"
@@ -43,6 +44,10 @@ check(const void *opt, struct buf *err)
 
     if (!cron_parse(o->schedule, &c, &why))
         buf_printf(err, "CLEANUP_SCHEDULE: \"%s\" is no cron expression (%s)\n", o->schedule, why);
+    else if (cron_next(&c, clock_wall_ms() / 1000) == 0)
+        buf_printf(err, "CLEANUP_SCHEDULE: \"%s\" never comes: no such day in those months\n", o->schedule);
+    check_time_zone(err);
+    worker_check(o->hub_endpoints, o->bus_curve, o->bus_secret_key, o->hub_public_key, err);
     if (o->dry_run && !o->once)
         buf_z(err, "--dry-run: only together with --once\n");
 }

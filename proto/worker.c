@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "proto/worker_int.h"
@@ -440,6 +441,16 @@ worker_on_conn_lost(struct conn *c)
 }
 
 /* ---- life ---- */
+
+void
+worker_check(const char *endpoints, bool curve, const char *secret_key, const char *hub_key, struct buf *err)
+{
+    check_endpoints("HUB_ENDPOINTS", endpoints, false, err);
+    if (curve) {
+        check_hex_key("BUS_SECRET_KEY", secret_key, err);
+        check_hex_key("HUB_PUBLIC_KEY", hub_key, err);
+    }
+}
 
 /* BUS_CURVE and its keys. */
 static bool

@@ -34,6 +34,9 @@ struct worker_service {
 
 typedef void (*call_fn)(struct call *c);
 
+/* Of proto/worker_opt.tbl's options: one line for each that cannot work. */
+void worker_check(const char *endpoints, bool curve, const char *secret_key, const char *hub_key, struct buf *err);
+
 struct worker_config {
     const char *endpoints;            /* HUB_ENDPOINTS */
     const struct opt_set *opts;       /* the process's options: BUS_CURVE and its keys are looked up; NULL: no CURVE */

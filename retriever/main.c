@@ -135,6 +135,16 @@ start(struct proc *p)
     return 0;
 }
 
+static void
+check(const void *opt, struct buf *err)
+{
+    const struct retriever_opt *o = opt;
+
+    worker_check(o->hub_endpoints, o->bus_curve, o->bus_secret_key, o->hub_public_key, err);
+    if (o->vector_weight < 0 && o->vector_weight > -1)
+        buf_printf(err, "VECTOR_WEIGHT: %g; allowed: 0 to 1, or -1\n", o->vector_weight);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -148,6 +158,7 @@ main(int argc, char **argv)
         .opts = opts,
         .n_opts = sizeof(opts) / sizeof(opts[0]),
         .opt_size = sizeof(struct retriever_opt),
+        .check = check,
         .start = start,
         .ready = ready,
         .drain = drain,

@@ -62,6 +62,8 @@ bool conn_parameter(struct str name);        /* does libpq know a connection par
 /* Its hosts, or NULL when libpq finds the server by itself (a socket by default, hostaddr=, a service file). */
 struct hosts *conn_hosts(const char *conninfo);
 bool conn_readable(const char *conninfo);    /* can libpq read it */
+/* A line "NAME: what is wrong" for each value with which libpq would never connect. */
+void conn_check(const char *name, const char *conninfo, struct buf *err);
 /* Who it logs in as, and the SCRAM verifier of its password (nothing without one). */
 void conn_role(const char *conninfo, struct buf *user, struct buf *verifier);
 

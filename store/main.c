@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/redis.h"
+#include "store/conn.h"
 #include "store/import.h"
 #include "store/stats.h"
 
@@ -95,6 +96,8 @@ check_url(const char *name, const char *value, struct buf *err)
 
     if (!pg_url_read(value, &url, &dropped, &why))
         buf_printf(err, "%s: %s\n", name, why);
+    else
+        conn_check(name, url.p, err);
     buf_free(&url);
     buf_free(&dropped);
 }
@@ -125,6 +128,7 @@ check(const void *opt, struct buf *err)
     check_schema("IMPORT_SCHEMA", o->import_schema, err);
     redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
     redis_check("REDIS_STATE_URL", o->redis_state_url, REDIS_TLS_FILES(o), err);
+    worker_check(o->hub_endpoints, o->bus_curve, o->bus_secret_key, o->hub_public_key, err);
     if (o->dry_run && !o->import_from[0])
         buf_z(err, "--dry-run: only together with --import-from\n");
     if (o->fault_after_commit[0] && (strcmp(o->fault_after_commit, "abort") != 0 || !o->fault_once_file[0]))

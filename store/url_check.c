@@ -51,8 +51,10 @@ check_ports(const char *name, const char *ports, const char *hosts, struct buf *
 {
     for (const char *p = ports; *p; p += *p == ',') {
         size_t n = strcspn(p, ",");
+        bool digits = n <= 5 && strspn(p, "0123456789") >= n;
+        long port = digits ? strtol(p, NULL, 10) : 0;
 
-        if (n > 5 || (n > 0 && (strspn(p, "0123456789") < n || atol(p) < 1 || atol(p) > 65535))) /* an empty one is 5432 */
+        if (n > 0 && (port < 1 || port > 65535)) /* an empty one is 5432 */
             buf_printf(err, "%s: port %.*s; allowed: 1 to 65535\n", name, (int)(n < 60 ? n : 60), p);
         p += n;
     }

@@ -143,7 +143,7 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-d
     libcurl4-openssl-dev libmsgpack-c-dev|libmsgpack-dev libcivetweb-dev libjansson-dev libssl-dev libstemmer-dev \
     libutf8proc-dev libmd4c-dev libyaml-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
-DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev libcmark-gfm-dev libcmark-gfm-extensions-dev python3 python3-pytest python3-zmq python3-msgpack \
+DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev libcmark-gfm-dev libcmark-gfm-extensions-dev python3 python3-pytest python3-venv python3-zmq python3-msgpack \
     python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck linux-perf strace \
     docker.io docker-compose debootstrap iptables
 .PHONY: deps deps-test

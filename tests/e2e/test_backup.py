@@ -1,11 +1,12 @@
 """A backup that is made while people ask, and a restore into a fresh cluster: what was there is there again, byte for byte."""
+import os
 import threading
 
 import pytest
 
 from corpus_kit import Q_BUILT, Q_PUMP, add_corpus, check_sources
 from pg import Postgres
-from suite import SERVICES, Suite, new_session, wait_for
+from suite import BIN, SERVICES, Suite, new_session, wait_for
 
 
 class Asking:
@@ -42,7 +43,9 @@ def move(suite, dump):
         assert suite.stop_service(service) == 0
     suite.redis.client().flushall()
     old, suite.postgres = suite.postgres, Postgres()
+    suite.postgres.migrate(os.path.join(BIN, "footnote-store"))  # makes the role that the dump gives rights to
     suite.postgres.restore(dump)
+    suite.postgres.migrate(os.path.join(BIN, "footnote-store"))
     old.close()
     for service in SERVICES:
         suite.start(service)

@@ -12,7 +12,7 @@ objcopy --keep-global-symbol=eval_embed "$OUT/obj/tests/eval/embed.o"
 read -r -a msgpack <<<"$(pkg-config --libs msgpack-c 2>/dev/null || pkg-config --libs msgpack)"
 gcc -pthread -pie -Wl,--unresolved-symbols=ignore-in-object-files -o "$OUT/retrieval_eval" "$OUT/obj/tests/eval/retrieval_eval.o" "$OUT/obj/tests/eval/embed.o" \
     "$OUT/lib/libretriever.a" "$OUT/lib/libcite.a" "$OUT/lib/libproto.a" "$OUT/lib/libcommon.a" -lstemmer -lutf8proc -lzmq \
-    "${msgpack[@]}" -lhiredis -ljansson -lcrypto -lm
+    "${msgpack[@]}" -lhiredis -ljansson -lssl -lcrypto -lm
 if [ $# -eq 0 ]; then
     set -- squad hotpot500 scifact mtragun chunkeval clauddocs
 fi

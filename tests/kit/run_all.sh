@@ -39,6 +39,7 @@ e2e_tsan() {
 e2e_asan() { py asan 280 tests/e2e/test_answer.py tests/e2e/test_stream.py; }
 # the image and the stack of docker-compose.yml, in a private Docker
 compose() { nice tests/compose/run.sh --short; }
+targets() { FOOTNOTE_BIN=build/release tests/kit/targets.sh; }
 lint() { tests/kit/lint.sh; }
 # the long forms are `make sim`, `make fuzz`, `make faults` and `make attacks`
 sim() { tests/sim/run.sh 20000 20000; }
@@ -84,6 +85,7 @@ part 740 faults-bus   faults_bus
 part 740 faults-redis faults_redis
 part 740 faults-db    faults_db
 part 400 attacks      attacks
+part 300 targets      targets
 part 900 compose      compose
 part 300 e2e-asan     e2e_asan
 part 400 e2e-tsan     e2e_tsan

@@ -176,13 +176,15 @@ secrets: ## make the secrets and bus keys that compose needs (deploy/secrets, fo
 	@deploy/secrets.sh
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
-.PHONY: test test-service test-e2e test-asan test-clang lint
+.PHONY: test test-service test-e2e test-cases test-asan test-clang lint
 test: deps-test ## all tests: lint, warnings with gcc and clang, unit, service and end-to-end, sanitizers
 	@tests/kit/run_all.sh
 test-service: build kit ## service tests: each real process among fake neighbours
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/service
 test-e2e: build kit ## end-to-end tests: the whole suite with real Postgres and Redis
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/e2e
+test-cases: build kit ## cases from the field (marks, model servers, relevance, languages, documents): a test under each id
+	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/cases
 sim: ## the hub's core in 1,000,000 seeded schedules, and seeded bugs that must be found
 	@tests/sim/run.sh
 model: ## the bus's rules checked by spin, and switched-off rules that it must find

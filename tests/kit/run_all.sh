@@ -31,6 +31,8 @@ unit_release() { unit release; }
 unit_asan() { unit asan; }
 service() { py release 640 tests/service; }
 e2e() { py release 620 tests/e2e; }
+# cases from the field, each a test under its id
+cases() { py release 620 tests/cases; }
 # the real processes, each restarted once: any report of the thread sanitizer fails it
 e2e_tsan() {
     mk VARIANT=tsan build kit \
@@ -81,6 +83,7 @@ part 200 sim          sim
 part 200 fuzz         fuzz
 part 660 service      service
 part 640 e2e          e2e
+part 640 cases        cases
 part 740 faults-bus   faults_bus
 part 740 faults-redis faults_redis
 part 740 faults-db    faults_db

@@ -202,6 +202,9 @@ faults: build kit ## the bus's promises under faults, long forms: a line per bar
 .PHONY: attacks
 attacks: build kit unit-build ## what strangers try, rows A01 to A36, all on loopback: a line per bar (ATTACKS="A09 A18": some of them)
 	@FOOTNOTE_BIN=$(OUT) tests/attacks/run.sh $(ATTACKS)
+.PHONY: mutate
+mutate: ## seeded faults over access, caches, citations, pool, limits and bus, each of which the tests must notice (about an hour; MUTATE="cite pool": some)
+	@tests/mutate/run.sh $(MUTATE)
 .PHONY: soak
 soak: build kit ## load at 60 % of the peak with a fault every 5 s: nothing is lost, nothing grows (SOAK_SECONDS=1200)
 	@FOOTNOTE_BIN=$(OUT) tests/soak/run.sh

@@ -94,21 +94,25 @@ worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum service_id 
 }
 
 /* The largest free share, ties to the least recently used; a worker that still holds an attempt of this request only
- * when there is no other. */
+ * when there is no other, and one that was put aside only when all that are left were (the last one is never aside). */
 struct hub_worker *
 worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_request *r)
 {
-    struct hub_worker *best = NULL, *again = NULL;
+    struct hub_worker *best = NULL, *again = NULL, *aside = NULL;
     double best_free = 0;
+    bool standing = false;
 
     for (struct hub_worker *w = c->workers; w; w = w->next) {
         const struct worker_share *s = &w->share[id];
         double share;
 
-        if (!s->offered || w->draining || s->outstanding >= s->capacity || s->aside_ms > now)
+        if (!s->offered || w->draining)
             continue;
-        if (tried(r, w)) {
-            again = w;
+        standing |= s->aside_ms <= now;
+        if (s->outstanding >= s->capacity)
+            continue;
+        if (s->aside_ms > now || tried(r, w)) {
+            *(s->aside_ms > now ? &aside : &again) = w;
             continue;
         }
         share = (double)(s->capacity - s->outstanding) / (double)s->capacity;
@@ -117,7 +121,7 @@ worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_re
             best_free = share;
         }
     }
-    return best ? best : again;
+    return best ? best : again ? again : standing ? NULL : aside;
 }
 
 static void

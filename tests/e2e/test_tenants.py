@@ -1,12 +1,17 @@
 """AUTH=on: keys, scopes, origins, and two tenants between whom there is a wall on every route of the table."""
+import glob
 import os
 import re
+import tempfile
 import uuid
 
 import pytest
+import requests
 
 from corpus_kit import Q_NOTHING, check_problem, check_sources
-from suite import ADMIN_KEY, TOP, new_session, source_session, wait_for
+from suite import ADMIN_KEY, TOP, Suite, new_session, source_session, wait_for
+
+FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 
 ORIGIN = "https://docs.example.org"
 SECRET = {"a": "The password of the harbour gate is heliotrope-a.", "b": "The password of the harbour gate is heliotrope-b."}
@@ -175,7 +180,37 @@ def test_more_than_ten_bad_keys_a_minute_from_one_address_are_429(locked):
 def test_a_key_in_a_url_is_refused(locked):
     http = source_session("127.0.9.3")
     check_problem(http.get(locked.url + "/api/v1/documents", params={"api_key": ADMIN_KEY}), 401, "unauthorized")
+    # also beside a good one, and where no key is needed: it would stand in the logs of every proxy
+    good = {"Authorization": "Bearer " + ADMIN_KEY}
+    check_problem(http.get(locked.url + "/api/v1/documents", params={"key": "x"}, headers=good), 401, "unauthorized")
+    check_problem(http.get(locked.url + "/api/v1/chat/history", params={"token": "x"}, headers={"X-Session-ID": new_session()}), 401, "unauthorized")
     http.close()
+
+
+def answers(s, path):
+    try:
+        return s.request("GET", path, key=ADMIN_KEY).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed")
+def test_an_expired_key_is_refused_by_a_gateway_that_still_knows_it():
+    """The gateway's clock goes two days ahead, the database's does not: so nobody but the gateway can see that it has expired."""
+    with tempfile.NamedTemporaryFile("w", prefix="footnote-clock-") as clock:
+        clock.write("+0\n")
+        clock.flush()
+        fake = {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": clock.name, "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        with Suite(auth="on", start=("store", "gateway"), service_env={"gateway": fake}) as s:
+            wait_for("keys can be made", lambda: answers(s, "/api/v1/keys"), 15, 0.1)
+            day, ever = s.make_key(["chat"], expires_days=1)["key"], s.make_key(["chat"])["key"]
+            for key in (day, ever):
+                wait_for("the key works", lambda: s.request("GET", "/api/v1/collections", key=key).status_code == 200, 8)
+            clock.seek(0)
+            clock.write("+2d\n")
+            clock.flush()
+            check_problem(s.request("GET", "/api/v1/collections", key=day), 401, "unauthorized")
+            assert s.request("GET", "/api/v1/collections", key=ever).status_code == 200
 
 
 def test_a_browser_without_a_key_may_chat_from_an_allowed_origin_only(locked):

@@ -51,6 +51,8 @@ rows() { FAULTS_TIMED=0 py release 700 "$@"; }
 faults_bus() { rows tests/faults/test_f0*.py tests/faults/test_f1[0-2].py tests/faults/test_f3*.py tests/faults/test_a*.py tests/faults/test_kills.py; }
 faults_redis() { rows tests/faults/test_f1[3-9].py tests/faults/test_outbox.py tests/faults/test_health.py; }
 faults_db() { rows tests/faults/test_f2*.py; }
+# the whole is `make mutate`: here only that its table still fits the code
+mutate() { tests/mutate/run.sh --check; }
 attacks() { ATTACKS_SHORT=1 FOOTNOTE_BIN=build/release tests/attacks/run.sh; }
 if [ "${1:-}" = --run ]; then trap - EXIT; rm -rf "$logs"; "$2"; exit; fi
 
@@ -89,6 +91,7 @@ part 740 faults-redis faults_redis
 part 740 faults-db    faults_db
 part 400 attacks      attacks
 part 300 targets      targets
+part 60  mutate       mutate
 part 900 compose      compose
 part 300 e2e-asan     e2e_asan
 part 400 e2e-tsan     e2e_tsan

@@ -242,6 +242,30 @@ five_failures_in_a_row_put_a_worker_aside_but_never_the_last_one(void **state)
     assert_int_equal(last(CMD_REQUEST)->peer, 1);
 }
 
+static void
+a_worker_that_was_put_aside_serves_again_when_the_others_are_gone(void **state)
+{
+    (void)state;
+    join(0, 1, 4);
+    join(0, 2, 4);
+    for (int i = 1; i <= 40; i++) { /* the one that was used longest ago: they take turns until one is aside */
+        ask(i, "a", 9000, 0);
+        final(i, last(CMD_REQUEST), last(CMD_REQUEST)->peer == 1 ? ERR_UPSTREAM_LIMITED : ERR_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        ask(41, "a", 9000, 0);
+        assert_int_equal(last(CMD_REQUEST)->peer, 2); /* 1 is aside */
+    }
+    core_bad_frame(t.core, 42, 2, "test");
+    assert_int_equal(last(CMD_REQUEST)->peer, 1); /* at once, not when 2 comes back and garbles it again */
+    final(43, last(CMD_REQUEST), ERR_OK);
+    ask(44, "a", 9000, 0);
+    assert_int_equal(last(CMD_REQUEST)->peer, 1);
+    join(45, 3, 4);
+    ask(46, "a", 9000, 0);
+    assert_int_equal(last(CMD_REQUEST)->peer, 3); /* and stays aside when there is another one */
+}
+
 int
 main(void)
 {
@@ -258,6 +282,7 @@ main(void)
         T(a_worker_offers_only_what_its_key_is_listed_for),
         T(a_banned_key_stays_out_for_a_minute),
         T(five_failures_in_a_row_put_a_worker_aside_but_never_the_last_one),
+        T(a_worker_that_was_put_aside_serves_again_when_the_others_are_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

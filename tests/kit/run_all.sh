@@ -15,6 +15,9 @@ passed=0 failed=0 skipped=() wanted=("$@")
 
 # make's jobs follow the processors; nice, so that a desktop stays usable
 mk() { nice make --no-print-directory -s -k -j"$(nproc)" "$@"; }
+# Limits are for hangs: on a machine that has far more to do than it can, a part gets up to four times as long.
+FOOTNOTE_STRETCH=${FOOTNOTE_STRETCH:-$(awk -v p="$(nproc)" '{ n = int($1 / (3 * p)) + 1; print (n > 4 ? 4 : n) }' /proc/loadavg)}
+export FOOTNOTE_STRETCH
 # a build counts as one test: it must come through without a warning (-Werror)
 build_gcc() { mk build kit unit-build; }
 build_clang() { mk VARIANT=clang build kit unit-build; }
@@ -26,7 +29,7 @@ unit_tsan() {
     local programs; mapfile -t programs < <(tsan_units)
     mk VARIANT=tsan "${programs[@]}" && tests/kit/run_unit.sh "${programs[@]}"
 }
-py() { FOOTNOTE_BIN=build/$1 FOOTNOTE_PART_LIMIT=$2 tests/kit/run_py.sh "${@:3}"; }
+py() { FOOTNOTE_BIN=build/$1 FOOTNOTE_PART_LIMIT=$(($2 * FOOTNOTE_STRETCH)) tests/kit/run_py.sh "${@:3}"; }
 unit_release() { unit release; }
 unit_asan() { unit asan; }
 service() { py release 640 tests/service; }
@@ -58,7 +61,7 @@ if [ "${1:-}" = --run ]; then trap - EXIT; rm -rf "$logs"; "$2"; exit; fi
 
 # part LIMIT NAME COMMAND: count what it says in its last "…: N passed, N failed"; without one, itself as one test.
 part() {
-    local limit=$1 name=$2 log="$logs/$2" begun=$SECONDS line rc
+    local limit=$(($1 * FOOTNOTE_STRETCH)) name=$2 log="$logs/$2" begun=$SECONDS line rc
     [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
     timeout -s INT -k 100 "$limit" bash "$0" --run "$3" >"$log" 2>&1
     rc=$?

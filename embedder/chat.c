@@ -9,9 +9,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "embedder/embedder.h"
+#include "embedder/leak.h"
 
 #define ANSWER_MAX 262144        /* of chat_rep.text */
 #define PART_MAX 65536           /* of chat_part.text */
+#define TOKEN_BYTES 8            /* of answer for each token asked for, beyond which it is cut: real ones have three to five */
 
 struct chat_service {
     struct embedder *e;
@@ -38,8 +40,41 @@ static void
 run_free(struct chat_run *r)
 {
     r->call->on_cancel = NULL;
+    mem_free(&r->leak);
     buf_free(&r->answer);
     mem_free(&r);
+}
+
+/* Nobody gets the prompt: the answer is the refusal, and what the model goes on to say is not read. */
+static bool
+leaked(struct chat_run *r)
+{
+    LOG(WARN, r->call->trace, M("the model gave the system prompt away: refused"), KI("bytes", r->answer.n));
+    stat_inc(&embedder_stats, CHAT_LEAKS);
+    r->leaked = r->refused = true;
+    r->answer.n = 0;
+    buf_str(&r->answer, prompt_refusal(r->call->req));
+    return false;
+}
+
+/* What a model server sent: not the prompt, and no more than was asked for, whether the server keeps to it or not. */
+static bool
+guard(struct chat_run *r, struct str text)
+{
+    const struct chat_req *req = r->call->req;
+    size_t most = (size_t)r->e->opt->max_output_tokens * TOKEN_BYTES;
+
+    if (r->leak == NULL) {
+        r->leak = mem_new(sizeof *r->leak);
+        leak_begin(r->leak, req->prompt.n > 0 ? req->prompt : str_of(r->e->prompt));
+    }
+    if (leak_push(r->leak, text))
+        return leaked(r);
+    if (r->answer.n <= most)
+        return true;
+    r->answer.n = utf8_cut(buf_slice(&r->answer), most).n;
+    stat_inc(&embedder_stats, CHAT_OVERLONG);
+    return false;
 }
 
 bool
@@ -49,17 +84,21 @@ chat_emit(struct chat_run *r, struct str text)
         stat_observe(&embedder_stats, CHAT_FIRST_TOKEN, (double)(clock_us() - r->begun_us) / 1e6);
     if (text.n > ANSWER_MAX - r->answer.n)
         return false;
+    if (r->answer.n == 0)
+        mem_free(&r->leak);
     buf_str(&r->answer, text);
-    return true;
+    return r->prompt_bytes == 0 || guard(r, text);
 }
 
 void
 chat_flush(struct chat_run *r)
 {
     const struct chat_req *req = r->call->req;
+    size_t safe = r->leak ? leak_safe(r->leak) : r->answer.n;
 
-    while (!req->whole && r->shown < r->answer.n) {
-        struct str left = { r->answer.p + r->shown, r->answer.n - r->shown };
+    safe = safe < r->answer.n ? safe : r->answer.n;
+    while (!req->whole && !r->leaked && r->shown < safe) {
+        struct str left = { r->answer.p + r->shown, safe - r->shown };
         struct chat_part part = { .text = utf8_cut(left, PART_MAX) };
 
         if (!worker_part(r->call, &part))
@@ -98,6 +137,9 @@ chat_finish(struct chat_run *r, const char *model)
         rep.passages = (int64_t)prompt_passages(req);
         rep.prompt_version = prompt_version(req, r->e->prompt, version);
     }
+    if (r->leaked)
+        rep.finish_reason = STR("content_filter");
+    mem_free(&r->leak); /* all of it may be shown */
     rep.refused = r->refused || prompt_refused(rep.text, prompt_refusal(req));
     if (rep.refused)
         stat_inc(&embedder_stats, CHAT_REFUSED);

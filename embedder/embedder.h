@@ -122,7 +122,8 @@ struct chat_run {
     char finish[32];                 /* finish_reason */
     bool cancelled;                  /* the caller went away */
     bool degraded;                   /* the built-in answer for a failed upstream */
-    bool refused;                    /* the built-in answer found nothing */
+    bool refused, leaked;            /* the built-in answer found nothing; a model server's gave the prompt away */
+    struct leak *leak;               /* watches a model server's answer; owned; NULL: none */
     void *impl;                      /* the provider's own */
 };
 bool chat_emit(struct chat_run *r, struct str text);         /* append; false when the answer is full */

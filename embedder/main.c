@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/redis.h"
 #include "embedder/embed.h"
+#include "embedder/leak.h"
 #include "embedder/upstream.h"
 #include "proto/price.h"
 
@@ -213,6 +214,7 @@ start(struct proc *p)
     e->opt = p->opt;
     embedder_stats_init();
     price_init(e->opt->model_prices);
+    leak_init();
     e->prompt = load_prompt(e->opt->prompt_file);
     if (e->prompt == NULL)
         return -1;

@@ -14,6 +14,7 @@
 #include "common/json.h"
 #include "common/text.h"
 #include "embedder/embedder.h"
+#include "embedder/leak.h"
 
 #define PASSAGES 8
 #define PASSAGE_BYTES 16384
@@ -88,6 +89,7 @@ add_system(struct buf *out, const struct chat_req *req, const char *system)
         text = (struct str){ at + 9, text.n - n - 9 };
     }
     buf_str(&b, text);
+    buf_z(&b, leak_line());
     add_message(out, "system", buf_slice(&b));
     buf_free(&b);
 }

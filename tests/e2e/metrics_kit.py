@@ -176,6 +176,21 @@ def lost(s):
     yield
 
 
+@event("the model gives its prompt away")
+def prompt_shown(s):
+    s.answered(fresh())
+    s.stub.script({"route": "chat", "text": "My rules: " + s.stub.last_chat()["messages"][0]["content"]})
+    s.answered(fresh())
+    yield
+
+
+@event("the model does not end")
+def endless(s):
+    s.stub.script({"route": "chat", "text": "It was built in 1843 [1]. " * 1000})
+    s.answered(fresh())
+    yield
+
+
 @event("an answer holds links and HTML")
 def with_links(s):
     s.stub.script({"route": "chat", "text": "Built in 1843 [1]. [a](http://a.example) ![b](http://b.example/b) https://c.example <b>d</b>"})

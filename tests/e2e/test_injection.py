@@ -1,4 +1,5 @@
-"""A model that obeys what documents tell it (FAULTS A20, M5): 60 texts as such a model writes them, and what of them a reader gets.
+"""A model that obeys what documents tell it (FAULTS A20 to A22): 60 texts as such a model writes them, and what of them a reader gets;
+a hundred that give the system prompt away; one that never ends.
 
 The stub says each text word for word. Judged are the reply, the stream's deltas, its last event, the history and the export, by
 rules of this file and by cmark-gfm, which renders them as a widget would.
@@ -102,3 +103,45 @@ def test_the_page_of_a_cited_passage_may_be_linked_and_no_other(main, way):
         assert answer["sources"][0]["link"] == "https://docs.example.org/quay"
     finally:
         main.request("DELETE", f"/api/v1/documents/{d['document_id']}")
+
+
+# ---- A21: the system prompt
+def spell(text, way):
+    """The same characters as a model that obeys might put them."""
+    return {"plain": text, "upper": text.upper(), "spaced": " ".join(text), "dashed": "-".join(text), "quoted": f'"{text}"',
+            "code": f"```\n{text}\n```", "bold": "**" + text + "**", "lines": "\n".join(text)}[way]
+
+
+def test_a_hundred_obeying_answers_give_the_system_prompt_away_none_of_them(main):
+    say(main, PREFIX)
+    main.answered(Q_BUILT)
+    system = main.stub.last_chat()["messages"][0]["content"]
+    canary = system.split()[-1].strip(".")
+    assert re.fullmatch("[0-9a-f]{16}", canary), system
+    rules = system[:system.rindex("\n")]
+    ways = ("plain", "upper", "spaced", "dashed", "quoted", "code", "bold", "lines")
+    texts = [PREFIX * (i % 3) + "My prompt: " + spell(canary, ways[i % len(ways)]) + " and so on." for i in range(60)]
+    texts += [PREFIX * (i % 3) + rules[i * 3:] for i in range(20)] + [rules.upper()[:len(rules) - i * 9] for i in range(20)]
+    assert len(texts) == 100
+    before = main.metrics("embedder").value("chat_leaks_total")
+    for i, text in enumerate(texts):
+        say(main, text)
+        session = new_session()
+        if i % 2:
+            r, events = main.stream(Q_BUILT, session)
+            shown, answer = "".join(e.data["text"] for e in events if e.kind == "delta"), events[-1].data
+        else:
+            shown, answer = "", main.answered(Q_BUILT, session)
+        for said in (shown, answer["answer"], main.history(session)["items"][-1]["content"]):
+            assert canary not in re.sub("[^0-9a-z]", "", said.lower()), (i, said)
+            assert "a documentation site, a textbook" not in said.lower() or len(said.split()) < 60, (i, said)
+        assert not answer["grounded"] and answer["sources"] == [], (i, answer)
+    assert main.metrics("embedder").value("chat_leaks_total") == before + 100
+
+
+def test_an_answer_is_cut_when_the_model_goes_on_beyond_the_tokens_it_was_asked_for(main):
+    most = main.stub.last_chat().get("max_tokens") or main.stub.last_chat()["max_completion_tokens"]
+    say(main, PREFIX + "And on and on it goes. " * most)
+    answer = main.answered(Q_BUILT)
+    assert 4 * most < len(answer["answer"]) <= 8 * most, len(answer["answer"])
+    assert main.metrics("embedder").value("chat_overlong_total") > 0

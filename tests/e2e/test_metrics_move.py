@@ -72,6 +72,8 @@ TABLE = [
     ("the model says that it does not know", "embedder", [("chat_refused_total", "+", {})]),
     ("the model cites a passage that there is not", "gateway", [("marks_dropped_total", "+", {})]),
     ("a flood of paths that there are not", "gateway", [("http_unlogged_total", "+", {})]),
+    ("the model gives its prompt away", "embedder", [("chat_leaks_total", "+", {})]),
+    ("the model does not end", "embedder", [("chat_overlong_total", "+", {})]),
     ("an answer holds links and HTML", "gateway", [
         ("answer_removed_total", "+", {"kind": k}) for k in ("link", "image", "url", "tag")]),
     ("the model cites nothing but quotes", "gateway", [("marks_added_total", "+", {})]),

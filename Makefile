@@ -212,6 +212,9 @@ soak: build kit ## load at 60 % of the peak with a fault every 5 s: nothing is l
 bench-store: build kit $(OUT)/bench/store-load $(OUT)/bench/store-bare ## the store against bare libpq and SQLAlchemy: a line per bar (ONLY=turn,history… BENCH_SHORT=1)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/store.sh
 BENCH_HTTP := $(addprefix $(OUT)/bench/,httpbench bare_http bus_bare bus_bench)
+.PHONY: bench-ingest
+bench-ingest: build ## ingestion: 10,000 small documents, a restart with 50,000 passages, a slow model server: a line per bar (ONLY=small,restart,slow BENCH_SHORT=1)
+	@FOOTNOTE_BIN=$(OUT) tests/bench/ingest_bench.py
 .PHONY: bench
 bench: build kit $(BENCH_HTTP) ## the guide's table, the limits and what people run today; writes docs/benchmarks.md (12 minutes)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/run.sh

@@ -87,4 +87,7 @@ bool api_path_session(struct request *r, struct uuid *id, uint8_t hash[32]);
 /* Send a buffer and release it; a buffer that overflowed becomes 500. */
 void api_reply(struct request *r, int status, struct buf *b);
 
+/* How far the index has come with these collections (at most 64), as a retriever says; INT64_MAX when none answers. */
+int64_t api_index_seq(struct request *r, struct str *collections, size_t n);
+
 #endif

@@ -2,6 +2,7 @@
  * ?collection=. One of a collection that the key may not use is as good as missing. (Adding: api_upload.c.) */
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "gateway/api.h"
 #include "gateway/render.h"
 
@@ -39,6 +40,43 @@ find(struct request *r, struct held *held, const struct document **doc)
     return true;
 }
 
+#define YOUNG_MS 600000  /* what changed longer ago is in every index that works */
+
+static bool
+is_young(const struct document *d)
+{
+    return str_is(d->status, "ready") && d->seq > 0 && d->updated_ms > clock_wall_ms() - YOUNG_MS;
+}
+
+/* Written as the reader will find it: what the index has not reached is still being processed. */
+static void
+put_document(struct buf *b, const struct document *doc, int64_t reached)
+{
+    struct document d = *doc;
+
+    if (is_young(doc) && doc->seq > reached)
+        d.status = STR("processing");
+    render_document(b, &d);
+}
+
+/* How far the index has come with those of them that changed lately. */
+static int64_t
+reached(struct request *r, const struct document *v, size_t n)
+{
+    struct str collection[64];
+    size_t k, found = 0;
+
+    for (size_t i = 0; i < n && found < 64; i++) {
+        if (!is_young(&v[i]))
+            continue;
+        for (k = 0; k < found && !str_eq(collection[k], v[i].collection); k++)
+            ;
+        if (k == found)
+            collection[found++] = v[i].collection;
+    }
+    return found ? api_index_seq(r, collection, found) : INT64_MAX;
+}
+
 void
 route_document_get(struct request *r)
 {
@@ -47,7 +85,7 @@ route_document_get(struct request *r)
     struct buf b = BUF_MAX(1048576);
 
     if (find(r, &held, &doc)) {
-        render_document(&b, doc);
+        put_document(&b, doc, reached(r, doc, 1));
         api_reply(r, 200, &b);
     }
     held_free(&held);
@@ -150,12 +188,15 @@ route_document_list(struct request *r)
     req.limit = p.limit;
     req.cursor = p.cursor;
     if (api_get(r, &held, KIND_DOCUMENT_LIST, &req, &a)) {
+        int64_t seq;
+
         rep = a.msg;
+        seq = reached(r, rep->items.v, rep->items.n);
         buf_z(&b, "{\"items\":[");
         for (size_t i = 0; i < rep->items.n; i++) {
             if (i > 0)
                 buf_c(&b, ',');
-            render_document(&b, &rep->items.v[i]);
+            put_document(&b, &rep->items.v[i], seq);
         }
         buf_c(&b, ']');
         render_paging(&b, &p, rep->has_more, rep->next_cursor);

@@ -15,16 +15,18 @@ look(struct request *r, const struct uuid *id, struct buf *b, bool *done)
 {
     struct job_ref req = { .job_id = *id };
     struct held held = { 0 };
-    const struct job_rep *job;
+    struct job_rep job;
     struct answer a;
     bool ok = api_get(r, &held, KIND_JOB_GET, &req, &a);
 
     if (ok) {
-        job = a.msg;
-        *done = !str_is(job->status, "running");
-        ok = !job->collection.p || collection_allowed(r, job->collection);
+        job = *(const struct job_rep *)a.msg;
+        ok = !job.collection.p || collection_allowed(r, job.collection);
+        if (ok && str_is(job.status, "done") && job.collection.p && job.seq > api_index_seq(r, &job.collection, 1))
+            job.status = STR("running"); /* stored, and not in the index yet */
+        *done = !str_is(job.status, "running");
         if (ok)
-            render_job(b, job);
+            render_job(b, &job);
         else
             reply_problem(r, ERR_NOT_FOUND, NULL);
     }

@@ -17,13 +17,12 @@ put_object(struct upload *u)
     if (!record_parse(o, u->r->arena, &req, &f)) {
         reply_fault(u->r, &f);
     } else if (!req.collection.p || api_collection(u->r, req.collection, &req.collection)) {
-        upload_put(u, &req, 0);
+        upload_put(u, &req, 0, NULL);
         upload_reply(u);
     }
     json_decref(o);
 }
 
-/* The store has copied a record when upload_put returns: hub_ask encodes at once. */
 static void
 put_line(struct upload *u, struct str line, size_t n)
 {
@@ -31,11 +30,12 @@ put_line(struct upload *u, struct str line, size_t n)
     json_t *o = NULL;
     struct fault f;
 
-    if (record_line(line, u->r->arena, &o, &req, &f))
-        upload_put(u, &req, n);
-    else
+    if (record_line(line, u->r->arena, &o, &req, &f)) {
+        upload_put(u, &req, n, o);
+    } else {
         upload_refuse(u, n, &f);
-    json_decref(o);
+        json_decref(o);
+    }
 }
 
 static void
@@ -90,7 +90,7 @@ put_file(struct upload *u, json_t *fields, struct str type, struct str filename,
         req.external_id = filename;
     if (!req.title.p && filename.n > 0 && str_is(type, "text/plain"))
         req.title = text_chars(record_basename(filename), 200);
-    upload_put(u, &req, 0);
+    upload_put(u, &req, 0, NULL);
     return true;
 }
 

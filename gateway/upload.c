@@ -1,7 +1,8 @@
 /* Documents on their way to the store (upload.h).
  *
- * The first document makes the job, the others join it, up to UPLOAD_WINDOW under way at once. A record that is wrong
- * is listed with its line and the others go on; a store that fails ends the upload. With ?wait=1 the answer waits
+ * The first call makes the job, the others join it; up to UPLOAD_MANY documents share a call and a transaction, UPLOAD_WINDOW calls are
+ * under way at once. A record that is wrong is listed with its line and the others go on; what the store refuses together is asked one
+ * by one, so that only the wrong one is refused; a store that fails ends the upload. With ?wait=1 the answer waits
  * until the job is done, this gateway's feed has seen its last change, and a retriever's index has it. */
 #include "gateway/upload.h"
 
@@ -25,11 +26,23 @@ upload_init(struct upload *u, struct request *r, struct str collection)
     u->errors = BUF_MAX(1048576);
 }
 
+static void
+lot_free(struct lot **l)
+{
+    if (!*l)
+        return;
+    ask_free(&(*l)->call);
+    for (size_t i = 0; i < (*l)->n; i++)
+        json_decref((*l)->json[i]);
+    mem_free(l);
+}
+
 void
 upload_fini(struct upload *u)
 {
     for (size_t i = 0; i < u->n_pending; i++)
-        ask_free(&u->pending[i].call);
+        lot_free(&u->pending[i]);
+    lot_free(&u->lot);
     u->n_pending = 0;
     buf_free(&u->ids);
     buf_free(&u->errors);
@@ -71,30 +84,126 @@ note_taken(struct upload *u, const struct document_put_rep *rep)
     buf_json_z(&u->ids, uuid_text(&rep->document_id, text));
 }
 
-/* Wait for the oldest document under way. */
+static void
+note_failure(struct upload *u, const size_t *lines, size_t n, const struct answer *a)
+{
+    for (size_t i = 0; i < n; i++)
+        note_error(u, lines[i], "", a->text && *a->text ? a->text : err_text(a->err));
+    u->stopped = u->stopped || err_http(a->err) >= 500;
+    if (u->failure.err == ERR_OK) {
+        u->failure = *a;
+        u->failure.text = arena_dup(u->r->arena, str_of(a->text ? a->text : ""));
+        u->failure.msg = NULL;
+    }
+}
+
+static void
+nap(int64_t ms)
+{
+    nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+}
+
+static struct answer
+answer_of(struct ask *call)
+{
+    struct answer a = { .err = ERR_INTERNAL, .text = "" };
+
+    while (ask_wait(call, INT64_MAX, &a) != ASK_DONE)
+        ;
+    return a;
+}
+
+/* One of them is refused: which, is found out by asking for each. */
+static void
+one_by_one(struct upload *u, struct lot *l)
+{
+    struct request *r = u->r;
+
+    for (size_t i = 0; i < l->n && !u->stopped; i++) {
+        struct ask *call;
+        struct answer a;
+
+        l->item[i].job_id = u->job_id;
+        call = hub_ask(api_hub(r), KIND_DOCUMENT_PUT, &l->item[i], r->who.tenant, r->id, r->deadline_ms);
+        a = answer_of(call);
+        if (a.err == ERR_OK)
+            note_taken(u, a.msg);
+        else
+            note_failure(u, &l->line[i], 1, &a);
+        ask_free(&call);
+    }
+}
+
+static void
+ask_lot(struct upload *u, struct lot *l)
+{
+    struct request *r = u->r;
+    struct documents_put_req req = { .collection = l->item[0].collection, .job_id = u->job_id, .items = { l->item, l->n } };
+
+    l->call = hub_ask(api_hub(r), KIND_DOCUMENTS_PUT, &req, r->who.tenant, r->id, r->deadline_ms);
+}
+
+/* A retriever that ends documents of the same job holds its row for moments: then it is asked again. */
+static struct answer
+lot_answer(struct upload *u, struct lot *l)
+{
+    struct answer a = answer_of(l->call);
+
+    for (int i = 1; i < UPLOAD_TRIES && a.err == ERR_STORE_BUSY && clock_ms() < u->r->deadline_ms; i++) {
+        ask_free(&l->call);
+        nap(POLL_MS);
+        ask_lot(u, l);
+        a = answer_of(l->call);
+    }
+    return a;
+}
+
+/* Wait for the oldest call under way. */
 static void
 collect(struct upload *u)
 {
-    struct ask *call = u->pending[0].call;
-    size_t line = u->pending[0].line;
-    struct answer a = { .err = ERR_INTERNAL, .text = "" };
+    struct lot *l = u->pending[0];
+    struct answer a = lot_answer(u, l);
+    const struct documents_put_rep *rep = a.msg;
 
     u->n_pending--;
     memmove(&u->pending[0], &u->pending[1], u->n_pending * sizeof u->pending[0]);
-    while (ask_wait(call, INT64_MAX, &a) != ASK_DONE)
-        ;
-    if (a.err == ERR_OK) {
-        note_taken(u, a.msg);
+    if (a.err == ERR_OK && rep->items.n == l->n) {
+        for (size_t i = 0; i < rep->items.n; i++)
+            note_taken(u, &rep->items.v[i]);
+    } else if (a.err != ERR_OK && err_http(a.err) < 500 && l->n > 1) {
+        one_by_one(u, l);
     } else {
-        note_error(u, line, "", a.text && *a.text ? a.text : err_text(a.err));
-        u->stopped = u->stopped || err_http(a.err) >= 500;
-        if (u->failure.err == ERR_OK) {
-            u->failure = a;
-            u->failure.text = arena_dup(u->r->arena, str_of(a.text ? a.text : ""));
-            u->failure.msg = NULL;
-        }
+        a.err = a.err ? a.err : ERR_BAD_FRAME;
+        note_failure(u, l->line, l->n, &a);
     }
-    ask_free(&call);
+    lot_free(&l);
+}
+
+static void
+send_lot(struct upload *u)
+{
+    struct lot *l = u->lot;
+
+    if (!l)
+        return;
+    u->lot = NULL;
+    ask_lot(u, l);
+    u->pending[u->n_pending++] = l;
+    if (u->n_pending == UPLOAD_WINDOW || uuid_is_nil(&u->job_id))
+        collect(u);
+}
+
+/* May it go along with those at hand? */
+static bool
+fits(const struct lot *l, const struct document_put_req *req)
+{
+    if (l->n == UPLOAD_MANY || l->bytes + req->body.n > UPLOAD_BYTES || !str_eq(l->item[0].collection, req->collection))
+        return false;
+    for (size_t i = 0; i < l->n; i++)
+        if (str_eq(l->item[i].external_id, req->external_id))
+            return false;
+    return true;
 }
 
 /* The id of a document that came without one. With an Idempotency-Key a rerun makes the same ids. */
@@ -112,37 +221,53 @@ mint_id(struct upload *u)
     return arena_str(u->r->arena, str_of(uuid_text(&id, text)));
 }
 
-void
-upload_put(struct upload *u, struct document_put_req *req, size_t line)
+/* False: it was noted as refused. */
+static bool
+prepare(struct upload *u, struct document_put_req *req, size_t line)
 {
     struct request *r = u->r;
 
     if (u->stopped) {
         note_error(u, line, "", "not taken, because an earlier one failed");
-        return;
+        return false;
     }
     if (!req->collection.p)
         req->collection = u->collection;
     if (!name_ok(req->collection) || !collection_allowed(r, req->collection)) {
         note_error(u, line, "/collection", "is not a collection that this key may use");
-        return;
+        return false;
     }
     if (!u->first_collection.p)
         u->first_collection = arena_str(r->arena, req->collection);
     u->mixed = u->mixed || !str_eq(u->first_collection, req->collection);
     if (!req->external_id.p) /* made here, so that the hub may send it again */
         req->external_id = mint_id(u);
-    req->job_id = u->job_id;
-    u->pending[u->n_pending].line = line;
-    u->pending[u->n_pending++].call =
-        hub_ask(api_hub(r), KIND_DOCUMENT_PUT, req, r->who.tenant, r->id, r->deadline_ms);
-    if (u->n_pending == UPLOAD_WINDOW || uuid_is_nil(&u->job_id))
-        collect(u);
+    return true;
+}
+
+void
+upload_put(struct upload *u, struct document_put_req *req, size_t line, json_t *json)
+{
+    if (!prepare(u, req, line)) {
+        json_decref(json);
+        return;
+    }
+    if (u->lot && !fits(u->lot, req))
+        send_lot(u);
+    if (!u->lot)
+        u->lot = mem_new(sizeof *u->lot);
+    u->lot->bytes += req->body.n;
+    u->lot->line[u->lot->n] = line;
+    u->lot->json[u->lot->n] = json;
+    u->lot->item[u->lot->n++] = *req;
+    if (u->lot->n == UPLOAD_MANY || u->lot->bytes >= UPLOAD_BYTES)
+        send_lot(u);
 }
 
 void
 upload_flush(struct upload *u)
 {
+    send_lot(u);
     while (u->n_pending > 0)
         collect(u);
 }
@@ -157,25 +282,12 @@ feed_has(struct upload *u, int64_t seq)
     return u->mixed || (epoch_of(u->r->gw, u->r->who.tenant, u->first_collection, &epoch) && epoch >= seq);
 }
 
-/* A search that finds nothing still tells how far the index is. */
 static bool
 index_has(struct upload *u, int64_t seq)
 {
-    struct search_req req = { .query = STR("zqxjkvbw"), .collections = { &u->first_collection, 1 }, .top_k = 1 };
-    struct held held = { 0 };
-    struct answer a;
-    bool yes;
+    int64_t reached = api_index_seq(u->r, &u->first_collection, 1);
 
-    yes = api_ask(u->r, &held, KIND_SEARCH, &req, u->r->deadline_ms, &a) == ERR_OK &&
-          ((const struct search_rep *)a.msg)->seq >= seq;
-    held_free(&held);
-    return yes;
-}
-
-static void
-nap(int64_t ms)
-{
-    nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+    return reached != INT64_MAX && reached >= seq;
 }
 
 enum waited { WAITED_FOUND, WAITED_FAILED, WAITED_LATE };

@@ -5,7 +5,7 @@
 
 #include "retriever/retriever.h"
 
-enum { BUCKETS = 4096, PAGE_ROWS = 512 };
+enum { BUCKETS = 4096, PAGE_ROWS = 512, LOAD_MANY = 64 };
 
 enum row_kind { ROW_LOAD, ROW_DELETE, ROW_DROP, ROW_CLEAR };
 enum row_state { ROW_QUEUED, ROW_FETCHING, ROW_ADDING, ROW_CHANGING };
@@ -26,12 +26,14 @@ struct row {
     bool again;                 /* changed meanwhile: load it once more */
     bool first;                 /* belongs to the first catching up */
     bool failed;                /* the maker thread had no memory */
+    bool single;                /* it is loaded by itself: together with others it failed */
     bool large;                 /* has a slot, and is beyond its first page */
     int slot;                   /* that it has */
     bool marked;                /* the store shows it as one that cannot be loaded */
     struct index_doc *doc;      /* being built */
     int64_t updated_ms, from_ord; /* of the version at hand; next page */
     struct reply page;          /* reply whose arena we hold */
+    const struct chunks_get_rep *part; /* of a reply that others share */
     enum err err;               /* of index_put */
     int64_t asked_ms, since_ms; /* when its page was asked for: the last time, and first */
     /* failures */
@@ -49,7 +51,7 @@ struct feed {
     struct rows queue;          /* in the feed's order: the head tells the seq that was reached */
     struct rows aside;          /* cannot be loaded for now; nobody waits for them */
     struct row *buckets[BUCKETS];
-    size_t fetching, large, first_left;
+    size_t fetching, large, bulks, first_left;
     bool aside_busy;            /* one of those aside is being tried */
     int64_t after;              /* last change that was read */
     int64_t heard_ms;           /* when the feed last answered */
@@ -70,5 +72,13 @@ void feed_caught(struct feed *f);              /* offer the capacity when the fi
 void load_more(struct feed *f);                /* begin loads that may begin */
 void load_ended(struct row *x);                /* the changer has had it */
 void load_gone(struct row *x);                 /* its document is gone, or has another row */
+
+enum page { PAGE_GOOD, PAGE_MOVED, PAGE_OTHER, PAGE_BAD };
+enum page load_check(struct row *x, const struct chunks_get_rep *rep);
+bool load_is_outage(const struct row *x, enum err e); /* not the document's fault */
+void load_wait(struct row *x, int64_t ms);     /* queued again */
+void load_restart(struct row *x);              /* what came of it is dropped */
+/* feed_bulk.c */
+void bulk_fetch(struct feed *f, struct row **v, size_t n);
 
 #endif

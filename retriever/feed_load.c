@@ -11,7 +11,7 @@
 #include "common/log.h"
 #include "retriever/feed.h"
 
-enum { LOADS = 6, LONG_LOADS = 4, RETRY_MS = 500, CALL_MS = 10000, TRIES = 3, FEW = 3, ROWS_LEAST = 8,
+enum { LOADS = 6, LONG_LOADS = 4, BULKS = 2, SEEN_MAX = 1024, RETRY_MS = 500, CALL_MS = 10000, TRIES = 3, FEW = 3, ROWS_LEAST = 8,
        ASIDE_FIRST_MS = 5000, ASIDE_MAX_MS = 60000, FULL_MS = 300000, TOLD_MS = 1000 };
 enum { SLOT_NONE, SLOT_LOAD, SLOT_ASIDE };
 
@@ -47,16 +47,16 @@ leave(struct row *x)
     x->slot = SLOT_NONE;
 }
 
-static void
-wait_again(struct row *x, int64_t ms)
+void
+load_wait(struct row *x, int64_t ms)
 {
     leave(x);
     x->at_ms = loop_now(x->feed->r->loop) + ms;
     x->state = ROW_QUEUED;
 }
 
-static void
-from_the_start(struct row *x)
+void
+load_restart(struct row *x)
 {
     index_doc_free(&x->doc);
     x->from_ord = 0;
@@ -104,7 +104,7 @@ pause_of(const struct row *x)
 static void
 rest(struct row *x)
 {
-    wait_again(x, pause_of(x));
+    load_wait(x, pause_of(x));
     x->rounds++;
     x->tries = 0;
     tell(x, x->why, on_told);
@@ -121,7 +121,7 @@ put_aside(struct row *x)
         KS("why", x->why));
     stat_inc(&retriever_stats, RETRIEVER_PUT_ASIDE);
     leave(x);
-    from_the_start(x);
+    load_restart(x);
     row_aside(x);
     row_change(x);
     load_more(f);
@@ -161,8 +161,8 @@ returned(struct row *x)
 /* ---- failures */
 
 /* Not the document's fault: the store or the way to it. */
-static bool
-is_outage(const struct row *x, enum err e)
+bool
+load_is_outage(const struct row *x, enum err e)
 {
     const struct feed *f = x->feed;
     static const enum err outages[] = { ERR_BUSY, ERR_DRAINING, ERR_NO_WORKER, ERR_WORKER_LOST, ERR_TOO_LATE, ERR_CANCELLED,
@@ -193,7 +193,7 @@ load_failed(struct row *x, enum err e, const char *text)
     else if (x->tries >= most)
         put_aside(x);
     else
-        wait_again(x, (int64_t)RETRY_MS << x->tries);
+        load_wait(x, (int64_t)RETRY_MS << x->tries);
 }
 
 /* The call for a page, or the maker, failed. */
@@ -206,10 +206,10 @@ page_failed(struct row *x, enum err e, const char *text)
     if (x->gone) {
         leave(x);
         row_free(x);
-    } else if (is_outage(x, e)) {
+    } else if (load_is_outage(x, e)) {
         stat_inc(&retriever_stats, RETRIEVER_FEED_FAULTS);
         f->hold_until_ms = loop_now(f->r->loop) + RETRY_MS;
-        wait_again(x, RETRY_MS);
+        load_wait(x, RETRY_MS);
     } else {
         if (log_gate(&gate))
             LOG(WARN, NULL, M("chunks could not be read"), KS("error", err_name(e)), KS("text", text));
@@ -245,7 +245,7 @@ add_done(void *arg)
     x->page.rep = NULL;
     arena_free(&x->page.arena);
     if (x->failed || x->gone) {
-        from_the_start(x);
+        load_restart(x);
         page_failed(x, ERR_INTERNAL, "not enough memory");
         return;
     }
@@ -260,7 +260,7 @@ add_done(void *arg)
         x->large = x->slot != SLOT_ASIDE;
         fetch(x);
     } else {
-        wait_again(x, 0);
+        load_wait(x, 0);
         load_more(f);
     }
 }
@@ -275,10 +275,8 @@ add_start(void *arg)
         (void)loop_after(x->feed->r->loop, 20, add_start, x);
 }
 
-enum page { PAGE_GOOD, PAGE_MOVED, PAGE_OTHER, PAGE_BAD };
-
-static enum page
-page_check(struct row *x, const struct chunks_get_rep *rep)
+enum page
+load_check(struct row *x, const struct chunks_get_rep *rep)
 {
     const struct document *d = rep->document.v;
 
@@ -297,15 +295,15 @@ static void
 on_chunks(void *arg, struct reply *r)
 {
     struct row *x = arg;
-    enum page page = r->err == ERR_OK ? page_check(x, r->rep) : r->err == ERR_NOT_FOUND ? PAGE_MOVED : PAGE_BAD;
+    enum page page = r->err == ERR_OK ? load_check(x, r->rep) : r->err == ERR_NOT_FOUND ? PAGE_MOVED : PAGE_BAD;
 
     if (x->gone || page == PAGE_BAD) {
         page_failed(x, r->err ? r->err : ERR_BAD_FRAME, r->err ? r->text : "another document came");
     } else if (page == PAGE_OTHER) {
-        from_the_start(x);
+        load_restart(x);
         fetch(x);
     } else if (page == PAGE_MOVED) {        /* not here any more: take out what is there */
-        from_the_start(x);
+        load_restart(x);
         row_change(x);
     } else {
         x->page = *r;
@@ -341,18 +339,33 @@ try_aside(struct feed *f, int64_t now)
     }
 }
 
+/* Rows that were never tried go together (feed_bulk.c), the others one by one. */
 void
 load_more(struct feed *f)
 {
     int64_t now = loop_now(f->r->loop);
+    struct row *many[LOAD_MANY];
+    size_t n = 0, seen = 0;
 
     if (f->stopped || now < f->hold_until_ms)
         return;
-    for (struct row *x = f->queue.head; x && f->fetching < LOADS; x = x->next)
-        if (x->kind == ROW_LOAD && x->state == ROW_QUEUED && now >= x->at_ms && (!x->from_ord || f->large < LONG_LOADS)) {
+    for (struct row *x = f->queue.head; x && seen < SEEN_MAX; x = x->next, seen++) {
+        if (x->kind != ROW_LOAD || x->state != ROW_QUEUED || now < x->at_ms)
+            continue;
+        if (!x->single && !x->from_ord) {
+            if (n < LOAD_MANY && f->bulks < BULKS)
+                many[n++] = x;
+        } else if (f->fetching < LOADS && (!x->from_ord || f->large < LONG_LOADS)) {
             take(x);
             fetch(x);
         }
+        if (n == LOAD_MANY) {
+            bulk_fetch(f, many, n);
+            n = 0;
+        }
+    }
+    if (n)
+        bulk_fetch(f, many, n);
     try_aside(f, now);
 }
 
@@ -386,7 +399,7 @@ load_ended(struct row *x)
     } else if (x->again) {
         x->again = false;
         x->state = ROW_QUEUED;
-        from_the_start(x);
+        load_restart(x);
     } else if (went) {
         rest(x);
     } else if (e == ERR_INDEX_FULL) {

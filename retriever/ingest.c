@@ -1,7 +1,8 @@
 /* Ingestion: documents that wait in the store become chunks with vectors.
  *
- *   probe (EMBED of one word: which model?) → JOB_CLAIM → [thread] extract, chunk → JOB_TEXT →
- *   for each window of 256 chunks: VECTORS_KNOWN → EMBED what is new (64 texts, 4 in flight) → JOB_CHUNKS → JOB_FINISH
+ *   probe (EMBED of one word: which model?) → JOBS_CLAIM → [thread] extract, chunk →
+ *   small ones, together: VECTORS_KNOWN → EMBED what is new → JOBS_DONE                                       (job_lot.c)
+ *   large ones, each: JOB_TEXT → for each window of 256 chunks: VECTORS_KNOWN → EMBED → JOB_CHUNKS → JOB_FINISH
  *
  * A lease of 30 s is renewed every 10 s; when it is lost the work is dropped. A document that cannot be ingested fails
  * with a reason for its owner. A passing fault (embedder, store or hub away) is tried three times, then the document is
@@ -13,7 +14,8 @@
 
 #include "common/log.h"
 
-enum { LEASE_MS = 30000, PAUSE_FIRST_MS = 500, PAUSE_MAX_MS = 15000, ATTEMPTS_MAX = 10 };
+enum { LEASE_MS = 30000, PAUSE_FIRST_MS = 500, PAUSE_MAX_MS = 15000, ATTEMPTS_MAX = 10, CLAIMS_MAX = 64,
+       CLAIM_BYTES = 1000000 };
 
 static void
 claim(struct ingest *g);
@@ -122,47 +124,72 @@ at_hand(const struct ingest *g, const struct job_claim_rep *c)
 }
 
 static void
-on_claim(void *arg, struct reply *r)
+take(struct lot *l, const struct job_claim_rep *c)
 {
-    struct ingest *g = arg;
+    struct ingest *g = l->g;
 
-    g->asking = false;
-    if (r->err != ERR_OK) {
-        if (r->err != ERR_NOT_FOUND)
-            pause_claims(g);
-        check_drained(g);
+    if (at_hand(g, c))
         return;
-    }
-    g->pause_ms = 0;
-    if (at_hand(g, r->rep)) {
-        check_drained(g);
-        return;
-    }
-    struct job *j = job_new(g, r);
+    struct job *j = job_new(l, c);
 
     if (g->draining)
         job_give_back(j, "the retriever is stopping");
-    else if (j->claim->attempts >= ATTEMPTS_MAX)
+    else if (c->attempts >= ATTEMPTS_MAX)
         job_fail(j, "processing this document was tried ten times and never finished");
     else
         job_start(j);
-    claim(g);
+}
+
+/* Some document of those that wait cannot be read: one at a time, until the store has put it aside. */
+static void
+claim_failed(struct ingest *g, enum err e)
+{
+    if (e == ERR_INTERNAL && g->claim_most > 1) {
+        g->claim_most = 1;
+        return;
+    }
+    pause_claims(g);
+}
+
+static void
+on_claims(void *arg, struct reply *r)
+{
+    struct ingest *g = arg;
+    const struct jobs_claim_rep *rep = r->rep;
+
+    g->asking = false;
+    if (r->err != ERR_OK) {
+        claim_failed(g, r->err);
+    } else if (rep->items.n > 0) {
+        struct lot *l = mem_new(sizeof(*l));
+
+        *l = (struct lot){ .g = g, .arena = r->arena, .refs = 1 };
+        r->arena = NULL;
+        g->lots++;
+        g->pause_ms = 0;
+        g->claim_most = 2 * g->claim_most < CLAIMS_MAX ? 2 * g->claim_most : CLAIMS_MAX;
+        for (size_t i = 0; i < rep->items.n; i++)
+            take(l, &rep->items.v[i]);
+        lot_put(l);
+        claim(g);
+    }
+    check_drained(g);
 }
 
 static void
 claim(struct ingest *g)
 {
-    struct job_claim_req q = { .worker = str_of(worker_instance(g->r->worker)), .lease_ms = LEASE_MS };
+    struct jobs_claim_req q = { .worker = str_of(worker_instance(g->r->worker)), .lease_ms = LEASE_MS, .limit = g->claim_most,
+                                .bytes = CLAIM_BYTES };
 
-    if (g->draining || g->asking || g->active >= (size_t)g->r->opt->ingest_jobs ||
-        loop_now(g->r->loop) < g->not_before_ms)
+    if (g->draining || g->asking || g->lots >= (size_t)g->r->opt->ingest_jobs || loop_now(g->r->loop) < g->not_before_ms)
         return;
     if (g->model[0] == '\0') {
         probe(g);
         return;
     }
     g->asking = true;
-    (void)worker_call(g->r->worker, NULL, KIND_JOB_CLAIM, &q, "", "", 5000, on_claim, g);
+    (void)worker_call(g->r->worker, NULL, KIND_JOBS_CLAIM, &q, "", "", 5000, on_claims, g);
 }
 
 void
@@ -176,7 +203,7 @@ void
 ingest_ended(struct ingest *g, bool fault)
 {
     g->active--;
-    if (fault) {
+    if (fault && g->model[0]) {                  /* of several that ended together the first */
         g->model[0] = '\0';
         pause_claims(g);
     }
@@ -190,6 +217,7 @@ ingest_new(struct retriever *r)
     struct ingest *g = mem_new(sizeof(*g));
 
     g->r = r;
+    g->claim_most = CLAIMS_MAX;
     return g;
 }
 

@@ -7,20 +7,21 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-enum { RENEW_MS = 10000, LEASE_MS = 30000, CALL_MS = 20000, RETRY_MS = 400 };
+enum { RENEW_MS = 10000, LEASE_MS = 30000, CALL_MS = 20000, RETRY_MS = 400, READ_AGAIN_MS = 10 };
 
 static void renew(void *arg);
 static void finish_step(struct job *j);
 
 struct job *
-job_new(struct ingest *g, struct reply *r)
+job_new(struct lot *l, const struct job_claim_rep *claim)
 {
     struct job *j = mem_new(sizeof(*j));
+    struct ingest *g = l->g;
 
     j->g = g;
-    j->claim = r->rep;
-    j->claim_arena = r->arena;
-    r->arena = NULL;
+    j->lot = l;
+    l->refs++;
+    j->claim = claim;
     j->arena = arena_new((size_t)1 << 28);
     j->text.max = 67108864;
     j->started_ms = clock_ms();
@@ -42,7 +43,7 @@ job_free(struct job *j)
         j->next->prev = j->prev;
     loop_cancel(j->g->r->loop, &j->renew);
     loop_cancel(j->g->r->loop, &j->retry);
-    arena_free(&j->claim_arena);
+    lot_put(j->lot);
     arena_free(&j->arena);
     buf_free(&j->text);
     buf_free(&j->passages);
@@ -50,8 +51,7 @@ job_free(struct job *j)
     mem_free(&j);
 }
 
-/* The job is over: gone as soon as nothing points to it. */
-static void
+void
 job_end(struct job *j, enum job_result how)
 {
     struct ingest *g = j->g;
@@ -60,11 +60,14 @@ job_end(struct job *j, enum job_result how)
     if (!j->dead) {
         stat_add_at(&retriever_stats, RETRIEVER_JOBS, how, 0, 1);
         stat_observe_at(&retriever_stats, RETRIEVER_JOB, how, 0, (double)(clock_ms() - j->started_ms) / 1000);
+        j->dead = true;
+        flow_forget(j);
+        if (j->n_members)                     /* whatever ended it: the others are not lost */
+            lot_release(j, job_alone);
     }
-    j->dead = true;
     loop_cancel(g->r->loop, &j->renew);
     loop_cancel(g->r->loop, &j->retry);
-    if (j->calls || j->reading)
+    if (j->calls || j->reading || j->leader)
         return;
     job_free(j);
     ingest_ended(g, fault);
@@ -205,8 +208,17 @@ job_finish(struct job *j)
 void
 job_fail(struct job *j, const char *why)
 {
+    if (j->n_members)
+        lot_release(j, job_alone);
     (void)snprintf(j->error, sizeof(j->error), "%s", why);
     j->again = false;
+    job_finish(j);
+}
+
+static void
+give_back_too(struct job *j)
+{
+    j->again = true;
     job_finish(j);
 }
 
@@ -214,6 +226,8 @@ void
 job_give_back(struct job *j, const char *why)
 {
     (void)snprintf(j->error, sizeof(j->error), "%s", why);
+    if (j->n_members)
+        lot_release(j, give_back_too);
     j->again = true;
     job_finish(j);
 }
@@ -222,6 +236,8 @@ void
 job_interrupt(struct job *j, const char *why)
 {
     j->interrupt = why;
+    if (j->leader || j->waits)
+        return;                               /* with the leader, or when the lot is read */
     if (j->retry && j->step != finish_step) {
         loop_cancel(j->g->r->loop, &j->retry);
         step_again(j);
@@ -268,30 +284,55 @@ text_step(struct job *j)
     job_call(j, KIND_JOB_TEXT, &q, on_text, j);
 }
 
+void
+job_alone(struct job *j)
+{
+    j->error[0] = '\0';
+    j->fault = false;
+    job_step(j, text_step);
+}
+
 static void
 read_done(void *arg)
 {
     struct job *j = arg;
+    struct lot *l = j->lot;
+    bool last = --l->reading == 0;
 
+    l->refs++; /* whatever becomes of j */
     j->reading = false;
+    j->waits = !j->dead && !j->why && j->pieces.n <= SMALL_CHUNKS && j->text.n <= SMALL_BYTES;
     if (j->dead)
         job_end(j, JOB_LOST);
     else if (j->why)
         job_fail(j, j->why);
-    else
-        job_step(j, text_step);
+    else if (!j->waits)
+        job_alone(j);
+    if (last)
+        lot_ready(l);
+    lot_put(l);
 }
 
+static void read_again(void *arg);
+
+/* The makers' queue may be full: then a moment later. Until it is read the job is not freed. */
 static void
 read_step(struct job *j)
 {
-    j->reading = threads_run(j->g->r->makers, job_read, read_done, j) == 0;
-    if (!j->reading)
-        j->retry = loop_after(j->g->r->loop, RETRY_MS, step_again, j);
+    if (threads_run(j->g->r->makers, job_read, read_done, j) != 0)
+        (void)loop_after(j->g->r->loop, READ_AGAIN_MS, read_again, j);
+}
+
+static void
+read_again(void *arg)
+{
+    read_step(arg);
 }
 
 void
 job_start(struct job *j)
 {
-    job_step(j, read_step);
+    j->lot->reading++;
+    j->reading = j->waits = true;
+    read_step(j);
 }

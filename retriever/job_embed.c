@@ -2,25 +2,26 @@
  * that is known (same hash, tenant and model), or that stands twice in a window, is never embedded again. */
 #include "retriever/job.h"
 
+#include "common/clock.h"
+
 static void known_step(struct job *j);
 static void embed_step(struct job *j);
 static void store_step(struct job *j);
 
-/* Fill the window's items: passage, hash, earlier twin. */
+/* Fill the window's items, which name their pieces: passage, hash, earlier twin. */
 static void
 describe(struct job *j)
 {
-    struct str text = buf_slice(&j->text);
     size_t at[JOB_WINDOW + 1];
 
     buf_reset(&j->passages);
-    memset(j->item, 0, sizeof(j->item));
     for (size_t i = 0; i < j->n; i++) {
-        const struct piece *p = &j->pieces.v[j->first + i];
+        const struct job *of = j->item[i].of;
+        const struct piece *p = &of->pieces.v[j->item[i].piece];
 
         at[i] = j->passages.n;
-        chunk_passage(&j->passages, j->title, p->chapter, p->section,
-                      (struct str){ text.p + p->start, p->end - p->start });
+        j->item[i] = (struct window_item){ .of = j->item[i].of, .piece = j->item[i].piece };
+        chunk_passage(&j->passages, of->title, p->chapter, p->section, (struct str){ of->text.p + p->start, p->end - p->start });
     }
     at[j->n] = j->passages.n;
     for (size_t i = 0; i < j->n; i++) {
@@ -33,15 +34,8 @@ describe(struct job *j)
 }
 
 void
-job_window(struct job *j)
+job_vectors(struct job *j)
 {
-    if (j->first == j->pieces.n) {
-        stat_add(&retriever_stats, RETRIEVER_CHUNKS, j->stored);
-        stat_add(&retriever_stats, RETRIEVER_EMBEDDED, j->embedded);
-        job_finish(j);
-        return;
-    }
-    j->n = j->pieces.n - j->first < JOB_WINDOW ? j->pieces.n - j->first : JOB_WINDOW;
     if (j->g->model[0] == '\0') {               /* another job saw the embedder fail */
         j->fault = true;
         job_give_back(j, "the embedding service did not answer");
@@ -53,6 +47,23 @@ job_window(struct job *j)
     j->vectors = mem_new(j->n * j->dims * sizeof(float));
     describe(j);
     job_step(j, known_step);
+}
+
+void
+job_window(struct job *j)
+{
+    if (j->first == j->pieces.n) {
+        stat_add(&retriever_stats, RETRIEVER_CHUNKS, j->stored);
+        stat_add(&retriever_stats, RETRIEVER_EMBEDDED, j->embedded);
+        job_finish(j);
+        return;
+    }
+    j->n = j->pieces.n - j->first < JOB_WINDOW ? j->pieces.n - j->first : JOB_WINDOW;
+    for (size_t i = 0; i < j->n; i++) {
+        j->item[i].of = j;
+        j->item[i].piece = j->first + i;
+    }
+    job_vectors(j);
 }
 
 static void
@@ -97,9 +108,76 @@ known_step(struct job *j)
     mem_free(&hash);
 }
 
-/* ---- embedding: up to JOB_EMBEDS batches in flight */
+/* ---- embedding: what all jobs together have at the embedder is what it makes in a second or two. It begins with little and doubles
+ * while answers come fast; a server that takes a second for a text is given few, so that no call of ours runs out of time and is
+ * made twice. */
+
+enum { FLOW_FAST_MS = 1000, FLOW_SLOW_MS = 4000, FLOW_TEXTS = 4, FLOW_CALLS = 2 };
 
 static void send_batches(struct job *j);
+
+static void
+flow_took(struct flow *w, const struct batch *b, bool good)
+{
+    int64_t ms = clock_ms() - b->sent_ms;
+
+    if (!good || ms > FLOW_SLOW_MS) {
+        w->texts = b->n > 1 ? b->n / 2 : 1;
+        w->calls = w->calls > FLOW_CALLS ? w->calls - 1 : FLOW_CALLS;
+    } else if (ms < FLOW_FAST_MS) {
+        w->texts = b->n < w->texts ? w->texts : 2 * w->texts < JOB_BATCH ? 2 * w->texts : JOB_BATCH;
+        w->calls = w->calls < JOB_EMBEDS ? w->calls + 1 : JOB_EMBEDS;
+    }
+}
+
+static bool
+flow_open(struct flow *w)
+{
+    w->texts = w->texts ? w->texts : FLOW_TEXTS;
+    w->calls = w->calls ? w->calls : FLOW_CALLS;
+    return w->in_flight < w->calls;
+}
+
+static struct job *
+first_starved(struct ingest *g)
+{
+    struct job *j = g->jobs;
+
+    while (j && (!j->starved || j->dead))
+        j = j->next;
+    return j;
+}
+
+static void
+flow_poke(void *arg)
+{
+    struct ingest *g = arg;
+    struct job *j;
+
+    g->flow.poking = false;
+    while (flow_open(&g->flow) && (j = first_starved(g))) {
+        j->starved = false;
+        send_batches(j);
+    }
+}
+
+/* A call of somebody's ended: the others may have waited for it. */
+static void
+flow_leave(struct ingest *g, size_t n)
+{
+    g->flow.in_flight -= n;
+    if (n && !g->flow.poking) {
+        g->flow.poking = true;
+        (void)loop_after(g->r->loop, 0, flow_poke, g);
+    }
+}
+
+void
+flow_forget(struct job *j)
+{
+    flow_leave(j->g, j->in_flight);
+    j->starved = false;
+}
 
 /* Nothing in flight any more: everything is there, or the step is done again for what is missing, or the job goes back. */
 static void
@@ -139,6 +217,7 @@ take_vectors(struct job *j, const struct batch *b, const struct embed_rep *rep)
         set_vector(j, b->index[k], rep->vectors.p + k * j->dims * sizeof(float));
         j->item[b->index[k]].fresh = true;
     }
+    j->tries = 0;                               /* it goes on, however slowly */
     return ERR_OK;
 }
 
@@ -151,6 +230,8 @@ on_embedded(void *arg, struct reply *r)
 
     b->busy = false;
     j->in_flight--;
+    flow_took(&j->g->flow, b, err == ERR_OK);
+    flow_leave(j->g, 1);
     if (err != ERR_OK && j->embed_err == ERR_OK)
         j->embed_err = err;
     send_batches(j);
@@ -165,33 +246,39 @@ send_batch(struct job *j, struct batch *b)
     for (size_t k = 0; k < b->n; k++)
         text[k] = j->item[b->index[k]].passage;
     b->busy = true;
+    b->sent_ms = clock_ms();
     j->in_flight++;
+    j->g->flow.in_flight++;
     job_call(j, KIND_EMBED, &q, on_embedded, b);
+}
+
+static size_t
+next_text(const struct job *j, size_t i)
+{
+    while (i < j->n && (j->item[i].vector || j->item[i].asked || j->item[i].same_as))
+        i++;
+    return i;
 }
 
 static void
 send_batches(struct job *j)
 {
-    size_t i = 0;
+    size_t i = next_text(j, 0);
 
-    for (size_t k = 0; k < JOB_EMBEDS && j->embed_err == ERR_OK && !j->interrupt; k++) {
+    for (size_t k = 0; k < JOB_EMBEDS && i < j->n && j->embed_err == ERR_OK && !j->interrupt && flow_open(&j->g->flow); k++) {
         struct batch *b = &j->batch[k];
 
         if (b->busy)
             continue;
         b->job = j;
-        for (b->n = 0; i < j->n && b->n < JOB_BATCH; i++) {
-            struct window_item *x = &j->item[i];
-
-            if (x->vector || x->asked || x->same_as)
-                continue;
-            x->asked = true;
+        for (b->n = 0; i < j->n && b->n < j->g->flow.texts; i = next_text(j, i)) {
+            j->item[i].asked = true;
             b->index[b->n++] = i;
         }
-        if (b->n)
-            send_batch(j, b);
+        send_batch(j, b);
     }
-    if (j->in_flight == 0)
+    j->starved = i < j->n && j->embed_err == ERR_OK && !j->interrupt;
+    if (j->in_flight == 0 && !j->starved)
         embed_ended(j);
 }
 
@@ -228,23 +315,32 @@ chunk_id(const struct job *j, size_t ord)
     return uuid_named(parts, 2);
 }
 
+struct chunk
+job_chunk(const struct job *j, size_t i)
+{
+    const struct window_item *x = &j->item[i];
+    const struct piece *p = &x->of->pieces.v[x->piece];
+    const float *vector = x->same_as ? j->item[x->same_as - 1].vector : x->vector;
+
+    return (struct chunk){ .id = chunk_id(x->of, x->piece), .ord = (int64_t)x->piece, .start = (int64_t)p->start, .end = (int64_t)p->end,
+        .chapter = utf8_cut(p->chapter, 1000), .section = p->section, .hash = { (const char *)x->hash, 32 },
+        .vector = { (const char *)vector, j->dims * sizeof(float) } };
+}
+
 static void
 store_step(struct job *j)
 {
+    if (j->n_members) {
+        lot_done_step(j);
+        return;
+    }
     struct chunk *v = mem_new(j->n * sizeof(*v));
     struct job_chunks_req q = { .document_id = j->claim->document_id, .generation = j->claim->generation,
         .worker = str_of(worker_instance(j->g->r->worker)), .model = str_of(j->model), .chunks = { v, j->n } };
 
     for (size_t i = 0; i < j->n; i++) {
-        const struct piece *p = &j->pieces.v[j->first + i];
-        const struct window_item *x = &j->item[i];
-        const float *vector = x->same_as ? j->item[x->same_as - 1].vector : x->vector;
-
-        v[i] = (struct chunk){ .id = chunk_id(j, j->first + i), .ord = (int64_t)(j->first + i),
-            .start = (int64_t)p->start, .end = (int64_t)p->end, .chapter = utf8_cut(p->chapter, 1000),
-            .section = p->section, .hash = { (const char *)x->hash, 32 },
-            .vector = { (const char *)vector, j->dims * sizeof(float) } };
-        q.embedded += x->fresh;
+        v[i] = job_chunk(j, i);
+        q.embedded += j->item[i].fresh;
     }
     job_call(j, KIND_JOB_CHUNKS, &q, on_stored, j);
     mem_free(&v);

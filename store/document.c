@@ -11,11 +11,20 @@
 
 /* ---- put */
 
+/* documents.put: all of one collection and one job, in one transaction. document.put is one of them. */
 struct put {
-    struct uuid document, job;
+    const struct document_put_req *item;
+    struct uuid document;
     uint8_t sha[32], fingerprint[32];
     struct str external;
     char text[37];           /* external id that we made */
+};
+struct puts {
+    struct str collection;
+    struct uuid job;
+    bool job_named;
+    size_t n;
+    struct put *v;
 };
 
 static struct str
@@ -29,8 +38,9 @@ part_length(struct str s, char be[4])
 
 /* SHA-256 over the original's digest and every length-prefixed field that came with it. */
 static void
-fingerprint(const struct document_put_req *r, struct put *p)
+fingerprint(struct put *p)
 {
+    const struct document_put_req *r = p->item;
     const struct str fields[] = { r->title, r->url, r->chapter, r->section, r->metadata, r->mime };
     char lengths[6][4];
     struct str parts[13] = { { (const char *)p->sha, 32 } };
@@ -44,65 +54,140 @@ fingerprint(const struct document_put_req *r, struct put *p)
 }
 
 static void
-name_document(struct str tenant, const struct document_put_req *r, struct put *p)
+name_document(struct str tenant, struct str collection, struct put *p)
 {
-    if (r->external_id.n) {
-        p->external = r->external_id;
-        p->document = uuid_named((const struct str[]){ tenant, r->collection, r->external_id }, 3);
+    if (p->item->external_id.n) {
+        p->external = p->item->external_id;
+        p->document = uuid_named((const struct str[]){ tenant, collection, p->external }, 3);
     } else {
         p->document = uuid_v7();
         p->external = str_of(uuid_text(&p->document, p->text));
     }
 }
 
+enum put_column { PUT_EXTERNAL, PUT_ID, PUT_FINGERPRINT, PUT_SHA, PUT_TITLE, PUT_URL, PUT_CHAPTER, PUT_SECTION, PUT_METADATA, PUT_MIME, PUT_BODY };
+
+static struct param
+put_cell(const struct put *p, enum put_column col)
+{
+    const struct document_put_req *r = p->item;
+
+    switch (col) {
+    case PUT_EXTERNAL: return p_str(p->external);
+    case PUT_ID: return p_id(&p->document);
+    case PUT_FINGERPRINT: return p_str((struct str){ (const char *)p->fingerprint, 32 });
+    case PUT_SHA: return p_str((struct str){ (const char *)p->sha, 32 });
+    case PUT_TITLE: return p_str(r->title);
+    case PUT_URL: return p_str(r->url);
+    case PUT_CHAPTER: return p_str(r->chapter);
+    case PUT_SECTION: return p_str(r->section);
+    case PUT_METADATA: return p_str(r->metadata.n ? r->metadata : STR_NONE);
+    case PUT_MIME: return p_str(r->mime);
+    default: return p_str(r->body.p ? r->body : STR(""));
+    }
+}
+
+static struct param
+put_column(struct tx *t, const struct puts *w, enum put_column col, enum array_type type)
+{
+    struct buf *b = tx_buf(t);
+
+    array_begin(b, type, w->n);
+    for (size_t i = 0; i < w->n; i++)
+        array_add(b, put_cell(&w->v[i], col));
+    return p_str(buf_slice(b));
+}
+
+static void
+put_row(const struct tx *t, size_t row, struct document_put_rep *rep)
+{
+    *rep = (struct document_put_rep){ .document_id = col_id(t, 2, row, 0), .unchanged = col_flag(t, 2, row, 1),
+                                      .job_id = col_id(t, 2, row, 2) };
+}
+
 static void
 on_put(struct tx *t)
 {
-    struct document_put_rep rep = { .document_id = col_id(t, 2, 0, 0), .unchanged = col_flag(t, 2, 0, 1),
-                                    .job_id = col_id(t, 2, 0, 2) };
+    struct document_put_rep rep;
 
+    put_row(t, 0, &rep);
     worker_reply(t->call, &rep);
 }
 
 static void
-add_put(struct tx *t, const struct document_put_req *r, const struct put *p, struct str tenant)
+on_puts(struct tx *t)
 {
-    const struct param state[6] = { p_str(tenant), p_str(r->collection), p_str(p->external),
-                                    p_str((struct str){ (const char *)p->fingerprint, 32 }), p_id(&p->job),
-                                    p_flag(!uuid_is_nil(&r->job_id)) };
-    struct str meta = r->metadata.n ? r->metadata : STR_NONE;
+    struct documents_put_rep rep = { 0 };
 
-    TX(t, COLLECTION_MAKE, p_str(tenant), p_str(r->collection));
-    TX(t, DOCUMENT_MAKE, p_str(tenant), p_str(r->collection), p_str(p->external), p_id(&p->document), p_str(r->title),
-       p_str(r->url), p_str(r->chapter), p_str(r->section), p_str(meta), p_str(r->mime));
+    if (!(rep.items.v = call_alloc(t->call, tx_rows(t, 2) + 1, sizeof *rep.items.v)))
+        return;
+    for (; rep.items.n < tx_rows(t, 2); rep.items.n++)
+        put_row(t, rep.items.n, &rep.items.v[rep.items.n]);
+    worker_reply(t->call, &rep);
+}
+
+static void
+put_run(struct call *c, const struct puts *w, tx_fn done)
+{
+    struct tx *t = call_tx(c, done);
+    struct str tenant = tenant_of(c);
+    const struct param external = put_column(t, w, PUT_EXTERNAL, ARRAY_TEXT), title = put_column(t, w, PUT_TITLE, ARRAY_TEXT),
+        url = put_column(t, w, PUT_URL, ARRAY_TEXT), chapter = put_column(t, w, PUT_CHAPTER, ARRAY_TEXT),
+        section = put_column(t, w, PUT_SECTION, ARRAY_TEXT), meta = put_column(t, w, PUT_METADATA, ARRAY_TEXT),
+        mime = put_column(t, w, PUT_MIME, ARRAY_TEXT);
+    const struct param state[6] = { p_str(tenant), p_str(w->collection), external, put_column(t, w, PUT_FINGERPRINT, ARRAY_BYTEA),
+                                    p_id(&w->job), p_flag(w->job_named) };
+
+    TX(t, COLLECTION_MAKE, p_str(tenant), p_str(w->collection));
+    TX(t, DOCUMENT_MAKE, p_str(tenant), p_str(w->collection), external, put_column(t, w, PUT_ID, ARRAY_UUID), title, url, chapter,
+       section, meta, mime);
     tx_add(t, SQL_PUT_FIND, state, 6);
     tx_add(t, SQL_PUT_SUPERSEDE, state, 6);
     tx_add(t, SQL_PUT_JOB, state, 6);
     tx_add(t, SQL_PUT_DROP, state, 6);
-    TX(t, PUT_UPLOAD, state[0], state[1], state[2], state[3], state[4], state[5],
-       p_str((struct str){ (const char *)p->sha, 32 }), p_str(r->title), p_str(r->url), p_str(r->chapter),
-       p_str(r->section), p_str(meta), p_str(r->mime), p_str(r->body.p ? r->body : STR("")));
+    TX(t, PUT_UPLOAD, state[0], state[1], state[2], state[3], state[4], state[5], put_column(t, w, PUT_SHA, ARRAY_BYTEA), title, url,
+       chapter, section, meta, mime, put_column(t, w, PUT_BODY, ARRAY_BYTEA));
+    tx_run(t);
+}
+
+static void
+put_all(struct call *c, struct str collection, const struct uuid *job, const struct document_put_req *items, size_t n, tx_fn done)
+{
+    struct puts w = { .collection = collection, .job = uuid_is_nil(job) ? uuid_v7() : *job, .job_named = !uuid_is_nil(job), .n = n };
+
+    if (!collection_ok(c, collection) || !(w.v = call_alloc(c, n, sizeof *w.v)))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (!metadata_ok(c, items[i].metadata))
+            return;
+        w.v[i].item = &items[i];
+        fingerprint(&w.v[i]);
+        name_document(tenant_of(c), collection, &w.v[i]);
+    }
+    put_run(c, &w, done);
 }
 
 void
 document_put(struct call *c)
 {
     const struct document_put_req *r = c->req;
-    struct put *p;
-    struct tx *t;
 
-    if (!collection_ok(c, r->collection) || !metadata_ok(c, r->metadata))
-        return;
-    if (!(p = arena_alloc(c->arena, sizeof *p))) {
-        worker_fail(c, ERR_BUSY, 1000, NULL);
-        return;
-    }
-    fingerprint(r, p);
-    name_document(tenant_of(c), r, p);
-    p->job = uuid_is_nil(&r->job_id) ? uuid_v7() : r->job_id;
-    t = call_tx(c, on_put);
-    add_put(t, r, p, tenant_of(c));
-    tx_run(t);
+    put_all(c, r->collection, &r->job_id, r, 1, on_put);
+}
+
+void
+documents_put(struct call *c)
+{
+    const struct documents_put_req *r = c->req;
+    bool once = r->items.n > 0;
+
+    for (size_t i = 0; i < r->items.n && once; i++)
+        for (size_t k = 0; k < i && once; k++)
+            once = !r->items.v[i].external_id.n || !str_eq(r->items.v[i].external_id, r->items.v[k].external_id);
+    if (once)
+        put_all(c, r->collection, &r->job_id, r->items.v, r->items.n, on_puts);
+    else
+        worker_fail(c, ERR_VALIDATION, 0, "documents.put takes one or more documents, each id once");
 }
 
 /* ---- read */
@@ -126,6 +211,7 @@ document_row(const struct tx *t, int i, size_t row, struct document *d)
     d->sha256 = col_str(t, i, row, 13);
     d->created_ms = col_ms(t, i, row, 14);
     d->updated_ms = col_ms(t, i, row, 15);
+    d->seq = col_i64(t, i, row, 16);
 }
 
 static void

@@ -3,6 +3,8 @@
 #include "store/store.h"
 
 #define CHUNKS_ROWS 512         /* of one reply at most */
+#define LOAD_ROWS 64            /* of each document of chunks.load */
+#define LOAD_DOCUMENTS 64
 #define CHUNKS_BYTES 60000000   /* the reply's limit is 64 MB */
 #define VECTORS_BYTES 32000000  /* the reply's limit is 32 MB */
 
@@ -43,17 +45,17 @@ changes(struct call *c)
 }
 
 static void
-read_chunk(struct tx *t, size_t row, struct chunk *k)
+read_chunk(struct tx *t, size_t row, int col, struct chunk *k)
 {
-    k->id = col_id(t, 1, row, 0);
-    k->ord = col_i64(t, 1, row, 1);
-    k->start = col_i64(t, 1, row, 2);
-    k->end = col_i64(t, 1, row, 3);
-    k->chapter = col_str(t, 1, row, 4);
-    k->section = col_str(t, 1, row, 5);
-    k->hash = col_str(t, 1, row, 6);
-    k->vector = col_str(t, 1, row, 7);
-    k->text = utf8_cut(col_str(t, 1, row, 8), 65536);
+    k->id = col_id(t, 1, row, col);
+    k->ord = col_i64(t, 1, row, col + 1);
+    k->start = col_i64(t, 1, row, col + 2);
+    k->end = col_i64(t, 1, row, col + 3);
+    k->chapter = col_str(t, 1, row, col + 4);
+    k->section = col_str(t, 1, row, col + 5);
+    k->hash = col_str(t, 1, row, col + 6);
+    k->vector = col_str(t, 1, row, col + 7);
+    k->text = utf8_cut(col_str(t, 1, row, col + 8), 65536);
     if (!utf8_valid(k->text)) /* offsets that cut a character: the peer's decoder would refuse all of them */
         k->text = STR_NONE;
 }
@@ -79,12 +81,12 @@ on_chunks(struct tx *t)
     if (!(rep.chunks.v = call_alloc(c, n + 1, sizeof *rep.chunks.v)))
         return;
     document_row(t, 0, 0, &d);
-    rep.tenant = col_str(t, 0, 0, 16);
-    rep.model = col_str(t, 0, 0, 17);
+    rep.tenant = col_str(t, 0, 0, 17);
+    rep.model = col_str(t, 0, 0, 18);
     while (rep.chunks.n < n && (int64_t)rep.chunks.n < chunks_rows(c->req) && bytes < CHUNKS_BYTES) {
         struct chunk *k = &rep.chunks.v[rep.chunks.n];
 
-        read_chunk(t, rep.chunks.n, k);
+        read_chunk(t, rep.chunks.n, 0, k);
         bytes += k->vector.n + k->text.n + k->chapter.n + k->section.n + 256;
         rep.chunks.n++;
     }
@@ -100,6 +102,68 @@ chunks_get(struct call *c)
 
     TX(t, CHUNKS_DOCUMENT, p_id(&r->document_id));
     TX(t, CHUNKS_GET, p_id(&r->document_id), p_i64(r->from_ord), p_i64(chunks_rows(r) + 1));
+    tx_run(t);
+}
+
+/* ---- the beginnings of several documents */
+
+static bool
+row_is(const struct tx *t, size_t row, const struct uuid *id)
+{
+    struct uuid at = col_id(t, 1, row, 0);
+
+    return uuid_eq(&at, id);
+}
+
+/* The rows of statement 1 that are this document's, from *row on; of more than LOAD_ROWS the rest is left to chunks.get. */
+static bool
+load_one(struct tx *t, size_t doc, size_t *row, struct chunks_get_rep *rep)
+{
+    size_t rows = tx_rows(t, 1), from = *row;
+    struct document *d = call_alloc(t->call, 1, sizeof *d);
+
+    if (!d)
+        return false;
+    *d = (struct document){ 0 };
+    document_row(t, 0, doc, d);
+    *rep = (struct chunks_get_rep){ .document = { d, 1 }, .tenant = col_str(t, 0, doc, 17), .model = col_str(t, 0, doc, 18) };
+    while (*row < rows && row_is(t, *row, &d->id))
+        ++*row;
+    if (!(rep->chunks.v = call_alloc(t->call, *row - from + 1, sizeof *rep->chunks.v)))
+        return false;
+    for (size_t i = from; i < *row && rep->chunks.n < LOAD_ROWS; i++)
+        read_chunk(t, i, 1, &rep->chunks.v[rep->chunks.n++]);
+    rep->has_more = *row - from > LOAD_ROWS;
+    return true;
+}
+
+static void
+on_load(struct tx *t)
+{
+    struct call *c = t->call;
+    struct chunks_load_rep rep = { 0 };
+    size_t n = tx_rows(t, 0), row = 0;
+
+    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
+        return;
+    for (; rep.items.n < n && rep.items.n < LOAD_DOCUMENTS; rep.items.n++)
+        if (!load_one(t, rep.items.n, &row, &rep.items.v[rep.items.n]))
+            return;
+    worker_reply(c, &rep);
+}
+
+void
+chunks_load(struct call *c)
+{
+    const struct chunks_load_req *r = c->req;
+    struct tx *t = call_tx(c, on_load);
+    struct buf *ids = tx_buf(t);
+
+    array_begin(ids, ARRAY_UUID, r->items.n);
+    for (size_t i = 0; i < r->items.n; i++)
+        array_add(ids, p_id(&r->items.v[i].document_id));
+    TX(t, LOAD_DOCUMENTS, p_str(buf_slice(ids)));
+    TX(t, LOAD_CHUNKS, p_str(buf_slice(ids)), p_i64(LOAD_ROWS + 1));
     tx_run(t);
 }
 

@@ -84,18 +84,22 @@ void collection_put(struct call *c);
 void collection_list(struct call *c);
 void collection_delete(struct call *c);
 void document_put(struct call *c);
+void documents_put(struct call *c);
 void document_get(struct call *c);
 void document_list(struct call *c);
 void document_delete(struct call *c);
 void document_text(struct call *c);
 void job_get(struct call *c);
 void job_claim(struct call *c);
+void jobs_claim(struct call *c);
+void jobs_done(struct call *c);
 void job_renew(struct call *c);
 void job_text(struct call *c);
 void job_chunks(struct call *c);
 void job_finish(struct call *c);
 void vectors_known(struct call *c);
 void chunks_get(struct call *c);
+void chunks_load(struct call *c);
 void changes(struct call *c);
 void document_aside(struct call *c);
 void job_wait(struct call *c);
@@ -111,6 +115,11 @@ void turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct
 
 /* The test hook FAULT_AFTER_COMMIT: ends the process, once; otherwise nothing. */
 void fault_after_commit(const struct store *s);
+
+/* job.c: columns of chunks as arrays. */
+enum chunk_column { CHUNK_DOCUMENT, CHUNK_ID, CHUNK_ORD, CHUNK_START, CHUNK_END, CHUNK_CHAPTER, CHUNK_SECTION, CHUNK_HASH, CHUNK_VECTOR };
+struct param chunk_cell(const struct chunk *k, enum chunk_column col);
+bool chunk_ok(const struct chunk *k);
 
 /* document.c: one row of DOC_COLS. */
 void document_row(const struct tx *t, int i, size_t row, struct document *d);

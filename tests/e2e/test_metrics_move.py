@@ -136,7 +136,7 @@ TABLE = [
         ("retriever_feed_seq", "+", {}), ("retriever_index_documents", "+", {}), ("retriever_index_passages", "+", {}),
         ("retriever_index_bytes", "+", {}), ("retriever_jobs_total", "+", {"result": "done"}),
         ("retriever_job_seconds", "+", {"result": "done"}), ("retriever_chunks_total", "+", {}),
-        ("retriever_chunks_embedded_total", "+", {}), ("bus_asked_total", "+", {"kind": "job.claim"})]),
+        ("retriever_chunks_embedded_total", "+", {}), ("bus_asked_total", "+", {"kind": "jobs.claim"})]),
     ("a document is deleted", "retriever", [("retriever_feed_deletes_total", "+", {})]),
     ("documents wait for a retriever", "retriever", [
         ("retriever_jobs_waiting", "while +", {}), ("retriever_jobs_running", "while +", {})]),

@@ -125,13 +125,13 @@ def test_a_failing_embedder_puts_documents_off_and_uses_up_no_attempts(back, ret
 
 
 def test_a_killed_retriever_in_mid_job_is_replaced_by_another(back):
-    back.broken["job.chunks"] = None        # silence: the job hangs there
+    back.broken["jobs.done"] = None         # silence: the job hangs there
     one = Service("retriever", back.hub)
     doc = back.put(GUIDE)
     wait_for("embedded", lambda: back.embed_calls > 0)
     embedded = len(back.embedded)
     one.kill(signal.SIGKILL)
-    del back.broken["job.chunks"]
+    del back.broken["jobs.done"]
     back.hub.workers.clear()
     with Service("retriever", back.hub) as two:
         wait_status(doc, "ready", 15)
@@ -142,13 +142,13 @@ def test_a_killed_retriever_in_mid_job_is_replaced_by_another(back):
 
 
 def test_a_lost_lease_drops_the_work(back):
-    back.broken["job.chunks"] = "STORE_DOWN"
+    back.broken["jobs.done"] = "STORE_DOWN"
     with Service("retriever", back.hub) as s:
         doc = back.put(GUIDE)
         wait_for("embedded", lambda: back.embed_calls > 0)
         doc["worker"] = "somebody else"
         doc["lease"] = time.monotonic() + 60
-        del back.broken["job.chunks"]
+        del back.broken["jobs.done"]
         wait_for("lost", lambda: s.metric("retriever_jobs_total", result="lost") == 1)
         assert doc["status"] == "processing" and not doc["chunks"]
 
@@ -168,7 +168,7 @@ def test_without_a_hub_the_index_keeps_serving(back, retriever):
     doc = back.put("# A\n\nFalcons dive fast.")
     wait_status(doc, "ready")
     wait_for("searchable", lambda: found(back, doc, "falcons"))
-    back.broken.update({"changes": None, "chunks.get": None})
+    back.broken.update({"changes": None, "chunks.load": None})
     assert found(back, doc, "falcons")
     worker = back.hub.wait_worker("retrieve")
     back.hub.workers.clear()
@@ -181,7 +181,7 @@ def test_without_a_hub_the_index_keeps_serving(back, retriever):
 
 
 def test_a_stopped_retriever_gives_its_documents_back(back):
-    back.broken["job.chunks"] = "STORE_DOWN"
+    back.broken["jobs.done"] = "STORE_DOWN"
     with Service("retriever", back.hub):
         doc = back.put(GUIDE)
         wait_for("embedded", lambda: back.embed_calls > 0)
@@ -254,14 +254,14 @@ def test_a_start_does_not_wait_for_a_document_that_cannot_be_loaded(back):
 def test_a_store_that_is_away_puts_no_document_aside(back, retriever):
     first = back.put("# A\n\nAnts march.")
     wait_for("searchable", lambda: found(back, first, "ants"))
-    back.broken["chunks.get"] = "STORE_DOWN"
+    back.broken["chunks.load"] = "STORE_DOWN"
     doc = back.put("# B\n\nBees dance.")
     wait_status(doc, "ready")
     faults = retriever.metric("retriever_feed_faults_total")
     wait_for("tried often", lambda: retriever.metric("retriever_feed_faults_total") >= faults + 6, 15)
     assert retriever.metric("retriever_documents_aside") == 0 and not back.asides
     assert back.search("ants")["seq"] < change_seq(back, doc)   # nothing is promised that is not there
-    del back.broken["chunks.get"]
+    del back.broken["chunks.load"]
     wait_for("searchable", lambda: found(back, doc, "bees"))
 
 
@@ -273,3 +273,28 @@ def test_documents_that_wait_for_embeddings_say_so(back, retriever):
     wait_status(doc, "ready", 30)
     wait_for("over", lambda: back.waits[-1] is None, 5)
     assert back.fresh_probes == back.probes             # past every cache
+
+
+def test_small_documents_are_claimed_embedded_and_stored_together(back):
+    docs = [back.put(f"# N{n}\n\nNote number {n} speaks of a kettle.", tenant=f"t{n % 2}") for n in range(60)]
+    with Service("retriever", back.hub, CHUNK_BYTES=200):
+        for d in docs:
+            wait_status(d, "ready")
+        assert sum(back.lots) == 60 and len(back.lots) == 2           # one for each tenant
+        assert back.embed_calls < 20 and len(back.embedded) == 60     # texts of several documents share a call
+        for n in (0, 59):
+            wait_for("searchable", lambda n=n: found(back, docs[n], f"note number {n}", tenant=f"t{n % 2}"))
+
+
+def test_a_document_that_cannot_be_stored_fails_alone(back):
+    docs = [back.put(f"# N{n}\n\nNote number {n}.") for n in range(8)]
+    back.unstorable.add(docs[3]["id"])
+    back.broken["job.chunks"] = "VALIDATION"
+    with Service("retriever", back.hub, CHUNK_BYTES=200) as s:
+        wait_for("each was tried alone", lambda: docs[3]["attempts"] > 0 and "document.aside" not in back.broken, 5)
+        wait_for("they wait", lambda: s.metric("retriever_jobs_running") == 8, 5)
+        del back.broken["job.chunks"]
+        for d in docs:
+            wait_status(d, "ready", 20)
+        assert len(back.embedded) == 16                               # this once twice: what the first call made was not stored
+        assert back.lots == []

@@ -30,6 +30,8 @@ class Backend:
         self.asides, self.waits = [], []  # what the retriever said of documents that it cannot load, and why documents wait
         self.unloadable = {}       # document id → "internal": the call fails; "chunks": the answer is another document's
         self.fresh_probes = 0
+        self.unstorable = set()    # ids that jobs.done refuses
+        self.lots = []             # documents of each jobs.done
         self.model = "test-model"
         self.hub = Hub()
         self.hub.answer = self.answer
@@ -117,6 +119,29 @@ class Backend:
                            **({"title": d["title"]} if "title" in d else {})}
         return CODES["NOT_FOUND"], {}
 
+    def on_jobs_claim(self, q):
+        items = []
+        while len(items) < q["limit"] and (not items or sum(len(i["body"]) for i in items) < q["bytes"]):
+            code, one = self.on_job_claim(q)
+            if code:
+                break
+            items.append(one)
+        return 0, {"items": items}
+
+    def on_jobs_done(self, q):
+        if any(d["document_id"] in self.unstorable for d in q["items"]):
+            return CODES["VALIDATION"], {}
+        self.lots.append(len(q["items"]))
+        out = []
+        for d in q["items"]:
+            me = {"worker": q["worker"], "document_id": d["document_id"], "generation": d["generation"]}
+            for kind, more in (("text", {"text": d["text"], "title": d.get("title", "")}),
+                               ("chunks", {"model": q["model"], "chunks": d["chunks"]}), ("finish", {})):
+                code, _ = getattr(self, "on_job_" + kind)({**me, **more})
+            if not code:
+                out.append({"document_id": d["document_id"], "seq": self.changes[d["document_id"]]["seq"]})
+        return 0, {"items": out}
+
     def on_job_renew(self, q):
         return (0, {}) if self.mine(q) else (CODES["CONFLICT"], {})
 
@@ -156,6 +181,17 @@ class Backend:
             doc["version"] += 1
             self.change(doc, "ready")
         return 0, {}
+
+    def on_chunks_load(self, q):
+        items = []
+        for key in q["items"]:
+            code, rep = self.on_chunks_get({"document_id": key["document_id"]})
+            if code == CODES["NOT_FOUND"]:
+                continue
+            if code:
+                return code, {}
+            items.append(rep)
+        return 0, {"items": items}
 
     def on_chunks_get(self, q):
         doc = self.docs.get(q["document_id"])

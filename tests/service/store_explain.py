@@ -52,7 +52,7 @@ def queries(x):
         "jobs_pkey": ("JOB_GET", "default", x.job),
         "ix_jobs_expires_at": ("CLEAN_JOBS", 5000),
         "uploads_pkey": ("RENEW", x.document, 2, "w", 1000),
-        "ix_uploads_queued_at": ("CLAIM", "w", 60000),
+        "ix_uploads_queued_at": ("CLAIM", "w", 60000, 64, 1000000),
         "ix_uploads_job_id": ("CLEAN_JOBS", 5000),
         "chunks_pkey": ("CHUNKS_GET", x.document, 0, 513),
         "ix_chunks_hash": ("VECTORS_KNOWN", "default", "m", [hashlib.sha256(str(i).encode()).digest() for i in range(64)], 0),

@@ -18,8 +18,11 @@ TABLE = statements()
 SHARED = {
     "connections": {"TIMEOUT", "SETTINGS", "SAFETY"},
     "held by document, generation and lease": {"RENEW", "JOB_TEXT", "CHUNKS_CHECK", "CHUNKS_ADD", "FINISH_LOCK", "FINISH_SWAP",
-                                               "FINISH_DROP", "FINISH_FEED", "FINISH_SEQ", "FINISH_AGAIN", "FINISH_FAIL"},
-    "work and index of all tenants": {"CLAIM", "CLAIM_GIVE_UP", "CHUNKS_DOCUMENT", "CHUNKS_GET", "FEED_HEAD", "FEED", "ASIDE_SET",
+                                               "FINISH_DROP", "FINISH_FEED", "FINISH_SEQ", "FINISH_AGAIN", "FINISH_FAIL",
+                                               "CLAIMED", "CLAIM_BACK", "DONE_LOCK", "DONE_CHUNKS", "DONE_SWAP", "DONE_DROP",
+                                               "DONE_FEED", "DONE_BEFORE"},
+    "work and index of all tenants": {"CLAIM", "CLAIM_GIVE_UP", "CHUNKS_DOCUMENT", "CHUNKS_GET", "LOAD_DOCUMENTS", "LOAD_CHUNKS",
+                                      "FEED_HEAD", "FEED", "ASIDE_SET",
                                       "ASIDE_END", "WAIT_SET", "WAIT_END"},
     "the store's own walk over all documents": {"TEXTS_PLAIN"},
     "keys say which tenant one is": {"KEY_LIST"},

@@ -113,3 +113,46 @@ def test_a_document_that_waits_says_what_for(hub):
                           " did not answer", "again": True})
     d = hub.ok("document.get", look)["items"][0]
     assert (d["status"], d["error"]) == ("pending", "the embedding service did not answer")
+
+
+def test_small_documents_end_together_and_what_is_not_ones_own_is_left_out(pg, hub):
+    for n in range(5):
+        put(hub, f"note {n}", external_id=f"lot-{n}", collection="lot")
+    items = hub.ok("jobs.claim", {"worker": "w", "lease_ms": 60000, "limit": 64, "bytes": 10_000_000})["items"]
+    assert [i["body"] for i in items] == [b"note %d" % n for n in range(5)]
+    done = [{"document_id": i["document_id"], "generation": i["generation"], "text": i["body"], "embedded": 1,
+             "chunks": [chunk(0, 0, 6, i["body"].decode())]} for i in items]
+    pg.query("update uploads set lease_owner = 'another' where document_id = %s", str(uuid.UUID(bytes=items[2]["document_id"])))
+    rep = hub.ok("jobs.done", {"worker": "w", "model": "m", "items": done})["items"]
+    mine = [i for n, i in enumerate(items) if n != 2]
+    assert {r["document_id"] for r in rep} == {i["document_id"] for i in mine}
+    assert len({r["seq"] for r in rep}) == 4 and max(r["seq"] for r in rep) == hub.ok("changes", {"after": 0, "limit": 10})["seq"]
+    job = hub.ok("job.get", {"job_id": items[0]["job_id"]})
+    assert (job["status"], job["chunks"], job["embedded"], job["files_done"]) == ("done", 1, 1, 1)
+    loaded = hub.ok("chunks.load", {"items": [{"document_id": i["document_id"]} for i in items] + [{"document_id": b"x" * 16}]})["items"]
+    assert {d["document"][0]["id"]: [c["text"] for c in d["chunks"]] for d in loaded} == {
+        i["document_id"]: [i["body"].decode()] for i in mine}
+    assert hub.ok("document.get", {"collection": "lot", "external_id": "lot-2"})["items"][0]["status"] == "processing"
+
+
+def test_an_upload_whose_original_cannot_be_read_stops_no_other(pg, hub):
+    pg.query("delete from uploads")
+    put(hub, "x" * 100_000, external_id="damaged")      # out of line, so that its rows can be taken away
+    pg.query("alter table uploads alter body set storage external")
+    pg.query("update uploads set body = body || ''::bytea")
+    toast = pg.value("select reltoastrelid::regclass::text from pg_class where oid = 'footnote.uploads'::regclass")
+    pg.query("create extension if not exists pg_surgery")
+    pg.query(f"select heap_force_kill('{toast}'::regclass, array_agg(ctid)) from {toast}")
+    put(hub, "sound", external_id="sound")
+    claim = {"worker": "w", "lease_ms": 60000, "bytes": 1_000_000}
+    code, _ = hub.ask("jobs.claim", {**claim, "limit": 64})
+    assert code != 0
+    got = {}
+    for _ in range(3):                                  # the retriever then asks for one at a time
+        code, rep = hub.ask("jobs.claim", {**claim, "limit": 1})
+        for i in rep.get("items", []) if code == 0 else []:
+            got[i["body"]] = i
+    assert list(got) == [b"sound"]
+    d = hub.ok("document.get", {"collection": "docs", "external_id": "damaged"})["items"][0]
+    assert d["status"] == "pending" and "cannot be read" in d["error"]
+    pg.query("delete from documents")

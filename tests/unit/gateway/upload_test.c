@@ -15,6 +15,8 @@ struct ask {
     enum kind kind;
     enum err err;
     struct document_put_rep put;
+    struct document_put_rep many[UPLOAD_MANY];
+    struct documents_put_rep puts;
 };
 
 static struct world {
@@ -50,6 +52,28 @@ put(struct ask *q, const struct document_put_req *req)
     return n + 1 == w.refuse_at ? ERR_VALIDATION : w.fail_at && n + 1 >= w.fail_at ? ERR_STORE_DOWN : ERR_OK;
 }
 
+/* One transaction: all are taken, or none. */
+static void
+put_many(struct ask *q, const struct documents_put_req *req)
+{
+    int n = (int)req->items.n;
+
+    if (n > 1 && w.refuse_at > w.puts && w.refuse_at <= w.puts + n) {
+        q->err = ERR_VALIDATION;
+        return;
+    }
+    for (int i = 0; i < n && !q->err; i++) {
+        struct document_put_req one = req->items.v[i];
+
+        assert_true(str_eq(one.collection, req->collection));
+        one.job_id = i > 0 ? job : req->job_id;
+        q->err = put(q, &one);
+        q->many[i] = q->put;
+    }
+    q->puts.items.v = q->many;
+    q->puts.items.n = (size_t)n;
+}
+
 struct ask *
 hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms)
 {
@@ -62,6 +86,8 @@ hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, cons
     q->kind = kind;
     if (kind == KIND_DOCUMENT_PUT)
         q->err = put(q, req);
+    if (kind == KIND_DOCUMENTS_PUT)
+        put_many(q, req);
     if (++w.in_flight > w.most)
         w.most = w.in_flight;
     return q;
@@ -78,6 +104,8 @@ reply_of(struct ask *q)
     switch (q->kind) {
     case KIND_DOCUMENT_PUT:
         return &q->put;
+    case KIND_DOCUMENTS_PUT:
+        return &q->puts;
     case KIND_JOB_GET:
         running = (struct job_rep){ .job_id = job, .seq = 5, .status = STR("running"), .error = STR("not readable") };
         if (++w.looks > w.done_after)
@@ -280,7 +308,7 @@ with_an_idempotency_key_a_rerun_makes_the_same_ids(void **state)
         for (int i = 0; i < 2; i++) {
             req.external_id = STR_NONE;
             u.job_id = job;
-            upload_put(&u, &req, 0);
+            upload_put(&u, &req, 0, NULL);
         }
         upload_flush(&u);
         upload_fini(&u);
@@ -300,11 +328,11 @@ wrong_records_are_listed_by_line_and_the_others_share_one_job(void **state)
 
     (void)state;
     buf_z(&b, "{\"text\":\"first\"}\nnonsense\n{\"titel\":1,\"text\":\"x\"}\n{\"text\":\"y\",\"collection\":\"foreign\"}\n");
-    for (int i = 0; i < 30; i++)
+    for (int i = 0; i < 6 * UPLOAD_MANY - 1; i++)
         buf_z(&b, "{\"text\":\"more\"}\n");
     upload("application/x-ndjson", b.p);
     assert_int_equal(w.status, 202);
-    assert_int_equal(w.puts, 31);
+    assert_int_equal(w.puts, 6 * UPLOAD_MANY);
     assert_int_equal(w.most, UPLOAD_WINDOW);
     o = body();
     errors = json_object_get(o, "errors");
@@ -326,11 +354,19 @@ a_store_that_fails_ends_the_upload(void **state)
     assert_int_equal(w.problem, ERR_STORE_DOWN);
     assert_int_equal(w.puts, 1);
     fresh(NULL);
-    w.fail_at = 2;
-    upload("application/jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
+    w.fail_at = 2;                      /* the second of two calls: an id that comes twice does not go along with itself */
+    upload("application/jsonl", "{\"text\":\"a\",\"id\":\"x\"}\n{\"text\":\"b\",\"id\":\"x\"}\n");
     assert_int_equal(w.status, 202);
     o = body();
     assert_int_equal(json_int(o, "refused", 0), 1);
+    json_decref(o);
+    fresh(NULL);
+    w.refuse_at = 2;                    /* what is refused together is asked one by one */
+    upload("application/jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}\n");
+    assert_int_equal(w.status, 202);
+    o = body();
+    assert_int_equal(json_int(o, "documents", 0), 2);
+    assert_int_equal(json_int(json_array_get(json_object_get(o, "errors"), 0), "line", 0), 2);
     json_decref(o);
     fresh(NULL);
     w.refuse_at = 1;

@@ -17,6 +17,7 @@ lab_images=$lab_top/tests/compose/images
 export LAB_DIR LAB_CACHE LAB_NICE LAB_CGROUP lab_images
 export DOCKER_HOST=unix://$LAB_DIR/docker.sock DOCKER_CONFIG=$LAB_DIR/config
 # The legacy builder: buildkit is a plugin that Debian 12's docker.io does not bring.
+export COMPOSE_HTTP_TIMEOUT=300       # a loaded machine answers late
 export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=1
 unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
 # Debian's clients first: another `docker` in PATH may be some other program.

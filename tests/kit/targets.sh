@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The short form of the targets that `make test` does not run whole: each of `make help` can be read by make, what it builds can be built
-# and linked, what it runs can be loaded, and the suite of `make bench` starts, is measured (`make profile`) and ends. Nothing here judges a speed.
+# and linked, and what it runs can be loaded. Nothing is measured.
 # The last line is "targets: N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -32,8 +32,6 @@ loads() { # loads FOLDER MODULE: imported, so that what it imports is there, too
 }
 # without sets it says how it is used, and ends; that it was linked is what counts
 evaluation() { tests/eval/run.sh /nonexistent nothing; [ -x "$OUT/retrieval_eval" ]; }
-# The suite, the load and the tools of `make bench`, without what others it is compared with have to install.
-benchmark() { SECONDS_EACH=0.5 ONLY=hit timeout 150 tests/bench/profile.sh; }
 
 check every_target_can_be_read every_target_can_be_read
 check every_script_can_be_read every_script_can_be_read
@@ -41,6 +39,5 @@ check programs_of_the_benchmarks programs
 for m in bench profile store_bench janitor_bench import_bench; do check "loads_$m" loads tests/bench $m; done
 check loads_soak loads tests/soak soak
 check evaluation_is_linked evaluation
-check suite_and_load_of_the_benchmarks benchmark
 echo "targets: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -45,6 +45,7 @@ attack() {
         limit=$(sed -nE 's/.*short ([0-9]+).*/\1/p' <<<"$head")
         [ -n "$limit" ] || return 0
     fi
+    limit=$((limit * ${FOOTNOTE_STRETCH:-1}))
     if [[ $file == *.py ]]; then timed "$limit" /usr/bin/python3 "$file"; else timed "$limit" bash "$file"; fi
     rc=$?
     grep -E ' (ok|slow|SHORT)$' "$log"

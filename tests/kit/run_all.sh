@@ -92,7 +92,7 @@ part 640 cases        cases
 part 740 faults-bus   faults_bus
 part 740 faults-redis faults_redis
 part 740 faults-db    faults_db
-part 400 attacks      attacks
+part 480 attacks      attacks
 part 300 targets      targets
 part 60  mutate       mutate
 part 900 compose      compose

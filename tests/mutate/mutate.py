@@ -10,6 +10,7 @@ fault that survives is a test that is missing. Tests that fail on the tree as it
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,13 +78,15 @@ class Tree:
                              errors="replace", start_new_session=True)
         try:
             self.log, _ = p.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            subprocess.run(["timeout", "-k", "5", "20", "kill", "-INT", "--", f"-{p.pid}"], check=False)
+        except BaseException as e:  # too long, or we are told to stop: what it started must end, too
+            os.killpg(p.pid, signal.SIGINT)
             try:
                 self.log, _ = p.communicate(timeout=120)
             except subprocess.TimeoutExpired:
-                os.killpg(p.pid, 9)
+                os.killpg(p.pid, signal.SIGKILL)
                 self.log, _ = p.communicate()
+            if not isinstance(e, subprocess.TimeoutExpired):
+                raise
             return False
         return p.returncode == 0
 
@@ -172,4 +175,5 @@ def run(names):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(0 if (check() if "--check" in sys.argv else run(sys.argv[1:])) else 1)

@@ -36,7 +36,7 @@ M("auth_collections_anonymous", "gateway/feed.c", "return names_have(&r->gw->str
 M("origin_prefix", "gateway/origin.c", "if (strcmp(o->v[i], origin) == 0)", "if (strncmp(o->v[i], origin, strlen(o->v[i])) == 0)", "an origin is allowed exactly or not at all", "unit gateway/edge_test")
 M("origin_loopback", "gateway/origin.c", "(ntohl(a.s_addr) >> 24) == 127", "(ntohl(a.s_addr) >> 24) >= 10", "only 127.0.0.0/8 is loopback", "unit gateway/edge_test")
 M("origin_cidr_bytes", "gateway/origin.c", "return rest == 0 || ((c->a[whole] ^ a[whole]) >> (8 - rest)) == 0;", "return rest < 9;", "a block ends at its last bit", "unit gateway/edge_test")
-M("origin_trusts_anybody", "gateway/origin.c", "while (cidrs_cover(trusted, a) && list_pop", "while (list_pop", "X-Forwarded-For counts from trusted proxies only", "unit gateway/edge_test")
+M("origin_trusts_anybody", "gateway/origin.c", "while (cidrs_cover(trusted, a) && list_pop", "while (trusted != NULL && list_pop", "X-Forwarded-For counts from trusted proxies only", "unit gateway/edge_test")
 M("origin_ipv6_whole", "gateway/origin.c", "memset(a + 8, 0, 8);", "memset(a + 15, 0, 1);", "IPv6 addresses count by their /64", "unit gateway/edge_test")
 M("path_encoded_slash", "gateway/path.c", "if (c < 0 || c == '/' || c == '\\\\')", "if (c < 0 || c == '\\\\')", "an encoded slash is refused", "unit gateway/path_test")
 M("path_dot_dot", "gateway/path.c", "(n == 2 && p[1] == '.' && p[2] == '.')", "(n == 3 && p[1] == '.' && p[2] == '.')", "no .. in a path", "unit gateway/path_test")
@@ -66,7 +66,7 @@ M("cache_collision", "gateway/admit.c", "elseif value:sub(1, 44) == head then", 
 M("cache_stale_index", "gateway/ask.c", "q->found->seq < q->probe.epoch", "q->found->seq < 0", "what an index behind the epoch found is not cached", "unit gateway/ask_cache_test")
 M("cache_ungrounded", "gateway/ask.c", "!q->probe.key[0] || !q->grounded ||", "!q->probe.key[0] ||", "only grounded answers are cached", "unit gateway/ask_cache_test")
 M("cache_erasure", "gateway/cache.c", 'del[i + 2] = v.v[i].s.p ? v.v[i].s : STR("");', 'del[i + 2] = STR("fn:none");', "erasing a session erases its cached answers", "py tests/e2e/test_erasure.py")
-M("cache_embedding_md5", "embedder/embed_cache.c", "if (!bytes_equal(v.p + 8, sha, 32))", "if (v.n == 1)", "two texts of one MD5 get two vectors", "unit embedder/cache")
+M("cache_embedding_md5", "embedder/embed_cache.c", "if (!bytes_equal(v.p + 8, sha, 32))", "if (sha == NULL)", "two texts of one MD5 get two vectors", "unit embedder/cache")
 
 # ---- citations
 M("cite_denials", "cite/cite.c", "return said->negated == there.negated;", "return true;", "a denial does not support its opposite", "unit cite/cite_test")

@@ -45,6 +45,54 @@ run(struct fixture *f, const char *answer, bool refused)
     words_free(&w);
 }
 
+/* One passage, whose place in its document is said to be so long. */
+static size_t
+cited(const char *text, int64_t length, struct citation *out)
+{
+    struct words *w = words_new();
+    struct arena *a = arena_new(1 << 20);
+    struct hit h = { .text = str_of(text), .start = 100, .end = 100 + length, .score = 0.8 };
+    struct cite_req req = { .answer = STR("The valve is opened by hand. [1]"), .question = STR("How is the valve opened?"), .hits = { &h, 1 } };
+    struct cite_counts counts;
+    struct cite_rep rep;
+    size_t n;
+
+    assert_int_equal(cite_answer(&req, w, a, &rep, &counts), ERR_OK);
+    n = rep.citations.n;
+    if (n)
+        *out = rep.citations.v[0];
+    out->excerpt = STR(""); /* goes with the arena */
+    arena_free(&a);
+    words_free(&w);
+    return n;
+}
+
+static void
+an_excerpt_of_a_sentence_without_end_has_300_characters_at_most(void **state)
+{
+    struct citation c = { 0 };
+    char text[2001];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        text[i] = "the valve is opened by a hand wheel and "[i % 40];
+    text[sizeof text - 1] = 0;
+    assert_int_equal(cited(text, 2000, &c), 1);
+    assert_in_range(c.end - c.start, 200, CITE_EXCERPT_CHARS);
+}
+
+static void
+a_passage_whose_place_does_not_fit_its_text_is_not_cited(void **state)
+{
+    static const char text[] = "The valve is opened by hand.";
+    struct citation c = { 0 };
+
+    (void)state;
+    assert_int_equal(cited(text, sizeof text - 1, &c), 1);
+    assert_int_equal(cited(text, sizeof text, &c), 0);
+    assert_int_equal(cited(text, sizeof text - 2, &c), 0);
+}
+
 static bool
 answer_is(const struct fixture *f, const char *z)
 {
@@ -261,6 +309,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mark_leads_to_the_sentence_that_supports_it),
         cmocka_unit_test(a_verbatim_quote_is_found_as_it_stands),
+        cmocka_unit_test(an_excerpt_of_a_sentence_without_end_has_300_characters_at_most),
+        cmocka_unit_test(a_passage_whose_place_does_not_fit_its_text_is_not_cited),
         cmocka_unit_test(marks_that_point_nowhere_are_removed),
         cmocka_unit_test(all_ways_of_writing_a_mark_are_understood),
         cmocka_unit_test(code_and_links_are_no_marks),

@@ -135,6 +135,30 @@ every_field_that_shapes_the_answer_is_in_the_cache_key(void **state)
     w.collection = (struct collection){ .name = STR("docs"), .prompt = STR("Be brief.") };
     ask("{\"filter\":{},\"session_id\":\"" SESSION "\",\"question\":\"x\"}");
     assert_string_not_equal(seen[0], w.probe.key);
+    for (int i = 0; i < 2; i++) {
+        fresh(NULL);
+        ask_with(route_chat_selection, i ? "{\"selected_text\":\"another text\",\"question\":\"Why?\",\"session_id\":\"" SESSION "\",\"chapter\":\"c\"}"
+                                         : "{\"selected_text\":\"a text\",\"question\":\"Why?\",\"session_id\":\"" SESSION "\",\"chapter\":\"c\"}", false);
+        memcpy(seen[i], w.probe.key, 128);
+    }
+    assert_true(seen[0][0] && strcmp(seen[0], seen[1]) != 0);
+}
+
+/* The tenant stands in the key's name and in what is hashed: neither way alone leads to another's answer. */
+static void
+the_tenant_is_in_the_name_and_in_the_hash_of_a_cache_key(void **state)
+{
+    char ours[128];
+
+    (void)state;
+    ask(ASKED);
+    memcpy(ours, w.probe.key, sizeof ours);
+    fresh(NULL);
+    asker = "another";
+    ask(ASKED);
+    asker = "default";
+    assert_memory_equal(w.probe.key, "fn:q:another:", 13);
+    assert_string_not_equal(ours + 13, w.probe.key + 13);
 }
 
 static void
@@ -192,6 +216,7 @@ main(void)
         cmocka_unit_test_setup(a_hit_that_cannot_be_queued_is_saved_before_its_answer, fresh),
         cmocka_unit_test_setup(a_malformed_cached_value_is_a_miss, fresh),
         cmocka_unit_test_setup(every_field_that_shapes_the_answer_is_in_the_cache_key, fresh),
+        cmocka_unit_test_setup(the_tenant_is_in_the_name_and_in_the_hash_of_a_cache_key, fresh),
         cmocka_unit_test_setup(the_cache_is_left_alone_when_it_does_not_apply, fresh),
         cmocka_unit_test_setup(only_whole_grounded_answers_are_cached, fresh),
         cmocka_unit_test_setup(an_answer_from_an_index_behind_the_epoch_is_not_cached, fresh),

@@ -123,3 +123,12 @@ def test_documents_are_listed_and_added_on_the_page(page, plain):
     wait_for("it is found", lambda: [h for h in plain.search("quill violet") if h["external_id"] == "quill.md"], 5)
     plain.request("DELETE", "/api/v1/documents/quill.md")
     assert page.errors == []
+
+
+def test_a_question_that_failed_stays_in_the_box(page, plain):
+    page.js("window.fetch = () => Promise.reject(new TypeError('down'))")
+    page.type("#question", "What was it again?")
+    page.click("#go")
+    page.wait_js("document.querySelector('article:last-of-type .problem')")
+    assert page.js("document.querySelector('#question').value") == "What was it again?"
+    page.open(plain.url + "/?fresh")

@@ -115,7 +115,7 @@ jobs_done(struct call *c)
     const struct param who[3] = { ids, gens, me };
 
     tx_add(t, SQL_DONE_LOCK, &ids, 1);
-    TX(t, DONE_CHUNKS, ids, gens, me, model, column(t, r, DONE_EMBEDDED, ARRAY_INT8), chunk_column(t, r, CHUNK_DOCUMENT, ARRAY_UUID),
+    TX(t, DONE_CHUNKS, ids, gens, me, model, chunk_column(t, r, CHUNK_DOCUMENT, ARRAY_UUID),
        chunk_column(t, r, CHUNK_ID, ARRAY_UUID), chunk_column(t, r, CHUNK_ORD, ARRAY_INT8), chunk_column(t, r, CHUNK_START, ARRAY_INT8),
        chunk_column(t, r, CHUNK_END, ARRAY_INT8), chunk_column(t, r, CHUNK_CHAPTER, ARRAY_TEXT),
        chunk_column(t, r, CHUNK_SECTION, ARRAY_TEXT), chunk_column(t, r, CHUNK_HASH, ARRAY_BYTEA),
@@ -123,6 +123,6 @@ jobs_done(struct call *c)
     TX(t, DONE_SWAP, ids, gens, me, model, column(t, r, DONE_TEXT, ARRAY_BYTEA), column(t, r, DONE_TITLE, ARRAY_TEXT),
        column(t, r, DONE_COUNT, ARRAY_INT8));
     tx_add(t, SQL_DONE_DROP, who, 3);
-    tx_add(t, SQL_DONE_FEED, who, 3);
+    TX(t, DONE_FEED, ids, gens, me, column(t, r, DONE_EMBEDDED, ARRAY_INT8));
     tx_run(t);
 }

@@ -38,19 +38,19 @@ every_statement_is_valid_sql(void **state)
     int before = 1 + migrate_count();
 
     (void)state;
-    script(p, "drop table if exists cleanup_runs", 0, 5000);
+    script(p, "drop table if exists cleanup_runs", 0, 60000);
     for (int n = 1; n < before; n++)
-        script(p, migrate_sql(n, &name), 0, 5000);
+        script(p, migrate_sql(n, &name), 0, 60000);
     for (int i = 0; i < SQL_COUNT; i++) {
         b[i] = (struct buf){ 0 };
         buf_printf(&b[i], "PREPARE x_%d AS ", i);
         buf_z(&b[i], sqls[i].text);
-        script(p, b[i].p, i, 5000);
+        script(p, b[i].p, i, 60000);
     }
     until(SQL_COUNT + before);
     for (int i = 0; i < SQL_COUNT + before; i++)
         if (ended[i].err != ERR_OK)
-            fail_msg("%s: %s", i < before ? "migration" : sqls[ended[i].id].name, ended[i].sqlstate);
+            fail_msg("%s: %s %s", i < before ? "migration" : sqls[ended[i].id].name, err_name(ended[i].err), ended[i].sqlstate);
     for (int i = 0; i < SQL_COUNT; i++)
         buf_free(&b[i]);
     pool_free(&p);
@@ -65,7 +65,7 @@ a_server_that_went_is_noticed_while_idle_and_waited_for(void **state)
     for (int i = 0; i < 4; i++)
         script(p, "select pg_sleep(0.02)", i, 5000);
     until(4);
-    assert_int_equal(pool_state(p).idle, 4);
+    assert_in_range(pool_state(p).idle, 1, 4); /* on a busy machine one may serve two before the others are open */
     pgkit_stop(&pg, SIGINT);
     pgkit_start(&pg);
     for (int i = 4; i < 40; i++)

@@ -1,48 +1,21 @@
 /* Citations of an answer. For each mark: the sentence of the answer that carries it → the sentences of the passage that
  * support it best (a verbatim quote first, else common words weighted by how rare they are in the passage) → an excerpt.
  *
- * An answer without any mark gets marks by evidence: see mark_by_evidence. Never by guess.
+ * An answer without any mark gets marks by evidence: see cite_evidence.c. A sentence that stands word for word in a passage
+ * that nothing cites gets its mark, too. Never by guess.
  *
  *   confidence = the best of: score of the passage × (0.5 + 0.5 × share of the statement's words that the excerpt has) */
-#include "cite/cite.h"
+#include "cite/cite_int.h"
 
 #include "common/text.h"
-#include "cite/marks.h"
-#include "cite/sentence.h"
 
-enum { STATEMENT_WORDS = 256, SENTENCES_MAX = 512, QUOTE_MIN = 12, CITED_MAX = 200, LOOKED_MAX = 400,
-       UNMARKED_MAX = 24, UNMARKED_WORDS = 3 };
-#define UNMARKED_OVERLAP 0.75       /* of a statement's weight, in at most three sentences of one passage */
-#define UNMARKED_LEAD 0.15          /* before the next passage */
-
-struct bag {                        /* distinct words of a statement */
-    uint64_t h[STATEMENT_WORDS];
-    double weight[STATEMENT_WORDS];
-    size_t n;
-};
+enum { QUOTE_MIN = 12, EVIDENCE_BYTES = 8 << 20 };
 
 struct matcher {
     struct bag *bag;
     double sum;                     /* weights found */
     bool count;                     /* first pass: count sentences that have the word */
     bool seen[STATEMENT_WORDS];
-};
-
-struct support {                    /* the best place found for one n */
-    struct span span;               /* in hit.text */
-    double overlap;                 /* 0 … 1 */
-    bool verbatim;
-    bool set;
-};
-
-struct citer {
-    const struct cite_req *req;
-    struct words *words;
-    struct arena *arena;
-    struct str answer;              /* cleaned */
-    struct bag bag;
-    struct span sentences[SENTENCES_MAX]; /* of the passage at hand */
-    struct support best[CITED_MAX]; /* by n − 1 */
 };
 
 static void
@@ -56,6 +29,13 @@ bag_add(void *arg, const struct word *w)
         if (b->h[i] == w->h)
             return;
     b->h[b->n++] = w->h;
+}
+
+void
+cite_bag(struct citer *c, struct str statement)
+{
+    c->bag.n = 0;
+    words_each(c->words, statement, bag_add, &c->bag);
 }
 
 static void
@@ -84,8 +64,8 @@ match(struct citer *c, struct str text, bool count)
     return m.sum;
 }
 
-static struct str
-slice(struct str s, struct span x)
+struct str
+cite_slice(struct str s, struct span x)
 {
     return (struct str){ s.p + x.start, x.end - x.start };
 }
@@ -120,8 +100,8 @@ statement_of(struct str answer, size_t mark)
 }
 
 /* A quoted piece or the whole statement, found byte for byte in the passage. */
-static bool
-find_verbatim(struct str text, struct str statement, struct span *out)
+bool
+cite_verbatim(struct str text, struct str statement, struct span *out)
 {
     static const char *const open[] = { "\"", "\xe2\x80\x9c" }, *const close[] = { "\"", "\xe2\x80\x9d" };
 
@@ -152,8 +132,8 @@ find_verbatim(struct str text, struct str statement, struct span *out)
     return at != NULL;
 }
 
-static size_t
-split(struct str text, struct span *v)
+size_t
+cite_split(struct str text, struct span *v)
 {
     size_t n = 0, at = 0;
 
@@ -173,7 +153,7 @@ widen(struct str text, const struct span *v, size_t n, struct span x)
             wide.start = v[i].start < wide.start ? v[i].start : wide.start;
             wide.end = v[i].end > wide.end ? v[i].end : wide.end;
         }
-    return utf8_count(slice(text, wide)) <= CITE_EXCERPT_CHARS ? wide : x;
+    return utf8_count(cite_slice(text, wide)) <= CITE_EXCERPT_CHARS ? wide : x;
 }
 
 /* Rare words say more: weight = 1 / sentences that have the word (and little when no sentence does). */
@@ -184,7 +164,7 @@ weigh(struct citer *c, struct str text, const struct span *v, size_t n)
 
     memset(c->bag.weight, 0, sizeof(c->bag.weight));
     for (size_t i = 0; i < n; i++)
-        (void)match(c, slice(text, v[i]), true);
+        (void)match(c, cite_slice(text, v[i]), true);
     for (size_t k = 0; k < c->bag.n; k++) {
         c->bag.weight[k] = c->bag.weight[k] > 0 ? 1 / (0.5 + 0.5 * c->bag.weight[k]) : 1;
         all += c->bag.weight[k];
@@ -193,15 +173,15 @@ weigh(struct citer *c, struct str text, const struct span *v, size_t n)
 }
 
 /* The sentence that shares most with the statement, and its neighbour when that adds to it and both fit. */
-static struct support
-best_sentences(struct citer *c, struct str text, const struct span *v, size_t n)
+struct support
+cite_best_sentences(struct citer *c, struct str text, const struct span *v, size_t n)
 {
     struct support s = { .set = true };
     double all = weigh(c, text, v, n), top = -1;
     size_t best = 0;
 
     for (size_t i = 0; i < n; i++) {
-        double got = match(c, slice(text, v[i]), false);
+        double got = match(c, cite_slice(text, v[i]), false);
 
         if (got > top) {
             top = got;
@@ -214,9 +194,9 @@ best_sentences(struct citer *c, struct str text, const struct span *v, size_t n)
             continue;
         struct span wide = k == 0 ? (struct span){ s.span.start, v[best + 1].end }
                                   : (struct span){ v[best - 1].start, s.span.end };
-        double got = match(c, slice(text, wide), false);
+        double got = match(c, cite_slice(text, wide), false);
 
-        if (got > top * 1.2 && utf8_count(slice(text, wide)) <= CITE_EXCERPT_CHARS) {
+        if (got > top * 1.2 && utf8_count(cite_slice(text, wide)) <= CITE_EXCERPT_CHARS) {
             top = got;
             s.span = wide;
         }
@@ -230,19 +210,17 @@ support_for(struct citer *c, const struct hit *h, struct str statement)
 {
     struct span *v = c->sentences, quote;
     struct support s;
-    size_t n = split(h->text, v);
+    size_t n = cite_split(h->text, v);
 
-    if (find_verbatim(h->text, statement, &quote))
+    if (cite_verbatim(h->text, statement, &quote))
         return (struct support){ widen(h->text, v, n, quote), 1, true, true };
-    c->bag.n = 0;
-    words_each(c->words, statement, bag_add, &c->bag);
-    s = best_sentences(c, h->text, v, n);
+    cite_bag(c, statement);
+    s = cite_best_sentences(c, h->text, v, n);
     if (s.overlap > 0)
         return s;
     /* The answer's own words are not there (another language, pure paraphrase): show what the question points at. */
-    c->bag.n = 0;
-    words_each(c->words, c->req->question, bag_add, &c->bag);
-    s = best_sentences(c, h->text, v, n);
+    cite_bag(c, c->req->question);
+    s = cite_best_sentences(c, h->text, v, n);
     s.overlap = 0;
     return s;
 }
@@ -268,8 +246,8 @@ fit(struct str text, struct span x)
     return span_trim(text, (struct span){ x.start, i });
 }
 
-static bool
-usable(const struct hit *h)
+bool
+cite_usable(const struct hit *h)
 {
     return h->text.n > 0 && h->end - h->start == (int64_t)h->text.n && h->start >= 0 && utf8_valid(h->text);
 }
@@ -283,7 +261,7 @@ write_citation(const struct citer *c, size_t i, struct citation *out)
 
     *out = (struct citation){ .id = uuid_v7(), .n = (int64_t)i + 1, .document_id = h->document_id,
         .chunk_id = h->chunk_id, .external_id = h->external_id, .title = h->title, .chapter = h->chapter,
-        .section = h->section, .url = h->url, .excerpt = slice(h->text, x), .start = h->start + (int64_t)x.start,
+        .section = h->section, .url = h->url, .excerpt = cite_slice(h->text, x), .start = h->start + (int64_t)x.start,
         .end = h->start + (int64_t)x.end, .score = score * (0.5 + 0.5 * c->best[i].overlap) };
 }
 
@@ -294,9 +272,9 @@ look_up(struct citer *c, const struct marks *m)
         const struct hit *h = &c->req->hits.v[m->v[i].n - 1];
         struct support *best = &c->best[m->v[i].n - 1];
 
-        if (best->verbatim || !usable(h) || i >= LOOKED_MAX)
+        if (best->verbatim || !cite_usable(h) || i >= LOOKED_MAX)
             continue;
-        struct support s = support_for(c, h, slice(c->answer, statement_of(c->answer, m->v[i].at)));
+        struct support s = support_for(c, h, cite_slice(c->answer, statement_of(c->answer, m->v[i].at)));
 
         if (s.set && (!best->set || s.verbatim || s.overlap > best->overlap))
             *best = s;
@@ -325,154 +303,45 @@ resolve(struct citer *c, struct marks *m, struct cite_rep *rep, struct cite_coun
     return ERR_OK;
 }
 
-/* ---- an answer without marks ---- */
+/* ---- the whole */
 
-struct facts {                      /* what must agree beside the words */
-    struct str text;
-    uint64_t number[32];
-    size_t n;
-    bool negated;
-};
-
-static void
-fact_add(void *arg, const struct word *w)
-{
-    static const char *const no[] = { "no", "not", "never", "nor", "none", "neither", "cannot", "without" };
-    struct facts *f = arg;
-    struct str s = { f->text.p + w->start, w->end - w->start };
-    bool digit = false;
-
-    for (size_t i = 0; i < sizeof(no) / sizeof(*no); i++)
-        f->negated = f->negated || (strlen(no[i]) == s.n && strncasecmp(no[i], s.p, s.n) == 0);
-    for (size_t i = 0; i < s.n; i++)
-        digit = digit || (s.p[i] >= '0' && s.p[i] <= '9');
-    if (digit && f->n < sizeof(f->number) / sizeof(*f->number))
-        f->number[f->n++] = w->h;
-}
-
-static void
-facts_of(struct citer *c, struct str text, struct facts *f)
-{
-    *f = (struct facts){ .text = text };
-    words_each(c->words, text, fact_add, f);
-    f->negated = f->negated || memmem(text.p, text.n, "n't", 3) || memmem(text.p, text.n, "n\xe2\x80\x99t", 5);
-}
-
-/* Every number of the statement is there, and both deny something or neither does. */
+/* All that a bracket of the answer may have been copied from. */
 static bool
-agrees(struct citer *c, const struct facts *said, struct str text)
+evidence_of(const struct cite_req *req, struct arena *a, struct evidence *e)
 {
-    struct facts there;
+    struct str *v = arena_alloc(a, (4 * req->hits.n + 3) * sizeof(*v));
 
-    facts_of(c, text, &there);
-    for (size_t i = 0; i < said->n; i++) {
-        bool found = false;
-
-        for (size_t k = 0; k < there.n; k++)
-            found = found || there.number[k] == said->number[i];
-        if (!found)
-            return false;
-    }
-    return said->negated == there.negated;
-}
-
-/* Overlapping passages of one document, or the same words twice, are one piece of evidence. */
-static bool
-same_place(const struct hit *a, struct span x, const struct hit *b, struct span y)
-{
-    if (uuid_eq(&a->document_id, &b->document_id) && a->start + (int64_t)x.start < b->start + (int64_t)y.end &&
-        b->start + (int64_t)y.start < a->start + (int64_t)x.end)
-        return true;
-    return str_eq(slice(a->text, x), slice(b->text, y));
-}
-
-/* The one passage (from 1) that says what the statement says; 0: none does, or several do in different words. */
-static long
-passage_of(struct citer *c, struct str statement)
-{
-    const struct hit *hits = c->req->hits.v;
-    struct support best = { 0 };
-    struct facts said;
-    double next = 0;
-    size_t at = 0;
-
-    facts_of(c, statement, &said);
-    for (size_t i = 0; i < c->req->hits.n && i < CITED_MAX; i++) {
-        c->bag.n = 0;
-        words_each(c->words, statement, bag_add, &c->bag);
-        if (c->bag.n < UNMARKED_WORDS)
-            return 0;
-        if (!usable(&hits[i]))
-            continue;
-        struct support s = best_sentences(c, hits[i].text, c->sentences, split(hits[i].text, c->sentences));
-        bool same = best.set && same_place(&hits[at], best.span, &hits[i], s.span);
-
-        if (!agrees(c, &said, slice(hits[i].text, s.span)))
-            continue;
-        if (s.overlap > best.overlap) {
-            next = same ? next : best.overlap;
-            best = s;
-            at = i;
-        } else if (!same && s.overlap > next) {
-            next = s.overlap;
-        }
-    }
-    return best.overlap >= UNMARKED_OVERLAP && best.overlap - next >= UNMARKED_LEAD ? (long)at + 1 : 0;
-}
-
-/* Where a mark belongs in a sentence of prose: before its full stop. 0: it states nothing, or a mark would break it. */
-static size_t
-mark_place(struct str answer, struct span x)
-{
-    size_t end = x.end, ticks = 0;
-
-    if (x.start == end || strchr("?:|", answer.p[end - 1]) || strchr("|#", answer.p[x.start]))
-        return 0;
-    while (end > x.start && strchr(".!", answer.p[end - 1]))
-        end--;
-    for (size_t i = x.start; i < end; i++)
-        ticks += answer.p[i] == '`';
-    return ticks % 2 ? 0 : end;
-}
-
-static bool
-in_fence(struct str answer, size_t end)
-{
-    const char *at = answer.p, *last = answer.p + end;
-    bool open = false;
-
-    while ((at = memmem(at, (size_t)(last - at), "```", 3)) != NULL) {
-        open = !open;
-        at += 3;
-    }
-    return open;
-}
-
-/* Small models cite badly. A sentence whose words stand nearly all in one passage, numbers and denials alike, and in no
- * other passage as well, gets that passage's mark. What nothing supports stays as it is, and ungrounded. */
-static bool
-mark_by_evidence(struct citer *c, struct buf *out, struct marks *m)
-{
-    size_t at = 0, copied = 0;
-    struct span x;
-
-    m->v = arena_alloc(c->arena, UNMARKED_MAX * sizeof(*m->v));
-    if (!m->v)
+    *e = (struct evidence){ .text = v, .budget = EVIDENCE_BYTES };
+    if (!v)
         return false;
-    for (size_t i = 0; i < UNMARKED_MAX && sentence_next(c->answer, &at, &x); i++) {
-        size_t place = in_fence(c->answer, x.end) ? 0 : mark_place(c->answer, x);
-        long n = place > x.start ? passage_of(c, slice(c->answer, x)) : 0;
+    for (size_t i = 0; i < req->hits.n; i++) {
+        const struct hit *h = &req->hits.v[i];
 
-        if (n == 0)
-            continue;
-        buf_add(out, c->answer.p + copied, place - copied);
-        m->v[m->n++] = (struct mark){ n, out->n + 1 };
-        buf_printf(out, " [%ld]", n);
-        copied = place;
+        v[e->n++] = h->text;
+        v[e->n++] = h->title;
+        v[e->n++] = h->chapter;
+        v[e->n++] = h->section;
     }
-    buf_add(out, c->answer.p + copied, c->answer.n - copied);
-    c->answer = arena_str(c->arena, buf_slice(out));
-    return c->answer.p && !out->failed;
+    v[e->n++] = req->question;
+    v[e->n++] = req->selection;
+    v[e->n++] = req->page_context;
+    return true;
+}
+
+static bool
+find_marks(const struct cite_req *req, struct arena *a, struct buf *clean, struct marks *marks)
+{
+    struct evidence evidence;
+    struct marks_in in = { .answer = req->answer, .hits = req->refused ? 0 : req->hits.n, .evidence = &evidence,
+                           .have_given = req->marked, .n_given = req->marks.n };
+    struct mark *given = arena_alloc(a, (req->marks.n + 1) * sizeof(*given));
+
+    if (!given || !evidence_of(req, a, &evidence))
+        return false;
+    for (size_t i = 0; i < req->marks.n; i++)
+        given[i] = (struct mark){ (long)req->marks.v[i].n, (size_t)(req->marks.v[i].at < 0 ? 0 : req->marks.v[i].at) };
+    in.given = given;
+    return marks_find(&in, clean, a, marks);
 }
 
 enum err
@@ -486,9 +355,10 @@ cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct
 
     *rep = (struct cite_rep){ 0 };
     *counts = (struct cite_counts){ 0 };
-    if (!c || !marks_find(req->answer, req->refused ? 0 : req->hits.n, &clean, a, &marks))
+    if (!c || !find_marks(req, a, &clean, &marks))
         goto out;
     counts->dropped = marks.dropped;
+    counts->own = marks.own;
     rep->answer = arena_str(a, buf_slice(&clean));
     if (!rep->answer.p)
         goto out;
@@ -497,11 +367,10 @@ cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct
     words_language(w, language_of(req->answer, 0, language_of(req->question, 0, LANG_ENGLISH)));
     c->arena = a;
     c->answer = rep->answer;
-    if (marks.n == 0 && !req->refused && req->hits.n > 0) {
-        if (!mark_by_evidence(c, &marked, &marks))
+    if (!req->marked && !req->refused && req->hits.n > 0) {
+        if (!cite_by_evidence(c, &marked, &marks, &counts->added))
             goto out;
         rep->answer = c->answer;
-        counts->added = marks.n;
     }
     err = marks.n ? resolve(c, &marks, rep, counts) : ERR_OK;
 out:

@@ -11,12 +11,14 @@ struct cite_counts {
     size_t marks;    /* that point to a passage */
     size_t added;    /* of them: put in by evidence, the answer had none */
     size_t dropped;  /* that point nowhere */
+    size_t own;      /* brackets that are the documents' own, or an index: text */
     size_t verbatim; /* citations whose sentence quotes the passage */
 };
 
-/* Resolve the marks of req->answer: [1], [1, 2], [1][2], 【1】; not inside code, not "[1](link)". Marks outside 1…hits go
- * from the answer. An answer without marks gets one at each sentence that nearly repeats one passage. One citation for each cited n, its excerpt exactly the bytes [start, end) of the stored document, at
- * most 300 characters. Everything of rep is in the arena or borrowed from req. ERR_INTERNAL: the arena is full. */
+/* Resolve the marks of req->answer (mark_form.c: in every common form), or those that req->marks lists when req->marked. Brackets of
+ * code, links and the documents' own stay as text. Marks outside 1 … hits go from the answer. An answer without marks gets one
+ * at each sentence that nearly repeats one passage; a sentence that stands word for word in a passage which nothing cites gets its own.
+ * One citation for each cited n, its excerpt exactly the bytes [start, end) of the stored document, at most 300 characters. Everything of rep is in the arena or borrowed from req. ERR_INTERNAL: the arena is full. */
 enum err cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct cite_rep *rep,
                      struct cite_counts *counts);
 

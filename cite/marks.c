@@ -1,96 +1,28 @@
-/* Scanning an answer for marks. See marks.h. The answer comes from a model: anything may stand in it. */
+/* Scanning an answer for marks. See marks.h. The answer comes from a model: anything may stand in it.
+ *
+ *   answer ─▶ group (mark_form.c) ─▶ text? index, year, a document's own (mark_own.c) ─▶ stays as it is
+ *                                 └▶ mark: its numbers that were sent stand, the others go, and what they would leave */
 #include "cite/marks.h"
 
+#include <ctype.h>
+
 struct scan {
+    const struct marks_in *in;
     struct str s;          /* the answer */
-    size_t hits;           /* how many passages there are */
     struct buf *out;       /* the answer without wrong marks */
     struct arena *arena;
     struct marks *marks;
     size_t cap;            /* room in marks->v */
-};
-
-struct group {             /* one bracket */
-    size_t end;            /* behind it */
-    long n[16];            /* its numbers */
-    size_t count;
-    bool plain;            /* ASCII brackets: may be copied as it stands */
+    size_t run;            /* copied up to here */
+    size_t index_end;      /* behind an index ("a[0]"): what touches it is one, too */
+    size_t gave_up;        /* mark_skip's */
+    bool defined[MARK_NUMBER_MAX + 1]; /* "[n]: http…": [n] is a link's name */
 };
 
 static bool
-opens(struct str s, size_t i, size_t *n)
+sent(const struct scan *k, long n)
 {
-    if (s.p[i] == '[') {
-        *n = 1;
-        return true;
-    }
-    *n = 3;
-    return i + 3 <= s.n && memcmp(s.p + i, "\xe3\x80\x90", 3) == 0;
-}
-
-/* 【1†source】: what follows the dagger is the model's own note. */
-static size_t
-skip_note(struct str s, size_t i)
-{
-    if (i + 3 > s.n || memcmp(s.p + i, "\xe2\x80\xa0", 3) != 0)
-        return i;
-    for (size_t end = i + 64; i < s.n && i < end && s.p[i] != '\n'; i++)
-        if (i + 3 <= s.n && memcmp(s.p + i, "\xe3\x80\x91", 3) == 0)
-            break;
-    return i;
-}
-
-static size_t
-closes(struct str s, size_t i, bool plain)
-{
-    if (plain)
-        return i < s.n && s.p[i] == ']' ? 1 : 0;
-    return i + 3 <= s.n && memcmp(s.p + i, "\xe3\x80\x91", 3) == 0 ? 3 : 0;
-}
-
-static bool
-digit(struct str s, size_t i)
-{
-    return i < s.n && s.p[i] >= '0' && s.p[i] <= '9';
-}
-
-/* A bracket that holds only numbers with commas, semicolons or spaces between them. */
-static bool
-group_at(struct str s, size_t i, struct group *g)
-{
-    size_t n;
-    bool line_start = i == 0 || s.p[i - 1] == '\n'; /* "[1]: address" defines a link */
-
-    *g = (struct group){ 0 };
-    if (!opens(s, i, &n))
-        return false;
-    g->plain = n == 1;
-    i += n;
-    while (g->count < sizeof(g->n) / sizeof(*g->n)) {
-        long v = 0;
-
-        while (i < s.n && (s.p[i] == ' ' || s.p[i] == '^'))
-            i++;
-        if (!digit(s, i))
-            return false;
-        for (; digit(s, i); i++)
-            v = v < 100000 ? 10 * v + (s.p[i] - '0') : v;
-        g->n[g->count++] = v;
-        if (!g->plain)
-            i = skip_note(s, i);
-        while (i < s.n && s.p[i] == ' ')
-            i++;
-        size_t close = closes(s, i, g->plain);
-
-        if (close) {
-            g->end = i + close;
-            return !(g->plain && g->end < s.n && (s.p[g->end] == '(' || (s.p[g->end] == ':' && line_start)));
-        }
-        if (i >= s.n || (s.p[i] != ',' && s.p[i] != ';'))
-            return false;
-        i++;
-    }
-    return false;
+    return n >= 1 && n <= MARK_NUMBER_MAX && (size_t)n <= k->in->hits;
 }
 
 static bool
@@ -113,6 +45,66 @@ add_mark(struct scan *k, long n)
     return true;
 }
 
+/* ---- what is text */
+
+/* Lines like "[1]: https://…" give a link's address to the name 1. */
+static void
+find_definitions(struct scan *k)
+{
+    static const char *const address[] = { "http", "<", "/", "#", "./", "../", "mailto:" };
+
+    for (size_t i = 0; i < k->s.n; i++) {
+        size_t n = 0, at = i + 1;
+
+        if (k->s.p[i] != '[' || (i > 0 && k->s.p[i - 1] != '\n'))
+            continue;
+        for (; at < k->s.n && isdigit((unsigned char)k->s.p[at]) && n <= MARK_NUMBER_MAX; at++)
+            n = 10 * n + (size_t)(k->s.p[at] - '0');
+        if (n == 0 || n > MARK_NUMBER_MAX || at + 1 >= k->s.n || k->s.p[at] != ']' || k->s.p[at + 1] != ':')
+            continue;
+        for (at += 2; at < k->s.n && k->s.p[at] == ' '; at++)
+            ;
+        for (size_t w = 0; w < sizeof address / sizeof *address; w++)
+            k->defined[n] |= str_starts((struct str){ k->s.p + at, k->s.n - at }, address[w]);
+    }
+}
+
+static bool
+touches_word(struct str s, size_t i)
+{
+    return i > 0 && (isalnum((unsigned char)s.p[i - 1]) || strchr("_)]", s.p[i - 1]));
+}
+
+/* No passage is numbered 0 or 1932: an index, an interval, a year. */
+static bool
+numbers_are_text(const struct scan *k, const struct mark_group *g)
+{
+    bool zero = false, year = false, any = false;
+
+    for (size_t i = 0; i < g->count; i++) {
+        zero |= g->n[i] == 0;
+        year |= g->n[i] >= 1000 && g->n[i] <= 9999;
+        any |= sent(k, g->n[i]) && !zero;
+    }
+    return (zero && (g->count > 1 || touches_word(k->s, g->start))) || (year && !any);
+}
+
+static bool
+is_text(struct scan *k, const struct mark_group *g)
+{
+    bool index;
+
+    if (k->in->have_given)
+        return true;                /* given marks were taken before */
+    index = numbers_are_text(k, g) || (k->index_end == g->start && g->start > 0);
+    if (index && touches_word(k->s, g->start))
+        k->index_end = g->end;
+    return index || (g->count == 1 && g->n[0] >= 1 && g->n[0] <= MARK_NUMBER_MAX && k->defined[g->n[0]]) ||
+           (k->in->evidence && mark_is_own(k->s, g, k->in->evidence));
+}
+
+/* ---- what a dropped mark would leave */
+
 static void
 drop_space(struct buf *out)
 {
@@ -120,84 +112,145 @@ drop_space(struct buf *out)
         out->p[--out->n] = '\0';
 }
 
-/* Write the numbers of a bracket that stand; the rest is dropped. */
 static bool
-write_group(struct scan *k, size_t start, const struct group *g)
+ends_with(const struct buf *out, const char *z)
+{
+    size_t n = strlen(z);
+
+    return out->n >= n && memcmp(out->p + out->n - n, z, n) == 0;
+}
+
+static void
+cut(struct buf *out, size_t n)
+{
+    out->n -= n;
+    out->p[out->n] = '\0';
+}
+
+static bool
+group_follows(const struct scan *k, size_t i)
+{
+    struct mark_group g;
+
+    return i < k->s.n && mark_group_at(k->s, i, &g);
+}
+
+/* Nothing of the group at [start, end) was written: no empty brackets, orphaned commas or double blanks stay. Returns where
+ * the answer goes on. */
+static size_t
+close_gap(struct scan *k, size_t end)
+{
+    static const struct { const char *before, *behind; } wraps[] = { { "(", ")" }, { "**", "**" }, { "<sup>", "</sup>" }, { "[", "]" } };
+    static const char *const joins[] = { ",", ";", " and", " und", " et", " &" };
+    struct buf *out = k->out;
+
+    for (size_t i = 0; i < sizeof wraps / sizeof *wraps; i++) {
+        size_t n = strlen(wraps[i].behind);
+
+        if (!ends_with(out, wraps[i].before) || end + n > k->s.n || memcmp(k->s.p + end, wraps[i].behind, n) != 0)
+            continue;
+        cut(out, strlen(wraps[i].before));
+        end += n;
+    }
+    if (group_follows(k, end))
+        return end;
+    drop_space(out);
+    size_t next = end;
+
+    if (next < k->s.n && strchr(",;", k->s.p[next])) {           /* "[15], [1]" */
+        for (next++; next < k->s.n && k->s.p[next] == ' '; next++)
+            ;
+        if (group_follows(k, next)) {
+            if (out->n && !strchr("\n(", out->p[out->n - 1]))
+                buf_c(out, ' ');
+            return next;
+        }
+    }
+    for (size_t i = 0; i < sizeof joins / sizeof *joins; i++) {  /* "[1] and [15]." */
+        size_t n = strlen(joins[i]);
+
+        if (ends_with(out, joins[i]) && out->n > n && out->p[out->n - n - 1] == ']' &&
+            (end == k->s.n || strchr(".!?;\n", k->s.p[end])))
+            cut(out, n);
+    }
+    if (out->n == 0 || out->p[out->n - 1] == '\n')               /* it began a line: the text does now */
+        while (end < k->s.n && k->s.p[end] == ' ')
+            end++;
+    return end;
+}
+
+/* ---- writing */
+
+static bool
+copy_to(struct scan *k, size_t end)
+{
+    buf_add(k->out, k->s.p + k->run, end - k->run);
+    k->run = end;
+    return !k->out->failed;
+}
+
+/* Write the numbers of a bracket that stand; the rest is dropped. Returns where the answer goes on; 0: no room. */
+static size_t
+write_group(struct scan *k, const struct mark_group *g)
 {
     size_t good = 0;
 
     for (size_t i = 0; i < g->count; i++)
-        good += g->n[i] >= 1 && g->n[i] <= MARK_NUMBER_MAX && (size_t)g->n[i] <= k->hits;
+        good += sent(k, g->n[i]);
     k->marks->dropped += g->count - good;
-    size_t bracket;
-
-    if (good == 0 && !(g->end < k->s.n && opens(k->s, g->end, &bracket)))
-        drop_space(k->out);
-    if (good == g->count && g->plain) {
-        for (size_t i = 0; i < g->count; i++)
-            if (!add_mark(k, g->n[i]))
-                return false;
-        buf_add(k->out, k->s.p + start, g->end - start);
-        return true;
-    }
+    if (good == 0)
+        return close_gap(k, g->end);
     for (size_t i = 0; i < g->count; i++) {
-        if (g->n[i] < 1 || g->n[i] > MARK_NUMBER_MAX || (size_t)g->n[i] > k->hits)
+        if (!sent(k, g->n[i]))
             continue;
         if (!add_mark(k, g->n[i]))
-            return false;
-        buf_printf(k->out, "[%ld]", g->n[i]);
+            return 0;
+        if (good < g->count || !g->plain)
+            buf_printf(k->out, "[%ld]", g->n[i]);
     }
-    return true;
+    if (good == g->count && g->plain)
+        buf_add(k->out, k->s.p + g->start, g->end - g->start);
+    return g->end;
 }
 
-/* Behind a code span or fence that begins at i with a run of backticks; i + run when it never closes. */
-static size_t
-code_end(struct str s, size_t i, size_t *scanned)
+/* The next mark that whoever wrote the answer says stands here. */
+static bool
+given_at(const struct scan *k, size_t i, size_t *next, struct mark_group *g)
 {
-    size_t run = 0;
-
-    while (i + run < s.n && s.p[i + run] == '`')
-        run++;
-    size_t at = i + run;
-
-    if (*scanned)                   /* no closing run was found before: do not look again and again */
-        return at;
-    while (at < s.n) {
-        size_t r = 0;
-
-        while (at + r < s.n && s.p[at + r] == '`')
-            r++;
-        if (r == run)
-            return at + r;
-        at += r ? r : 1;
-    }
-    *scanned = run < 3;
-    return run >= 3 ? s.n : i + run;
+    while (*next < k->in->n_given && k->in->given[*next].at < i)
+        (*next)++;
+    if (*next == k->in->n_given || k->in->given[*next].at != i || !mark_group_at(k->s, i, g))
+        return false;
+    return g->count == 1 && g->n[0] == k->in->given[*next].n;
 }
 
 bool
-marks_find(struct str answer, size_t hits, struct buf *out, struct arena *a, struct marks *marks)
+marks_find(const struct marks_in *in, struct buf *out, struct arena *a, struct marks *marks)
 {
-    struct scan k = { answer, hits, out, a, marks, 0 };
-    size_t i = 0, run = 0, gave_up = 0;
+    struct scan k = { .in = in, .s = in->answer, .out = out, .arena = a, .marks = marks };
+    size_t i = 0, next = 0;
 
     *marks = (struct marks){ 0 };
-    while (i < answer.n) {
-        struct group g;
+    find_definitions(&k);
+    while (i < k.s.n) {
+        struct mark_group g;
+        size_t skip = in->have_given ? i : mark_skip(k.s, i, &k.gave_up);
+        bool given = given_at(&k, i, &next, &g);
 
-        if (answer.p[i] == '`') {
-            i = code_end(answer, i, &gave_up);
-            continue;
-        }
-        if (!group_at(answer, i, &g)) {
+        if (skip != i) {
+            i = skip;
+        } else if (!given && !mark_group_at(k.s, i, &g)) {
             i++;
-            continue;
+        } else if (!given && is_text(&k, &g)) {
+            marks->own++;
+            i = g.end;
+        } else {
+            if (!copy_to(&k, i))
+                return false;
+            k.run = i = write_group(&k, &g);
+            if (i == 0)
+                return false;
         }
-        buf_add(out, answer.p + run, i - run);
-        if (!write_group(&k, i, &g))
-            return false;
-        run = i = g.end;
     }
-    buf_add(out, answer.p + run, answer.n - run);
-    return !out->failed;
+    return copy_to(&k, k.s.n);
 }

@@ -1,10 +1,11 @@
-/* Marks like [1] in an answer: finding them, and the answer without those that point nowhere. */
+/* Marks like [1] in an answer: finding them, telling them from the brackets of the documents, and the answer without those
+ * that point nowhere. */
 #ifndef CITE_MARKS_H
 #define CITE_MARKS_H
 
 #include "common/mem.h"
 
-enum { MARKS_MAX = 4096, MARK_NUMBER_MAX = 200 };
+enum { MARKS_MAX = 4096, MARK_NUMBER_MAX = 200, MARK_GROUP_MAX = 64 };
 
 struct mark {
     long n;          /* 1 … hits */
@@ -15,9 +16,46 @@ struct marks {
     struct mark *v;  /* in order of place */
     size_t n;
     size_t dropped;  /* numbers that pointed nowhere */
+    size_t own;      /* brackets that are text: the documents' own notes, indices, intervals, years */
 };
 
-/* Copy answer to out with marks outside 1 … hits removed (and the space before them); list the others. False: no room. */
-bool marks_find(struct str answer, size_t hits, struct buf *out, struct arena *a, struct marks *marks);
+/* What a model was given: its brackets may come back in the answer. */
+struct evidence {
+    const struct str *text;   /* passages, their headings, the question, the selection */
+    size_t n;
+    size_t budget;            /* bytes that may still be compared; at 0 nothing is found any more */
+};
+
+/* A bracket that holds only numbers, as it stands in the answer. */
+struct mark_group {
+    size_t start, end;        /* bytes [start, end) of the answer */
+    long n[MARK_GROUP_MAX];   /* its numbers, ranges written out */
+    size_t count;
+    bool plain;               /* written as marks are: may be copied as it stands */
+};
+
+struct marks_in {
+    struct str answer;
+    size_t hits;              /* how many passages the model was given: nothing else can be cited */
+    struct evidence *evidence; /* NULL: none */
+    const struct mark *given; /* where the marks stand, by whoever wrote the answer; then all other brackets are text */
+    size_t n_given;
+    bool have_given;
+};
+
+/* Copy the answer to out with marks outside 1 … hits removed (and what they would leave behind); list the others.
+ * False: no room. */
+bool marks_find(const struct marks_in *in, struct buf *out, struct arena *a, struct marks *marks);
+
+/* ---- mark_form.c: every common way to write a mark. Pure. */
+/* Does a group begin at byte i? */
+bool mark_group_at(struct str s, size_t i, struct mark_group *g);
+/* Behind code, a formula or a link that begins at i, in which no mark stands; i: none begins. *gave_up: caller's, begins 0. */
+size_t mark_skip(struct str s, size_t i, size_t *gave_up);
+
+/* ---- mark_own.c */
+/* Does the bracket belong to the documents? It does where the text around it is copied from a place that carries the same
+ * bracket, and from no place that continues otherwise. */
+bool mark_is_own(struct str answer, const struct mark_group *g, struct evidence *e);
 
 #endif

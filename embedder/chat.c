@@ -8,12 +8,13 @@
  * Cancel: an upstream transfer is dropped at once; a built-in answer is finished on its thread (milliseconds), then dropped. */
 #include "common/clock.h"
 #include "common/log.h"
-#include "embedder/embedder.h"
+#include "embedder/chat.h"
 #include "embedder/leak.h"
 
 #define ANSWER_MAX 262144        /* of chat_rep.text */
 #define PART_MAX 65536           /* of chat_part.text */
 #define TOKEN_BYTES 8            /* of answer for each token asked for, beyond which it is cut: real ones have three to five */
+#define ALIVE_MS 8000            /* after so long without text an empty part says that the provider still waits, within its own limits */
 
 struct chat_service {
     struct embedder *e;
@@ -41,6 +42,7 @@ run_free(struct chat_run *r)
 {
     r->call->on_cancel = NULL;
     mem_free(&r->leak);
+    loop_cancel(r->e->loop, &r->timer);
     buf_free(&r->answer);
     mem_free(&r);
 }
@@ -78,6 +80,16 @@ guard(struct chat_run *r, struct str text)
 }
 
 bool
+chat_mark(struct buf *out, struct chat_marks *m, size_t n)
+{
+    if (m->n == sizeof m->v / sizeof *m->v)
+        return false;
+    m->v[m->n++] = (struct mark_place){ .n = (int64_t)n, .at = (int64_t)out->n + 1 };
+    buf_printf(out, " [%zu]", n);
+    return true;
+}
+
+bool
 chat_emit(struct chat_run *r, struct str text)
 {
     if (r->answer.n == 0 && text.n > 0)
@@ -88,6 +100,38 @@ chat_emit(struct chat_run *r, struct str text)
         mem_free(&r->leak);
     buf_str(&r->answer, text);
     return r->prompt_bytes == 0 || guard(r, text);
+}
+
+void
+chat_forget(struct chat_run *r)
+{
+    r->answer.n = 0;
+    r->shown = 0;
+}
+
+/* How long a model server may take is the embedder's to say (UPSTREAM_IDLE_TIMEOUT). The gateway waits as long as it hears of us. */
+static void
+on_alive(void *arg)
+{
+    struct chat_run *r = arg;
+    struct chat_part nothing = { .text = STR("") };
+    int64_t now = clock_ms(), due = r->part_ms + ALIVE_MS;
+
+    r->timer = 0;
+    if (now >= due && worker_part(r->call, &nothing))
+        r->part_ms = now;
+    due = r->part_ms + ALIVE_MS;
+    r->timer = loop_after(r->e->loop, due > now ? due - now : ALIVE_MS, on_alive, r);
+}
+
+void
+chat_wait(struct chat_run *r)
+{
+    const struct chat_req *req = r->call->req;
+
+    r->part_ms = clock_ms();
+    if (!req->whole && r->timer == 0)
+        r->timer = loop_after(r->e->loop, ALIVE_MS, on_alive, r);
 }
 
 void
@@ -104,6 +148,7 @@ chat_flush(struct chat_run *r)
         if (!worker_part(r->call, &part))
             return; /* goes with the next one; at the latest with the whole answer */
         r->shown += part.text.n;
+        r->part_ms = clock_ms();
     }
 }
 
@@ -126,17 +171,16 @@ chat_finish(struct chat_run *r, const char *model)
     struct chat_rep rep = {
         .text = buf_slice(&r->answer), .model = str_of(model), .finish_reason = str_of(r->finish),
         .prompt_tokens = r->prompt_tokens, .completion_tokens = r->completion_tokens, .degraded = r->degraded,
-        .upstream_us = r->upstream_us, .prompt_bytes = r->prompt_bytes,
+        .upstream_us = r->upstream_us, .prompt_bytes = r->prompt_bytes, .passages = (int64_t)r->passages, .marked = r->marked,
+        .marks = { r->marks.v, r->marks.n },
     };
 
     if (r->cancelled) {
         end_cancelled(r);
         return;
     }
-    if (r->prompt_bytes > 0) {
-        rep.passages = (int64_t)prompt_passages(req);
+    if (r->prompt_bytes > 0)
         rep.prompt_version = prompt_version(req, r->e->prompt, version);
-    }
     if (r->leaked)
         rep.finish_reason = STR("content_filter");
     mem_free(&r->leak); /* all of it may be shown */
@@ -144,6 +188,7 @@ chat_finish(struct chat_run *r, const char *model)
     if (rep.refused)
         stat_inc(&embedder_stats, CHAT_REFUSED);
     chat_flush(r);
+    loop_cancel(r->e->loop, &r->timer);
     stat_add_at(&embedder_stats, CHAT_ANSWERS,
                 r->degraded ? CHAT_BY_FALLBACK : strcmp(model, BUILTIN_CHAT_MODEL) == 0 ? CHAT_BY_BUILTIN : CHAT_BY_UPSTREAM, 0, 1);
     worker_reply(c, &rep);
@@ -163,6 +208,7 @@ chat_fail(struct chat_run *r, enum err err, int64_t retry_after_ms, const char *
     if (r->answer.n == 0 && r->e->chat->fallback && !r->degraded) {
         LOG(INFO, c->trace, M("answering from the passages alone"), KS("error", err_name(err)));
         r->degraded = true;
+        loop_cancel(r->e->loop, &r->timer);
         r->prompt_tokens = r->completion_tokens = r->prompt_bytes = 0;
         chat_builtin_run(r);
         return;

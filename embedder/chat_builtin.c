@@ -9,7 +9,7 @@
 #include <ctype.h>
 #include <math.h>
 
-#include "embedder/embedder.h"
+#include "embedder/chat.h"
 
 #define TERMS 32                 /* of the question */
 #define SELECTION_TERMS 8        /* of the selected text, when the question has hardly any */
@@ -350,7 +350,7 @@ order(const struct sentence **q, size_t n)
 }
 
 void
-builtin_answer(const struct chat_req *req, struct buf *out, bool *refused)
+builtin_answer(const struct chat_req *req, struct buf *out, struct chat_marks *marks, bool *refused)
 {
     struct digest d = { .req = req, .tokens = tokens_new(), .s = mem_new(SENTENCES * sizeof *d.s) };
     const struct sentence *q[QUOTES];
@@ -374,7 +374,7 @@ builtin_answer(const struct chat_req *req, struct buf *out, bool *refused)
         if (i > 0)
             buf_c(out, q[i]->block == BLOCK_LIST || q[i]->block == BLOCK_TABLE ? '\n' : ' ');
         buf_str(out, q[i]->text);
-        buf_printf(out, " [%zu]", q[i]->hit + 1);
+        (void)chat_mark(out, marks, q[i]->hit + 1);
     }
     *refused = n == 0;
     if (n == 0)
@@ -387,6 +387,7 @@ builtin_answer(const struct chat_req *req, struct buf *out, bool *refused)
 struct quote_job {
     struct chat_run *run;
     struct buf text;
+    struct chat_marks marks;
     bool refused;
 };
 
@@ -395,7 +396,7 @@ work(void *arg)
 {
     struct quote_job *j = arg;
 
-    builtin_answer(j->run->call->req, &j->text, &j->refused);
+    builtin_answer(j->run->call->req, &j->text, &j->marks, &j->refused);
 }
 
 /* Streamed in parts of some words, as a model would. */
@@ -417,6 +418,9 @@ finished(void *arg)
         left = (struct str){ left.p + part.n, left.n - part.n };
     }
     r->refused = j->refused;
+    r->marked = true;
+    r->marks = j->marks;
+    r->passages = prompt_passages(r->call->req);
     memcpy(r->finish, "stop", sizeof "stop");
     buf_free(&j->text);
     mem_free(&j);

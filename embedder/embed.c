@@ -57,8 +57,11 @@ struct job {
     int64_t upstream_us;             /* the longest wait for the model server */
     int64_t begun_us;
     uint64_t timer;                  /* deadline */
-    uint64_t anew;                   /* timer: all of it without the cache, which has vectors of other dimensions */
+    uint64_t restart;                /* it begins anew in the next turn */
     bool use_cache;
+    bool mixed;                      /* vectors of different dimensions came: the model changed meanwhile */
+    bool again;                      /* it began anew for that, past the cache */
+    const char *prefix;              /* stands before each text */
 };
 
 struct embed {
@@ -133,22 +136,14 @@ unwait(struct waiter *w)
 }
 
 /* ---- jobs */
-static void job_anew(void *arg);
-
-static void
-job_unwait(struct job *j)
-{
-    for (size_t i = 0; i < j->n; i++)
-        if (j->waiters[i].flight != NULL)
-            unwait(&j->waiters[i]);
-}
-
 static void
 job_free(struct job *j)
 {
     loop_cancel(j->m->e->loop, &j->timer);
-    loop_cancel(j->m->e->loop, &j->anew);
-    job_unwait(j);
+    loop_cancel(j->m->e->loop, &j->restart);
+    for (size_t i = 0; i < j->n; i++)
+        if (j->waiters[i].flight != NULL)
+            unwait(&j->waiters[i]);
     mem_free(&j->waiters);
     mem_free(&j->vectors);
     mem_free(&j);
@@ -168,9 +163,15 @@ job_fail(struct job *j, enum err err, int64_t retry_after_ms, const char *text)
 static void
 job_reply(struct job *j)
 {
-    struct embed_rep rep = { .model = str_of(j->model), .dims = (int64_t)j->dims, .cached = j->cached, .tokens = j->tokens,
+    char space[129] = "";
+    struct embed_rep rep = { .dims = (int64_t)j->dims, .cached = j->cached, .tokens = j->tokens,
                              .upstream_us = j->upstream_us };
 
+    if (j->m->p->any_model)
+        embed_space_name(j->m->e->opt, j->model, space);
+    else
+        memcpy(space, j->model, sizeof space);
+    rep.model = str_of(space);
     rep.vectors = (struct str){ (const char *)j->vectors, j->n * j->dims * sizeof *j->vectors };
     stat_observe_at(&embedder_stats, EMBED_SECONDS, 0, 0, (double)(clock_us() - j->begun_us) / 1e6);
     j->call->on_cancel = NULL;
@@ -190,19 +191,46 @@ job_take(struct job *j, size_t at, const void *floats, size_t dims)
         }
         j->dims = dims;
     }
-    if (dims != j->dims && j->use_cache && j->cached > 0) {
-        j->use_cache = false;
-        j->anew = loop_after(j->m->e->loop, 0, job_anew, j); /* not at once: the flights that end are being served */
-        job_unwait(j);
-        return false;
-    }
     if (dims != j->dims) {
-        job_fail(j, ERR_UPSTREAM_REPLY, 0, "vectors of different dimensions");
-        return false;
+        j->mixed = true;
+        j->pending--;
+        return true;
     }
     memcpy(j->vectors + at * dims, floats, dims * sizeof *j->vectors);
     j->pending--;
     return true;
+}
+
+static void job_start(struct job *j);
+
+static void
+on_restart(void *arg)
+{
+    struct job *j = arg;
+
+    j->restart = 0;
+    job_start(j);
+}
+
+/* Its last vector is there. Vectors of a model that changed meanwhile are made anew, once, past the cache. */
+static void
+job_done(struct job *j)
+{
+    if (!j->mixed) {
+        job_reply(j);
+        return;
+    }
+    if (j->again) {
+        job_fail(j, ERR_UPSTREAM_REPLY, 0, "vectors of different dimensions");
+        return;
+    }
+    mem_free(&j->vectors);
+    j->dims = 0;
+    j->pending = j->n;
+    j->cached = 0;
+    j->mixed = j->use_cache = false;
+    j->again = true;
+    j->restart = loop_after(j->m->e->loop, 0, on_restart, j); /* not among the flights that are just being served */
 }
 
 static void
@@ -299,7 +327,7 @@ serve(struct batch *b, struct flight *f, const float *v)
             b->t.tokens = 0;
         }
         if (job_take(j, at, v, b->t.out_dims) && j->pending == 0)
-            job_reply(j);
+            job_done(j);
     }
 }
 
@@ -362,7 +390,7 @@ on_done(struct embed_task *t)
 
     b->ending = true;
     if (t->err == ERR_OK) {
-        if (t->p->paid || !t->documents)
+        if (!t->p->caches && (t->p->paid || !t->documents))
             embed_cache_put(t);
         for (size_t i = 0; i < t->n; i++)
             serve(b, b->flights[i], t->vectors + i * t->out_dims);
@@ -375,41 +403,44 @@ on_done(struct embed_task *t)
 /* ---- a call */
 /* Copies what the cache has. False: the job failed and is gone. */
 static bool
-take_cached(struct job *j, const struct embed_req *req, bool *have)
+take_cached(struct job *j, const struct str *texts, bool *have)
 {
     struct embed *m = j->m;
     struct arena *a = arena_new((size_t)64 << 20);
     struct cache_item *items = arena_alloc(a, j->n * sizeof *items);
+    size_t now = j->ask_dims == 0 && m->p->dims_now != NULL ? m->p->dims_now(m->p, j->model) : 0;
     bool alive = true;
 
     for (size_t i = 0; items != NULL && i < j->n; i++)
-        items[i].text = req->texts.v[i];
+        items[i].text = texts[i];
     if (items != NULL)
         embed_cache_get(m->e, a, j->model, j->ask_dims, items, j->n);
     for (size_t i = 0; items != NULL && alive && i < j->n; i++) {
         const struct embed_found *f = &items[i].found;
 
-        if (f->floats == NULL || (j->dims != 0 && f->dims != j->dims))
+        if (f->floats == NULL || (j->dims != 0 && f->dims != j->dims) || (now != 0 && f->dims != now))
             continue;
         alive = job_take(j, i, f->floats, f->dims);
         have[i] = alive;
         j->cached += alive;
     }
     stat_add_at(&embedder_stats, EMBED_TEXTS, SOURCE_CACHE, 0, alive ? (uint64_t)j->cached : 0);
+    if (alive && j->cached > 0 && m->p->check_dims != NULL)
+        m->p->check_dims(m->p, j->model);
     arena_free(&a);
     return alive;
 }
 
 /* Join flights in the air, start new ones, and send the batches off. */
 static void
-embed_missing(struct job *j, const struct embed_req *req, const bool *have)
+embed_missing(struct job *j, const struct str *texts, const bool *have)
 {
     struct embed *m = j->m;
     struct batch **batches = mem_new(j->n * sizeof *batches), *b = NULL;
     size_t bytes = 0, n_batches = 0;
 
     for (size_t i = 0; i < j->n; i++) {
-        struct str text = req->texts.v[i];
+        struct str text = texts[i];
         struct flight **at, *f;
         uint8_t key[32];
 
@@ -436,22 +467,6 @@ embed_missing(struct job *j, const struct embed_req *req, const bool *have)
     mem_free(&batches);
 }
 
-/* The model gives other dimensions than what the cache had of it: none of that counts. */
-static void
-job_anew(void *arg)
-{
-    struct job *j = arg;
-    bool *have = mem_new(j->n * sizeof *have);
-
-    j->anew = 0;
-    mem_free(&j->vectors);
-    j->dims = 0;
-    j->cached = 0;
-    j->pending = j->n;
-    embed_missing(j, j->call->req, have);
-    mem_free(&have);
-}
-
 static const char *
 fault_of(const struct embed *m, const struct embed_req *req)
 {
@@ -467,6 +482,35 @@ fault_of(const struct embed *m, const struct embed_req *req)
     return NULL;
 }
 
+/* From the cache what it has, from the model the rest. */
+static void
+job_start(struct job *j)
+{
+    const struct embed_req *req = j->call->req;
+    struct arena *a = arena_new((size_t)64 << 20);
+    struct str *texts = req->texts.v;
+    bool *have = mem_new(j->n * sizeof *have);
+
+    if (j->prefix[0] != 0) {
+        texts = arena_alloc(a, j->n * sizeof *texts);
+        for (size_t i = 0; texts != NULL && i < j->n; i++)
+            texts[i] = str_of(arena_printf(a, "%s" STR_FMT, j->prefix, STR_ARG(req->texts.v[i])));
+        if (texts == NULL || texts[j->n - 1].p == NULL) {
+            job_fail(j, ERR_VALIDATION, 0, "texts: too large");
+            goto out;
+        }
+    }
+    if (!j->use_cache || take_cached(j, texts, have)) {
+        if (j->pending == 0)
+            job_done(j);
+        else
+            embed_missing(j, texts, have);
+    }
+out:
+    arena_free(&a);
+    mem_free(&have);
+}
+
 void
 embed_on_call(struct call *c)
 {
@@ -474,30 +518,24 @@ embed_on_call(struct call *c)
     const struct embed_req *req = c->req;
     const char *fault = fault_of(m, req);
     struct job *j;
-    bool *have;
 
     if (fault != NULL) {
         worker_fail(c, ERR_VALIDATION, 0, fault);
         return;
     }
     j = mem_new(sizeof *j);
-    *j = (struct job){ .m = m, .call = c, .id = ++m->last_id, .n = req->texts.n, .pending = req->texts.n,
+    *j = (struct job){ .m = m, .call = c, .id = ++m->last_id, .n = req->texts.n, .pending = req->texts.n, .prefix = "",
                        .begun_us = clock_us(), .ask_dims = req->dims > 0 ? req->dims : m->p->dims };
     j->use_cache = (m->p->paid || !req->documents) && !req->fresh;
     snprintf(j->model, sizeof j->model, "%.*s", req->model.n > 0 ? (int)req->model.n : 128,
              req->model.n > 0 ? req->model.p : m->p->model);
+    if (m->p->any_model)
+        j->prefix = embed_prefix(m->e->opt, j->model, req->documents);
     j->waiters = mem_new(j->n * sizeof *j->waiters);
     j->timer = loop_after(m->e->loop, c->deadline_ms - clock_ms() > 0 ? c->deadline_ms - clock_ms() : 0, on_deadline, j);
     c->user = j;
     c->on_cancel = on_cancel;
-    have = mem_new(j->n * sizeof *have);
-    if (!j->use_cache || take_cached(j, req, have)) {
-        if (j->pending == 0)
-            job_reply(j);
-        else
-            embed_missing(j, req, have);
-    }
-    mem_free(&have);
+    job_start(j);
 }
 
 /* ---- life */
@@ -509,7 +547,7 @@ embed_new(struct embedder *e, bool openai)
     m->e = e;
     m->p = openai ? embed_openai_new(e) : embed_builtin_new(e);
     if (openai && e->opt->base_url[0] != 0 && e->opt->api_key[0] == 0 && strcmp(e->opt->embedding_provider, "auto") == 0)
-        embed_openai_probe(e, m->p);
+        embed_openai_probe(m->p);
     return m;
 }
 

@@ -36,11 +36,14 @@ struct embed_provider {
     const char *model;           /* its default model */
     int64_t dims;                /* of the default model; 0: not known beforehand */
     bool paid;                   /* worth caching even for documents */
+    bool caches;                 /* it puts what it makes into the cache itself */
     bool any_model;              /* knows models by other names (an upstream may) */
     size_t max_texts;            /* of one task */
     size_t max_bytes;            /* of one task's texts */
     void (*run)(struct embed_task *t);
     void (*cancel)(struct embed_task *t);   /* nobody wants it any more; done still comes, at once or soon */
+    size_t (*dims_now)(struct embed_provider *p, const char *model); /* what a model gives now, as far as known; NULL: p->dims */
+    void (*check_dims)(struct embed_provider *p, const char *model); /* cached vectors were used; NULL: they cannot grow old */
     void (*close)(struct embed_provider *p);
     void *impl;                  /* its own state */
 };
@@ -49,8 +52,12 @@ struct embed_provider *embed_builtin_new(struct embedder *e);
 /* Parse an embeddings reply into t->vectors: count, order, dimensions and numbers checked, unit length. False: unusable,
  * t->err and t->text say why. Pure but for t. */
 bool embed_reply_parse(struct str body, struct embed_task *t);
-/* Ask for one vector at start, and say clearly what to do when the server has no embeddings. */
-void embed_openai_probe(struct embedder *e, struct embed_provider *p);
+/* Ask for one vector past the cache, and say clearly what to do when the server has no embeddings. */
+void embed_openai_probe(struct embed_provider *p);
+/* ---- prefix.c: what stands before a text of this model. */
+const char *embed_prefix(const struct embedder_opt *o, const char *model, bool document);
+/* The name under which vectors are stored: the model's, with a digest of its prefixes: other prefixes make other vectors. */
+void embed_space_name(const struct embedder_opt *o, const char *model, char out[129]);
 /* Scale to length 1. False when a number is not finite or all are zero. */
 bool vector_unit(float *v, size_t n);
 

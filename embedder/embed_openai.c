@@ -1,42 +1,48 @@
-/* Embeddings of an OpenAI-compatible server: POST /embeddings with a batch of texts. base64 vectors are asked for (an array of
- * 1536 numbers takes 0.55 ms to parse) and arrays are understood. Every reply is checked before anything is kept: as many
- * vectors as texts, index = position, equal dimensions (the asked ones; never suddenly others than before), finite numbers,
- * not all zero; then scaled to length 1. What fails is ERR_UPSTREAM_REPLY. Parameters that the server refuses
- * (encoding_format) are dropped and the call made again, once; nothing else is repeated here. */
+/* Embeddings of an OpenAI-compatible server: POST /embeddings with some texts at a time.
+ *
+ *   task ─▶ work: ranges of texts that are not embedded yet ─▶ pieces, as many and as large as the server takes (pace.h)
+ *              ▲                                                  │ refused: too many texts ─▶ two halves; too long ─▶ half of the text
+ *              └──────────────────────────────────────────────────┤ refused: too many calls ─▶ waits until one of them has ended
+ *                                                                 └ vectors (embed_reply.c) ─▶ cache ─▶ the work
+ *
+ * Questions go before passages and are not held back, unless the server says that there are too many calls. A work whose task is given up
+ * lets its calls end: what they bring is paid for and goes into the cache; only a question's call is dropped. base64 vectors are asked for (an array of 1536 numbers takes 0.55 ms to
+ * parse) and arrays are understood; a parameter that the server refuses by name is left out from then on, for that model. */
 #include <math.h>
 
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
-#include "embedder/embed.h"
-#include "embedder/upstream.h"
+#include "embedder/embed_openai.h"
 
-#define BATCH_TEXTS 256
 #define BATCH_BYTES 262144
-#define IDLE_S 10
-#define DIMS_AGREE 3          /* replies in a row with new dimensions until they are believed */
+#define CUTS_MAX 5              /* how often one text is halved */
+#define FRESH_MS 60000          /* so long a fresh reply vouches for the dimensions of cached vectors */
 
-struct openai_embed {
-    struct embed_provider p;      /* first: what others see */
-    bool no_base64;               /* the server refused encoding_format */
-    bool base64;                  /* the last reply had base64 vectors: replies are small */
-    size_t dims;                  /* of the default model, learned; 0: not yet */
-    size_t other_dims;            /* what replies say instead */
-    int other_n;                  /* how many in a row */
-};
+enum { DROP_FORMAT = 1, DROP_DIMENSIONS = 2 };
+static const char *const optional[] = { "encoding_format", "dimensions" };
 
-struct ask {
-    struct embed_task *t;
-    struct openai_embed *m;
-    struct transfer *transfer;
-    bool plain;                   /* sent without encoding_format */
-    int64_t sent_us;              /* when it went out */
-};
+static void pump(struct openai_embed *m);
+static bool send_piece(struct piece *p);
+static void probe(struct openai_embed *m);
 
-static void send_ask(struct ask *a);
+static struct manners *
+manners_of(struct openai_embed *m, const char *model)
+{
+    struct manners *k;
+
+    for (size_t i = 0; i < m->n_known; i++)
+        if (strcmp(m->known[i].model, model) == 0)
+            return &m->known[i];
+    k = &m->known[m->n_known < MODELS_MAX ? m->n_known++ : MODELS_MAX - 1];
+    *k = (struct manners){ .base64 = false };
+    memcpy(k->model, model, strlen(model) + 1);
+    pace_init(&k->pace, (size_t)m->e->opt->embedding_batch, m->e->opt->embedding_timeout * 1000L);
+    return k;
+}
 
 static void
-build_body(const struct embed_task *t, bool plain, struct buf *out)
+build_body(const struct embed_task *t, unsigned without, struct buf *out)
 {
     buf_c(out, '{');
     buf_key_str(out, "model", str_of(t->model));
@@ -48,218 +54,266 @@ build_body(const struct embed_task *t, bool plain, struct buf *out)
         buf_json(out, t->texts[i]);
     }
     buf_c(out, ']');
-    if (!plain)
+    if (!(without & DROP_FORMAT))
         buf_key_str(out, "encoding_format", STR("base64"));
-    if (t->dims > 0)
+    if (t->dims > 0 && !(without & DROP_DIMENSIONS))
         buf_key_int(out, "dimensions", t->dims);
     buf_c(out, '}');
 }
 
-/* ---- reading a reply */
-static bool
-refuse(struct embed_task *t, const char *text)
-{
-    mem_free(&t->vectors);
-    t->err = ERR_UPSTREAM_REPLY;
-    t->text = text;
-    return false;
-}
+/* ---- replies */
 
-static size_t
-vector_len(const json_t *v)
-{
-    if (json_is_array(v))
-        return json_array_size(v);
-    return json_is_string(v) ? json_string_length(v) / 4 * 3 / 4 : 0;
-}
-
-static bool
-from_base64(const json_t *v, float *out, size_t dims)
-{
-    struct buf raw = BUF_MAX(EMBED_MAX_DIMS * 4 + 8);
-    bool ok = base64_decode((struct str){ json_string_value(v), json_string_length(v) }, &raw) && raw.n == dims * 4;
-
-    for (size_t i = 0; ok && i < dims; i++) {
-        uint32_t bits = 0;
-
-        for (size_t k = 0; k < 4; k++)
-            bits |= (uint32_t)(unsigned char)raw.p[4 * i + k] << (8 * k);
-        memcpy(out + i, &bits, sizeof bits);
-    }
-    buf_free(&raw);
-    return ok;
-}
-
-static bool
-from_array(const json_t *v, float *out, size_t dims)
-{
-    for (size_t i = 0; i < dims; i++) {
-        const json_t *x = json_array_get(v, i);
-
-        if (!json_is_number(x))
-            return false;
-        out[i] = (float)json_number_value(x);
-    }
-    return true;
-}
-
-static bool
-read_vector(const json_t *row, size_t at, struct embed_task *t)
-{
-    const json_t *v = json_object_get(row, "embedding");
-    float *out = t->vectors + at * t->out_dims;
-
-    if (json_int(row, "index", -1) != (int64_t)at || vector_len(v) != t->out_dims)
-        return false;
-    t->base64 = !json_is_array(v);
-    if (!(json_is_array(v) ? from_array(v, out, t->out_dims) : from_base64(v, out, t->out_dims)))
-        return false;
-    return vector_unit(out, t->out_dims);
-}
-
-static bool
-read_rows(const json_t *data, struct embed_task *t)
-{
-    if (!json_is_array(data) || json_array_size(data) != t->n)
-        return refuse(t, "the model server sent another number of vectors");
-    t->out_dims = vector_len(json_object_get(json_array_get(data, 0), "embedding"));
-    if (t->out_dims == 0 || t->out_dims > EMBED_MAX_DIMS || (t->dims > 0 && t->out_dims != (size_t)t->dims))
-        return refuse(t, "the model server sent vectors of wrong dimensions");
-    t->vectors = mem_try(t->n * t->out_dims * sizeof *t->vectors);
-    if (t->vectors == NULL)
-        return refuse(t, "the model server sent too much");
-    for (size_t i = 0; i < t->n; i++)
-        if (!read_vector(json_array_get(data, i), i, t))
-            return refuse(t, "the model server sent an unusable vector");
-    return true;
-}
-
-bool
-embed_reply_parse(struct str body, struct embed_task *t)
-{
-    enum json_fault fault;
-    const char *detail;
-    json_t *root = json_read(body, &fault, &detail);
-    bool ok;
-
-    if (root == NULL)
-        return refuse(t, "the model server sent something unusable");
-    ok = read_rows(json_object_get(root, "data"), t);
-    if (ok) {
-        const json_t *usage = json_object_get(root, "usage");
-
-        t->tokens = json_int(usage, "total_tokens", json_int(usage, "prompt_tokens", 0));
-        t->tokens = t->tokens < 0 ? 0 : t->tokens;
-    }
-    json_decref(root);
-    return ok;
-}
-
-/* Vectors of another length than before are refused, until three replies in a row agree on it, or a probe's says so. */
-static bool
-dims_agree(struct openai_embed *m, const struct embed_task *t)
-{
-    if (t->dims > 0 || strcmp(t->model, m->p.model) != 0)
-        return true;
-    if (m->dims == 0 || m->dims == t->out_dims) {
-        m->dims = t->out_dims;
-        m->other_n = 0;
-        return true;
-    }
-    if (m->other_dims != t->out_dims)
-        m->other_n = 0;
-    m->other_dims = t->out_dims;
-    if (++m->other_n < DIMS_AGREE && !t->fresh)
-        return false;
-    LOG(WARN, t->trace, M("the embedding model changed its dimensions"), KI("from", m->dims), KI("to", t->out_dims));
-    m->dims = t->out_dims;
-    m->other_n = 0;
-    return true;
-}
-
-/* ---- calls */
 static void
-end_ask(struct ask *a)
+take_vectors(struct piece *p)
 {
-    struct embed_task *t = a->t;
+    struct work *w = p->w;
+    struct embed_task *t = w->t;
 
-    if (t->err == ERR_UPSTREAM_REPLY) {
-        static struct log_gate gate;
-
-        if (log_gate(&gate))
-            LOG(WARN, t->trace, M("embedding reply refused"), KS("why", t->text), KI("texts", t->n));
+    if (t->out_dims != 0 && t->out_dims != p->sub.out_dims) {
+        if (!w->again) {
+            work_again(p->m, w);
+            return;
+        }
+        p->sub.err = ERR_UPSTREAM_REPLY;
+        p->sub.text = "the model server sent vectors of different dimensions";
+        work_fail(p->m, w, &p->sub);
+        return;
     }
-    t->impl = NULL;
-    mem_free(&a);
-    t->done(t);
+    if (t->vectors == NULL) {
+        t->out_dims = p->sub.out_dims;
+        t->vectors = mem_new(t->n * t->out_dims * sizeof *t->vectors);
+    }
+    memcpy(t->vectors + p->first * t->out_dims, p->sub.vectors, p->sub.n * t->out_dims * sizeof *t->vectors);
+    t->tokens += p->sub.tokens;
+    t->base64 = p->sub.base64;
+    w->missing -= p->sub.n;
+    piece_leave(p);
+    if (w->missing == 0)
+        work_end(p->m, w);
+}
+
+/* Vectors of another length than before are believed when a second reply agrees, or when a probe's says so. */
+static bool
+dims_agree(struct piece *p)
+{
+    struct manners *k = p->k;
+
+    if (p->sub.dims > 0)
+        return true;
+    if (k->dims != 0 && k->dims != p->sub.out_dims && !p->doubted && !p->sub.fresh)
+        return false;
+    if (k->dims != 0 && k->dims != p->sub.out_dims)
+        LOG(WARN, p->sub.trace, M("the embedding model changed its dimensions: cached vectors of the old ones are left alone"),
+            KS("model", k->model), KI("from", k->dims), KI("to", p->sub.out_dims));
+    k->dims = p->sub.out_dims;
+    k->seen_ms = clock_ms();
+    return true;
+}
+
+static void
+piece_good(struct piece *p)
+{
+    pace_good(&p->k->pace, p->sub.n, (clock_us() - p->sent_us) / 1000);
+    price_count(&upstream_spent, TOKENS_EMBED, 0, str_of(p->sub.model), false, p->sub.tokens);
+    if (p->sub.tokens == 0)
+        stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_EMBED, 0, 1);
+    p->k->base64 = p->sub.base64;
+    if (p->cut == 0)
+        embed_cache_put(&p->sub);
+    if (p->w != NULL)
+        take_vectors(p);
+    if (p->w != NULL)
+        piece_leave(p);
+    piece_free(p);
+}
+
+static void
+piece_bad(struct piece *p, const struct upstream_end *end)
+{
+    static struct log_gate gate;
+
+    if (p->sub.err == ERR_UPSTREAM_REPLY && log_gate(&gate))
+        LOG(WARN, p->sub.trace, M("embedding reply refused"), KS("why", p->sub.text), KI("texts", p->sub.n));
+    p->k->base64 = false;            /* the next reply may be as large as any */
+    if (end->err == ERR_UPSTREAM_TIMEOUT)
+        pace_late(&p->k->pace, p->sub.n);
+    if (p->w != NULL)
+        work_fail(p->m, p->w, &p->sub);
+    if (p->w != NULL)
+        piece_leave(p);
+    piece_free(p);
+}
+
+/* ---- refusals */
+
+/* One text that is too long for the model: the half of it must do. */
+static bool
+cut_text(struct piece *p)
+{
+    struct str *text = &p->sub.texts[0];
+    struct str half = utf8_cut(*text, text->n / 2);
+
+    if (p->cut == CUTS_MAX || half.n == 0)
+        return false;
+    LOG(INFO, p->sub.trace, M("a text is too long for the embedding model: its beginning must do"), KI("bytes", text->n), KI("of_it", half.n));
+    p->cut++;
+    text->n = half.n;
+    return true;
+}
+
+/* The server refused, and there is something to do about it. False: there is not. The piece is gone or sent again after true. */
+static bool
+ask_again(struct piece *p, const struct upstream_end *end)
+{
+    bool refusal = end->status == 400 || end->status == 422;
+    int i = refusal ? upstream_blames(end->body, optional, 2) : -1;
+
+    if (i >= 0 && !(p->without & (1u << i)) && (i == 0 || p->sub.dims > 0)) {
+        p->k->without |= 1u << i;
+        LOG(INFO, p->sub.trace, M("the model server does not take a parameter; going on without"), KS("model", p->k->model), KS("parameter", optional[i]));
+        return send_piece(p);
+    }
+    if (end->err == ERR_UPSTREAM_LIMITED && p->m->flying > 0 && p->w != NULL) {
+        pace_too_many_calls(&p->k->pace, p->m->flying + 1);
+        piece_give_back(p, false);
+        return true;
+    }
+    if (!refusal && end->status != 413)
+        return false;
+    if (p->sub.n > 1 && (end->status == 413 || upstream_too_many(end->body) || upstream_too_large(end->body) || p->sub.n > 8)) {
+        if (end->status == 413 || !upstream_too_large(end->body) || upstream_too_many(end->body))
+            pace_too_many_texts(&p->k->pace, p->sub.n);
+        piece_give_back(p, true);
+        return true;
+    }
+    if (p->sub.n == 1 && (end->status == 413 || upstream_too_large(end->body))) {
+        if (p->k->pace.size_cap == 1)
+            pace_not_the_number(&p->k->pace);
+        return cut_text(p) && send_piece(p);
+    }
+    return false;
 }
 
 static void
 on_end(void *arg, const struct upstream_end *end)
 {
-    struct ask *a = arg;
-    struct embed_task *t = a->t;
+    struct piece *p = arg;
+    struct openai_embed *m = p->m;
+    int64_t us = clock_us() - p->sent_us;
 
-    a->transfer = NULL;
-    t->upstream_us += clock_us() - a->sent_us;
-    t->err = end->err;
-    t->text = end->text;
-    t->retry_after_ms = end->retry_after_ms;
-    if (end->status == 400 && !a->plain && upstream_blames(end->body, "encoding_format")) {
-        a->m->no_base64 = true;
-        t->err = ERR_OK;
-        send_ask(a);
+    p->transfer = NULL;
+    m->flying--;
+    if (p->w != NULL && us > p->w->t->upstream_us)
+        p->w->t->upstream_us = us;
+    p->sub.err = end->err;
+    p->sub.text = end->text;
+    p->sub.retry_after_ms = end->retry_after_ms;
+    if (end->err != ERR_OK && ask_again(p, end)) {
+        pump(m);
         return;
     }
-    if (end->err == ERR_OK && embed_reply_parse(end->body, t) && !dims_agree(a->m, t))
-        refuse(t, "the model server sent vectors of other dimensions than before");
-    a->m->base64 = end->err == ERR_OK && t->err == ERR_OK && t->base64;
-    if (t->err == ERR_OK)
-        price_count(&upstream_spent, TOKENS_EMBED, 0, str_of(t->model), false, t->tokens);
-    if (t->err == ERR_OK && t->tokens == 0)
-        stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_EMBED, 0, 1);
-    end_ask(a);
+    if (end->err == ERR_OK && embed_reply_parse(end->body, &p->sub) && !dims_agree(p)) {
+        p->doubted = true;
+        mem_free(&p->sub.vectors);
+        if (send_piece(p))
+            return;
+    }
+    if (p->sub.err == ERR_OK)
+        piece_good(p);
+    else
+        piece_bad(p, end);
+    pump(m);
 }
 
-static void
-send_ask(struct ask *a)
+/* True: it is out. */
+static bool
+send_piece(struct piece *p)
 {
-    struct embed_task *t = a->t;
+    struct embed_task *t = &p->sub;
     struct buf body = { 0 };
-    size_t dims = t->dims > 0 ? (size_t)t->dims : a->m->dims > 0 ? a->m->dims : EMBED_MAX_DIMS;
+    size_t dims = t->dims > 0 ? (size_t)t->dims : p->k->dims > 0 ? p->k->dims : EMBED_MAX_DIMS;
+    int64_t limit = clock_ms() + p->k->pace.limit_ms;
     struct upstream_req req = {
-        .route = ROUTE_EMBED, .path = "/embeddings", .body = &body, .deadline_ms = t->deadline_ms,
-        .idle_s = IDLE_S, .trace = t->trace, .on_end = on_end, .arg = a,
+        .route = ROUTE_EMBED, .path = "/embeddings", .body = &body, .deadline_ms = limit, .limited = true,
+        .idle_s = p->m->e->opt->embedding_timeout, .trace = t->trace, .on_end = on_end, .arg = p,
     };
 
-    a->plain = a->m->no_base64;
-    build_body(t, a->plain, &body);
+    if (!t->documents && p->w != NULL && p->w->t->deadline_ms < limit) {
+        req.deadline_ms = p->w->t->deadline_ms;
+        req.limited = false;
+    }
+    p->without = p->k->without;
+    build_body(t, p->without, &body);
     /* base64 takes 5.4 bytes a number, text up to 24; some servers send text although base64 was asked for */
-    req.max_body = t->n * dims * (a->m->base64 && !a->plain ? 6 : 24) + 65536;
-    a->sent_us = clock_us();
-    a->transfer = upstream_start(t->e->embed_upstream, &req);
+    req.max_body = t->n * dims * (p->k->base64 && !(p->without & DROP_FORMAT) ? 6 : dims == EMBED_MAX_DIMS ? 24 : 96) + 65536;
+    p->sent_us = clock_us();
+    p->m->flying++;
+    p->transfer = upstream_start(t->e->embed_upstream, &req);
+    return true;
 }
+
+/* Send what the server takes now: questions first. */
+static void
+pump(struct openai_embed *m)
+{
+    for (;;) {
+        struct work *w = m->questions != NULL ? m->questions : m->documents;
+
+        if (w == NULL)
+            return;
+        if (w->ranges == NULL) {
+            work_unlist(m, w);
+            continue;
+        }
+        if (m->flying >= w->k->pace.calls && (w->t->documents || w->k->pace.tight))
+            return;
+        if (!send_piece(piece_new(m, w)))
+            return;
+    }
+}
+
+/* ---- the provider */
 
 static void
 run(struct embed_task *t)
 {
-    struct ask *a = mem_new(sizeof *a);
+    struct openai_embed *m = t->p->impl;
+    struct work *w = mem_new(sizeof *w);
 
-    a->t = t;
-    a->m = t->p->impl;
-    t->impl = a;
-    send_ask(a);
+    *w = (struct work){ .t = t, .k = manners_of(m, t->model), .missing = t->n };
+    t->impl = w;
+    t->err = ERR_OK;
+    work_add(w, 0, t->n, 0);
+    work_enlist(m, w);
+    pump(m);
 }
 
 static void
 cancel(struct embed_task *t)
 {
-    struct ask *a = t->impl;
+    struct openai_embed *m = t->p->impl;
 
-    upstream_cancel(&a->transfer);
     t->err = ERR_CANCELLED;
     t->text = "nobody waits for it";
-    end_ask(a);
+    work_end(m, t->impl);
+    pump(m);
+}
+
+static size_t
+dims_now(struct embed_provider *p, const char *model)
+{
+    return manners_of(p->impl, model)->dims;
+}
+
+/* A cached vector was used: does the model still give such ones? Asked in passing, when no reply of the last minute said so. */
+static void
+check_dims(struct embed_provider *p, const char *model)
+{
+    struct openai_embed *m = p->impl;
+    int64_t seen = manners_of(m, model)->seen_ms;
+
+    if (strcmp(model, p->model) == 0 && p->dims == 0 && (seen == 0 || clock_ms() - seen > FRESH_MS))
+        probe(m);
 }
 
 static void
@@ -267,6 +321,8 @@ close_openai(struct embed_provider *p)
 {
     struct openai_embed *m = p->impl;
 
+    while (m->all != NULL)          /* their transfers went with the upstream */
+        piece_free(m->all);
     mem_free(&m);
 }
 
@@ -275,39 +331,72 @@ embed_openai_new(struct embedder *e)
 {
     struct openai_embed *m = mem_new(sizeof *m);
 
-    m->p = (struct embed_provider){ .model = e->opt->embedding_model, .dims = e->opt->embedding_dims, .paid = true,
-                                    .any_model = true, .max_texts = BATCH_TEXTS, .max_bytes = BATCH_BYTES, .run = run,
-                                    .cancel = cancel, .close = close_openai, .impl = m };
+    m->e = e;
+    m->p = (struct embed_provider){ .model = e->opt->embedding_model, .dims = e->opt->embedding_dims, .paid = true, .caches = true,
+                                    .any_model = true, .max_texts = 256, .max_bytes = BATCH_BYTES, .run = run,
+                                    .cancel = cancel, .dims_now = dims_now, .check_dims = check_dims, .close = close_openai, .impl = m };
     return &m->p;
 }
 
-/* ---- start */
+/* ---- a text of our own, past the cache: are there embeddings, and of which dimensions? */
+
 static void
 on_probed(void *arg, const struct upstream_end *end)
 {
-    (void)arg;
+    struct piece *p = arg;
+    struct openai_embed *m = p->m;
+
+    p->transfer = NULL;
+    m->flying--;
     if (end->status == 404 || end->status == 501)
         LOG(ERROR, NULL, M("the model server offers no embeddings: set EMBEDDING_PROVIDER=builtin, or give it an embedding model"),
             KI("status", end->status));
     else if (end->err != ERR_OK)
         LOG(WARN, NULL, M("the model server did not embed a first text"), KS("error", err_name(end->err)),
             KI("status", end->status));
-    else
-        LOG(INFO, NULL, M("the model server embeds"));
+    else if (embed_reply_parse(end->body, &p->sub) && p->k->dims == 0)
+        LOG(INFO, NULL, M("the model server embeds"), KI("dims", p->sub.out_dims));
+    m->probing = false;
+    if (p->sub.vectors != NULL && !dims_agree(p)) {
+        p->k->seen_ms = 0;
+        p->doubted = true;
+        mem_free(&p->sub.vectors);
+        (void)send_piece(p);         /* as any piece that nobody waits for */
+        return;
+    }
+    piece_free(p);
+}
+
+static void
+probe(struct openai_embed *m)
+{
+    struct piece *p;
+    struct buf body = { 0 };
+    struct upstream_req req = { .route = ROUTE_EMBED, .path = "/embeddings", .body = &body, .max_body = 262144, .limited = true,
+                                .deadline_ms = clock_ms() + m->e->opt->embedding_timeout * 1000L, .idle_s = m->e->opt->embedding_timeout,
+                                .trace = "", .on_end = on_probed };
+
+    if (m->probing)
+        return;
+    m->probing = true;
+    p = mem_new(sizeof *p);
+    piece_join(p, m);
+    p->k = manners_of(m, m->p.model);
+    p->k->seen_ms = clock_ms();      /* asked, at least: not again for a while */
+    p->without = p->k->without;
+    p->sub = (struct embed_task){ .e = m->e, .p = &m->p, .n = 1, .dims = m->p.dims, .documents = true };
+    memcpy(p->sub.model, p->k->model, sizeof p->sub.model);
+    p->sub.texts = mem_new(sizeof *p->sub.texts);
+    p->sub.texts[0] = (struct str){ mem_dup("hello"), 5 };
+    build_body(&p->sub, p->without, &body);
+    req.arg = p;
+    m->flying++;
+    p->sent_us = clock_us();
+    p->transfer = upstream_start(m->e->embed_upstream, &req);
 }
 
 void
-embed_openai_probe(struct embedder *e, struct embed_provider *p)
+embed_openai_probe(struct embed_provider *p)
 {
-    struct str text = STR("hello");
-    struct embed_task t = { .e = e, .p = p, .texts = &text, .n = 1, .dims = p->dims };
-    struct buf body = { 0 };
-    struct upstream_req req = {
-        .route = ROUTE_EMBED, .path = "/embeddings", .body = &body, .deadline_ms = clock_ms() + 5000,
-        .max_body = 262144, .idle_s = IDLE_S, .trace = "", .on_end = on_probed,
-    };
-
-    memcpy(t.model, p->model, strlen(p->model) < sizeof t.model ? strlen(p->model) : sizeof t.model - 1);
-    build_body(&t, false, &body);
-    (void)upstream_start(e->embed_upstream, &req);
+    probe(p->impl);
 }

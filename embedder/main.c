@@ -16,6 +16,7 @@
 #include "common/check.h"
 #include "common/log.h"
 #include "common/redis.h"
+#include "embedder/chat.h"
 #include "embedder/embed.h"
 #include "embedder/leak.h"
 #include "embedder/upstream.h"
@@ -52,6 +53,16 @@ check_key(const char *key, const char *name, struct buf *err)
 }
 
 static void
+check_header(const char *name, struct buf *err)
+{
+    for (const char *c = name; *c != 0; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' || *c == '_')) {
+            buf_z(err, "OPENAI_API_KEY_HEADER: the name of a header, such as api-key\n");
+            return;
+        }
+}
+
+static void
 check(const void *opt, struct buf *err)
 {
     static const char *const roles[] = { "both", "embed", "chat", NULL };
@@ -72,6 +83,7 @@ check(const void *opt, struct buf *err)
         buf_z(err, "OPENAI_API_KEY or OPENAI_BASE_URL: one is needed for provider openai\n");
     check_web_url("OPENAI_BASE_URL", o->base_url, err);
     check_web_url("OPENAI_EMBEDDING_BASE_URL", o->embedding_base_url, err);
+    check_header(o->key_header, err);
     check_key(o->api_key, "OPENAI_API_KEY", err);
     check_key(o->embedding_api_key, "OPENAI_EMBEDDING_API_KEY", err);
     price_check(o->model_prices, err);
@@ -106,9 +118,9 @@ start_upstreams(struct embedder *e, bool embed, bool chat)
     const char *base = o->base_url[0] != 0 ? o->base_url : DEFAULT_BASE;
     bool own = embed && o->embedding_base_url[0] != 0;
 
-    if ((chat || (embed && !own)) && (e->upstream = upstream_new(e->loop, base, o->api_key)) == NULL)
+    if ((chat || (embed && !own)) && (e->upstream = upstream_new(e->loop, base, o->api_key, o->key_header)) == NULL)
         return -1;
-    e->embed_upstream = own ? upstream_new(e->loop, o->embedding_base_url, o->embedding_api_key) : e->upstream;
+    e->embed_upstream = own ? upstream_new(e->loop, o->embedding_base_url, o->embedding_api_key, "") : e->upstream;
     return own && e->embed_upstream == NULL ? -1 : 0;
 }
 

@@ -1,8 +1,7 @@
-/* Server-sent events (WHATWG HTML, section 9.2.6) and the chunks of a chat completion stream. A push parser: the same bytes
- * give the same events however they are split. Events without data, comments and other fields are skipped; an event that the
- * end of the stream leaves incomplete is dropped, as the standard says. */
-#include "common/json.h"
-#include "embedder/embedder.h"
+/* Server-sent events (WHATWG HTML, section 9.2.6). A push parser: the same bytes give the same events however they are split.
+ * Events without data, comments and other fields are skipped; an event that the end of the stream leaves incomplete is dropped,
+ * as the standard says. */
+#include "embedder/chat.h"
 
 void
 sse_init(struct sse *s, size_t max_event, void (*fn)(void *arg, struct str data), void *arg)
@@ -93,55 +92,4 @@ sse_push(struct sse *s, const char *p, size_t n)
         buf_add(&s->line, p + from, n - from);
     if (sse_overflow(s))
         s->stopped = true;
-}
-
-static void
-read_usage(const json_t *root, struct chat_chunk *out)
-{
-    const json_t *u = json_object_get(root, "usage");
-
-    if (!json_is_object(u))
-        return;
-    out->prompt_tokens = json_int(u, "prompt_tokens", 0);
-    out->completion_tokens = json_int(u, "completion_tokens", 0);
-}
-
-enum chat_event
-chat_chunk_parse(struct str data, struct chat_chunk *out)
-{
-    enum json_fault fault;
-    const char *detail;
-    const json_t *error, *choice;
-    json_t *root;
-
-    *out = (struct chat_chunk){ .prompt_tokens = -1, .completion_tokens = -1 };
-    if (str_is(data, "[DONE]"))
-        return CHAT_EV_DONE;
-    root = json_read(data, &fault, &detail);
-    out->json = root;
-    if (!json_is_object(root))
-        return CHAT_EV_JUNK;
-    error = json_object_get(root, "error");
-    if (error != NULL && !json_is_null(error)) {
-        out->code = json_str(error, "code");
-        if (out->code.p == NULL)
-            out->code = json_str(error, "type");
-        return CHAT_EV_ERROR;
-    }
-    read_usage(root, out);
-    if (!json_is_array(json_object_get(root, "choices")))
-        return out->prompt_tokens >= 0 ? CHAT_EV_CHUNK : CHAT_EV_JUNK;
-    choice = json_array_get(json_object_get(root, "choices"), 0);
-    if (choice != NULL) {
-        out->text = json_str(json_object_get(choice, "delta"), "content");
-        out->finish = json_str(choice, "finish_reason");
-    }
-    return CHAT_EV_CHUNK;
-}
-
-void
-chat_chunk_free(struct chat_chunk *c)
-{
-    json_decref(c->json);
-    c->json = NULL;
 }

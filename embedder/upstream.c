@@ -1,4 +1,4 @@
-/* HTTP calls to the model server: the only file that knows curl. One multi handle, driven by the loop:
+/* HTTP calls to the model server: with upstream_url.c the only file that knows curl. One multi handle, driven by the loop:
  *
  *   loop_fd ─▶ on_fd ─┐                                   ┌▶ on_data (bytes of a 200 event stream)
  *   loop_after ─▶ on_timer ─▶ curl_multi_socket_action ───┤
@@ -37,12 +37,15 @@ struct transfer {
     bool streaming;                  /* on_data has had bytes of a 200 */
     bool told;                       /* the breaker knows already */
     bool too_large;                  /* body over its cap */
+    bool second;                     /* sent again, with or without /v1 */
 };
 
 struct upstream {
     struct loop *loop;
     CURLM *multi;
-    char *base;                      /* without a slash at the end */
+    struct base_url base;
+    enum { V1_FIRST, V1_LAST, V1_NEVER } v1; /* is "/v1" put behind the base, when the other way is 404 too? */
+    bool v1_known;                   /* a reply said so */
     char *auth;                      /* "Authorization: Bearer …", or NULL */
     uint64_t timer;                  /* curl's one timer */
     struct transfer *all;            /* started and not ended */
@@ -55,6 +58,7 @@ struct upstream {
 static const char *const route_names[ROUTE_COUNT] = { "embed", "chat" };
 
 static void check_done(struct upstream *u);
+static void set_url(const struct transfer *t);
 
 /* ---- curl ↔ loop */
 static void
@@ -124,13 +128,18 @@ status_of(const struct transfer *t)
     return status;
 }
 
+/* A page of a proxy, or anything else that no model server sends. Some send events as plain text, or JSON without a type. */
 static bool
-is_event_stream(const struct transfer *t)
+is_foreign(const struct transfer *t)
 {
+    static const char *const types[] = { "text/event-stream", "application/json", "text/plain", "application/x-ndjson", "application/octet-stream" };
     const char *type = NULL;
 
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
-    return type != NULL && strncasecmp(type, "text/event-stream", 17) == 0;
+    for (size_t i = 0; type != NULL && i < sizeof types / sizeof *types; i++)
+        if (strncasecmp(type, types[i], strlen(types[i])) == 0)
+            return false;
+    return type != NULL;
 }
 
 static size_t
@@ -145,7 +154,7 @@ on_body(char *p, size_t size, size_t n, void *arg)
         fuse_good(&t->u->fuse[t->req.route], t->probe);
     }
     if (status == 200 && t->req.on_data != NULL) {
-        if (!is_event_stream(t))
+        if (is_foreign(t))
             return 0;
         t->streaming = true;
         return t->req.on_data(t->req.arg, p, n) ? n : 0;
@@ -197,8 +206,15 @@ broken_end(const struct transfer *t, CURLcode code)
 
     end.status = status_of(t);
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        end.err = ERR_UPSTREAM_TIMEOUT;
-        end.text = "the model server did not answer in time";
+        bool ours = !t->req.limited && clock_ms() >= t->req.deadline_ms;
+
+        end.err = ours ? ERR_DEADLINE : ERR_UPSTREAM_TIMEOUT;
+        end.text = ours ? "the time for this request was over before the model server had answered" : "the model server did not answer in time";
+        end.late = true;
+    } else if (code == CURLE_COULDNT_RESOLVE_HOST) {
+        end.text = "the name of the model server cannot be resolved";
+    } else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR) {
+        end.text = "no secure connection to the model server: its certificate is not trusted, or it speaks no TLS";
     } else if (t->too_large || code == CURLE_WRITE_ERROR) {
         end.err = ERR_UPSTREAM_REPLY;
         end.text = t->too_large ? "the model server sent too much" : "the model server sent something unusable";
@@ -218,7 +234,7 @@ reply_end(struct transfer *t, char code[64])
     struct upstream_fault f;
 
     if (end.status == 200) {
-        if (t->req.on_data == NULL || t->streaming || is_event_stream(t))
+        if (t->req.on_data == NULL || t->streaming || !is_foreign(t))
             return end;
         end.err = ERR_UPSTREAM_REPLY;
         end.text = "the model server sent something unusable";
@@ -247,7 +263,8 @@ outcome_of(enum err e)
     case ERR_UPSTREAM_REFUSED: return OUT_REFUSED;
     case ERR_UPSTREAM_LIMITED: return OUT_LIMITED;
     case ERR_UPSTREAM_QUOTA: return OUT_QUOTA;
-    case ERR_UPSTREAM_TIMEOUT: return OUT_TIMEOUT;
+    case ERR_UPSTREAM_TIMEOUT:
+    case ERR_DEADLINE: return OUT_TIMEOUT;
     default: return OUT_ERROR;
     }
 }
@@ -260,9 +277,9 @@ tell_breaker(struct transfer *t, const struct upstream_end *end)
 
     if (end->err == ERR_UPSTREAM_QUOTA)
         fuse_quota(b, now);
-    else if (end->err == ERR_UPSTREAM_TIMEOUT && end->status == 0 && clock_us() - t->begun_us < FAIR_TRY_MS * 1000)
+    else if (end->late && end->status == 0 && clock_us() - t->begun_us < FAIR_TRY_MS * 1000)
         fuse_drop(b, t->probe, now);
-    else if (end->err == ERR_UPSTREAM || end->err == ERR_UPSTREAM_TIMEOUT)
+    else if (end->err == ERR_UPSTREAM || end->err == ERR_UPSTREAM_TIMEOUT || end->late)
         fuse_bad(b, t->probe && !t->told, now);
     else if (!t->told)
         fuse_good(b, t->probe);
@@ -316,12 +333,38 @@ transfer_free(struct transfer *t)
     mem_free(&t);
 }
 
+/* No such route: perhaps it is there with /v1, or without. The first reply that is no 404 settles it. */
+static bool
+other_way(struct transfer *t)
+{
+    struct upstream *u = t->u;
+    bool missing = status_of(t) == 404;
+
+    if (u->v1 == V1_NEVER || u->v1_known)
+        return false;
+    if (!missing) {
+        u->v1 = t->second ? 1 - u->v1 : u->v1;
+        u->v1_known = true;
+        return false;
+    }
+    if (t->second)
+        return false;
+    t->second = true;
+    curl_multi_remove_handle(u->multi, t->easy);
+    buf_reset(&t->in);
+    set_url(t);
+    curl_multi_add_handle(u->multi, t->easy);
+    return true;
+}
+
 static void
 finish(struct transfer *t, CURLcode code)
 {
     struct upstream_end end;
     char detail[64] = "";
 
+    if (code == CURLE_OK && other_way(t))
+        return;
     end = code == CURLE_OK ? reply_end(t, detail) : broken_end(t, code);
     tell_breaker(t, &end);
     stat_add_at(&embedder_stats, UPSTREAM_CALLS, t->req.route, outcome_of(end.err), 1);
@@ -362,11 +405,26 @@ on_blocked(void *arg)
 
 /* ---- starting */
 static void
-set_options(struct transfer *t, const char *url, long timeout_ms)
+set_url(const struct transfer *t)
+{
+    const struct upstream *u = t->u;
+    bool v1 = u->v1 != V1_NEVER && (u->v1 == V1_FIRST) != t->second;
+    struct buf url = BUF_MAX(8192);
+
+    buf_printf(&url, "%s%s%s", u->base.prefix, v1 ? "/v1" : "", t->req.path);
+    if (u->base.query[0] != 0)
+        buf_printf(&url, "?%s", u->base.query);
+    curl_easy_setopt(t->easy, CURLOPT_URL, url.p);
+    buf_free(&url);
+}
+
+static void
+set_options(struct transfer *t, long timeout_ms)
 {
     CURL *c = t->easy;
 
-    curl_easy_setopt(c, CURLOPT_URL, url);
+    set_url(t);
+    curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");   /* understood when it comes; the header asks for none */
     curl_easy_setopt(c, CURLOPT_PRIVATE, t);
     curl_easy_setopt(c, CURLOPT_POST, 1L);
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, t->out.p);
@@ -393,17 +451,15 @@ static void
 send_off(struct transfer *t)
 {
     struct upstream *u = t->u;
-    struct buf url = BUF_MAX(4096);
     int64_t left = t->req.deadline_ms - clock_ms();
 
     t->easy = u->n_idle > 0 ? u->idle[--u->n_idle] : curl_easy_init();
-    buf_printf(&url, "%s%s", u->base, t->req.path);
     t->headers = curl_slist_append(NULL, "Content-Type: application/json");
     t->headers = curl_slist_append(t->headers, "Expect:");
+    t->headers = curl_slist_append(t->headers, "Accept-Encoding: identity"); /* a packed stream comes late */
     if (u->auth != NULL)
         t->headers = curl_slist_append(t->headers, u->auth);
-    set_options(t, url.p, left < 1 ? 1 : (long)left);
-    buf_free(&url);
+    set_options(t, left < 1 ? 1 : (long)left);
     u->active[t->req.route]++;
     curl_multi_add_handle(u->multi, t->easy);
 }
@@ -450,23 +506,37 @@ upstream_cancel(struct transfer **tp)
 }
 
 /* ---- life */
+static char *
+auth_line(const char *key, const char *header, bool azure)
+{
+    struct buf b = BUF_MAX(8192);
+    char *line;
+
+    if (key == NULL || key[0] == 0)
+        return NULL;
+    if (header[0] == 0)
+        header = azure ? "api-key" : "Authorization";
+    buf_printf(&b, "%s: %s%s", header, strcasecmp(header, "Authorization") == 0 ? "Bearer " : "", key);
+    line = mem_dup(b.p);
+    explicit_bzero(b.p, b.n);
+    buf_free(&b);
+    return line;
+}
+
 struct upstream *
-upstream_new(struct loop *l, const char *base, const char *key)
+upstream_new(struct loop *l, const char *base, const char *key, const char *header)
 {
     struct upstream *u = mem_new(sizeof *u);
-    size_t n;
+    const char *why = base_url_read(base, &u->base);
 
-    u->loop = l;
-    u->base = mem_dup(base);
-    for (n = strlen(u->base); n > 0 && u->base[n - 1] == '/'; n--)
-        u->base[n - 1] = 0;
-    if (key != NULL && key[0] != 0) {
-        struct buf b = BUF_MAX(8192);
-
-        buf_printf(&b, "Authorization: Bearer %s", key);
-        u->auth = mem_dup(b.p);
-        buf_free(&b);
+    if (why != NULL) {
+        LOG(ERROR, NULL, M("the base URL of the model server cannot be used"), KS("why", why));
+        mem_free(&u);
+        return NULL;
     }
+    u->loop = l;
+    u->v1 = !u->base.open ? V1_NEVER : u->base.bare ? V1_FIRST : V1_LAST;
+    u->auth = auth_line(key, header, u->base.azure);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     u->multi = curl_multi_init();
     curl_multi_setopt(u->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
@@ -494,7 +564,7 @@ upstream_free(struct upstream **up)
     if (u->auth != NULL)
         explicit_bzero(u->auth, strlen(u->auth));
     mem_free(&u->auth);
-    mem_free(&u->base);
+    base_url_fini(&u->base);
     mem_free(up);
 }
 

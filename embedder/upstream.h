@@ -16,8 +16,10 @@ struct upstream_fault {
     char code[64];           /* error.code, else error.type, cleaned to [A-Za-z0-9_.-]; for the log */
 };
 struct upstream_fault upstream_map(long status, struct str body);
-/* Does a 400 complain about this parameter (error.param, or its name in the message)? */
-bool upstream_blames(struct str body, const char *param);
+/* ---- complaint.c: pure. Which of these parameters does a refusal complain about, in whatever shape? -1: none of them. */
+int upstream_blames(struct str body, const char *const *names, size_t n);
+bool upstream_too_large(struct str body);    /* of a context, a length, a number of tokens */
+bool upstream_too_many(struct str body);     /* of the inputs of one call */
 /* Retry-After in ms: delta seconds, "250ms", "6m0s", "1.5s"; -1 when it is none of these. */
 int64_t upstream_wait_ms(struct str value);
 
@@ -38,7 +40,18 @@ void fuse_bad(struct fuse *b, bool probe, int64_t now_ms);
 void fuse_quota(struct fuse *b, int64_t now_ms);
 void fuse_drop(struct fuse *b, bool probe, int64_t now_ms);   /* the call ended without telling anything */
 
-/* ---- upstream.c: the only file that knows curl */
+/* ---- upstream_url.c: where calls go */
+struct base_url {
+    char *prefix;            /* up to the route, without a slash at the end */
+    char *query;             /* goes behind the route; "" */
+    bool azure;              /* the key goes into api-key */
+    bool bare;               /* there is no path: /v1 is tried first */
+    bool open;               /* it may be meant with or without /v1 */
+};
+const char *base_url_read(const char *text, struct base_url *out);   /* NULL, or what is wrong with it */
+void base_url_fini(struct base_url *b);
+
+/* ---- upstream.c: with upstream_url.c the only file that knows curl */
 struct transfer;
 struct upstream_end {
     enum err err;            /* ERR_OK: status 200 and a complete body */
@@ -47,6 +60,7 @@ struct upstream_end {
     const char *text;        /* with an error: a phrase users may see, static */
     struct str body;         /* of an error, or of a reply without on_data; dies with the callback */
     bool cut;                /* bytes of a 200 had come when it broke */
+    bool late;               /* time ran out: the server's, or our caller's (ERR_DEADLINE) */
 };
 struct upstream_req {
     enum upstream_route route;
@@ -55,13 +69,15 @@ struct upstream_req {
     int64_t deadline_ms;     /* clock_ms() */
     size_t max_body;         /* of the reply; more is ERR_UPSTREAM_REPLY */
     long idle_s;             /* seconds without a byte */
+    bool limited;            /* deadline_ms is what the server is given, not what our caller has left */
     const char *trace;       /* request id for the log; copied */
     bool (*on_data)(void *arg, const char *p, size_t n);   /* event stream of a 200; NULL: collect. false: abort */
     void (*on_end)(void *arg, const struct upstream_end *end);
     void *arg;
 };
-/* base: http(s)://host[:port][/path]; key may be "". NULL after logging why. */
-struct upstream *upstream_new(struct loop *l, const char *base, const char *key);
+/* base: http(s)://host[:port][/path][?query]; key may be "". header: the one that carries it; "": as the base says. NULL after
+ * logging why. */
+struct upstream *upstream_new(struct loop *l, const char *base, const char *key, const char *header);
 void upstream_free(struct upstream **u);
 /* Starts a call. on_end comes exactly once, never from inside; the transfer is gone then. */
 struct transfer *upstream_start(struct upstream *u, const struct upstream_req *r);

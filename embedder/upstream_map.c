@@ -91,23 +91,6 @@ upstream_map(long status, struct str body)
     return f;
 }
 
-bool
-upstream_blames(struct str body, const char *param)
-{
-    enum json_fault fault;
-    const char *detail;
-    json_t *root = json_read(body, &fault, &detail);
-    const json_t *error = json_object_get(root, "error");
-    struct str at = json_str(error, "param"), msg = json_str(error, "message");
-    bool yes;
-
-    if (error == NULL)
-        msg = json_str(root, "message");
-    yes = str_starts(at, param) || (msg.n > 0 && memmem(msg.p, msg.n, param, strlen(param)) != NULL);
-    json_decref(root);
-    return yes;
-}
-
 static int64_t
 unit_ms(const char **p)
 {

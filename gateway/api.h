@@ -15,6 +15,7 @@ struct hub *api_hub(const struct request *r);
 struct str api_secret(const struct request *r);      /* deployment secret: part of every cache key */
 bool api_save_hits(const struct request *r);         /* SAVE_CACHE_HITS */
 int64_t api_expiry_days(const struct request *r);    /* SESSION_EXPIRY_DAYS */
+int64_t api_stream_ms(const struct request *r);      /* STREAM_TIMEOUT */
 struct str api_first_collection(const struct request *r); /* the first of those listed for this principal; absent: none */
 struct str api_link_hosts(const struct request *r);  /* ANSWER_LINK_HOSTS as set, and PUBLIC_URL: part of every cache key */
 bool api_gone(const struct request *r);              /* the client has gone away */

@@ -23,6 +23,12 @@ api_save_hits(const struct request *r)
 }
 
 int64_t
+api_stream_ms(const struct request *r)
+{
+    return r->gw->opt->stream_timeout * 1000L;
+}
+
+int64_t
 api_expiry_days(const struct request *r)
 {
     return r->gw->opt->session_expiry_days;

@@ -4,15 +4,13 @@
  *     → citation {n, source_id, start, end} … → done {the query's answer}     or, any time: error {problem}
  *
  * Every event has the id <message_id>:<seq>; a comment line goes out when nothing came for 15 s. What fails before
- * the first event is an ordinary problem answer with its status. The whole stream has 120 s, unless the client asked
+ * the first event is an ordinary problem answer with its status. The whole stream has STREAM_TIMEOUT, unless the client asked
  * for less. */
 #include <stdio.h>
 
 #include "common/clock.h"
 #include "gateway/ask.h"
 #include "gateway/render.h"
-
-#define STREAM_MS 120000
 
 struct stream {
     struct question *q;
@@ -186,7 +184,7 @@ set_deadline(struct request *r)
     int64_t asked;
 
     if (!digits(request_header(r, "X-Request-Timeout-Ms"), 60000, &asked))
-        r->deadline_ms = clock_ms() + STREAM_MS;
+        r->deadline_ms = clock_ms() + api_stream_ms(r);
 }
 
 void

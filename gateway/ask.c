@@ -157,7 +157,7 @@ search(struct question *q)
     int64_t since = clock_us();
 
     q->trace.top_k = req.top_k;
-    if (e && (!err_retryable(e) || (e == ERR_NO_WORKER && no_writer(q))))
+    if (e && ((!err_retryable(e) && e != ERR_DEADLINE) || (e == ERR_NO_WORKER && no_writer(q))))
         return failed(q, &embedded);
     found = api_ask(q->r, &q->held, KIND_SEARCH, &req, q->r->deadline_ms, &a);
     ask_stage(q, STAGE_SEARCH, since);
@@ -205,10 +205,15 @@ chat_idle(struct question *q, struct chat_wait *w)
 static bool
 chat_piece(struct question *q, struct chat_wait *w, const struct chat_part *part)
 {
+    int64_t now = clock_ms();
+
+    w->quiet_until = now + NEXT_TOKEN_MS;
+    if (part->text.n == 0)
+        return true; /* it waits, as it is told to: the limits of a model server are the embedder's */
     ask_first_token(q);
     if (!w->sink)
         return true;
-    w->quiet_until = w->ping_at = clock_ms() + NEXT_TOKEN_MS;
+    w->ping_at = now + NEXT_TOKEN_MS;
     buf_str(&q->partial, part->text);
     return ask_show(q, w->sink, part->text);
 }
@@ -300,14 +305,19 @@ chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **re
 static enum err
 cite_here(struct question *q, const struct chat_rep *said, struct cite_rep *rep)
 {
-    struct cite_req req = { .answer = said->text, .question = q->text, .refused = said->refused };
+    struct cite_req req = { .answer = said->text, .question = q->text, .refused = said->refused, .selection = q->selection,
+                            .page_context = q->page_context, .marked = said->marked };
     struct cite_counts counts;
     int64_t since = clock_us();
     struct words *w = words_new();
     enum err e;
 
+    req.marks.v = said->marks.v;
+    req.marks.n = said->marks.n;
     req.hits.v = q->found->hits.v;
     req.hits.n = q->found->hits.n;
+    if (said->passages > 0 && (size_t)said->passages < req.hits.n)
+        req.hits.n = (size_t)said->passages; /* what the model was not given it cannot have cited */
     e = cite_answer(&req, w, q->r->arena, rep, &counts);
     words_free(&w);
     ask_cited(&counts);

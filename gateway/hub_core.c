@@ -249,7 +249,7 @@ attempt_start(struct core *c, int64_t now, struct hub_request *r, struct hub_wor
 
     a->worker = w;
     a->req = r;
-    a->due_ms = due;
+    a->due_ms = due < r->deadline_ms ? due : r->deadline_ms;
     a->next = w->out;
     a->prev = &w->out;
     if (w->out)

@@ -551,7 +551,7 @@ static bool
 worker_is_stuck(const struct hub_worker *w, int64_t now)
 {
     for (const struct attempt *a = w->out; a; a = a->next)
-        if (now - a->due_ms > kinds[a->req->kind].attempt_ms + 1000)
+        if (now - a->due_ms > (kinds[a->req->kind].attempt_ms < 20000 ? kinds[a->req->kind].attempt_ms : 20000) + 1000)
             return true;
     return false;
 }

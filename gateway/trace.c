@@ -65,6 +65,7 @@ ask_cited(const struct cite_counts *n)
     stat_add(&stats, ASK_MARKS, n->marks);
     stat_add(&stats, ASK_MARKS_ADDED, n->added);
     stat_add(&stats, ASK_MARKS_DROPPED, n->dropped);
+    stat_add(&stats, ASK_MARKS_OWN, n->own);
     stat_add(&stats, ASK_VERBATIM, n->verbatim);
 }
 

@@ -7,7 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-enum { RENEW_MS = 10000, LEASE_MS = 30000, CALL_MS = 20000, RETRY_MS = 400, READ_AGAIN_MS = 10 };
+enum { RENEW_MS = 10000, LEASE_MS = 30000, CALL_MS = 20000, EMBED_MS = 590000, RETRY_MS = 400, READ_AGAIN_MS = 10 };
 
 static void renew(void *arg);
 static void finish_step(struct job *j);
@@ -101,7 +101,8 @@ job_call(struct job *j, enum kind kind, const void *req, reply_fn fn, void *arg)
 
     *p = (struct pending){ j, fn, arg };
     j->calls++;
-    (void)worker_call(j->g->r->worker, NULL, kind, req, j->tenant, "", CALL_MS, on_reply, p);
+    /* how long a model server may take is the embedder's to say */
+    (void)worker_call(j->g->r->worker, NULL, kind, req, j->tenant, "", kind == KIND_EMBED ? EMBED_MS : CALL_MS, on_reply, p);
 }
 
 void

@@ -164,7 +164,7 @@ def refused(s):
 
 @event("the model cites a passage that there is not")
 def bad_mark(s):
-    s.stub.script({"route": "chat", "text": "It was built in 1843 by Ingrid Solheim [1] and also [77]."})
+    s.stub.script({"route": "chat", "text": "It was built in 1843 by Ingrid Solheim [1] and also [77], as years[0] says."})
     s.answered(fresh())
     yield
 

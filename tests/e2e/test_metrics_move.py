@@ -70,7 +70,7 @@ TABLE = [
     ("a stream's client leaves", "embedder", [("chat_cancelled_total", "+", {}), ("bus_cancelled_total", "+", {})]),
     ("a question about nothing in the documents", "retriever", [("retriever_search_empty_total", "+", {})]),
     ("the model says that it does not know", "embedder", [("chat_refused_total", "+", {})]),
-    ("the model cites a passage that there is not", "gateway", [("marks_dropped_total", "+", {})]),
+    ("the model cites a passage that there is not", "gateway", [("marks_dropped_total", "+", {}), ("marks_own_total", "+", {})]),
     ("a flood of paths that there are not", "gateway", [("http_unlogged_total", "+", {})]),
     ("the model gives its prompt away", "embedder", [("chat_leaks_total", "+", {})]),
     ("the model does not end", "embedder", [("chat_overlong_total", "+", {})]),

@@ -237,14 +237,22 @@ what_no_passage_says_gets_no_mark(void **state)
 }
 
 static void
-marks_are_not_added_to_an_answer_that_has_its_own_or_to_a_refusal(void **state)
+beside_marks_only_a_quote_of_an_uncited_passage_gets_one_and_a_refusal_never(void **state)
 {
     struct fixture f;
 
     (void)state;
-    run(&f, "The hub expires a worker after three seconds of silence. Pizza dough rests for a day [3].", false);
+    run(&f, "The hub expires a worker after 3 seconds. Pizza dough rests for a day [3].", false);
     assert_int_equal(f.counts.added, 0);
     assert_int_equal(f.rep.citations.n, 1);
+    arena_free(&f.a);
+    run(&f, "The hub expires a worker after three seconds of silence. Pizza dough rests for a day [3]. A killed worker is noticed [2].", false);
+    assert_int_equal(f.counts.added, 0);
+    arena_free(&f.a);
+    run(&f, "It rests long [3]. The hub expires a worker after three seconds of silence. Sensors gather data [1].", false);
+    assert_true(answer_is(&f, "It rests long [3]. The hub expires a worker after three seconds of silence [2]. Sensors gather data [1]."));
+    assert_int_equal(f.counts.added, 1);
+    assert_int_equal(f.rep.citations.n, 3);
     arena_free(&f.a);
     run(&f, "The hub expires a worker after three seconds of silence.", true);
     assert_int_equal(f.counts.added, 0);
@@ -317,7 +325,7 @@ main(void)
         cmocka_unit_test(a_refusal_or_an_answer_without_marks_is_not_grounded),
         cmocka_unit_test(an_unmarked_sentence_that_one_passage_says_gets_its_mark),
         cmocka_unit_test(what_no_passage_says_gets_no_mark),
-        cmocka_unit_test(marks_are_not_added_to_an_answer_that_has_its_own_or_to_a_refusal),
+        cmocka_unit_test(beside_marks_only_a_quote_of_an_uncited_passage_gets_one_and_a_refusal_never),
         cmocka_unit_test(two_passages_that_differ_support_no_guess_but_the_same_words_twice_do),
         cmocka_unit_test(any_bytes_of_a_model_are_survived),
     };

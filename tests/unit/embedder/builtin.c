@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "embedder/embedder.h"
+#include "embedder/chat.h"
 
 static double
 cosine(const char *a, const char *b)
@@ -87,7 +87,7 @@ ask(const char *question, struct buf *out)
     req.hits.v = hits;
     req.hits.n = 2;
     buf_reset(out);
-    builtin_answer(&req, out, &refused);
+    builtin_answer(&req, out, &(struct chat_marks){ 0 }, &refused);
     return refused;
 }
 
@@ -167,7 +167,7 @@ a_question_about_the_selection_takes_its_words_from_there(void **state)
     (void)state;
     req.hits.v = &hit;
     req.hits.n = 1;
-    builtin_answer(&req, &out, &refused);
+    builtin_answer(&req, &out, &(struct chat_marks){ 0 }, &refused);
     assert_false(refused);
     assert_true(str_starts(buf_slice(&out), "The store keeps ten database connections open. [1]"));
     buf_free(&out);
@@ -189,7 +189,7 @@ odd_passages_do_no_harm(void **state)
         req.hits.v = &hit;
         req.hits.n = 1;
         buf_reset(&out);
-        builtin_answer(&req, &out, &refused);
+        builtin_answer(&req, &out, &(struct chat_marks){ 0 }, &refused);
         assert_true(out.n > 0);
     }
     buf_free(&out);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "embedder/embedder.h"
+#include "embedder/chat.h"
 
 static struct {
     int full;            /* parts that are not taken */

@@ -81,11 +81,40 @@ history_is_kept_newest_first_within_its_bytes(void **state)
     req.history.v = turns;
     req.history.n = 3;
     m = build(&req);
-    assert_int_equal(json_array_size(m), 3); /* the oldest did not fit; no passages: no system prompt */
-    assert_string_equal(role(m, 0), "assistant");
-    assert_string_equal(content(m, 1), "last");
-    assert_string_equal(content(m, 2), "q");
+    assert_int_equal(json_array_size(m), 1); /* the oldest did not fit, so its answer goes too; no passages: no system prompt */
+    assert_string_equal(role(m, 0), "user");
+    assert_non_null(strstr(content(m, 0), "last"));
+    assert_non_null(strstr(content(m, 0), "\n\nq"));
     json_decref(m);
+    turns[0].content = STR("first");
+    m = build(&req);
+    assert_int_equal(json_array_size(m), 3);
+    assert_string_equal(content(m, 0), "first");
+    json_decref(m);
+}
+
+/* Whatever the history holds, the roles go user, assistant, user …, and no message is empty. */
+static void
+roles_always_take_turns(void **state)
+{
+    static const char *const roles[] = { "user", "assistant" };
+
+    (void)state;
+    for (unsigned pattern = 0; pattern < 4096; pattern++) {
+        struct turn turns[6];
+        struct chat_req req = { .question = STR("q"), .history = { turns, 6 } };
+        json_t *m;
+
+        for (unsigned i = 0; i < 6; i++)
+            turns[i] = (struct turn){ str_of(roles[pattern >> (2 * i) & 1]), pattern >> (2 * i) & 2 ? STR(" ") : STR("text") };
+        m = build(&req);
+        assert_true(json_array_size(m) % 2 == 1);
+        for (size_t i = 0; i < json_array_size(m); i++) {
+            assert_string_equal(role(m, i), roles[i % 2]);
+            assert_true(strspn(content(m, i), " ") < strlen(content(m, i)));
+        }
+        json_decref(m);
+    }
 }
 
 static void
@@ -153,6 +182,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passages_stand_numbered_between_borders_before_the_rules_and_the_question),
         cmocka_unit_test(history_is_kept_newest_first_within_its_bytes),
+        cmocka_unit_test(roles_always_take_turns),
         cmocka_unit_test(passages_stay_within_their_budget),
         cmocka_unit_test(page_and_selection_are_data),
         cmocka_unit_test(a_refusal_is_recognised_and_a_cited_answer_is_not),

@@ -53,14 +53,75 @@ upstream_text_is_reduced_to_a_clean_code(void **state)
 }
 
 static void
-a_refused_parameter_is_recognised(void **state)
+a_refused_parameter_is_recognised_in_every_shape(void **state)
+{
+    static const char *const names[] = { "stream_options", "temperature", "max_tokens", "max_completion_tokens", "stream" };
+    static const struct { const char *body; int which; } rows[] = {
+        { "{\"error\":{\"param\":\"stream_options\",\"message\":\"max_tokens and temperature are fine\"}}", 0 },
+        { "{\"error\":{\"message\":\"Unknown: 'stream_options'\"}}", 0 },
+        { "{\"error\":\"Unrecognized argument: stream_options\"}", 0 },
+        { "{\"detail\":[{\"loc\":[\"body\",\"stream_options\"],\"msg\":\"extra fields not permitted, see temperature\",\"type\":\"value_error.extra\"}]}", 0 },
+        { "{\"detail\":\"temperature is not supported\"}", 1 },
+        { "{\"message\":\"temperature: only 1\"}", 1 },
+        { "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.\"}}", 2 },
+        { "{\"error\":{\"message\":\"Unsupported parameter: 'max_completion_tokens'\"}}", 3 },
+        { "{\"error\":{\"message\":\"bad\"}}", -1 },
+        { "{\"error\":{\"message\":\"streams and mytemperature_x\"}}", -1 },
+        { "unknown field temperature", 1 },
+        { "", -1 },
+        { "{\"error\":[[[[[[[[\"temperature\"]]]]]]]]}", -1 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (upstream_blames(str_of(rows[i].body), names, 5) != rows[i].which)
+            fail_msg("%s names %d", rows[i].body, upstream_blames(str_of(rows[i].body), names, 5));
+}
+
+static void
+what_is_too_large_is_told_from_what_is_unknown(void **state)
 {
     (void)state;
-    assert_true(upstream_blames(STR("{\"error\":{\"param\":\"stream_options\"}}"), "stream_options"));
-    assert_true(upstream_blames(STR("{\"error\":{\"message\":\"Unknown: 'stream_options'\"}}"), "stream_options"));
-    assert_true(upstream_blames(STR("{\"message\":\"encoding_format is not supported\"}"), "encoding_format"));
-    assert_false(upstream_blames(STR("{\"error\":{\"message\":\"bad\"}}"), "temperature"));
-    assert_false(upstream_blames(STR("not json: temperature"), "temperature"));
+    assert_true(upstream_too_large(STR("{\"error\":{\"message\":\"max_tokens is too large: 1024. This model's maximum context length is 512\"}}")));
+    assert_true(upstream_too_large(STR("{\"error\":\"`inputs` tokens + `max_new_tokens` must be <= 2048\"}")));
+    assert_true(upstream_too_large(STR("{\"error\":{\"code\":\"context_length_exceeded\"}}")));
+    assert_false(upstream_too_large(STR("{\"error\":{\"message\":\"Unsupported parameter: max_tokens\"}}")));
+    assert_true(upstream_too_many(STR("{\"error\":\"batch size 33 > maximum allowed batch size 32\",\"error_type\":\"Validation\"}")));
+    assert_true(upstream_too_many(STR("{\"detail\":[{\"loc\":[\"body\",\"input\"],\"msg\":\"List should have at most 10 items\",\"type\":\"too_long\"}]}")));
+    assert_false(upstream_too_many(STR("{\"error\":\"unknown model\"}")));
+}
+
+static void
+base_urls_are_read_as_people_write_them(void **state)
+{
+    static const struct { const char *text, *prefix, *query; bool azure, bare, open; } rows[] = {
+        { "http://h:1", "http://h:1", "", false, true, true },
+        { "http://h:1/", "http://h:1", "", false, true, true },
+        { "https://h/v1", "https://h/v1", "", false, false, false },
+        { "https://h/v1//", "https://h/v1", "", false, false, false },
+        { "https://h/v1/chat/completions", "https://h/v1", "", false, false, false },
+        { "https://h/v1/embeddings/", "https://h/v1", "", false, false, false },
+        { "https://h/api", "https://h/api", "", false, false, true },
+        { "https://h/deployments/x?api-version=2024-06-01", "https://h/deployments/x", "api-version=2024-06-01", true, false, false },
+        { "https://n.openai.azure.com/openai/v1", "https://n.openai.azure.com/openai/v1", "", true, false, false },
+        { "HTTP://h/v1", "http://h/v1", "", false, false, false },
+    };
+    static const char *const bad[] = { "ftp://h", "h/v1", "http://", "http://h:99999/v1", "http://h:x", "http://h/v1#x", "http://u:p@h/v1", "http://h/a b" };
+    struct base_url b;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_null(base_url_read(rows[i].text, &b));
+        assert_string_equal(b.prefix, rows[i].prefix);
+        assert_string_equal(b.query, rows[i].query);
+        assert_true(b.azure == rows[i].azure && b.bare == rows[i].bare && b.open == rows[i].open);
+        base_url_fini(&b);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (base_url_read(bad[i], &b) == NULL)
+            fail_msg("%s is taken", bad[i]);
+        base_url_fini(&b);
+    }
 }
 
 static void
@@ -151,6 +212,11 @@ vectors_are_taken_as_base64_or_numbers_and_scaled(void **state)
     (void)state;
     assert_true(reply("{\"data\":[" ROW(0, "[3,4]") "," ROW(1, "[1,0.0]") "]}", 2, 0));
     assert_true(reply("{\"data\":[" ROW(0, "\"AABAQAAAgEA=\"") "]}", 1, 2)); /* 3, 4 */
+    assert_true(reply("{\"data\":[" ROW(1, "[1,0]") "," ROW(0, "[3,4]") "]}", 2, 0));                     /* by index */
+    assert_true(reply("{\"data\":[" ROW(0, "[1,0]") "," ROW(0, "[3,4]") "]}", 2, 0));                     /* by place */
+    assert_true(reply("{\"data\":[{\"embedding\":[1,0]},{\"embedding\":[3,4]}]}", 2, 0));
+    assert_true(reply("\xef\xbb\xbf[[1,0],[3,4]]", 2, 0));
+    assert_true(reply("{\"embeddings\":[[1,0]]}", 1, 0));
 }
 
 static void
@@ -164,9 +230,9 @@ every_unusable_reply_is_refused(void **state)
         { "{\"data\":[]}", 1, 0 },
         { "{\"data\":[" ROW(0, "[3,4]") "]}", 2, 0 },
         { "{\"data\":[" ROW(0, "[3,4]") "," ROW(1, "[3,4]") "]}", 1, 0 },
-        { "{\"data\":[" ROW(0, "[3,4]") "," ROW(0, "[3,4]") "]}", 2, 0 },
-        { "{\"data\":[" ROW(1, "[3,4]") "," ROW(0, "[3,4]") "]}", 2, 0 },
-        { "{\"data\":[{\"embedding\":[3,4]}]}", 1, 0 },
+        { "{\"data\":[" ROW(0, "[3,4]") "," ROW(0, "[3,4]") "," ROW(2, "[3,4]") "]}", 3, 0 },
+        { "{\"data\":[" ROW(1, "[3,4]") "," ROW(2, "[3,4]") "]}", 2, 0 },
+        { "{\"data\":[" ROW(0, "[3,4]") ",{\"embedding\":[3,4]}]}", 2, 0 },
         { "{\"data\":[" ROW(0, "[3,4]") "," ROW(1, "[3,4,5]") "]}", 2, 0 },
         { "{\"data\":[" ROW(0, "[3,4]") "]}", 1, 3 },
         { "{\"data\":[" ROW(0, "[]") "]}", 1, 0 },
@@ -193,7 +259,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses_and_codes_map_to_our_errors),
         cmocka_unit_test(upstream_text_is_reduced_to_a_clean_code),
-        cmocka_unit_test(a_refused_parameter_is_recognised),
+        cmocka_unit_test(a_refused_parameter_is_recognised_in_every_shape),
+        cmocka_unit_test(what_is_too_large_is_told_from_what_is_unknown),
+        cmocka_unit_test(base_urls_are_read_as_people_write_them),
         cmocka_unit_test(waits_are_read_in_every_form),
         cmocka_unit_test(five_failures_open_it_and_one_probe_at_a_time_tries_again),
         cmocka_unit_test(a_billing_error_allows_one_call_a_minute),

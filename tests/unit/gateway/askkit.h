@@ -218,6 +218,7 @@ struct hub *api_hub(const struct request *r) { (void)r; return NULL; }
 void hub_look(struct hub *h, struct hub_view *out) { (void)h; *out = w.view; }
 struct str api_secret(const struct request *r) { (void)r; return STR("secret"); }
 bool api_save_hits(const struct request *r) { (void)r; return w.save_hits; }
+int64_t api_stream_ms(const struct request *r) { (void)r; return 120000; }
 int64_t api_expiry_days(const struct request *r) { (void)r; return 30; }
 struct str api_first_collection(const struct request *r) { (void)r; return STR_NONE; }
 struct str api_link_hosts(const struct request *r) { (void)r; return STR(""); }

@@ -1,0 +1,218 @@
+/* Whose bracket is it? Documents carry brackets of their own: notes, array indices, intervals, years. A model that copies a
+ * sentence copies them along, and then they look like marks. The words around a bracket tell:
+ *
+ *   answer:    The maple loses its leaves in October [1]. [3]
+ *   passage 3: The maple loses its leaves in October [1].      → [1] stands there in the passage: the document's own
+ *   passage 2: The birch loses its leaves in October [2].
+ *
+ * The longest run of words before the bracket that stands in a passage decides. The bracket is a document's when it follows
+ * that run there, too. It is a mark when the longest run goes on otherwise: the sentence comes from that place. */
+#include "cite/marks.h"
+
+#include <ctype.h>
+
+/* Runs are counted in units: two for a word, one for a character of a script that is written without spaces. */
+enum { RUN_MAX = 48, NEXT_MAX = 8, ENOUGH = 4, LONG = 8, LOOK_COST = 64 };
+
+struct run {
+    size_t own;         /* units before it, at the best place that carries the bracket */
+    size_t other;       /* the same, at the best place that does not */
+    size_t next;        /* units behind it, at the best place that carries the bracket */
+    bool touches;       /* at a place that carries it, it follows the word without a space, as here: an index */
+};
+
+static bool
+spend(struct evidence *e, size_t n)
+{
+    e->budget -= n < e->budget ? n : e->budget;
+    return e->budget > 0;
+}
+
+static bool
+word_byte(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+/* First byte of a character of three bytes or more: Han, kana, Thai, Devanagari … each counts for itself. */
+static bool
+wide(char c)
+{
+    return (unsigned char)c >= 0xe0;
+}
+
+/* The word that ends last before byte i; n 0: none. */
+static struct str
+word_before(struct str s, size_t i)
+{
+    size_t end, from;
+
+    while (i > 0 && !word_byte(s.p[i - 1]))
+        i--;
+    end = from = i;
+    while (from > 0 && word_byte(s.p[from - 1])) {
+        size_t k = from - 1;
+
+        while (k > 0 && ((unsigned char)s.p[k] & 0xc0) == 0x80)
+            k--;
+        if (wide(s.p[k])) {
+            from = from == end ? k : from;
+            break;
+        }
+        from = k;
+    }
+    return (struct str){ s.p + from, end - from };
+}
+
+/* The word that begins first at or after byte i; n 0: none. */
+static struct str
+word_behind(struct str s, size_t i)
+{
+    size_t end;
+
+    while (i < s.n && !word_byte(s.p[i]))
+        i++;
+    for (end = i; end < s.n && word_byte(s.p[end]);) {
+        size_t k = end + 1;
+
+        while (k < s.n && ((unsigned char)s.p[k] & 0xc0) == 0x80)
+            k++;
+        if (wide(s.p[end])) {
+            end = end == i ? k : end;
+            break;
+        }
+        end = k;
+    }
+    return (struct str){ s.p + i, end - i };
+}
+
+static size_t
+units(struct str word)
+{
+    return wide(word.p[0]) ? 1 : 2;
+}
+
+/* How far do a[0, i) and b[0, k) end with the same words? */
+static size_t
+run_before(struct str a, size_t i, struct str b, size_t k, struct evidence *e)
+{
+    size_t n = 0;
+
+    while (n < RUN_MAX) {
+        struct str x = word_before(a, i), y = word_before(b, k);
+
+        if (x.n == 0 || !str_eq(x, y) || !spend(e, x.n + 1))
+            break;
+        n += units(x);
+        i = (size_t)(x.p - a.p);
+        k = (size_t)(y.p - b.p);
+    }
+    return n;
+}
+
+static size_t
+run_behind(struct str a, size_t i, struct str b, size_t k, struct evidence *e)
+{
+    size_t n = 0;
+
+    while (n < NEXT_MAX) {
+        struct str x = word_behind(a, i), y = word_behind(b, k);
+
+        if (x.n == 0 || !str_eq(x, y) || !spend(e, x.n + 1))
+            break;
+        n += units(x);
+        i = (size_t)(x.p - a.p) + x.n;
+        k = (size_t)(y.p - b.p) + y.n;
+    }
+    return n;
+}
+
+/* Behind what may stand between a word and its bracket: spaces, the end of a sentence, another bracket's end. */
+static size_t
+soft(struct str s, size_t i)
+{
+    while (i < s.n && strchr(" \t\r\n*_`\"'\\.,;:!?)]", s.p[i]))
+        i++;
+    return i;
+}
+
+/* Does the bracket stand at byte i? "[2] Miller, A." that begins a line numbers that line: it follows nothing. */
+static bool
+carries(struct str s, size_t i, struct str bracket)
+{
+    size_t end = i + bracket.n;
+
+    return end <= s.n && memcmp(s.p + i, bracket.p, bracket.n) == 0 &&
+           !(i > 0 && s.p[i - 1] == '\n' && end + 1 < s.n && s.p[end] == ' ' && word_byte(s.p[end + 1]));
+}
+
+/* Each place of the passage at which the last word before the bracket stands. */
+static void
+look_before(struct str answer, struct str bracket, struct str word, struct str passage, struct run *r, struct evidence *e)
+{
+    size_t start = (size_t)(bracket.p - answer.p), end = (size_t)(word.p - answer.p) + word.n;
+    const char *hit;
+
+    for (size_t at = 0; spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, word.p, word.n)) != NULL;) {
+        size_t k = (size_t)(hit - passage.p) + word.n, n;
+
+        at = (size_t)(hit - passage.p) + 1;
+        if (!str_eq(word_before(passage, k), word) || (!wide(word.p[0]) && k < passage.n && word_byte(passage.p[k]) && !wide(passage.p[k])))
+            continue;                                           /* a part of a longer word */
+        n = run_before(answer, end, passage, k, e);
+        if (soft(answer, end) >= start && carries(passage, soft(passage, k), bracket)) {
+            r->own = n > r->own ? n : r->own;
+            r->touches |= end == start && carries(passage, k, bracket) && !wide(word.p[0]);
+        } else {
+            r->other = n > r->other ? n : r->other;
+        }
+    }
+}
+
+static void
+look_behind(struct str answer, struct str bracket, struct str passage, struct run *r, struct evidence *e)
+{
+    size_t end = (size_t)(bracket.p - answer.p) + bracket.n;
+    const char *hit;
+
+    for (size_t at = 0; spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, bracket.p, bracket.n)) != NULL;) {
+        at = (size_t)(hit - passage.p) + bracket.n;
+        size_t n = run_behind(answer, end, passage, at, e);
+
+        r->next = n > r->next ? n : r->next;
+    }
+}
+
+static bool
+begins_line(struct str answer, size_t i)
+{
+    while (i > 0 && answer.p[i - 1] != '\n' && !word_byte(answer.p[i - 1]))
+        i--;
+    return i == 0 || answer.p[i - 1] == '\n';
+}
+
+bool
+mark_is_own(struct str answer, const struct mark_group *g, struct evidence *e)
+{
+    struct str bracket = { answer.p + g->start, g->end - g->start }, word = word_before(answer, g->start);
+    bool first = begins_line(answer, g->start);
+    struct run r = { 0 };
+
+    for (size_t i = 0; i < e->n && e->budget > 0; i++) {
+        if (!first && word.n > 0)
+            look_before(answer, bracket, word, e->text[i], &r, e);
+        if (first || r.own > 0)
+            look_behind(answer, bracket, e->text[i], &r, e);
+    }
+    if (first)
+        return r.next >= ENOUGH;
+    if (r.own == 0)
+        return false;
+    if (r.touches)                  /* "argv[1]"; but "in October[2]" after words that are another passage's */
+        return r.other < r.own + ENOUGH || r.other < LONG;
+    if (r.other > r.own)
+        return false;
+    if (r.other == r.own && r.own < LONG && g->count == 1 && r.next < ENOUGH)
+        return false;               /* the words go on so or otherwise: nothing speaks for a copy */
+    return r.own >= ENOUGH || g->count > 1 || r.next >= ENOUGH;
+}

@@ -333,6 +333,7 @@ cite(struct question *q, const struct chat_rep *said)
     q->trace.said = said;
     q->trace.upstream_us += said->upstream_us;
     q->model = said->model;
+    q->finish = said->finish_reason;
     q->prompt_tokens = said->prompt_tokens;
     q->completion_tokens = said->completion_tokens;
     q->degraded = q->degraded || said->degraded;
@@ -436,7 +437,7 @@ remember(struct question *q)
     struct buf fragment = BUF_MAX(ANSWER_MAX), value = BUF_MAX(ANSWER_MAX);
     struct turn_finish_req t;
 
-    if (!q->probe.key[0] || !q->grounded || q->refused || q->degraded || q->found->seq < q->probe.epoch)
+    if (!q->probe.key[0] || !q->grounded || q->refused || q->degraded || ask_cut(q) || q->found->seq < q->probe.epoch)
         return;
     ask_turn(q, &t);
     t.conversation_id = q->conversation_id;

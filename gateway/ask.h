@@ -80,6 +80,7 @@ struct question {
     const struct citation *citations;
     size_t n_citations;
     struct str model;                 /* what wrote the answer; absent: nothing did */
+    struct str finish;                /* why it ended: stop, length, content_filter; absent: stop */
     double confidence;
     bool grounded, refused, degraded, embedding_cached, from_cache;
     struct ask_trace trace;
@@ -134,6 +135,7 @@ bool ask_show_rest(struct question *q, const struct ask_sink *sink);  /* sink NU
 struct str ask_safe(struct question *q, struct str text);             /* a whole answer, in the arena; counted */
 
 /* question.c, for ask.c. */
+bool ask_cut(const struct question *q);                               /* the answer ended before its end */
 bool ask_overloaded(const struct question *q);
 int64_t ask_overload_retry_ms(void);                                  /* 1, 2 or 3 s */
 void ask_ids(struct question *q);

@@ -359,6 +359,12 @@ ask_cache_fragment(const struct question *q, struct buf *b)
     return !b->failed;
 }
 
+bool
+ask_cut(const struct question *q)
+{
+    return q->finish.n > 0 && !str_is(q->finish, "stop");
+}
+
 static void
 render_usage(const struct question *q, struct buf *b)
 {
@@ -388,6 +394,7 @@ ask_render(const struct question *q, struct buf *b)
     render_key_uuid(b, "conversation_id", &q->conversation_id);
     buf_key_str(b, "cached", q->from_cache ? STR("query") : STR("none"));
     buf_key_str(b, "saved", str_of(saved[q->saved]));
+    buf_key_str(b, "finish", ask_cut(q) ? q->finish : STR("stop"));
     render_usage(q, b);
     buf_c(b, '}');
 }

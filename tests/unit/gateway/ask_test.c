@@ -6,7 +6,7 @@ static void
 an_answer_has_every_field_of_the_contract(void **state)
 {
     static const char *const keys[] = { "answer",     "sources", "session_id", "message_id", "conversation_id",
-                                        "confidence", "cached",  "grounded",   "saved",      "usage" };
+                                        "confidence", "cached",  "grounded",   "saved",      "usage", "finish" };
     json_t *o;
 
     (void)state;

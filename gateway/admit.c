@@ -36,7 +36,10 @@ static const char script_source[] =
     "for i = 1, n do\n"
     "  local tat, tau = tonumber(got[i] or now) or now, tonumber(ARGV[2 * i + 1])\n"
     "  if not (tat > now) then tat = now end\n"
-    "  if tat > now + tau then tat = now + tau end\n"
+    "  if tat > now + tau then\n" /* the clock went back: written, or it would stay refused until the clock is there again */
+    "    tat = now + tau\n"
+    "    redis.pcall('SET', KEYS[i], tat, 'PX', math.ceil(tau / 1000) + 1)\n"
+    "  end\n"
     "  out[3 + i] = tat\n"
     "  if refused == 0 and tat + ARGV[2 * i] - tau > now then refused = i end\n"
     "end\n"

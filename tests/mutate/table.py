@@ -89,7 +89,7 @@ M("pool_fair", "store/pool.c", "if (front || lanes_take(&p->lanes, t))\n        
 M("limit_one_more", "gateway/limit.c", "p->limited = next - tau > now_us;", "p->limited = next - tau > now_us + step;", "exactly the quota passes at once", "unit gateway/limit_test")
 M("limit_clock_back", "gateway/limit.c", "    if (tat > now_us + tau)\n        tat = now_us + tau;", "", "a clock that went back punishes for one full bucket at most", "unit gateway/limit_test")
 M("limit_key_leaves", "gateway/limit.c", "            l->running[i] = 0;\n            break;", "            break;", "a key's places are given back", "unit gateway/limit_test")
-M("limit_script_clock", "gateway/admit.c", "if tat > now + tau then tat = now + tau end", "", "Redis's clock that went back punishes nobody for long", "unit gateway/admit_test")
+M("limit_script_clock", "gateway/admit.c", "    redis.pcall('SET', KEYS[i], tat, 'PX', math.ceil(tau / 1000) + 1)\\n", "", "Redis's clock that went back punishes nobody for long", "unit gateway/admit_test")
 M("limit_script_one_more", "gateway/admit.c", "tat + ARGV[2 * i] - tau > now then", "tat - tau > now then", "exactly the quota passes at once, in Redis", "unit gateway/admit_test")
 M("limit_body_chunked", "gateway/body.c", "    if (c->body.n > limit)\n        return too_large(r);\n", "", "a chunked body is counted while it is read", GATEWAY + " -- -k 'chunked_body_is_counted'")
 M("limit_body_length", "gateway/body.c", "limit == 0 || c->frame.length > (int64_t)limit", "limit == 0", "a body over its limit is refused before it is read", GATEWAY + " -- -k 'over_its_limit or too_large'")

@@ -231,6 +231,21 @@ wrong_values_are_misses_that_are_deleted_and_counted(void **state)
 }
 
 static void
+a_clock_of_redis_that_went_back_punishes_for_one_full_bucket_at_most(void **state)
+{
+    struct cache_hit hit;
+    char hex[65], key[128];
+
+    (void)state;
+    snprintf(key, sizeof key, "fn:rl:s:%s", hex_text(session, 32, hex));
+    REDIS(STR_NONE, "SET", key, "9000000000000000"); /* what a clock of the year 2255 wrote */
+    assert_false(look(NULL, &hit));
+    assert_in_range(conn.limits.p[0].retry_ms, 1, 1500); /* 60 a minute: the next one in a second */
+    assert_in_range(conn.limits.p[0].reset_ms, 1, 61000);
+    assert_in_range(strtoll(REDIS(STR_NONE, "GET", key).s.p, NULL, 10), 1, 8000000000000000); /* and stays no longer */
+}
+
+static void
 values_of_another_type_hurt_nobody(void **state)
 {
     struct cache_hit hit;
@@ -367,7 +382,7 @@ main(void)
         T(a_stored_answer_is_a_hit_with_its_time_to_live),
         T(a_hit_appends_its_turn_and_answer_in_the_same_trip),
         T(wrong_values_are_misses_that_are_deleted_and_counted),
-        T(values_of_another_type_hurt_nobody),
+        T(a_clock_of_redis_that_went_back_punishes_for_one_full_bucket_at_most), T(values_of_another_type_hurt_nobody),
         T(a_full_stream_takes_no_more_turns),
         T(of_70_requests_60_pass_and_the_rest_learn_when_to_come_again),
         T(a_redis_that_forgets_meets_the_floor_at_twice_the_limit),

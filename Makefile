@@ -218,6 +218,15 @@ bench-ingest: build ## ingestion: 10,000 small documents, a restart with 50,000 
 .PHONY: bench
 bench: build kit $(BENCH_HTTP) ## the guide's table, the limits and what people run today; writes docs/benchmarks.md (12 minutes)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/run.sh
+EVAL_BIN := $(OUT)/eval/answer_eval $(OUT)/eval/retrieval_eval
+$(OUT)/eval/%: $(OUT)/obj/tests/eval/%.o $(OUT)/obj/tests/eval/eval_embed.o $(OUT)/lib/libretriever.a $(OUT)/lib/libembedder.a $(CITE_A) $(PROTO_A) $(COMMON_A)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_embedder) $(LIBS_proto) $(LIBS_common)
+.PHONY: eval eval-retrieval
+eval: $(EVAL_BIN) ## the quality of answers on the sets in FOOTNOTE_EVAL: a line per bar (EVAL_WAY=http: through the whole suite)
+	@FOOTNOTE_BIN=$(OUT) tests/eval/run.sh
+eval-retrieval: $(EVAL_BIN) ## how well the index finds: nDCG@10 of the sets in FOOTNOTE_EVAL beside their floors
+	@FOOTNOTE_BIN=$(OUT) tests/eval/retrieval.sh
 .PHONY: profile
 profile: build kit $(BENCH_HTTP) ## where a cache hit and an uncached question spend their time: stages, functions, system calls (a minute)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/profile.sh

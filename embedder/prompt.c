@@ -189,6 +189,10 @@ add_passages(struct buf *b, const struct chat_req *req, const char *nonce, int h
 
         buf_printf(b, "[%zu]", i + 1);
         add_heading(b, &req->hits.v[i]);
+        if (req->hits.v[i].lead.n > 0) {
+            buf_str(b, req->hits.v[i].lead); /* without it the cells of a table say nothing */
+            buf_c(b, '\n');
+        }
         buf_str(b, text);
         buf_z(b, "\n\n");
         left -= text.n;

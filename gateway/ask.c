@@ -8,6 +8,7 @@
  * incomplete. */
 #include "gateway/ask.h"
 
+#include "cite/support.h"
 #include "cite/language.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -319,6 +320,8 @@ cite_here(struct question *q, const struct chat_rep *said, struct cite_rep *rep)
     if (said->passages > 0 && (size_t)said->passages < req.hits.n)
         req.hits.n = (size_t)said->passages; /* what the model was not given it cannot have cited */
     e = cite_answer(&req, w, q->r->arena, rep, &counts);
+    if (e == ERR_OK)
+        rep->confidence = support_confidence(w, &req, rep);
     words_free(&w);
     ask_cited(&counts);
     ask_stage(q, STAGE_CITE, since);

@@ -1,5 +1,5 @@
-/* The chunker. Blocks are packed greedily; a chunk is closed before a block that would overfill it, and before a heading
- * unless it has only a few words (very small sections share a chunk). Too long blocks are cut at lines (fences) or sentences. */
+/* The chunker. Blocks are packed greedily; a chunk is closed before a block that would overfill it, and before every heading, so
+ * that its label is the heading its bytes stand under (headings without a text of their own go with what follows). Too long blocks are cut at lines (fences) or sentences. */
 #include "retriever/chunk.h"
 
 #include "cite/sentence.h"
@@ -8,7 +8,7 @@
 #include "retriever/front_matter.h"
 #include "retriever/heading.h"
 
-enum { LEVELS = 6, SMALL = 8 };
+enum { LEVELS = 6 };
 
 struct chunker {
     struct str text;                 /* the whole document */
@@ -90,13 +90,11 @@ cur_size(const struct chunker *c)
 static void
 on_heading(struct chunker *c, const struct block *b)
 {
-    if (c->body && (b->level == 1 || cur_size(c) >= c->rules->target / SMALL))
-        push(c);
+    if (c->body)
+        push(c); /* a chunk has one label: what stands under another heading never shares it */
     c->path[b->level] = heading_plain(c->text, b->heading, c->arena);
     for (int l = b->level + 1; l <= LEVELS; l++)
         c->path[l] = STR_NONE;
-    if (c->body && cur_size(c) + (b->end - b->start) > c->rules->target)
-        push(c);
     take(c, b->start, b->end, false);
 }
 
@@ -206,9 +204,9 @@ chunk_text(struct str text, enum doc_format format, const struct chunk_rules *ru
 }
 
 void
-chunk_passage(struct buf *out, struct str title, struct str chapter, struct str section, struct str text)
+chunk_passage(struct buf *out, struct str title, struct str chapter, struct str section, struct str lead, struct str text)
 {
-    const struct str head[] = { title, str_eq(title, chapter) ? STR_NONE : chapter, section };
+    const struct str head[] = { title, str_eq(title, chapter) ? STR_NONE : chapter, section, lead };
 
     for (size_t i = 0; i < sizeof(head) / sizeof(*head); i++) {
         if (head[i].n == 0)

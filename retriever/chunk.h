@@ -26,7 +26,8 @@ struct pieces {
 /* Cut valid UTF-8. Lists and strings come from the arena; false when it is full. */
 bool chunk_text(struct str text, enum doc_format format, const struct chunk_rules *rules, struct arena *a,
                 struct pieces *out);
-/* What is embedded and indexed for a passage: title, chapter, section and text, a line each; appended to out. */
-void chunk_passage(struct buf *out, struct str title, struct str chapter, struct str section, struct str text);
+/* What is embedded and indexed for a passage: title, chapter, section, the head of the
+ * table that it begins in the middle of (md_table_head), and text, a line each; appended to out. */
+void chunk_passage(struct buf *out, struct str title, struct str chapter, struct str section, struct str lead, struct str text);
 
 #endif

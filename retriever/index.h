@@ -58,7 +58,12 @@ enum err index_search(struct index *ix, struct words *w, const struct index_quer
 /* The evidence behind the score of the best passage, for calibration (tests/eval). signals may be NULL. */
 struct index_signals {
     double coverage; /* idf-weighted share of the question's words that one passage has, 0 … 1 */
-    double z;        /* its cosine in standard deviations above the collection's mean, where enough were seen */
+    double depth;    /* the same, a word that it has only once counting half */
+    double head;     /* the same, of the words in its title and headings */
+    double mass;     /* weight of the words that it has: how rare they are together */
+    double matched;  /* how many content words of the question it has */
+    double z;        /* its cosine in standard deviations above the collection's mean; 0: too few were seen to tell */
+    bool semantic;   /* the vectors are of a model that knows meanings, not words */
     double cosine;   /* of the best passage */
     double words;    /* content words of the question */
 };

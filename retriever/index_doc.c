@@ -5,9 +5,10 @@
 #include "common/json.h"
 #include "common/text.h"
 #include "retriever/chunk.h"
+#include "retriever/markdown.h"
 #include "retriever/shard.h"
 
-enum { PASSAGE_MAX = 1 << 20, LANGUAGE_BYTES = 8192 };
+enum { PASSAGE_MAX = 1 << 20, LANGUAGE_BYTES = 8192, LEAD_MAX = 1024 };
 
 static char *
 blob_new(struct index_doc *d, size_t n)
@@ -131,7 +132,7 @@ count_words(struct index_doc *d, struct words *w, struct passage *p)
     struct buf all = BUF_MAX(PASSAGE_MAX);
     struct bag bag = { 0 };
 
-    chunk_passage(&all, d->title, p->chapter, p->section, p->text);
+    chunk_passage(&all, d->title, p->chapter, p->section, p->lead, p->text);
     words_each(w, buf_slice(&all), bag_add, &bag);
     if (bag.n)
         qsort(bag.v, bag.n, sizeof(*bag.v), hash_cmp);
@@ -193,6 +194,24 @@ add_vector(struct index_doc *d, struct passage *p, struct str raw)
     return true;
 }
 
+/* The head of the table that p begins in the middle of: a slice of the passage before, which lives as long. */
+static struct str
+lead_of(const struct index_doc *d, const struct passage *p)
+{
+    const struct passage *before = d->n ? &d->v[d->n - 1] : NULL;
+    struct str last, head;
+
+    if (!before || before->text.n == 0 || p->start - before->end > 2 || p->text.n == 0 || p->text.p[0] != '|')
+        return STR_NONE;
+    last = before->text;
+    while (last.n && last.p[last.n - 1] != '\n')
+        last.n--;
+    head = md_table_head(before->text, last.n);
+    if (head.n == 0 && before->text.p[0] == '|')
+        head = before->lead;
+    return head.n <= LEAD_MAX ? head : STR_NONE;
+}
+
 /* The whole document is read in one language: that of its title and its first page. */
 static void
 find_language(struct index_doc *d, const struct chunks_get_rep *rep)
@@ -236,6 +255,7 @@ index_doc_add(struct index_doc *d, struct words *w, const struct chunks_get_rep 
         p->chapter = put_str(&at, c->chapter);
         p->section = put_str(&at, c->section);
         p->text = put_str(&at, c->text);
+        p->lead = lead_of(d, p);
         if (c->end - c->start != (int64_t)c->text.n)
             continue;
         count_words(d, w, p);

@@ -6,24 +6,19 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "retriever/query.h"
 #include "retriever/rank.h"
 #include "retriever/shard.h"
 
-enum { SHARDS_MAX = 64, CANDIDATES_MIN = 64, WORDS_SEEN = 512, RELEVANT_OF = 10, Z_SEEN = 30, FORMS = 3 };
+enum { SHARDS_MAX = 64, CANDIDATES_MIN = 64, RELEVANT_OF = 16, Z_SEEN = 30 };
 
-struct query_term {
-    uint64_t h[FORMS];  /* the word's stems: its own language's first, then those of the other languages that are searched */
-    size_t n_forms;
-    size_t start, end;  /* where it stands in the question */
-    double idf;         /* times what its place is worth */
-    double weight;      /* in coverage */
-    bool context;       /* not of the question itself */
-};
 struct candidate {
     const struct shard *shard;
     uint32_t slot;
     float bm25, cosine;
-    double fused, coverage;
+    double fused;
+    bool vector;        /* it has one of the question's model */
+    struct index_signals sig;
 };
 struct search {
     struct index *ix;
@@ -32,11 +27,7 @@ struct search {
     struct shard *shards[SHARDS_MAX];
     size_t n_shards;
     double passages, mean_len;          /* over all shards */
-    struct query_term terms[WORDS_SEEN];
-    size_t n_terms;
-    double words_asked;                 /* content words of the question */
-    bool in_context;                    /* while words of the context are added */
-    bool in_other;                      /* while stems of another language are added */
+    struct query words;                 /* of the question and its context */
     int8_t *query;                      /* quantised vector, or NULL */
     float query_scale;
     struct space_result by_vector, by_words; /* of the shard at hand; sums run over all */
@@ -63,113 +54,6 @@ find_shards(struct search *s)
         words += (double)sh->total_len;
     }
     s->mean_len = s->passages > 0 ? words / s->passages + 1e-9 : 1;
-}
-
-/* Another language's stem of a word that the question has. */
-static void
-add_form(struct search *s, const struct word *w)
-{
-    for (size_t i = 0; i < s->n_terms; i++) {
-        struct query_term *t = &s->terms[i];
-        bool known = t->context != s->in_context || t->start != w->start || t->end != w->end || t->n_forms == FORMS;
-
-        for (size_t k = 0; k < t->n_forms; k++)
-            known = known || t->h[k] == w->h;
-        if (!known)
-            t->h[t->n_forms++] = w->h;
-    }
-}
-
-static void
-add_term(void *arg, const struct word *w)
-{
-    struct search *s = arg;
-
-    if (s->in_other) {
-        add_form(s, w);
-        return;
-    }
-    if (w->cls == WORD_STOP || s->n_terms == WORDS_SEEN)
-        return;
-    for (size_t i = 0; i < s->n_terms; i++)
-        if (s->terms[i].h[0] == w->h)
-            return;
-    s->terms[s->n_terms++] = (struct query_term){ .h = { w->h }, .n_forms = 1, .start = w->start, .end = w->end,
-        .weight = w->cls == WORD_WEAK ? RANK_WEAK : 1, .context = s->in_context };
-}
-
-/* The languages of what is searched, and the one that most documents have. */
-static uint64_t
-languages_searched(const struct search *s, enum language *most)
-{
-    uint64_t bits = 0;
-    uint64_t n[LANGUAGES] = { 0 };
-
-    *most = LANG_ENGLISH;
-    for (int l = 0; l < LANGUAGES; l++) {
-        for (size_t k = 0; k < s->n_shards; k++)
-            n[l] += s->shards[k]->languages[l];
-        bits |= (uint64_t)(n[l] > 0) << l;
-        if (n[l] > n[*most])
-            *most = (enum language)l;
-    }
-    return bits;
-}
-
-/* The question is read in its own language, among those of the documents; then its words get the stems that they have in the others,
- * since a name, or a question whose language nothing tells, is to be found in all. */
-static void
-read_terms(struct search *s, struct words *w, struct str text)
-{
-    enum language most;
-    uint64_t bits = languages_searched(s, &most);
-    enum language own = language_of(text, bits, most);
-
-    words_language(w, own);
-    words_each(w, text, add_term, s);
-    s->in_other = true;
-    for (int l = 0; l < LANGUAGES; l++)
-        if ((bits >> l & 1) && (enum language)l != own) {
-            words_language(w, (enum language)l);
-            words_each(w, text, add_term, s);
-        }
-    s->in_other = false;
-}
-
-static int
-by_idf(const void *a, const void *b)
-{
-    double x = ((const struct query_term *)a)->idf, y = ((const struct query_term *)b)->idf;
-
-    return (x < y) - (x > y);
-}
-
-/* Words of the question with their idf; the weightiest 64 stay. */
-static void
-weigh_terms(struct search *s, struct words *w)
-{
-    read_terms(s, w, s->q->text);
-    s->in_context = true;
-    read_terms(s, w, s->q->context);
-    for (size_t i = 0; i < s->n_terms; i++) {
-        double df = 0;
-
-        for (size_t k = 0; k < s->n_shards; k++)
-            for (size_t f = 0; f < s->terms[i].n_forms; f++) {
-                const struct term *t = shard_term(s->shards[k], s->terms[i].h[f]);
-
-                df += t ? t->df : 0;
-            }
-        df = fmin(df, s->passages);
-        double place = s->terms[i].context ? RANK_CONTEXT : 1;
-
-        s->words_asked += !s->terms[i].context && s->terms[i].weight >= 1;
-        s->terms[i].idf = rank_idf(s->passages, df) * place;
-        s->terms[i].weight *= rank_rarity(s->passages, df) * place;
-    }
-    qsort(s->terms, s->n_terms, sizeof(*s->terms), by_idf);
-    if (s->n_terms > QUERY_TERMS)
-        s->n_terms = QUERY_TERMS;
 }
 
 static bool
@@ -230,13 +114,14 @@ score_postings(const struct search *s, const struct shard *sh, const uint8_t *al
 static void
 score_words(const struct search *s, const struct shard *sh, const uint8_t *allow, float *acc)
 {
-    for (size_t i = 0; i < s->n_terms; i++)
-        for (size_t f = 0; f < s->terms[i].n_forms; f++)
-            score_postings(s, sh, allow, s->terms[i].idf, shard_term(sh, s->terms[i].h[f]), acc);
+    for (size_t i = 0; i < s->words.n; i++)
+        for (size_t f = 0; f < s->words.v[i].n_forms; f++)
+            score_postings(s, sh, allow, s->words.v[i].idf, shard_term(sh, s->words.v[i].h[f]), acc);
 }
 
-static bool
-has_word(const struct index_doc *d, const struct passage *p, uint64_t h)
+/* How often the passage has the word, its headings included. */
+static double
+word_count(const struct index_doc *d, const struct passage *p, uint64_t h)
 {
     size_t lo = p->first, hi = p->first + p->n;
 
@@ -248,26 +133,68 @@ has_word(const struct index_doc *d, const struct passage *p, uint64_t h)
         else
             hi = mid;
     }
-    return lo < p->first + p->n && d->hash[lo] == h;
+    return lo < p->first + p->n && d->hash[lo] == h ? d->tf[lo] : 0;
+}
+
+struct heads {              /* which words of the question stand in headings */
+    const struct search *s;
+    bool has[QUERY_TERMS];
+};
+
+static bool
+is_form(const struct query_term *t, uint64_t h)
+{
+    bool is = false;
+
+    for (size_t f = 0; f < t->n_forms; f++)
+        is = is || t->h[f] == h;
+    return is;
+}
+
+static void
+head_word(void *arg, const struct word *w)
+{
+    struct heads *x = arg;
+
+    for (size_t i = 0; i < x->s->words.n; i++)
+        x->has[i] = x->has[i] || is_form(&x->s->words.v[i], w->h);
 }
 
 /* How much of the question one passage has; with its context when that says more ("and how long does it take?"). */
 static void
-cover(const struct search *s, struct candidate *c)
+cover(const struct search *s, struct words *w, struct candidate *c)
 {
     const struct index_doc *d;
     const struct passage *p = shard_passage(c->shard, c->slot, &d);
     double have[2] = { 0 }, all[2] = { 1e-9, 1e-9 };
+    struct heads x = { .s = s };
 
-    for (size_t i = 0; i < s->n_terms; i++) {
-        all[s->terms[i].context] += s->terms[i].weight;
-        for (size_t f = 0; f < s->terms[i].n_forms; f++)
-            if (has_word(d, p, s->terms[i].h[f])) {
-                have[s->terms[i].context] += s->terms[i].weight;
-                break;
-            }
+    words_language(w, d->language);
+    words_each(w, d->title, head_word, &x);
+    words_each(w, p->chapter, head_word, &x);
+    words_each(w, p->section, head_word, &x);
+    words_each(w, p->lead, head_word, &x);
+    for (size_t i = 0; i < s->words.n; i++) {
+        const struct query_term *t = &s->words.v[i];
+        double tf = 0;
+
+        for (size_t f = 0; f < t->n_forms; f++)
+            tf += word_count(d, p, t->h[f]);
+
+        all[t->context] += t->weight;
+        if (tf <= 0)
+            continue;
+        have[t->context] += t->weight;
+        if (t->context)
+            continue;
+        c->sig.depth += t->weight * (tf / (1 + tf));
+        c->sig.head += x.has[i] ? t->weight : 0;
+        c->sig.matched += !t->weak && t->weight > 0;
     }
-    c->coverage = fmax(have[0] / all[0], (have[0] + have[1]) / (all[0] + all[1]));
+    c->sig.depth /= all[0];
+    c->sig.head /= all[0];
+    c->sig.mass = have[0];
+    c->sig.coverage = fmax(have[0] / all[0], (have[0] + have[1]) / (all[0] + all[1]));
 }
 
 static void
@@ -283,9 +210,9 @@ add_candidate(struct search *s, const struct shard *sh, uint32_t slot, const flo
     const struct passage *p = shard_passage(sh, slot, &d);
 
     *c = (struct candidate){ .shard = sh, .slot = slot, .bm25 = acc[slot] };
-    if (s->query && p->vector && d->dims == s->q->dims && str_eq(d->model, s->q->model))
+    c->vector = s->query && p->vector && d->dims == s->q->dims && str_eq(d->model, s->q->model);
+    if (c->vector)
         c->cosine = dot_f32(s->q->vector, d->vectors + (p->vector - 1) * d->dims, d->dims);
-    cover(s, c);
 }
 
 static enum err
@@ -342,26 +269,48 @@ fuse(struct search *s)
     for (size_t i = 0; i < s->n_cands; i++) {
         struct candidate *c = &s->cands[i];
 
-        c->fused = (1 - w) * c->bm25 / best_words + w * fmin(fmax((c->cosine - base) / span, 0), 1);
+        double by_words = c->bm25 / best_words; /* in full where there is no vector to compare (after a change of model) */
+
+        c->fused = c->vector ? (1 - w) * by_words + w * fmin(fmax((c->cosine - base) / span, 0), 1) : by_words;
     }
     qsort(s->cands, s->n_cands, sizeof(*s->cands), by_fused);
+}
+
+/* The first ones once more, now that their evidence is looked at. */
+static void
+refine(struct search *s, struct words *w)
+{
+    size_t n = s->n_cands < RELEVANT_OF ? s->n_cands : RELEVANT_OF;
+
+    for (size_t i = 0; i < n; i++) {
+        struct candidate *c = &s->cands[i];
+
+        cover(s, w, c);
+        c->fused += RANK_HEAD * c->sig.head + RANK_COVER * c->sig.coverage;
+    }
+    qsort(s->cands, n, sizeof(*s->cands), by_fused);
 }
 
 /* The surest of the first passages speaks for the question. */
 static double
 relevance(const struct search *s, struct index_signals *best)
 {
-    double top = 0, words = s->words_asked;
+    double top = 0, words = s->words.content;
 
     *best = (struct index_signals){ 0 };
     if (words < 1 && s->q->context.n)
         words = 1;
     for (size_t i = 0; i < s->n_cands && i < RELEVANT_OF; i++) {
         const struct candidate *c = &s->cands[i];
-        struct index_signals sig = { .coverage = c->coverage, .cosine = c->cosine, .words = words,
-            .z = RANK_Z_UNKNOWN };
+        struct index_signals sig;
 
-        if (s->by_vector.seen > Z_SEEN)
+        sig = c->sig;
+        sig.cosine = c->cosine;
+        sig.words = words;
+        sig.semantic = c->vector && rank_semantic(s->q->model);
+        sig.z = 0;
+
+        if (s->by_vector.seen > Z_SEEN && c->vector)
             sig.z = (c->cosine - s->mean) / fmax(s->deviation, 1e-6);
         double r = rank_relevance(&sig);
 
@@ -378,17 +327,17 @@ copy_hit(const struct search *s, const struct candidate *c, double score, struct
 {
     const struct index_doc *d;
     const struct passage *p = shard_passage(c->shard, c->slot, &d);
-    const struct str from[] = { d->external_id, d->collection, d->title, p->chapter, p->section, d->url, p->text };
-    struct str to[7] = { { 0 } };
+    const struct str from[] = { d->external_id, d->collection, d->title, p->chapter, p->section, d->url, p->text, p->lead };
+    struct str to[8] = { { 0 } };
 
-    for (size_t i = 0; i < 7; i++)
+    for (size_t i = 0; i < 8; i++)
         if (from[i].n) {
             to[i] = arena_str(s->arena, from[i]);
             if (!to[i].p)
                 return false;
         }
     *h = (struct hit){ .chunk_id = p->id, .document_id = d->id, .external_id = to[0], .collection = to[1],
-        .title = to[2], .chapter = to[3], .section = to[4], .url = to[5], .text = to[6], .start = p->start,
+        .title = to[2], .chapter = to[3], .section = to[4], .url = to[5], .text = to[6], .lead = to[7], .start = p->start,
         .end = p->end, .vector = c->cosine, .lexical = c->bm25, .score = score };
     return true;
 }
@@ -427,12 +376,13 @@ run(struct search *s, struct words *w, struct search_rep *rep, struct index_sign
     s->cands = arena_alloc(s->arena, (s->cands_cap + 1) * sizeof(*s->cands));
     if (!s->by_words.top || !s->by_vector.top || !s->cands || !quantise_query(s))
         return ERR_INTERNAL;
-    weigh_terms(s, w);
+    query_read(&s->words, w, s->q, s->shards, s->n_shards, s->passages);
     for (size_t i = 0; i < s->n_shards && err == ERR_OK; i++)
         err = search_shard(s, s->shards[i]);
     if (err != ERR_OK)
         return err;
     fuse(s);
+    refine(s, w);
     return write_hits(s, rep, signals);
 }
 

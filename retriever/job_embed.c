@@ -1,6 +1,7 @@
 /* The windows of an ingestion job: which vectors are known already, which must be made, and storing the chunks. A text
  * that is known (same hash, tenant and model), or that stands twice in a window, is never embedded again. */
 #include "retriever/job.h"
+#include "retriever/markdown.h"
 
 #include "common/clock.h"
 
@@ -21,7 +22,9 @@ describe(struct job *j)
 
         at[i] = j->passages.n;
         j->item[i] = (struct window_item){ .of = j->item[i].of, .piece = j->item[i].piece };
-        chunk_passage(&j->passages, of->title, p->chapter, p->section, (struct str){ of->text.p + p->start, p->end - p->start });
+        chunk_passage(&j->passages, of->title, p->chapter, p->section,
+                      of->format == DOC_MARKDOWN ? md_table_head(buf_slice(&of->text), p->start) : STR_NONE,
+                      (struct str){ of->text.p + p->start, p->end - p->start });
     }
     at[j->n] = j->passages.n;
     for (size_t i = 0; i < j->n; i++) {

@@ -16,6 +16,8 @@ line_end(struct str s, size_t i)
 static struct str
 line_at(struct str s, size_t i)
 {
+    if (i >= s.n)
+        return (struct str){ s.p + s.n, 0 };
     return (struct str){ s.p + i, line_end(s, i) - i };
 }
 
@@ -167,6 +169,40 @@ block_next(struct str s, bool markdown, size_t *at, struct block *out)
         paragraph(s, markdown, i, out);
     *at = out->end < s.n ? out->end + 1 : s.n;
     return true;
+}
+
+static bool
+table_line(struct str line, bool dashes)
+{
+    line = trim(line);
+    if (line.n < 2 || memchr(line.p, '|', line.n) == NULL)
+        return false;
+    for (size_t i = 0; i < line.n && dashes; i++)
+        if (strchr("|:- \t", line.p[i]) == NULL)
+            return false;
+    return true;
+}
+
+struct str
+md_table_head(struct str s, size_t at)
+{
+    size_t i = at, third;
+
+    if (at >= s.n || !table_line(line_at(s, at), false) || table_line(line_at(s, line_end(s, at) + 1), true))
+        return STR_NONE;
+    while (i > 0) {                 /* back, a line at a time, as long as rows go on */
+        size_t from = i - 1;
+
+        while (from > 0 && s.p[from - 1] != '\n')
+            from--;
+        if (!table_line(line_at(s, from), false))
+            break;
+        i = from;
+    }
+    third = line_end(s, i) + 1;     /* of the line of dashes */
+    if (third > at || !table_line(line_at(s, third), true))
+        return STR_NONE;
+    return (struct str){ s.p + i, line_end(s, third) - i };
 }
 
 struct str

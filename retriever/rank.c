@@ -17,22 +17,38 @@ rank_rarity(double n, double df)
     return log(1 + (n + 30) / (df + 1));
 }
 
+bool
+rank_semantic(struct str model)
+{
+    return !str_starts(model, "builtin-ngram");
+}
+
 /* The built-in model knows words and parts of words only: beside BM25 it mostly helps with misspellings. */
 double
 rank_vector_weight(double option, struct str model)
 {
     if (option >= 0)
         return option;
-    return str_starts(model, "builtin-ngram") ? 0.12 : 0.5;
+    return rank_semantic(model) ? 0.5 : 0.12;
 }
 
-/* Fitted (logistic regression, each set weighing the same) on own questions against other sets' questions: squad,
- * hotpot500, scifact, mtragun, chunkeval, clauddocs. The same coverage means more the more words the question has. */
+/* In a small collection the cosine itself has to do: of models that know meanings, 0.45 is where the right passages begin and 0.2
+ * what any two texts have; the built-in one says little then. */
+static double
+rank_z(const struct index_signals *s)
+{
+    return s->z > 0 || s->z < 0 ? s->z : s->semantic ? 2 + 8 * s->cosine : RANK_Z_UNKNOWN;
+}
+
+/* Fitted (logistic regression, each set weighing the same) on own questions against other sets' questions, plain, chatty and
+ * misspelt: squad, hotpot500, scifact, clauddocs, rustbook, chunkeval, docs and iotbook. The same coverage means more the more
+ * words the question has; a word that stands in a heading or often is what the passage is about. */
 double
 rank_relevance(const struct index_signals *s)
 {
-    double z = fmin(fmax(s->z - 2, 0), 8), length = (fmin(fmax(s->words, 4), 10) - 4) / 6;
-    double x = -5.4 + 6.5 * s->coverage + 5.9 * s->coverage * length + 0.48 * z;
+    double z = fmin(fmax(rank_z(s) - 2, 0), 8), length = (fmin(fmax(s->words, 2), 8) - 2) / 6;
+    double x = -5.66 + 4.32 * s->coverage + 5.11 * s->coverage * length + 3.51 * s->depth + 1.97 * s->head;
 
-    return s->words < 1 && s->z < 6 ? 0 : 1 / (1 + exp(-x));
+    x += (s->semantic ? RANK_SEMANTIC : 0.64) * z - (s->words < 1 && z < 4 ? RANK_VAGUE : 0);
+    return s->coverage <= 0 && !s->semantic && z < 4 ? 0 : 1 / (1 + exp(-x));
 }

@@ -14,6 +14,7 @@ struct passage {               /* one chunk; immutable once the document is in a
     struct uuid id;
     int64_t start, end;        /* bytes of the stored document */
     struct str chapter, section, text; /* in the document's blobs */
+    struct str lead;           /* likewise: the head of the table that it begins in the middle of */
     size_t first, n;           /* its words in doc->hash and doc->tf */
     uint32_t len;              /* how many words, repeated ones included */
     size_t vector;             /* 1 + its row in doc->vectors; 0: none */

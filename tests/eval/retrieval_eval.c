@@ -5,7 +5,7 @@
  *
  * -s writes the evidence behind each question's score (label, coverage, z, cosine, words), to calibrate rank.c with. -h
  * gives follow-up questions the previous exchange as context. Questions of the other sets are asked too: all must be refused.
- * One passage is one record of corpus.jsonl; each question is searched alone. Built by tests/eval/run.sh. */
+ * One passage is one record of corpus.jsonl; each question is searched alone. Run by tests/eval/retrieval.sh. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,9 @@
 #include "common/text.h"
 #include "retriever/chunk.h"
 #include "retriever/index.h"
+#include "tests/eval/eval_embed.h"
 
-void eval_embed(const char *p, size_t n, float *out, size_t dims);
+
 
 enum { DIMS = 384, TOP = 10, SETS = 16, RELEVANT = 64, CROSS = 200 };
 
@@ -128,7 +129,7 @@ add_record(struct eval *e, const char *set, size_t ord, const char *line)
         return;
     struct str title = json_str(o, "title"), text = json_str(o, "text"), id = json_str(o, "id");
 
-    chunk_passage(&passage, title, STR_NONE, STR_NONE, text);
+    chunk_passage(&passage, title, STR_NONE, STR_NONE, STR_NONE, text);
     eval_embed(passage.p, passage.n, vector, DIMS);
     struct str parts[] = { str_of(set), id };
     struct document d = { .id = uuid_named(parts, 2), .external_id = id, .collection = str_of(set), .title = title,

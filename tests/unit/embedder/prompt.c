@@ -121,7 +121,7 @@ static void
 passages_stay_within_their_budget(void **state)
 {
     static char big[40000];
-    struct hit hits[20] = { 0 };
+    static struct hit hits[20];
     struct chat_req req = { .question = STR("q") };
     json_t *m;
 

@@ -1,0 +1,11 @@
+/* What a question is about: the question without greetings, thanks and how its answer is wished for. */
+#ifndef CITE_ASKING_H
+#define CITE_ASKING_H
+
+#include "common/mem.h"
+
+/* Append the question with the phrases of asking.tbl blanked out. Bytes keep their places. A question of nothing but such phrases
+ * stays as it is. */
+void asking_core(struct str question, struct buf *out);
+
+#endif

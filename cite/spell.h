@@ -1,0 +1,13 @@
+/* Words that a misspelt word may have been meant as: everything one letter away (Norvig, "How to Write a Spelling Corrector", 2007). */
+#ifndef CITE_SPELL_H
+#define CITE_SPELL_H
+
+#include "common/mem.h"
+
+enum { SPELL_LEAST = 4, SPELL_MOST = 20 };
+
+/* Append the neighbours of a word of ASCII letters, each followed by a line feed: one letter left out, two exchanged, one
+ * replaced, one put in. False when the word is too short, too long, or not of letters alone. */
+bool spell_neighbours(struct str word, struct buf *out);
+
+#endif

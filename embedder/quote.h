@@ -1,0 +1,80 @@
+/* Inside of the built-in answers: passages → blocks → units that can be quoted → the few that answer. Only quote_*.c and chat_builtin.c
+ * include this. Everything is a slice of the request. */
+#ifndef EMBEDDER_QUOTE_H
+#define EMBEDDER_QUOTE_H
+
+#include "cite/words.h"
+#include "embedder/chat.h"
+
+enum {
+    QUOTE_TERMS = 32,            /* of the question */
+    QUOTE_UNITS = 1536,          /* that are looked at */
+    QUOTE_BLOCKS = 512,          /* of one passage */
+    QUOTE_BYTES = 700,           /* of a sentence */
+    QUOTE_BLOCK_BYTES = 1500,    /* of a lead-in with what it leads in */
+    QUOTES = 3                   /* in one answer */
+};
+
+/* ---- quote_block.c: the lines of a passage (Markdown or plain) as blocks */
+enum block_kind { BLOCK_TEXT, BLOCK_HEADING, BLOCK_ITEM, BLOCK_TABLE, BLOCK_CODE, BLOCK_FORMULA, BLOCK_IDLE };
+struct block {
+    enum block_kind kind;        /* BLOCK_IDLE: pictures, tags, check boxes: never quoted */
+    struct str text;             /* its lines, without white space around them */
+    int level;                   /* HEADING: 1 … 6 */
+    bool whole;                  /* CODE, FORMULA: it has its end; ITEM: of a list that goes on is no matter */
+    bool apart;                  /* an empty line stands before it */
+};
+size_t quote_blocks(struct str passage, struct block *out, size_t max);
+
+/* ---- quote_cut.c: blocks as units */
+enum unit_kind { UNIT_SENTENCE, UNIT_ITEM, UNIT_BLOCK, UNIT_ROW, UNIT_CODE };
+struct unit {
+    enum unit_kind kind;         /* BLOCK: a lead-in with its code, list, table or formula; CODE: a line of a fence that is too long */
+    struct str head;             /* ROW: the lines of the table's head, quoted before it */
+    struct str text;             /* what is quoted: a slice of its passage */
+    struct str key;              /* the sentence or line in it that says it: its mark goes behind that */
+    size_t hit;                  /* 0, 1, … */
+    size_t ord;                  /* within the hit */
+    uint32_t own;                /* bit i: what is quoted has term i */
+    uint32_t under;              /* … the heading or question that it stands directly under has it */
+    uint32_t near;               /* … a neighbour, or what it leads in */
+    uint32_t context;            /* … a heading or title above */
+    uint32_t first;              /* ROW: … its first cell, which names it */
+    size_t words;
+    bool digits;
+    bool name;                   /* has a capital that no sentence begins with */
+    double direct;               /* share of the question's weight that its own words have */
+    double coverage;             /* … with what stands around it */
+    double score;                /* order among units */
+};
+
+enum wish { WISH_ANY, WISH_NUMBER, WISH_NAME };
+struct term {
+    uint64_t h;
+    char written[24];            /* folded; n 0: longer */
+    size_t n;
+    bool weak;                   /* common in questions ("explain") */
+    unsigned seen;               /* units that have it */
+    double weight;
+};
+struct digest {
+    const struct chat_req *req;
+    struct words *words;
+    struct term terms[QUOTE_TERMS];
+    size_t n_terms;
+    enum wish wish;              /* what the question wants to hear */
+    struct unit *u;              /* QUOTE_UNITS */
+    size_t n;
+    bool all;                    /* weak units, too (to calibrate) */
+};
+
+/* The terms of the question: at least one unless it has no word. */
+void quote_terms(struct digest *d);
+uint32_t quote_bits(struct digest *d, struct str text, size_t *words);
+/* Every unit of the passages that a model would be shown. */
+void quote_cut(struct digest *d);
+
+/* ---- quote_pick.c: the units that answer, best first; 0: none does */
+size_t quote_pick(struct digest *d, const struct unit **out);
+
+#endif

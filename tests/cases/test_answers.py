@@ -1,0 +1,175 @@
+"""Built-in answers and relevance by words: what is quoted, what never is, under which heading. R2, R6 and the small inputs of the
+field's cases, each with neighbours. Built-in embedding and answers, nothing configured."""
+import pytest
+
+from suite import Suite
+
+HELD = []
+
+
+@pytest.fixture(scope="module")
+def suite():
+    with Suite() as s:
+        yield s
+
+
+def answer(suite, question, text, title=""):
+    """One Markdown document in a collection of its own, and what a question on it gets; excerpts are checked for their bytes."""
+    name = f"c{len(HELD)}"
+    HELD.append(name)
+    r = suite.request("POST", f"/api/v1/documents?wait=1&collection={name}", data=text.encode(),
+                      headers={"Content-Type": "text/markdown", "X-Filename": "page.md"})
+    assert r.status_code == 200, r.text
+    return again(suite, question, name)
+
+
+def again(suite, question, name):
+    a = suite.ask(question, collection=name).json()
+    for s in a["sources"]:
+        stored = suite.request("GET", f"/api/v1/documents/{s['document_id']}/text?start={s['start']}&end={s['end']}").text
+        assert stored == s["content_excerpt"]
+    return a
+
+
+# ---- R2: common words are words, too
+@pytest.mark.parametrize("text,question,right", [
+    ("It works by comparing words.", "How does it work?", "comparing words"),
+    ("# Limits\n\nA question may be 1 to 500 characters long.", "How long may a question be?", "500 characters"),
+    ("Every answer names its sources. They are listed below it.", "What does an answer name?", "names its sources"),
+])
+def test_R2_a_question_of_common_words_is_answered(suite, text, question, right):
+    a = answer(suite, question, text)
+    assert a["grounded"] and right in a["answer"], a
+
+
+GUIDE = ("# Parameters\n\nRead a parameter with `get_parameter`, which returns its current value.\n\n"
+         "## Declaring\n\nA parameter is declared in the constructor of its node.\n\n"
+         "## URDF\n\nURDF is an XML format that describes the links and joints of a robot.\n")
+
+
+@pytest.mark.parametrize("question", [
+    "How do I read a parameter?", "How do I simply read a parameter?", "How do I read a parameter afterwards?",
+    "hi, can you tell me how do I read a parameter? thanks", "How do I read a parameter, for my homework?",
+    "explain to me like I am five how to read a parameter", "roughly how do I read a parameter", "how do i read a paramter",
+    "Good morning everybody, my flatmate wants to know how to read a parameter"])
+def test_R2_chatty_unknown_and_misspelt_words_refuse_nothing(suite, question):
+    a = answer(suite, question, GUIDE)
+    assert a["grounded"] and "get_parameter" in a["answer"], a
+
+
+def test_R2_whats_urdf(suite):
+    a = answer(suite, "whats urdf", GUIDE)
+    assert a["grounded"] and "XML format" in a["answer"] and a["sources"][0]["section"] == "URDF", a
+
+
+@pytest.mark.parametrize("question", ["hello", "thank you so much", "Which wine goes with salmon?", "who won the 1998 world cup",
+                                      "simply tell me a joke about cats please"])
+def test_R2_what_the_document_does_not_answer_stays_refused(suite, question):
+    a = answer(suite, question, GUIDE)
+    assert not a["grounded"] and not a["sources"] and a["confidence"] == 0, a
+
+
+# ---- R6: rows of tables
+def stations(n):
+    rows = "".join(f"| Station {i} | {'yes' if i % 2 else 'no'} | {i * 3} | Line {i % 7} |\n" for i in range(1, n + 1))
+    return f"# Stations\n\nAll stations of the network.\n\n| Station | Lift | Steps | Line |\n|---|---|---|---|\n{rows}"
+
+
+@pytest.mark.parametrize("i,lift", [(77, "yes"), (150, "no"), (100, "no")])
+def test_R6_a_row_is_quoted_with_the_head_of_its_table(suite, i, lift):
+    a = answer(suite, f"Does Station {i} have a lift?", stations(150))
+    assert f"| Station {i} | {lift} |" in a["answer"].split("[")[0] and "| Station | Lift | Steps | Line |" in a["answer"], a
+    assert a["sources"][0]["content_excerpt"].startswith(f"| Station {i} "), a
+
+
+def test_R6_a_small_table_in_prose(suite):
+    a = answer(suite, "What is the boiling point of ethanol?", "# Liquids\n\n| Liquid | Boiling point |\n|---|---|\n| Water | 100 |\n"
+               "| Ethanol | 78 |\n| Acetone | 56 |\n")
+    assert "| Liquid | Boiling point |" in a["answer"] and "| Ethanol | 78 |" in a["answer"] and "Acetone" not in a["answer"], a
+
+
+# ---- what is never quoted
+URDF = ("# Robots\n\n## Goals\n\n- [ ] Define URDF and explain URDF structure\n- [x] Explain URDF to a friend\n\n"
+        "## What is URDF?\n\nA tree of links and joints, written in XML, from which tools draw the machine.\n\n"
+        "## Exercise\n\nExplain what URDF is in your own words.\n\n## Quiz\n\nWhat is URDF? Which tags does URDF have?\n")
+
+
+def test_S1_text_under_the_heading_that_is_the_question(suite):
+    a = answer(suite, "What is URDF?", URDF)
+    assert a["grounded"] and "tree of links and joints" in a["answer"], a
+    for never in ("[ ]", "[x]", "Explain", "?", "#"):
+        assert never not in a["answer"], a
+    assert a["sources"][0]["section"] == "What is URDF?"
+
+
+@pytest.mark.parametrize("question,text,right", [
+    ("What is a bus?", "# Notes\n\n**What is a bus?**\nA set of wires that several parts share.\n\nWhat is a bus good for? Think about it.", "set of wires"),
+    ("What is torque?", "# Physics\n\nQ: What is torque?\n\nA: The turning effect of a force about an axis.\n", "turning effect"),
+])
+def test_S1_a_question_in_the_text_is_a_heading_not_an_answer(suite, question, text, right):
+    a = answer(suite, question, text)
+    assert right in a["answer"] and "?" not in a["answer"], a
+
+
+# ---- what goes together
+@pytest.mark.parametrize("question,text,parts", [
+    ("How do I compute the inertia of a solid cylinder?",
+     "# Inertia\n\n**Solid sphere** (radius R, mass M):\n\n```\nI = 2/5 * M * R**2\n```\n\n**Solid cylinder** (radius R, mass M):\n\n"
+     "```\nIz = 1/2 * M * R**2\n```\n", ["**Solid cylinder** (radius R, mass M):", "Iz = 1/2"]),
+    ("How do I start the service?", "# Service\n\nTo start the service, run:\n\n```\nmake run\n```\n", ["To start the service, run:", "make run"]),
+    ("What does the kit contain?", "# Kit\n\nThe kit contains:\n\n- a red pump\n- two hoses\n- a filter\n", ["The kit contains:", "two hoses", "a filter"]),
+    ("What is the area of a circle?", "# Area\n\nThe area of a circle is:\n\n$$\nA = \\pi r^2\n$$\n", ["The area of a circle is:", "\\pi r^2"]),
+])
+def test_S2_a_lead_in_comes_with_what_it_leads_in(suite, question, text, parts):
+    a = answer(suite, question, text)
+    assert a["grounded"] and all(p in a["answer"] for p in parts), a
+    assert "2/5" not in a["answer"], a
+
+
+def test_S2_a_bare_lead_in_is_no_answer(suite):
+    a = answer(suite, "What are the colours of the flag?", "# Flag\n\nThe colours of the flag are:\n")
+    assert not a["grounded"], a
+
+
+def test_S3_an_error_as_heading(suite):
+    a = answer(suite, "ModuleNotFoundError: No module named rclpy how do I fix it?",
+               "# Help\n\n## ModuleNotFoundError: No module named rclpy\n\nSource the setup file of your installation in every new shell.\n\n"
+               "## Segmentation fault\n\nUpdate the driver.\n")
+    assert "Source the setup file" in a["answer"] and "driver" not in a["answer"], a
+
+
+def test_S4_a_table_is_the_answer_not_the_exercise_that_repeats_the_question(suite):
+    a = answer(suite, "What is the difference between a topic and a service?",
+               "# Talking\n\n| Topic | Service |\n|---|---|\n| many to many | one to one |\n| no reply | a reply |\n\n"
+               "## Exercise\n\nExplain the difference between a topic and a service to a friend.\n")
+    assert "| Topic | Service |" in a["answer"] and "many to many" in a["answer"] and "friend" not in a["answer"], a
+
+
+# ---- under which heading
+@pytest.mark.parametrize("question,section", [("With what is the red pump cleaned?", "Cleaning"), ("At which pressure does the red pump open?", "Opening pressure"),
+                                              ("Who repairs the red pump?", "Repair")])
+def test_S5_the_section_is_the_one_whose_bytes_are_quoted(suite, question, section):
+    a = answer(suite, question, "# Pumps\n\n## Opening pressure\n\nThe red pump opens at 3 bar.\n\n## Cleaning\n\nThe red pump is cleaned with vinegar."
+               "\n\n## Repair\n\nThe red pump is repaired by its maker.\n")
+    assert a["sources"][0]["section"] == section, a
+
+
+# ---- sentences that stand alone
+def test_S6_a_sentence_that_leans_back_brings_the_one_before(suite):
+    a = answer(suite, "What voltage does the relay need?", "# Parts\n\nThe relay sits beside the fuse. It needs a voltage of 12 V.\n")
+    assert "The relay sits beside the fuse. It needs a voltage of 12 V." in a["answer"], a
+
+
+def test_S6_all_lower_case_text_is_answered(suite):
+    a = answer(suite, "when does the ferry leave?", "the ferry leaves at nine. the bus waits for it. dogs travel for free.")
+    assert a["grounded"] and "the ferry leaves at nine" in a["answer"], a
+
+
+# ---- confidence
+def test_confidence_falls_where_the_question_asks_for_something_else(suite):
+    text = "# Town\n\nThe bridge over the Wern was built in 1893 by the engineer Anna Holl.\n"
+    sure = answer(suite, "Who built the bridge over the Wern?", text)
+    other = again(suite, "Who did not build the bridge over the Wern?", HELD[-1])
+    elsewhere = again(suite, "Who built the bridge over the Saale?", HELD[-1])
+    assert sure["grounded"] and sure["confidence"] > 0.5, sure
+    assert other["confidence"] < sure["confidence"] and elsewhere["confidence"] < sure["confidence"], (other, elsewhere)

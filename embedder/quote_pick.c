@@ -249,10 +249,10 @@ weigh(struct digest *d)
         score += 0.1 / (1.0 + (double)u->ord) + 0.1 / (1.0 + (double)u->hit);
         score += 0.2 * (h->score < 0 ? 0 : h->score > 1 ? 1 : h->score);
         score += (d->wish == WISH_NUMBER && u->digits) || (d->wish == WISH_NAME && u->name) ? 0.1 : 0;
-        score += 0.2 * named(d, u);
+        score += 0.15 * named(d, u);
         score -= u->words > 45 && u->kind <= UNIT_ITEM ? 0.1 : 0;
         score -= islower((unsigned char)u->text.p[0]) && u->kind == UNIT_SENTENCE ? 0.1 : 0; /* cut off by the chunk's border */
-        score -= u->kind == UNIT_CODE ? 0.25 : is_table(u) ? 0.15 : u->kind == UNIT_BLOCK ? 0.05 : 0;
+        score -= u->kind == UNIT_CODE ? 0.25 : is_table(u) ? 0.22 : u->kind == UNIT_BLOCK ? 0.05 : 0;
         u->score = score;
     }
 }

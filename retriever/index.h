@@ -63,6 +63,7 @@ struct index_signals {
     double mass;     /* weight of the words that it has: how rare they are together */
     double matched;  /* how many content words of the question it has */
     double z;        /* its cosine in standard deviations above the collection's mean; 0: too few were seen to tell */
+    double lift;     /* its cosine above what two texts of the collection have anyhow */
     bool semantic;   /* the vectors are of a model that knows meanings, not words */
     double cosine;   /* of the best passage */
     double words;    /* content words of the question */

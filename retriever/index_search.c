@@ -308,10 +308,13 @@ relevance(const struct search *s, struct index_signals *best)
         sig.cosine = c->cosine;
         sig.words = words;
         sig.semantic = c->vector && rank_semantic(s->q->model);
+        sig.lift = c->cosine;
         sig.z = 0;
 
         if (s->by_vector.seen > Z_SEEN && c->vector)
             sig.z = (c->cosine - s->mean) / fmax(s->deviation, 1e-6);
+        if (s->by_vector.seen > Z_SEEN)
+            sig.lift -= fmax(s->mean - 0.1, 0);
         double r = rank_relevance(&sig);
 
         if (i == 0 || r > top) {

@@ -32,12 +32,14 @@ rank_vector_weight(double option, struct str model)
     return rank_semantic(model) ? 0.5 : 0.12;
 }
 
-/* In a small collection the cosine itself has to do: of models that know meanings, 0.45 is where the right passages begin and 0.2
- * what any two texts have; the built-in one says little then. */
+/* In a small collection, where deviations are bounded, the cosine itself has to do: of models that know meanings, 0.45 is where the right
+ * passages begin and 0.2 what any two texts have; the built-in one says little then. */
 static double
 rank_z(const struct index_signals *s)
 {
-    return s->z > 0 || s->z < 0 ? s->z : s->semantic ? 2 + 8 * s->cosine : RANK_Z_UNKNOWN;
+    if (s->semantic)
+        return fmax(s->z, 2 + 9 * s->lift);
+    return s->z > 0 || s->z < 0 ? s->z : RANK_Z_UNKNOWN;
 }
 
 /* Fitted (logistic regression, each set weighing the same) on own questions against other sets' questions, plain, chatty and

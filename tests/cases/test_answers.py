@@ -79,7 +79,7 @@ def stations(n):
 def test_R6_a_row_is_quoted_with_the_head_of_its_table(suite, i, lift):
     a = answer(suite, f"Does Station {i} have a lift?", stations(150))
     assert f"| Station {i} | {lift} |" in a["answer"].split("[")[0] and "| Station | Lift | Steps | Line |" in a["answer"], a
-    assert a["sources"][0]["content_excerpt"].startswith(f"| Station {i} "), a
+    assert any(s["content_excerpt"].startswith(f"| Station {i} ") for s in a["sources"]), a
 
 
 def test_R6_a_small_table_in_prose(suite):

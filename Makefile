@@ -221,7 +221,7 @@ bench: build kit $(BENCH_HTTP) ## the guide's table, the limits and what people 
 EVAL_BIN := $(OUT)/eval/answer_eval $(OUT)/eval/retrieval_eval
 $(OUT)/eval/%: $(OUT)/obj/tests/eval/%.o $(OUT)/obj/tests/eval/eval_embed.o $(OUT)/lib/libretriever.a $(OUT)/lib/libembedder.a $(CITE_A) $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_embedder) $(LIBS_proto) $(LIBS_common)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_embedder) $(LIBS_retriever) $(LIBS_proto) $(LIBS_common)
 .PHONY: eval eval-retrieval
 eval: $(EVAL_BIN) ## the quality of answers on the sets in FOOTNOTE_EVAL: a line per bar (EVAL_WAY=http: through the whole suite)
 	@FOOTNOTE_BIN=$(OUT) tests/eval/run.sh

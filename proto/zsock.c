@@ -49,9 +49,13 @@ zsock_options(void *s)
     set_int(s, ZMQ_SNDHWM, 10000); /* a stream's parts while the peer stalls for 2 s must not look like a lost peer */
     set_int(s, ZMQ_HANDSHAKE_IVL, 2000);
     set_int(s, ZMQ_BACKLOG, 1024); /* 100 by default: a flood of strangers would fill it, and workers come back by SYN retries */
-    set_int(s, ZMQ_HEARTBEAT_IVL, 1000);
-    set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 8000); /* our own heartbeats judge sooner; this only frees dead descriptors */
-    set_int(s, ZMQ_HEARTBEAT_TTL, 8000);
+    /* Our own heartbeats judge a peer; TCP's only free the descriptors of dead ones. ZMTP's heartbeats stay off: when a peer leaves
+     * while reading from it is stopped (its queue is full), libzmq's timer writes to the engine that is already out of the poller and
+     * aborts the process ("!_io_error", stream_engine_base.cpp). */
+    set_int(s, ZMQ_TCP_KEEPALIVE, 1);
+    set_int(s, ZMQ_TCP_KEEPALIVE_IDLE, 3);
+    set_int(s, ZMQ_TCP_KEEPALIVE_INTVL, 1);
+    set_int(s, ZMQ_TCP_KEEPALIVE_CNT, 5);
     set_int(s, ZMQ_TCP_MAXRT, 5000);
     zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &max, sizeof max);
 }

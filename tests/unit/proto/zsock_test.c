@@ -2,6 +2,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <time.h>
+
 #include <cmocka.h>
 
 #include "proto/zsock.h"
@@ -86,10 +88,41 @@ what_is_sent_passes_with_and_without_a_payload(void **state)
     blob_drop(&payload);
 }
 
+enum { SEEN_MS = 1500 }; /* longer than a heartbeat of ZMTP would be, which was 1 s */
+
+/* A peer fills the queue, so that reading from it stops, and leaves: with ZMTP's heartbeats on, libzmq then aborts the process. */
+static void
+a_peer_that_leaves_with_its_queue_full_ends_nobody(void **state)
+{
+    void *context = zmq_ctx_new(), *hub = zmq_socket(context, ZMQ_ROUTER), *peer = zmq_socket(context, ZMQ_DEALER);
+    struct timespec t = { SEEN_MS / 1000, SEEN_MS % 1000 * 1000000 };
+    static char frame[4096];
+    char endpoint[128];
+    size_t n = sizeof endpoint;
+    int sent = 0;
+
+    (void)state;
+    zsock_options(hub);
+    zsock_options(peer);
+    assert_int_equal(zmq_bind(hub, "tcp://127.0.0.1:*"), 0);
+    assert_int_equal(zmq_getsockopt(hub, ZMQ_LAST_ENDPOINT, endpoint, &n), 0);
+    assert_int_equal(zmq_connect(peer, endpoint), 0);
+    for (int i = 0; i < 12000; i++) /* more than both queues and the kernel hold */
+        sent += zmq_send(peer, frame, sizeof frame, ZMQ_DONTWAIT) > 0;
+    assert_true(sent > 5000);
+    nanosleep(&t, NULL); /* the queue fills */
+    zmq_close(peer);
+    nanosleep(&t, NULL); /* nothing tells that nothing happens */
+    assert_true(zmq_recv(hub, frame, sizeof frame, ZMQ_DONTWAIT) > 0);
+    zmq_close(hub);
+    zmq_ctx_term(context);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_peer_that_leaves_with_its_queue_full_ends_nobody),
         cmocka_unit_test(each_command_has_its_exact_number_of_frames),
         cmocka_unit_test(what_is_sent_passes_with_and_without_a_payload),
     };

@@ -81,12 +81,26 @@ api_collection(struct request *r, struct str given, struct str *name)
 }
 
 bool
-api_paging(struct request *r, struct paging *p)
+api_restricted(const struct request *r)
+{
+    return r->who.key != NULL && r->who.key->collections.n > 0;
+}
+
+bool
+api_whole_tenant(struct request *r)
+{
+    if (api_restricted(r))
+        reply_problem(r, ERR_FORBIDDEN, "this concerns the whole tenant, and this key is restricted to collections");
+    return !api_restricted(r);
+}
+
+bool
+api_paging(struct request *r, int64_t most, struct paging *p)
 {
     struct str page = request_param(r, "page"), limit = request_param(r, "limit");
 
     p->page = 1;
-    p->limit = 50;
+    p->limit = most;
     p->cursor = request_param(r, "cursor");
     if (limit.p && (!digits(limit, 200, &p->limit) || p->limit < 1)) {
         reply_invalid(r, "/limit", "must be a whole number from 1 to 200");

@@ -8,6 +8,8 @@
 #include "gateway/sanitize.h"
 
 #define API_DEFAULT_COLLECTION "docs"
+#define API_PAGE_LIMIT 50    /* of a page when none is named */
+#define API_LIST_LIMIT 200   /* the same, of lists that are short as a rule */
 #define API_HELD_MAX 8   /* calls a handler may keep open; a chat question makes six */
 
 /* Settings (api_env.c is the one file that looks into struct gateway). */
@@ -19,7 +21,11 @@ int64_t api_stream_ms(const struct request *r);      /* STREAM_TIMEOUT */
 struct str api_first_collection(const struct request *r); /* the first of those listed for this principal; absent: none */
 struct str api_link_hosts(const struct request *r);  /* ANSWER_LINK_HOSTS as set, and PUBLIC_URL: part of every cache key */
 bool api_gone(const struct request *r);              /* the client has gone away */
-void api_keys_changed(struct request *r);            /* counts here before the answer, on other gateways within 5 s */
+bool api_is_root(const struct request *r);           /* ADMIN_KEY, or AUTH=off: whoever may do everything */
+void api_usual_rates(const struct request *r, int64_t *minute, int64_t *hour); /* of an admin's key without rates of its own */
+/* Change seq of the keys counts here before the answer, on other gateways within 250 ms. */
+void api_key_made(struct request *r, int64_t seq);
+void api_key_revoked(struct request *r, const uint8_t hash[32], int64_t seq);
 
 /* A problem object as text, for the error event of a stream. */
 void api_problem(struct request *r, enum err e, const char *detail, struct buf *b);
@@ -76,12 +82,15 @@ bool field_strs(const json_t *o, const char *key, size_t max, struct arena *a, s
 /* Collection of a question, search or upload: the named one, or the default one of this principal. A named one that
  * is not the principal's: 404. */
 bool api_collection(struct request *r, struct str given, struct str *name);
+/* Is this key restricted to some collections? Then what concerns the whole tenant is not for it. */
+bool api_restricted(const struct request *r);
+bool api_whole_tenant(struct request *r);            /* false: it is, and 403 was sent */
 /* ?page=&limit=&cursor= */
 struct paging {
     int64_t page, limit;
     struct str cursor;
 };
-bool api_paging(struct request *r, struct paging *p);
+bool api_paging(struct request *r, int64_t limit, struct paging *p); /* limit: when none is named */
 void render_paging(struct buf *b, const struct paging *p, bool has_more, struct str next_cursor);
 /* The session that the path names, and its SHA-256. */
 bool api_path_session(struct request *r, struct uuid *id, uint8_t hash[32]);

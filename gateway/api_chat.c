@@ -78,7 +78,7 @@ route_chat_history(struct request *r)
         reply_invalid(r, "/conversation_id", "must be a UUID");
         return;
     }
-    if (!request_session(r, request_param(r, "session_id"), &session, hash) || !api_paging(r, &p))
+    if (!request_session(r, request_param(r, "session_id"), &session, hash) || !api_paging(r, API_PAGE_LIMIT, &p))
         return;
     req.session = (struct str){ (const char *)hash, 32 };
     req.page = p.page;

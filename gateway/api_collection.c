@@ -1,6 +1,7 @@
 /* /collections: the settings that shape the answers of one body of documents. PUT replaces all of them: a setting that
  * is left out is the deployment's default again. */
 #include "gateway/api.h"
+#include "gateway/gateway.h"
 #include "gateway/render.h"
 
 static const char *const keys[] = { "prompt", "refusal", "model", "top_k", "threshold", "retention_days", NULL };
@@ -25,20 +26,28 @@ route_collection_list(struct request *r)
     struct collection_list_req req = { 0 };
     const struct collection_rep *rep;
     struct held held = { 0 };
+    struct paging p;
     struct answer a;
     struct buf b = BUF_MAX(33554432);
 
+    if (!api_paging(r, API_LIST_LIMIT, &p))
+        return;
+    req.page = p.page;
+    req.limit = p.limit;
+    req.cursor = p.cursor;
+    if (api_restricted(r))
+        req.names = r->who.key->collections;
     if (api_get(r, &held, KIND_COLLECTION_LIST, &req, &a)) {
         rep = a.msg;
         buf_z(&b, "{\"items\":[");
         for (size_t i = 0; i < rep->items.n; i++) {
-            if (!collection_allowed(r, rep->items.v[i].name))
-                continue;
-            if (b.p[b.n - 1] != '[')
+            if (i > 0)
                 buf_c(&b, ',');
             render_collection(&b, &rep->items.v[i]);
         }
-        buf_z(&b, "]}");
+        buf_c(&b, ']');
+        render_paging(&b, &p, rep->has_more, rep->next_cursor);
+        buf_c(&b, '}');
         api_reply(r, 200, &b);
     }
     held_free(&held);
@@ -95,8 +104,10 @@ route_collection_put(struct request *r)
         return;
     if (!parse(body, &c, &f))
         reply_fault(r, &f);
-    else if (api_get(r, &held, KIND_COLLECTION_PUT, &c, &a))
+    else if (api_get(r, &held, KIND_COLLECTION_PUT, &c, &a)) {
+        feed_settings_changed(r->gw, r->who.tenant, r->arg);
         reply_one(r, a.msg);
+    }
     held_free(&held);
     json_decref(body);
 }
@@ -110,6 +121,7 @@ route_collection_delete(struct request *r)
 
     if (path_name(r) && api_get(r, &held, KIND_COLLECTION_DELETE, &req, &a)) {
         feed_moved(r->gw, r->who.tenant, r->arg, ((const struct ack *)a.msg)->seq);
+        feed_settings_changed(r->gw, r->who.tenant, r->arg);
         reply_empty(r, 204);
     }
     held_free(&held);

@@ -19,7 +19,7 @@ route_conversation_list(struct request *r)
     struct answer a;
     struct buf b = BUF_MAX(4194304);
 
-    if (!request_session(r, request_param(r, "session_id"), &session, hash) || !api_paging(r, &p))
+    if (!request_session(r, request_param(r, "session_id"), &session, hash) || !api_paging(r, API_PAGE_LIMIT, &p))
         return;
     req.session = (struct str){ (const char *)hash, 32 };
     req.page = p.page;

@@ -182,7 +182,7 @@ route_document_list(struct request *r)
     struct answer a;
     struct buf b = BUF_MAX(33554432);
 
-    if (!api_paging(r, &p) || !list_collections(r, &req.collections, &one))
+    if (!api_paging(r, API_PAGE_LIMIT, &p) || !list_collections(r, &req.collections, &one))
         return;
     req.page = p.page;
     req.limit = p.limit;

@@ -1,5 +1,6 @@
 /* The settings that API handlers need from struct gateway: the one file of the API that looks into it. */
 #include "gateway/api.h"
+#include "gateway/auth.h"
 #include "gateway/reply.h"
 
 struct hub *
@@ -65,10 +66,32 @@ api_gone(const struct request *r)
     return request_gone(r);
 }
 
-void
-api_keys_changed(struct request *r)
+bool
+api_is_root(const struct request *r)
 {
-    keyring_refresh_wait(r->gw->keys, 500);
+    return r->who.key == NULL ? (r->who.scopes & SCOPE_ADMIN) != 0
+                              : r->gw->has_admin && bytes_equal(r->who.key_hash, r->gw->admin_hash, 32);
+}
+
+void
+api_usual_rates(const struct request *r, int64_t *minute, int64_t *hour)
+{
+    const struct gateway_opt *o = r->gw->opt;
+
+    *minute = o->rate_addr; /* as admit.c's of a key that administers */
+    *hour = o->rate_addr * 60;
+}
+
+void
+api_key_made(struct request *r, int64_t seq)
+{
+    keyring_reach(r->gw->keys, seq, 500);
+}
+
+void
+api_key_revoked(struct request *r, const uint8_t hash[32], int64_t seq)
+{
+    keyring_revoked(r->gw->keys, hash, seq);
 }
 
 void

@@ -1,5 +1,7 @@
 /* /keys: make, list, revoke. A key is "fn_" and 256 random bits; the store knows only its SHA-256, which is also its
- * id. An admin of tenant `default` may name another tenant; every other admin has only their own. */
+ * id. An admin of tenant `default` may name another tenant; every other admin has only their own. A key makes only what it
+ * has itself (bounded): what is left out is as its own, what is more is refused. A key that is restricted to collections
+ * sees and revokes only keys that are restricted to some of the same. */
 #include <stdio.h>
 
 #include "common/clock.h"
@@ -24,8 +26,8 @@ choose_tenant(struct request *r, struct str given, struct str *out)
         reply_invalid(r, "/tenant", "must match [A-Za-z0-9._-]{1,64}");
         return false;
     }
-    if (!str_eq(*out, own) && !str_is(own, "default")) {
-        reply_problem(r, ERR_FORBIDDEN, "only an admin of the default tenant may name another");
+    if (!str_eq(*out, own) && (!str_is(own, "default") || api_restricted(r))) {
+        reply_problem(r, ERR_FORBIDDEN, "only an admin of the default tenant, not restricted to collections, may name another");
         return false;
     }
     return true;
@@ -93,6 +95,64 @@ parse(struct request *r, const json_t *o, struct api_key *k, struct str *tenant,
     return lists_ok(k, f);
 }
 
+/* ---- nobody gives what they have not */
+
+static bool
+beyond(struct request *r, const char *pointer, const char *detail)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "a key makes only what it may do itself: %s %s", pointer, detail);
+    reply_problem(r, ERR_FORBIDDEN, text);
+    return false;
+}
+
+static bool
+scopes_held(const struct request *r, const struct strs *scopes)
+{
+    for (size_t i = 0; i < scopes->n; i++) {
+        unsigned bit = str_is(scopes->v[i], "chat") ? SCOPE_CHAT : str_is(scopes->v[i], "ingest") ? SCOPE_INGEST : SCOPE_ADMIN;
+
+        if ((r->who.scopes & bit) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* own 0: the deployment's default, which a new key that names nothing has as well. */
+static bool
+rate_held(int64_t own, int64_t usual, int64_t *asked)
+{
+    if (own > 0 && *asked == 0)
+        *asked = own;
+    return *asked <= (own > 0 ? own : usual);
+}
+
+static bool
+bounded(struct request *r, struct api_key *k)
+{
+    const struct api_key *own = r->who.key;
+    int64_t minute, hour;
+
+    if (!scopes_held(r, &k->scopes))
+        return beyond(r, "/scopes", "names a scope that this key has not");
+    if (own == NULL || api_is_root(r))
+        return true;
+    api_usual_rates(r, &minute, &hour);
+    if (api_restricted(r) && k->collections.n == 0)
+        k->collections = own->collections;
+    for (size_t i = 0; i < k->collections.n; i++)
+        if (!collection_allowed(r, k->collections.v[i]))
+            return beyond(r, "/collections", "names a collection that is not this key's");
+    if (!rate_held(own->per_minute, minute, &k->per_minute))
+        return beyond(r, "/per_minute", "is more than this key's");
+    if (!rate_held(own->per_hour, hour, &k->per_hour))
+        return beyond(r, "/per_hour", "is more than this key's");
+    if (own->expires_ms != 0 && (k->expires_ms == 0 || k->expires_ms > own->expires_ms))
+        k->expires_ms = own->expires_ms;
+    return true;
+}
+
 /* "fn_" and 43 characters of base64url. */
 static void
 make_secret(char out[64])
@@ -123,7 +183,8 @@ create(struct request *r, struct api_key *k)
     sha256(&s, 1, hash);
     k->hash = (struct str){ (const char *)hash, 32 };
     if (api_get(r, &held, KIND_KEY_PUT, k, &a)) {
-        api_keys_changed(r);
+        api_key_made(r, ((const struct ack *)a.msg)->seq);
+        r->audited = arena_str(r->arena, str_of(hex_text(hash, 32, id)));
         buf_c(&b, '{');
         buf_key_str(&b, "id", str_of(hex_text(hash, 32, id)));
         buf_key_str(&b, "key", s);
@@ -146,7 +207,7 @@ route_key_create(struct request *r)
         return;
     if (!parse(r, body, &k, &tenant, &f))
         reply_fault(r, &f);
-    else if (choose_tenant(r, tenant, &k.tenant))
+    else if (choose_tenant(r, tenant, &k.tenant) && bounded(r, &k))
         create(r, &k);
     json_decref(body);
 }
@@ -157,11 +218,17 @@ route_key_list(struct request *r)
     struct key_list_req req = { 0 };
     const struct key_list_rep *rep;
     struct held held = { 0 };
+    struct paging p;
     struct answer a;
     struct buf b = BUF_MAX(4194304);
 
-    if (!choose_tenant(r, request_param(r, "tenant"), &req.tenant))
+    if (!api_paging(r, API_LIST_LIMIT, &p) || !choose_tenant(r, request_param(r, "tenant"), &req.tenant))
         return;
+    req.page = p.page;
+    req.limit = p.limit;
+    req.cursor = p.cursor;
+    if (api_restricted(r))
+        req.collections = r->who.key->collections;
     if (api_get(r, &held, KIND_KEY_LIST, &req, &a)) {
         rep = a.msg;
         buf_z(&b, "{\"items\":[");
@@ -170,7 +237,9 @@ route_key_list(struct request *r)
                 buf_c(&b, ',');
             render_api_key(&b, &rep->items.v[i]);
         }
-        buf_z(&b, "]}");
+        buf_c(&b, ']');
+        render_paging(&b, &p, rep->has_more, rep->next_cursor);
+        buf_c(&b, '}');
         api_reply(r, 200, &b);
     }
     held_free(&held);
@@ -192,10 +261,12 @@ route_key_delete(struct request *r)
     if (!choose_tenant(r, tenant, &req.tenant))
         return;
     req.hash = (struct str){ (const char *)hash, 32 };
-    if (!tenant.p && str_is(req.tenant, "default"))
+    if (api_restricted(r))
+        req.collections = r->who.key->collections;
+    else if (!tenant.p && str_is(req.tenant, "default"))
         req.tenant = STR_NONE; /* an admin of the default tenant may revoke any key */
     if (api_get(r, &held, KIND_KEY_DELETE, &req, &a)) {
-        api_keys_changed(r);
+        api_key_revoked(r, hash, ((const struct ack *)a.msg)->seq);
         reply_empty(r, 204);
     }
     held_free(&held);

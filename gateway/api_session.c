@@ -129,7 +129,8 @@ route_session_delete(struct request *r)
     if (!api_path_session(r, &id, hash))
         return;
     req.session = (struct str){ (const char *)hash, 32 };
-    cache_erase_session(r, hash);
+    /* the queue holds turns of stored sessions, and hits, which the session's cache entries tell of */
+    req.quiet = cache_erase_session(r, hash);
     gone = api_get(r, &held, KIND_SESSION_DELETE, &req, &a);
     cache_erase_session(r, hash);
     if (gone)
@@ -158,7 +159,7 @@ route_user_delete(struct request *r)
     size_t n = 0;
     bool more = true;
 
-    if (!may_erase_users(r))
+    if (!may_erase_users(r) || !api_whole_tenant(r))
         return;
     if (r->arg.n > 256 || !utf8_valid(r->arg)) {
         reply_problem(r, ERR_NOT_FOUND, NULL);

@@ -39,6 +39,8 @@ route_usage(struct request *r)
         reply_invalid(r, "/days", "must be a whole number from 1 to 31");
         return;
     }
+    if (!api_whole_tenant(r))
+        return;
     if (api_get(r, &held, KIND_USAGE, &req, &a)) {
         rep = a.msg;
         buf_z(&b, "{\"items\":[");

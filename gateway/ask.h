@@ -63,6 +63,8 @@ struct question {
     uint8_t session_hash[32];         /* as the store knows it */
     struct uuid conversation_id;      /* given: a turn of it; later where the answer was stored */
     bool standalone;                  /* no conversation was named */
+    bool named;                   /* the request names the collection */
+    bool settled;                 /* settings are known, or there are none */
     struct uuid question_id, message_id;
     const struct collection *settings; /* NULL: no such collection (yet) */
     struct idem_answer stored;        /* status 200 …: the same request was answered before, this is its answer */

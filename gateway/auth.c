@@ -1,5 +1,5 @@
-/* Who asks and what they may do (DESIGN.md section 4). A key is compared by its SHA-256, in constant time, with all keys;
- * missing, wrong and cut keys get the same answer. Without a key: AUTH=off on loopback gives everything, anonymous chat
+/* Who asks and what they may do (DESIGN.md section 4). A key is compared by its SHA-256, in constant time (keytable.c);
+ * missing, wrong, cut, revoked and expired keys get the same answer. Without a key: AUTH=off on loopback gives everything, anonymous chat
  * gives the chat routes to browsers of allowed origins. More than 10 failures a minute from an address: 429. */
 #include <strings.h>
 
@@ -225,7 +225,8 @@ bool
 auth_check(struct request *r)
 {
     struct str key = bearer(r);
-    const struct api_key *k, *admin;
+    enum key_known known = KEY_FOUND;
+    const struct api_key *k;
     uint8_t hash[32];
 
     if (through_proxy(r))
@@ -241,16 +242,16 @@ auth_check(struct request *r)
     if (key.n == 0)
         return r->gw->opt->auth ? fail(r, NULL) : as_local(r);
     sha256(&key, 1, hash);
-    k = keyring_find(r->gw->keys, hash, r->arena);
-    admin = admin_key(r, hash);
-    if (admin != NULL)
-        k = admin;
-    if (k != NULL && (k->expires_ms == 0 || k->expires_ms > clock_wall_ms()))
+    k = admin_key(r, hash);
+    if (k == NULL)
+        known = keyring_find(r->gw->keys, hash, r->arena, &k);
+    if (known == KEY_FOUND && (k->expires_ms == 0 || k->expires_ms > clock_wall_ms()))
         return as_key(r, k, hash) && scope_check(r);
     if (!r->gw->opt->auth)
         return as_local(r);
-    if (!keyring_loaded(r->gw->keys)) {
-        reply_problem(r, ERR_STORE_DOWN, "the keys are not known yet");
+    if (known == KEY_UNSURE) {
+        request_retry_after(r, 1000);
+        reply_problem(r, ERR_STORE_DOWN, "this key cannot be checked now");
         return false;
     }
     return fail(r, NULL);

@@ -106,7 +106,7 @@ cache_drop(struct request *r, const struct cache_probe *probe)
     redis_run_in(r->gw->cache, &r->redis, r->arena, &cmd, 1, &v);
 }
 
-void
+bool
 cache_erase_session(struct request *r, const uint8_t *session_hash)
 {
     static struct log_gate gate;
@@ -116,19 +116,22 @@ cache_erase_session(struct request *r, const uint8_t *session_hash)
     struct str *del;
 
     if (r->gw->cache == NULL || set.p == NULL)
-        return;
+        return r->gw->state == NULL; /* without Redis there is no queue */
     if (redis_run_in(r->gw->cache, &r->redis, r->arena, &cmd, 1, &v) != 0 || v.type != REDIS_LIST) {
         if (log_gate(&gate))
             LOG(WARN, r->id, M("a session's cached answers could not be erased; they expire by themselves"));
-        return;
+        return false;
     }
+    if (v.n == 0)
+        return true;
     del = arena_alloc(r->arena, (v.n + 2) * sizeof *del);
     if (del == NULL)
-        return;
+        return false;
     del[0] = STR("DEL");
     del[1] = set;
     for (size_t i = 0; i < v.n; i++)
         del[i + 2] = v.v[i].s.p ? v.v[i].s : STR("");
     cmd = (struct redis_cmd){ del, v.n + 2 };
     redis_run_in(r->gw->cache, &r->redis, r->arena, &cmd, 1, &v);
+    return false;
 }

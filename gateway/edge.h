@@ -46,7 +46,7 @@ bool traceparent_valid(const char *s);
 bool request_id_valid(const char *s);                          /* [A-Za-z0-9._-]{1,128} */
 
 /* router.c */
-enum { ADMITS = 1, STREAMS = 2, IDEMPOTENT = 4 };
+enum { ADMITS = 1, STREAMS = 2, IDEMPOTENT = 4, MINTS = 8, AUDITED = 16 };
 #define BODY_CHAT 262144u
 #define BODY_UPLOAD SIZE_MAX      /* MAX_UPLOAD_BYTES */
 struct route {

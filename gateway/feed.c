@@ -1,6 +1,8 @@
 /* What changed in the collections, asked of the store every 100 ms: each collection's epoch (the number of its last
- * change) and its settings. A cached answer carries the epoch it was made at; an older one is a miss, and so is
- * everything when the feed has been silent for a second. While a long backlog is read nothing is known yet. A store that
+ * change). A cached answer carries the epoch it was made at; an older one is a miss, and so is
+ * everything when the feed has been silent for a second. While a long backlog is read nothing is known yet.
+ * A collection's settings are asked for when they are needed first, and kept until the feed tells of a change. That one is
+ * not there is not kept: then a made-up name costs a look by key, and no memory. The feed also hears of keys (keyring.c). A store that
  * says that its database is away is not silent: what cannot be written cannot change, so that the last known epochs stay
  * fresh for as long as it says so, and cached answers are still given. Changes made through this gateway are noted at
  * once, also when the database dies right after them. */
@@ -8,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/nap.h"
 
@@ -16,20 +19,15 @@
 #define PAGE 1000
 #define SLOTS 4096u
 #define ENTRIES_MAX 200000u
+#define SETTINGS_MAX_BYTES (64u << 20)
 
 struct entry {                    /* one collection */
     struct entry *next;           /* in its slot */
     char *tenant, *name;
     int64_t epoch;                /* seq of its last change */
-    struct arena *arena;          /* of settings */
-    struct collection *settings;  /* NULL: not listed (deleted, or not read yet) */
-    bool seen;                    /* by the listing that is being installed */
-};
-
-struct tenant {
-    struct tenant *next;
-    char *name;
-    bool stale;                   /* its collections must be listed again */
+    struct collection *settings;  /* with its texts in one block; NULL: not asked for, or changed since */
+    size_t bytes;                 /* of that block */
+    uint64_t changes;             /* of the settings: what was asked for before one is not kept */
 };
 
 struct feed {
@@ -40,7 +38,8 @@ struct feed {
     pthread_rwlock_t lock;
     struct entry *slots[SLOTS];
     size_t n;                     /* entries */
-    struct tenant *tenants;       /* touched by the feed's thread only */
+    size_t settings_bytes;        /* of all of them */
+    uint64_t era;                 /* how often it was begun again */
     int64_t after;                /* last seq read */
     _Atomic int64_t seq;          /* the same, for gauges */
     _Atomic int64_t fresh_ms;     /* when the last complete answer was asked for; 0: never */
@@ -88,6 +87,14 @@ entry_get(struct feed *f, struct str tenant, struct str name)
 }
 
 static void
+settings_drop(struct feed *f, struct entry *e)
+{
+    f->settings_bytes -= e->settings ? e->bytes : 0;
+    mem_free(&e->settings);
+    e->changes++;
+}
+
+static void
 entries_free(struct feed *f)
 {
     for (size_t i = 0; i < SLOTS; i++)
@@ -95,7 +102,7 @@ entries_free(struct feed *f)
             struct entry *e = f->slots[i];
 
             f->slots[i] = e->next;
-            arena_free(&e->arena);
+            settings_drop(f, e);
             mem_free(&e->tenant);
             mem_free(&e->name);
             mem_free(&e);
@@ -103,21 +110,43 @@ entries_free(struct feed *f)
     f->n = 0;
 }
 
-static struct tenant *
-tenant_get(struct feed *f, struct str name)
+static struct str
+place(char **at, struct str s)
 {
-    struct tenant *t = f->tenants;
+    struct str out = { *at, s.n };
 
-    while (t != NULL && !str_is(name, t->name))
-        t = t->next;
-    if (t == NULL) {
-        t = mem_new(sizeof *t);
-        t->name = mem_dup_str(name);
-        t->next = f->tenants;
-        t->stale = true;
-        f->tenants = t;
-    }
-    return t;
+    if (s.p == NULL)
+        return s;
+    memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return out;
+}
+
+/* Under the write lock. When all settings together are too much, all are asked for anew. */
+static void
+settings_keep(struct feed *f, struct entry *e, const struct collection *c)
+{
+    size_t bytes = sizeof *c + c->name.n + c->prompt.n + c->refusal.n + c->model.n;
+    struct collection *copy;
+    char *at;
+
+    if (f->settings_bytes + bytes > SETTINGS_MAX_BYTES)
+        for (size_t i = 0; i < SLOTS; i++)
+            for (struct entry *x = f->slots[i]; x != NULL; x = x->next)
+                settings_drop(f, x);
+    settings_drop(f, e);
+    copy = mem_new(bytes);
+    at = (char *)(copy + 1);
+    *copy = *c;
+    copy->name = place(&at, c->name);
+    copy->prompt = place(&at, c->prompt);
+    copy->refusal = place(&at, c->refusal);
+    copy->model = place(&at, c->model);
+    e->settings = copy;
+    e->bytes = bytes;
+    f->settings_bytes += bytes;
+    if (c->epoch > e->epoch)
+        e->epoch = c->epoch;
 }
 
 static bool
@@ -133,82 +162,17 @@ settings_copy(struct arena *a, const struct collection *from, struct collection 
 }
 
 static void
-settings_install(struct entry *e, const struct collection *c)
-{
-    struct arena *a = arena_new(1u << 20);
-    struct collection *copy = arena_alloc(a, sizeof *copy);
-
-    if (copy == NULL || !settings_copy(a, c, copy)) {
-        arena_free(&a);
-        return;
-    }
-    arena_free(&e->arena);
-    e->arena = a;
-    e->settings = copy;
-    e->seen = true;
-    if (c->epoch > e->epoch)
-        e->epoch = c->epoch;
-}
-
-static void
-settings_drop(struct entry *e)
-{
-    arena_free(&e->arena);
-    e->settings = NULL;
-}
-
-static void
-listing_install(struct feed *f, const struct tenant *t, const struct collection_rep *rep)
-{
-    pthread_rwlock_wrlock(&f->lock);
-    for (size_t i = 0; i < rep->items.n; i++) {
-        struct entry *e = entry_get(f, str_of(t->name), rep->items.v[i].name);
-
-        if (e != NULL)
-            settings_install(e, &rep->items.v[i]);
-    }
-    for (size_t i = 0; i < SLOTS; i++)
-        for (struct entry *e = f->slots[i]; e != NULL; e = e->next)
-            if (strcmp(e->tenant, t->name) == 0) {
-                if (!e->seen)
-                    settings_drop(e);
-                e->seen = false;
-            }
-    pthread_rwlock_unlock(&f->lock);
-}
-
-static void
-list_stale(struct feed *f)
-{
-    for (struct tenant *t = f->tenants; t != NULL && !atomic_load(&f->stop); t = t->next) {
-        struct collection_list_req req = { .name = STR_NONE };
-        struct ask *q = NULL;
-        struct answer a;
-
-        if (!t->stale)
-            continue;
-        if (ask_once(f->gw->hub, KIND_COLLECTION_LIST, &req, t->name, "", clock_ms() + 2000, &q, &a) == ERR_OK &&
-            a.msg != NULL) {
-            listing_install(f, t, a.msg);
-            t->stale = false;
-        }
-        ask_free(&q);
-    }
-}
-
-static void
 changes_install(struct feed *f, const struct changes_rep *rep)
 {
     pthread_rwlock_wrlock(&f->lock);
     for (size_t i = 0; i < rep->items.n; i++) {
         const struct change *c = &rep->items.v[i];
-        struct tenant *t = tenant_get(f, c->tenant);
         struct entry *e = entry_get(f, c->tenant, c->collection);
 
         if (e != NULL && c->seq > e->epoch)
             e->epoch = c->seq;
-        if (e == NULL || e->settings == NULL || str_is(c->op, "collection"))
-            t->stale = true;
+        if (e != NULL && uuid_is_nil(&c->document_id))
+            settings_drop(f, e);
         if (c->seq > f->after)
             f->after = c->seq;
     }
@@ -225,9 +189,8 @@ begin_again(struct feed *f)
     pthread_rwlock_wrlock(&f->lock);
     entries_free(f);
     f->after = 0;
+    f->era++;
     pthread_rwlock_unlock(&f->lock);
-    for (struct tenant *t = f->tenants; t != NULL; t = t->next)
-        t->stale = true;
 }
 
 /* The database is away since the last answer. After a gap others may have written before it went. */
@@ -254,8 +217,10 @@ poll_changes(struct feed *f)
 
     if (e == ERR_STORE_DOWN) {
         still_fresh(f, asked);
+        keyring_away(f->gw->keys, asked);
     } else if (e == ERR_OK && a.msg != NULL) {
         rep = a.msg;
+        keyring_heard(f->gw->keys, rep->keys_seq, asked);
         if (rep->seq < f->after) {
             begin_again(f);
         } else {
@@ -279,7 +244,6 @@ run(void *arg)
     while (on) {
         bool more = poll_changes(f);
 
-        list_stale(f);
         on = nap_for(&f->nap, more ? 0 : TICK_MS);
     }
     return NULL;
@@ -293,7 +257,6 @@ feed_start(struct gateway *gw)
     f->gw = gw;
     pthread_rwlock_init(&f->lock, NULL);
     nap_init(&f->nap);
-    tenant_get(f, STR("default"));
     if (pthread_create(&f->thread, NULL, run, f) == 0)
         return f;
     LOG(ERROR, NULL, M("no thread for the change feed"));
@@ -311,13 +274,6 @@ feed_stop(struct feed **f)
     pthread_join((*f)->thread, NULL);
     nap_fini(&(*f)->nap);
     entries_free(*f);
-    while ((*f)->tenants != NULL) {
-        struct tenant *t = (*f)->tenants;
-
-        (*f)->tenants = t->next;
-        mem_free(&t->name);
-        mem_free(&t);
-    }
     pthread_rwlock_destroy(&(*f)->lock);
     mem_free(f);
 }
@@ -365,19 +321,84 @@ feed_moved(struct gateway *gw, const char *tenant, struct str collection, int64_
     pthread_rwlock_unlock(&f->lock);
 }
 
-const struct collection *
-collection_of(struct request *r, struct str name)
+void
+feed_settings_changed(struct gateway *gw, const char *tenant, struct str collection)
+{
+    struct feed *f = gw->feed;
+    struct entry *e;
+
+    pthread_rwlock_wrlock(&f->lock);
+    e = entry_find(f, str_of(tenant), collection);
+    if (e != NULL)
+        settings_drop(f, e);
+    pthread_rwlock_unlock(&f->lock);
+}
+
+/* Which change of the settings an answer that is asked for now is older than. */
+struct since { uint64_t era, changes; };
+
+/* True: they are known. */
+static bool
+settings_known(struct request *r, struct str name, struct collection *out, struct since *since)
 {
     struct feed *f = r->gw->feed;
-    struct collection *out = arena_alloc(r->arena, sizeof *out);
-    struct entry *e;
-    bool found;
+    const struct entry *e;
+    bool known;
 
     pthread_rwlock_rdlock(&f->lock);
     e = entry_find(f, str_of(r->who.tenant), name);
-    found = e != NULL && e->settings != NULL && out != NULL && settings_copy(r->arena, e->settings, out);
+    known = e != NULL && e->settings != NULL && settings_copy(r->arena, e->settings, out);
+    *since = (struct since){ f->era, e ? e->changes : 0 };
     pthread_rwlock_unlock(&f->lock);
-    return found ? out : NULL;
+    return known;
+}
+
+static void
+settings_heard(struct feed *f, const char *tenant, const struct collection *c, const struct since *since)
+{
+    struct entry *e;
+
+    pthread_rwlock_wrlock(&f->lock);
+    e = entry_get(f, str_of(tenant), c->name);
+    if (e != NULL && f->era == since->era && e->changes == since->changes)
+        settings_keep(f, e, c);
+    pthread_rwlock_unlock(&f->lock);
+}
+
+bool
+collection_known(struct request *r, struct str name, const struct collection **out)
+{
+    struct collection *mine = arena_alloc(r->arena, sizeof *mine);
+    struct since since;
+
+    *out = mine && settings_known(r, name, mine, &since) ? mine : NULL;
+    return *out != NULL;
+}
+
+enum err
+collection_of(struct request *r, struct str name, const struct collection **out)
+{
+    const struct collection_ref req = { .name = name };
+    struct collection *mine = arena_alloc(r->arena, sizeof *mine);
+    struct since since;
+    struct ask *q = NULL;
+    struct answer a;
+    enum err e = ERR_OK;
+
+    *out = NULL;
+    if (mine == NULL)
+        return ERR_BUSY;
+    if (!settings_known(r, name, mine, &since)) {
+        e = ask_once(r->gw->hub, KIND_COLLECTION_GET, &req, r->who.tenant, r->id, r->deadline_ms, &q, &a);
+        if (e == ERR_OK && a.msg != NULL) {
+            settings_heard(r->gw->feed, r->who.tenant, a.msg, &since);
+            e = settings_copy(r->arena, a.msg, mine) ? ERR_OK : ERR_BUSY;
+        }
+        ask_free(&q);
+    }
+    if (e == ERR_OK)
+        *out = mine;
+    return e;
 }
 
 bool

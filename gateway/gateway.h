@@ -113,9 +113,7 @@ struct keyring *keyring_start(struct gateway *gw);            /* with its thread
 void keyring_stop(struct keyring **k);
 double keyring_age_s(struct keyring *k);
 size_t keyring_count(struct keyring *k);
-/* Read the keys again now; the second waits until that is done, at most so long. */
-void keyring_refresh(struct keyring *k);
-void keyring_refresh_wait(struct keyring *k, int64_t ms);
+void keyring_refresh(struct keyring *k);                      /* read all keys again, soon */
 /* Who asks: fills r->who. false after an answer was sent. */
 bool auth_check(struct request *r);
 /* May a page of that origin read our answers (preflights: no key is known yet)? */

@@ -191,7 +191,7 @@ ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
             buf_printf(reasons, "%s%s: starting", reasons->n ? ", " : "", service_names[needed[i]]);
     if (!l->postgres)
         reason(reasons, "postgres");
-    if (gw->opt->auth && !keyring_loaded(gw->keys))
+    if (gw->opt->auth && !keyring_ready(gw->keys))
         reason(reasons, "keys");
     if (atomic_load(&gw->draining))
         reason(reasons, "draining");

@@ -1,8 +1,10 @@
 /* Idempotency keys at the edge (idempotency.h). The store keeps the row; this file makes it from a request.
  *
- * Scope: the API key (anonymous and publishable ones: the session), and the route. Fingerprint: method, path, query, the
- * headers that change what is done, body. What is stored is sealed with a key that only the sender's header value gives:
- * answers hold session ids and, once, API keys, which the database must never know. */
+ * Scope: the API key (anonymous and publishable ones: the session; without one, the request itself), and the route.
+ * Fingerprint: method, path, query, the headers that change what is done, body. What is stored is sealed with a key that only
+ * the sender's header values give, its API key among them: answers hold session ids and, once, API keys, which the
+ * database must never know. Callers who share no secret with us share no answer that holds one: what mints a secret runs anew for
+ * them, since whoever guesses the header's value would be handed it. */
 #include "gateway/idempotency.h"
 
 #include <stdio.h>
@@ -39,15 +41,39 @@ fingerprint(struct request *r, uint8_t out[32])
     sha256(&(struct str){ (const char *)all, sizeof all }, 1, out);
 }
 
+/* Has the caller an API key that nobody else has? One that is bound to origins stands in a page for everybody. */
+static bool
+keyed(const struct request *r)
+{
+    static const uint8_t none[32];
+    const struct api_key *k = r->who.key;
+
+    return memcmp(r->who.key_hash, none, 32) != 0 && (k == NULL || k->origins.n == 0);
+}
+
+/* The API key as it was sent; empty when none counts. */
+static struct str
+presented(const struct request *r)
+{
+    struct str h = request_header(r, "Authorization");
+
+    if (!keyed(r) || h.n <= 7)
+        return STR("");
+    h.p += 7;
+    h.n -= 7;
+    return text_trim(h);
+}
+
 static void
 make_secret(const struct request *r, struct str key, uint8_t out[32])
 {
-    struct str secret = api_secret(r);
-    uint8_t mine[32];
-    struct str parts[] = { STR("footnote stored answer"), { (const char *)mine, 32 }, key };
+    struct str secret = api_secret(r), own = presented(r);
+    uint8_t mine[32], theirs[32];
+    struct str parts[] = { STR("footnote stored answer"), { (const char *)mine, 32 }, { (const char *)theirs, 32 }, key };
 
     sha256(&secret, 1, mine);
-    sha256(parts, 3, out);
+    sha256(&own, 1, theirs);
+    sha256(parts, 4, out);
 }
 
 bool
@@ -63,6 +89,8 @@ idem_begin(struct request *r)
         reply_problem(r, ERR_BAD_REQUEST, "Idempotency-Key must have 1 to 255 visible ASCII characters");
         return false;
     }
+    if ((r->route->flags & MINTS) && !keyed(r))
+        return true;
     if ((i = arena_alloc(r->arena, sizeof *i)) == NULL) {
         reply_problem(r, ERR_BUSY, NULL);
         return false;
@@ -76,19 +104,33 @@ idem_begin(struct request *r)
     return true;
 }
 
-/* Visitors of one page share its publishable key: they are told apart by their sessions. */
+/* Visitors of one page share its publishable key, or have none: they are told apart by their sessions. Their address
+ * tells nothing apart: behind one stand a whole office and a proxy's every client. */
 static void
 make_scope(const struct request *r, struct idem *i)
 {
-    static const uint8_t none[32];
-    const struct api_key *k = r->who.key;
-    bool keyed = memcmp(r->who.key_hash, none, 32) != 0 && (k == NULL || k->origins.n == 0);
-    char hex[65] = "";
-    const char *kind = keyed ? "key" : i->has_session ? "session" : r->who.anonymous ? "address" : "local";
+    struct str s = request_header(r, "X-Session-ID");
+    struct uuid id;
+    char text[37], hex[65] = "";
+    uint8_t hash[32];
+    const char *kind = "local";
 
-    if (keyed || i->has_session)
-        hex_text(keyed ? r->who.key_hash : i->session, 32, hex);
-    snprintf(i->scope, sizeof i->scope, "%s:%.64s %.60s", kind, kind[0] == 'a' ? r->peer : hex, r->route->name);
+    if (keyed(r)) {
+        kind = "key";
+        hex_text(r->who.key_hash, 32, hex);
+    } else if (i->has_session) {
+        kind = "session";
+        hex_text(i->session, 32, hex);
+    } else if (s.p != NULL && uuid_parse(s, &id)) {
+        kind = "session";
+        s = str_of(uuid_text(&id, text));
+        sha256(&s, 1, hash);
+        hex_text(hash, 32, hex);
+    } else if (r->who.anonymous || r->who.key != NULL) {
+        kind = "request";
+        hex_text(i->hash, 32, hex);
+    }
+    snprintf(i->scope, sizeof i->scope, "%s:%.64s %.60s", kind, hex, r->route->name);
 }
 
 /* Sealed is the address for Location (or nothing), a line feed, the body. */

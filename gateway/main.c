@@ -4,7 +4,7 @@
  * services behind the bus, whose hub it holds. It keeps nothing that a restart would lose; any number may run.
  *
  *   HTTP threads (civetweb) ──locked list──▶ hub thread ──ROUTER──▶ workers
- *   other threads: change feed (100 ms), API keys (5 s), health (1 s), leases of idempotency keys (1.5 s), connection guard
+ *   other threads: change feed (100 ms), API keys, health (1 s), leases of idempotency keys (1.5 s), connection guard
  *   (50 ms), a prober for each Redis, this loop
  *
  * It starts with everything else down. SIGTERM: /readyz says 503, new requests get 503 with Connection: close, what is in

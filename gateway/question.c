@@ -59,7 +59,6 @@ bool
 ask_parse(struct request *r, const char *route, struct question *q)
 {
     struct str session = STR_NONE, collection = STR_NONE;
-    int64_t epoch;
     struct fault f;
 
     memset(q, 0, sizeof *q);
@@ -77,11 +76,8 @@ ask_parse(struct request *r, const char *route, struct question *q)
     if (!request_session(r, session, &q->session, q->session_hash) || !api_collection(r, collection, &q->collection))
         return false;
     q->standalone = uuid_is_nil(&q->conversation_id);
-    q->settings = collection_of(r, q->collection);
-    if (!q->settings && collection.p && epoch_of(r->gw, r->who.tenant, q->collection, &epoch)) {
-        reply_problem(r, ERR_NOT_FOUND, NULL); /* the feed is fresh: there is none of that name */
-        return false;
-    }
+    q->named = collection.p != NULL;
+    q->settled = collection_known(r, q->collection, &q->settings);
     return true;
 }
 
@@ -257,6 +253,24 @@ ask_overload_retry_ms(void)
     return 1000 + dice % OVERLOAD_RETRY_SPREAD * 1000;
 }
 
+/* The settings, from the store when nobody here asked about this collection before. It comes after the limits: made-up names
+ * must not get the store asked. */
+static bool
+settle(struct question *q)
+{
+    enum err e = q->settled ? ERR_OK : collection_of(q->r, q->collection, &q->settings);
+
+    q->settled = e == ERR_OK || (e == ERR_NOT_FOUND && !q->named);
+    if (q->settled) {
+        probe_set(q);
+        return true;
+    }
+    if (e != ERR_NOT_FOUND)
+        request_retry_after(q->r, 1000);
+    reply_problem(q->r, e, NULL); /* not found: as for a collection that this key may not know */
+    return false;
+}
+
 /* The key before the cache: a repetition gets the stored answer, whatever was cached since. The key is the store's, twice: in
  * an overload nearly every request is a repetition, and would keep the store from what it could finish. */
 static bool
@@ -271,6 +285,8 @@ admit_claim(struct question *q, struct cache_hit *hit)
         return false;
     if (q->stored.status != 0)
         return true;
+    if (!settle(q))
+        return false;
     idem_ids(q->r, &q->question_id, &q->message_id);
     cache_look(q->r, &q->probe, hit);
     return true;
@@ -281,6 +297,13 @@ static bool
 admit_look(struct question *q, struct cache_hit *hit)
 {
     ask_ids(q);
+    if (!q->settled) {
+        if (!admit(q->r, q->session_hash, NULL, NULL) || !settle(q))
+            return false;
+        cache_look(q->r, &q->probe, hit);
+        return true;
+    }
+    probe_set(q);
     if (q->probe.key[0] && api_save_hits(q->r))
         turn_pack(q);
     return admit(q->r, q->session_hash, &q->probe, hit);
@@ -293,7 +316,6 @@ ask_admit(struct question *q)
     int64_t since = clock_us();
 
     ask_stage(q, STAGE_AUTH, since - q->r->auth_us);
-    probe_set(q);
     if (!(q->r->idem ? admit_claim(q, &hit) : admit_look(q, &hit)))
         return false;
     ask_stage(q, STAGE_CACHE, since);

@@ -43,6 +43,7 @@ struct request {
     struct redis_budget redis;    /* how long it may wait for Redis, in all */
     struct idem *idem;            /* its Idempotency-Key, or NULL */
     int status;                   /* set by the answer */
+    struct str audited;           /* what it was done to, where the path does not say; absent: the path's own */
     struct buf headers;           /* extra header lines for the answer, added with request_header_add */
 };
 
@@ -99,8 +100,8 @@ bool admit(struct request *r, const uint8_t *session_hash, const struct cache_pr
 void cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit);
 /* SET with TTL, and membership in the session's set of keys; failures are counted only. */
 void cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct str value);
-/* Drop every cache entry of a session (erasure). */
-void cache_erase_session(struct request *r, const uint8_t *session_hash);
+/* Drop every cache entry of a session (erasure). true: it had none, for sure, so no hit of it can wait in fn:turns either. */
+bool cache_erase_session(struct request *r, const uint8_t *session_hash);
 /* Append a packed turn to fn:turns. false: Redis is away or the stream is full. */
 bool turns_append(struct request *r, struct str turn);
 
@@ -108,8 +109,12 @@ bool turns_append(struct request *r, struct str turn);
 bool epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch);
 /* A change that this gateway made: its epoch counts from now on, before the feed tells. */
 void feed_moved(struct gateway *gw, const char *tenant, struct str collection, int64_t seq);
-/* Collection settings as of the feed; NULL when it does not exist. Copied into the arena. */
-const struct collection *collection_of(struct request *r, struct str name);
+/* The settings of a collection changed through this gateway. */
+void feed_settings_changed(struct gateway *gw, const char *tenant, struct str collection);
+/* A collection's settings, copied into the arena; the store is asked when they are not known. ERR_NOT_FOUND: it does not exist. */
+enum err collection_of(struct request *r, struct str name, const struct collection **out);
+/* The same without asking; false: not known here, if there are any. */
+bool collection_known(struct request *r, struct str name, const struct collection **out);
 /* May this principal use that collection? */
 bool collection_allowed(const struct request *r, struct str name);
 

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/audit.h"
 #include "gateway/conn.h"
 #include "gateway/idempotency.h"
 #include "gateway/reply.h"
@@ -336,6 +337,8 @@ serve(struct gateway *gw, struct http_conn *c, const char *peer)
     if (c->counted_key)
         limiter_key_leave(gw->limiter, r.who.key_hash);
     account(&r);
+    if (r.route != NULL)
+        audit_note(&r);
     drop_rest(&r);
     if (c->busy != NULL)
         atomic_fetch_sub(c->busy, 1);

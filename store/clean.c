@@ -74,7 +74,7 @@ vacuum(struct store *s, const char *table)
 static bool
 people_served(void)
 {
-    static const enum kind own[] = { KIND_CLEANUP, KIND_CHANGES, KIND_KEY_LIST, KIND_JOB_CLAIM, KIND_CHUNKS_GET,
+    static const enum kind own[] = { KIND_CLEANUP, KIND_CHANGES, KIND_KEY_CHANGES, KIND_JOB_CLAIM, KIND_CHUNKS_GET,
                                      KIND_DOCUMENT_ASIDE, KIND_JOB_WAIT, KIND_JOBS_CLAIM, KIND_CHUNKS_LOAD };
     static double before;
     double now = 0, last = before;

@@ -1,12 +1,36 @@
 /* Collections: their settings, their counts, and their end: every document of a deleted collection gets its own
  * 'delete' in the change feed, then the collection itself. */
-#include "common/log.h"
 #include "store/store.h"
 
-#define REPLY_BYTES 950000
+#define REPLY_BYTES 950000   /* the reply's limit is 1 MB */
+#define PAGE 1000            /* the most that a reply may hold */
 
+static size_t
+read_row(struct tx *t, int i, size_t row, struct collection *k)
+{
+    k->name = col_str(t, i, row, 0);
+    k->prompt = col_str(t, i, row, 1);
+    k->refusal = col_str(t, i, row, 2);
+    k->model = col_str(t, i, row, 3);
+    k->top_k = col_i64(t, i, row, 4);
+    k->threshold = col_f64(t, i, row, 5);
+    k->retention_days = col_i64(t, i, row, 6);
+    k->documents = col_i64(t, i, row, 7);
+    k->chunks = col_i64(t, i, row, 8);
+    k->epoch = col_i64(t, i, row, 9);
+    k->created_ms = col_ms(t, i, row, 10);
+    return k->name.n + k->prompt.n + k->refusal.n + k->model.n + 256;
+}
+
+static int64_t
+rows_asked(const struct collection_list_req *r)
+{
+    return r->limit > 0 && r->limit < PAGE ? r->limit : PAGE;
+}
+
+/* Of the last statement: at most `most` rows, as many as there is room for. */
 static void
-on_list(struct tx *t)
+reply_rows(struct tx *t, size_t most)
 {
     struct call *c = t->call;
     int i = t->n - 1;
@@ -15,28 +39,42 @@ on_list(struct tx *t)
 
     if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
         return;
-    for (size_t row = 0; row < n; row++) {
-        struct collection *k = &rep.items.v[row];
-
-        k->name = col_str(t, i, row, 0);
-        k->prompt = col_str(t, i, row, 1);
-        k->refusal = col_str(t, i, row, 2);
-        k->model = col_str(t, i, row, 3);
-        k->top_k = col_i64(t, i, row, 4);
-        k->threshold = col_f64(t, i, row, 5);
-        k->retention_days = col_i64(t, i, row, 6);
-        k->documents = col_i64(t, i, row, 7);
-        k->chunks = col_i64(t, i, row, 8);
-        k->epoch = col_i64(t, i, row, 9);
-        k->created_ms = col_ms(t, i, row, 10);
-        bytes += k->name.n + k->prompt.n + k->refusal.n + k->model.n + 256;
-        if (bytes > REPLY_BYTES) {
-            LOG(WARN, c->trace, M("list of collections was cut: too many bytes"), KI("shown", row), KI("all", n));
+    while (rep.items.n < n && rep.items.n < most) {
+        bytes += read_row(t, i, rep.items.n, &rep.items.v[rep.items.n]);
+        if (bytes > REPLY_BYTES && rep.items.n > 0)
             break;
-        }
         rep.items.n++;
     }
+    rep.has_more = rep.items.n < n;
+    if (rep.has_more)
+        rep.next_cursor = rep.items.v[rep.items.n - 1].name;
     worker_reply(c, &rep);
+}
+
+static void
+on_list(struct tx *t)
+{
+    reply_rows(t, (size_t)rows_asked(t->call->req));
+}
+
+static void
+on_put(struct tx *t)
+{
+    if (room_left(t))
+        reply_rows(t, 1);
+}
+
+static void
+add_one(struct tx *t, struct str tenant, struct str name)
+{
+    TX(t, COLLECTION_LIST, p_str(tenant), p_str(name), p_str(STR_NONE), p_z(""), p_i64(1), p_i64(0));
+}
+
+void
+room_collection(struct tx *t, struct str tenant, struct str name)
+{
+    TX(t, COLLECTION_NEW, p_str(tenant), p_str(name));
+    TX(t, COLLECTION_ROOM, p_str(tenant), p_str(name), p_i64(store_of(t->call)->opt->max_collections));
 }
 
 void
@@ -48,10 +86,12 @@ collection_put(struct call *c)
 
     if (!collection_ok(c, r->name))
         return;
-    t = call_tx(c, on_list);
+    t = call_tx(c, on_put);
+    t->want_errors = true;
+    room_collection(t, tenant, r->name);
     TX(t, COLLECTION_PUT, p_str(tenant), p_str(r->name), p_str(r->prompt), p_str(r->refusal), p_str(r->model),
        p_i64(r->top_k), p_f64(r->threshold), p_i64(r->retention_days));
-    TX(t, COLLECTION_LIST, p_str(tenant), p_str(r->name));
+    add_one(t, tenant, r->name);
     tx_run(t);
 }
 
@@ -59,11 +99,44 @@ void
 collection_list(struct call *c)
 {
     const struct collection_list_req *r = c->req;
-    struct tx *t = call_tx(c, on_list);
+    int64_t skip = r->page > 1 && !r->cursor.p ? (r->page - 1) * rows_asked(r) : 0;
+    struct tx *t;
 
-    if (r->name.p)
+    if (r->limit < 0 || r->page < 0 || r->page > 100000) {
+        worker_fail(c, ERR_VALIDATION, 0, "limit is 1 to 1000, page 1 to 100000");
+        return;
+    }
+    t = call_tx(c, on_list);
+    if (r->name.p) {
         TX(t, COLLECTION_CHECK, p_str(tenant_of(c)), p_str(r->name));
-    TX(t, COLLECTION_LIST, p_str(tenant_of(c)), p_str(r->name));
+        add_one(t, tenant_of(c), r->name);
+    } else {
+        TX(t, COLLECTION_LIST, p_str(tenant_of(c)), p_str(STR_NONE), p_strs(tx_buf(t), &r->names),
+           p_str(r->cursor.p ? r->cursor : STR("")), p_i64(rows_asked(r) + 1), p_i64(skip));
+    }
+    tx_run(t);
+}
+
+static void
+on_get(struct tx *t)
+{
+    struct collection k = { 0 };
+
+    if (tx_rows(t, 0) == 0) {
+        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
+        return;
+    }
+    read_row(t, 0, 0, &k);
+    worker_reply(t->call, &k);
+}
+
+void
+collection_get(struct call *c)
+{
+    const struct collection_ref *r = c->req;
+    struct tx *t = call_tx(c, on_get);
+
+    TX(t, COLLECTION_GET, p_str(tenant_of(c)), p_str(r->name));
     tx_run(t);
 }
 

@@ -12,6 +12,8 @@
 /* ---- put */
 
 /* documents.put: all of one collection and one job, in one transaction. document.put is one of them. */
+#define PUT_FOUND 4          /* which of the statements says what was found */
+
 struct put {
     const struct document_put_req *item;
     struct uuid document;
@@ -101,8 +103,8 @@ put_column(struct tx *t, const struct puts *w, enum put_column col, enum array_t
 static void
 put_row(const struct tx *t, size_t row, struct document_put_rep *rep)
 {
-    *rep = (struct document_put_rep){ .document_id = col_id(t, 2, row, 0), .unchanged = col_flag(t, 2, row, 1),
-                                      .job_id = col_id(t, 2, row, 2) };
+    *rep = (struct document_put_rep){ .document_id = col_id(t, PUT_FOUND, row, 0), .unchanged = col_flag(t, PUT_FOUND, row, 1),
+                                      .job_id = col_id(t, PUT_FOUND, row, 2) };
 }
 
 static void
@@ -110,6 +112,8 @@ on_put(struct tx *t)
 {
     struct document_put_rep rep;
 
+    if (!room_left(t))
+        return;
     put_row(t, 0, &rep);
     worker_reply(t->call, &rep);
 }
@@ -119,9 +123,9 @@ on_puts(struct tx *t)
 {
     struct documents_put_rep rep = { 0 };
 
-    if (!(rep.items.v = call_alloc(t->call, tx_rows(t, 2) + 1, sizeof *rep.items.v)))
+    if (!room_left(t) || !(rep.items.v = call_alloc(t->call, tx_rows(t, PUT_FOUND) + 1, sizeof *rep.items.v)))
         return;
-    for (; rep.items.n < tx_rows(t, 2); rep.items.n++)
+    for (; rep.items.n < tx_rows(t, PUT_FOUND); rep.items.n++)
         put_row(t, rep.items.n, &rep.items.v[rep.items.n]);
     worker_reply(t->call, &rep);
 }
@@ -138,6 +142,8 @@ put_run(struct call *c, const struct puts *w, tx_fn done)
     const struct param state[6] = { p_str(tenant), p_str(w->collection), external, put_column(t, w, PUT_FINGERPRINT, ARRAY_BYTEA),
                                     p_id(&w->job), p_flag(w->job_named) };
 
+    t->want_errors = true;
+    room_collection(t, tenant, w->collection);
     TX(t, COLLECTION_MAKE, p_str(tenant), p_str(w->collection));
     TX(t, DOCUMENT_MAKE, p_str(tenant), p_str(w->collection), external, put_column(t, w, PUT_ID, ARRAY_UUID), title, url, chapter,
        section, meta, mime);
@@ -147,6 +153,9 @@ put_run(struct call *c, const struct puts *w, tx_fn done)
     tx_add(t, SQL_PUT_DROP, state, 6);
     TX(t, PUT_UPLOAD, state[0], state[1], state[2], state[3], state[4], state[5], put_column(t, w, PUT_SHA, ARRAY_BYTEA), title, url,
        chapter, section, meta, mime, put_column(t, w, PUT_BODY, ARRAY_BYTEA));
+    tx_add(t, SQL_SETTLE, NULL, 0);
+    TX(t, DOCUMENT_ROOM, p_str(tenant), p_str(w->collection), external, p_i64(store_of(c)->opt->max_documents),
+       p_i64(store_of(c)->opt->max_bytes));
     tx_run(t);
 }
 

@@ -13,7 +13,8 @@ on_changes(struct tx *t)
 {
     struct call *c = t->call;
     size_t n = tx_rows(t, 1);
-    struct changes_rep rep = { .seq = col_i64(t, 0, 0, 0), .jobs_pending = col_i64(t, 0, 0, 1) };
+    struct changes_rep rep = { .seq = col_i64(t, 0, 0, 0), .jobs_pending = col_i64(t, 0, 0, 1),
+                               .keys_seq = col_i64(t, 0, 0, 2) };
 
     if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
         return;

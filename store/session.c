@@ -1,6 +1,7 @@
 /* Sessions: made or prolonged, read, erased with everything below them (conversations, messages, citations, stored
  * answers: foreign keys cascade). A session is known by the SHA-256 of its secret only. An erasure is noted, also that
- * of a session that is not there: a turn that still waits in Redis must not make it again (turn.c). */
+ * of a session that is not there: a turn that still waits in Redis must not make it again (turn.c). Where the caller knows
+ * that none can wait, what erases nothing leaves nothing behind, so that made-up sessions fill no table. */
 #include "store/store.h"
 
 #define USER_BATCH 100 /* sessions of a user in one transaction */
@@ -82,8 +83,8 @@ session_delete(struct call *c)
     TX(t, SESSION_GET, p_str(who.tenant), p_str(r->session));
     /* waits for a transaction that makes the session right now, which the DELETE would not see */
     TX(t, SESSION_TOUCH, p_id(&who.session), p_str(who.tenant), p_str(r->session), p_str(STR_NONE), p_i64(1));
+    TX(t, ERASED_NOTE, p_str(who.tenant), p_str(r->session), p_time(r->at_ms), p_flag(r->quiet));
     TX(t, SESSION_DELETE, p_str(who.tenant), p_str(r->session));
-    TX(t, ERASED_NOTE, p_str(who.tenant), p_str(r->session), p_time(r->at_ms));
     tx_run(t);
 }
 

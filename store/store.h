@@ -4,6 +4,7 @@
 
 #include "common/proc.h"
 #include "proto/worker.h"
+#include "store/handlers.h"
 #include "store/pool.h"
 
 struct store_opt {
@@ -67,48 +68,12 @@ void ack_touched(struct tx *t);
 void ack_one(struct tx *t);
 void ack_ok(struct tx *t);
 
-/* Handlers, one a kind. */
-void turn_begin(struct call *c);
-void turn_finish(struct call *c);
-void history(struct call *c);
-void session_put(struct call *c);
-void session_get(struct call *c);
-void session_delete(struct call *c);
-void user_delete(struct call *c);
-void conversation_list(struct call *c);
-void conversation_delete(struct call *c);
-void feedback(struct call *c);
-void usage(struct call *c);
-void explain(struct call *c);
-void collection_put(struct call *c);
-void collection_list(struct call *c);
-void collection_delete(struct call *c);
-void document_put(struct call *c);
-void documents_put(struct call *c);
-void document_get(struct call *c);
-void document_list(struct call *c);
-void document_delete(struct call *c);
-void document_text(struct call *c);
-void job_get(struct call *c);
-void job_claim(struct call *c);
-void jobs_claim(struct call *c);
-void jobs_done(struct call *c);
-void job_renew(struct call *c);
-void job_text(struct call *c);
-void job_chunks(struct call *c);
-void job_finish(struct call *c);
-void vectors_known(struct call *c);
-void chunks_get(struct call *c);
-void chunks_load(struct call *c);
-void changes(struct call *c);
-void document_aside(struct call *c);
-void job_wait(struct call *c);
-void key_list(struct call *c);
-void key_put(struct call *c);
-void key_delete(struct call *c);
-void cleanup(struct call *c);
-void idem_claim(struct call *c);
-void idem_finish(struct call *c);
+/* room.c: codes of refuse() where a tenant has all that it may have. */
+enum { ROOM_KEYS = 901, ROOM_COLLECTIONS, ROOM_DOCUMENTS, ROOM_BYTES };
+/* Did a transaction with want_errors succeed? If not, its call is failed: over a limit with what to do about it. */
+bool room_left(struct tx *t);
+/* The first statements of what may make a collection (collection.c). */
+void room_collection(struct tx *t, struct str tenant, struct str name);
 
 /* turn.c: the statements of a finished turn (also the outbox's). */
 void turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct owner *who);

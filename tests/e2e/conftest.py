@@ -37,4 +37,5 @@ def plain():
 @pytest.fixture(scope="session")
 def locked():
     """AUTH=on, built-in providers, one allowed origin; no documents."""
-    yield from running(auth="on", env={"ALLOWED_ORIGINS": "https://docs.example.org"})
+    yield from running(auth="on", env={"ALLOWED_ORIGINS": "https://docs.example.org"},
+                       service_env={"store": {"MAX_KEYS_PER_TENANT": "20000", "MAX_COLLECTIONS_PER_TENANT": "20000"}})

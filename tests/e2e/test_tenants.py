@@ -150,7 +150,7 @@ def test_every_route_of_the_table_was_tried_crosswise(tenants):
     lists = {"GET /api/v1/documents", "GET /api/v1/collections", "GET /api/v1/keys", "POST /api/v1/search",
              "GET /api/v1/chat/history", "GET /api/v1/conversations", "POST /api/v1/sessions", "POST /api/v1/keys"}
     own_only = {"PUT /api/v1/collections/{name}", "POST /api/v1/documents"}  # make one's own thing of that name
-    own_sum = {"GET /api/v1/usage"}                                          # store_usage.py: counts of one's own tenant only
+    own_sum = {"GET /api/v1/usage", "GET /api/v1/audit"}                     # store_usage.py, test_keys.py: of one's own tenant only
     public = {"GET /", "GET /healthz", "GET /readyz", "GET /api/v1/health"}
     assert routes == tried | lists | own_only | own_sum | public
 

@@ -82,8 +82,16 @@ def script(session_row, tenant="default"):
     yield "UPDATE feed_head SET seq = 40000"
     yield f"""INSERT INTO erased_sessions (tenant, session_id, erased_at) SELECT '{tenant}', sha256(i::text::bytea),
         now() - i * interval '10 seconds' FROM generate_series(1, 20000) i"""
-    yield f"""INSERT INTO api_keys (hash, tenant, scopes, expires_at) SELECT sha256(i::text::bytea), 't' || i % 50, '{{chat}}',
-        CASE i % 100 WHEN 0 THEN now() - interval '30 days' END FROM generate_series(1, 5000) i"""
+    yield f"""INSERT INTO api_keys (hash, tenant, scopes, expires_at, origins, seq, created_at) SELECT sha256(i::text::bytea),
+        't' || i % 50, '{{chat}}', CASE i % 100 WHEN 0 THEN now() - interval '30 days' END,
+        CASE i % 3 WHEN 0 THEN ARRAY['https://o' || i || '.example'] END, 2 * i, now() - i * interval '1 minute'
+        FROM generate_series(1, 5000) i"""
+    yield f"""INSERT INTO revoked_keys (hash, seq, expires_at) SELECT sha256(('r' || i)::bytea), 2 * i + 1,
+        now() + (i - 100) * interval '1 minute' FROM generate_series(1, 5000) i"""
+    yield "UPDATE key_head SET seq = 20000"
+    yield f"""INSERT INTO audit (id, tenant, at, actor, action, address, status, expires_at) SELECT {ident(9, 'i')}, '{tenant}',
+        now() - i * interval '1 minute', 'local', 'DELETE x', '::1', 204, now() + (500 - i) * interval '1 day'
+        FROM generate_series(1, 5000) i"""
 
 
 def fill(pg, session_row):

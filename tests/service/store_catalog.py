@@ -16,7 +16,7 @@ LIVES = {
     "jobs": "expires_at", "changes": "expires_at", "erased_sessions": "expires_at", "api_keys": "expires_at",
     "ingest_waits": "expires_at",
     "citations": "messages", "chunks": "documents", "uploads": "documents", "documents": "collections",
-    "collections": None, "feed_head": None, "cleanup_runs": None, "schema_migrations": None, "imports": None,
+    "audit": "expires_at", "tenant_usage": None, "revoked_keys": "expires_at", "key_head": None, "collections": None, "feed_head": None, "cleanup_runs": None, "schema_migrations": None, "imports": None,
 }
 CASCADES = {
     ("conversations", "user_sessions"), ("messages", "conversations"), ("citations", "messages"), ("idempotency", "user_sessions"),

@@ -61,6 +61,19 @@ def test_a_turn_still_queued_does_not_bring_an_erased_session_back(hub, rd, pg, 
     assert rd.r.xlen("fn:turns:bad") == 0                            # nor is it kept anywhere else
 
 
+def test_an_erasure_of_nothing_leaves_nothing_when_nothing_can_wait(hub, pg):
+    s, unknown = session(), session()
+    turn(hub, s)
+    noted = "select count(*) from erased_sessions where session_id = %s"
+    for _ in range(2):
+        assert hub.ask("session.delete", {"session": unknown, "at_ms": now_ms(), "quiet": True})[0] == CODES["NOT_FOUND"]
+        assert pg.value(noted, unknown) == sessions(pg, unknown) == 0
+    hub.ok("session.delete", {"session": s, "at_ms": now_ms(), "quiet": True})
+    assert pg.value(noted, s) == 1 and sessions(pg, s) == 0
+    assert hub.ask("session.delete", {"session": s, "at_ms": now_ms(), "quiet": True})[0] == CODES["NOT_FOUND"]
+    assert pg.value(noted, s) == 1, "the note of the erasure stays"
+
+
 def test_a_turn_asked_after_the_erasure_is_stored(hub, rd, pg, store):
     s = session()
     hub.ask("session.delete", {"session": s})

@@ -20,8 +20,10 @@ START = ("infinity", LAST, "infinity", LAST)        # before the newest
 SESSION = hashlib.sha256(b"the long one").digest()
 PAGE = 50
 SMALL = {"collections_pkey", "feed_head_pkey", "cleanup_runs_pkey", "schema_migrations_pkey", "imports_pkey",
-         "ingest_waits_pkey"}   # tables of a few rows
-NO_QUERY = {"citations_pkey": "an id is said twice by nobody; citations are read by their message"}
+         "ingest_waits_pkey", "key_head_pkey", "tenant_usage_pkey"}   # tables of a few rows
+NO_QUERY = {"citations_pkey": "an id is said twice by nobody; citations are read by their message",
+            "audit_pkey": "a line is written twice by nobody; they are read by their time",
+            "revoked_keys_pkey": "what the trigger of api_keys writes once more"}
 CASCADE = {"ix_idempotency_user_session_id": ("idempotency", "user_session_id")}                         # the foreign key's own look-up
 
 
@@ -60,8 +62,15 @@ def queries(x):
         "ux_changes_document_id": ("FINISH_SEQ", x.document),
         "ux_changes_collection": ("COLLECTION_PUT", "default", "x7", None, None, None, 0, 0.0, 0),
         "ix_changes_expires_at": ("CLEAN_CHANGES", 5000),
-        "api_keys_pkey": ("KEY_DELETE", hashlib.sha256(b"7").digest(), "t7"),
+        "api_keys_pkey": ("KEY_DELETE", hashlib.sha256(b"7").digest(), "t7", None),
         "ix_api_keys_expires_at": ("CLEAN_KEYS", 5000),
+        "ix_api_keys_tenant": ("KEY_LIST", "t7", None, "-infinity", b"", *page),
+        "ix_api_keys_origins": ("KEY_ORIGIN", "https://o6.example"),
+        "ux_api_keys_seq": ("KEY_CHANGES", 9000, PAGE + 1),
+        "ux_revoked_keys_seq": ("KEY_CHANGES", 9000, PAGE + 1),
+        "ix_audit_at": ("AUDIT_LIST", "default", "infinity", LAST, *page),
+        "ix_audit_expires_at": ("CLEAN_AUDIT", 5000),
+        "ix_revoked_keys_expires_at": ("CLEAN_REVOCATIONS", 5000),
         "erased_sessions_pkey": ("TURN_ADD", LAST, "default", x.row, x.conversation, NEW, "a", "complete", None, None, False,
                                  False, 0, 0, "2026-01-01", 30, None, None, None, "q", "2026-01-01", SESSION, "2030-01-01"),
         "ix_erased_sessions_expires_at": ("CLEAN_ERASURES", 5000),

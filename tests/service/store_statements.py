@@ -116,12 +116,13 @@ def requests(hub):
     yield "conversation.delete", {"session": s, "conversation_id": conv}, 1
     yield "session.delete", {"session": s}, 4
     yield "user.delete", {"user_id": "u"}, 1
-    yield "collection.put", {"name": "docs"}, 2
+    yield "collection.put", {"name": "docs"}, 4
+    yield "collection.get", {"name": "docs"}, 1
     yield "collection.list", {"name": "docs"}, 2
-    yield "document.put", {"collection": "docs", "mime": "text/plain", "body": b"words", "external_id": "d"}, 7
+    yield "document.put", {"collection": "docs", "mime": "text/plain", "body": b"words", "external_id": "d"}, 11
     one = {"collection": "docs", "mime": "text/plain"}
     many = [{**one, "body": b"words of %d" % n, "external_id": f"m{n}"} for n in range(64)]
-    yield "documents.put", {"collection": "docs", "items": many}, 7
+    yield "documents.put", {"collection": "docs", "items": many}, 11
     hub.ok("collection.delete", {"name": "docs"})
     put(hub, "words", "docs", external_id="d")
     yield "document.get", {"collection": "docs", "external_id": "d"}, 1
@@ -157,9 +158,15 @@ def requests(hub):
         yield "job.finish", {"worker": "w", "document_id": doc2, "generation": got["generation"], **error}, 2
     yield "document.delete", {"document_id": doc}, 5
     yield "collection.delete", {"name": "docs"}, 5
-    yield "key.put", {"hash": hash32, "tenant": "default", "scopes": ["chat"]}, 1
+    yield "key.put", {"hash": hash32, "tenant": "default", "scopes": ["chat"]}, 4
     yield "key.list", {}, 1
-    yield "key.delete", {"hash": hash32, "tenant": "default"}, 1
+    yield "key.list", {"tenant": "default", "limit": 50}, 1
+    yield "key.changes", {"after": 0}, 2
+    yield "key.get", {"hash": hash32}, 1
+    yield "key.get", {"origin": "https://x"}, 1
+    yield "key.delete", {"hash": hash32, "tenant": "default"}, 2
+    yield "audit.add", {"id": new_id(), "actor": "local", "action": "DELETE x", "address": "::1", "status": 204}, 1
+    yield "audit.list", {"limit": 50}, 1
     for job in jobs():
         yield "cleanup", {"job": job, "limit": 10, "dry_run": True}, 4
         yield "cleanup", {"job": job, "limit": 10, "mark": True}, 4

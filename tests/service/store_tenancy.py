@@ -16,6 +16,7 @@ TABLE = statements()
 # What retrievers (claims, feed), gateways (keys) and the janitor ask across tenants, and what concerns no row at all. A new
 # statement is either TENANT or is added here on purpose.
 SHARED = {
+    "no row": {"SETTLE"},
     "connections": {"TIMEOUT", "SETTINGS", "SAFETY"},
     "held by document, generation and lease": {"RENEW", "JOB_TEXT", "CHUNKS_CHECK", "CHUNKS_ADD", "FINISH_LOCK", "FINISH_SWAP",
                                                "FINISH_DROP", "FINISH_FEED", "FINISH_SEQ", "FINISH_AGAIN", "FINISH_FAIL",
@@ -25,7 +26,7 @@ SHARED = {
                                       "FEED_HEAD", "FEED", "ASIDE_SET",
                                       "ASIDE_END", "WAIT_SET", "WAIT_END"},
     "the store's own walk over all documents": {"TEXTS_PLAIN"},
-    "keys say which tenant one is": {"KEY_LIST"},
+    "keys say which tenant one is": {"KEY_LIST_ALL", "KEY_HEAD", "KEY_CHANGES", "KEY_GET", "KEY_ORIGIN"},
 }
 JANITOR = re.compile("(CLEAN|COUNT)_")
 IMPORT = re.compile("IMPORT_")       # an administrator's command fills a whole tenant: any session of it, but of no other

@@ -231,12 +231,6 @@ def test_text_that_postgres_cannot_hold_is_a_validation_error(hub, store):
     store.counted(before + 1, "store_errors_total", **{"class": "data"})
 
 
-def test_the_secret_of_a_session_is_not_in_the_database(pg):
-    cols = pg.query("select data_type from information_schema.columns where table_schema = 'footnote'"
-                    " and table_name = 'user_sessions' and column_name = 'session_id'")
-    assert cols == [("bytea",)]
-
-
 def test_the_indexes_have_the_guides_names(pg):
     want = {f"ix_{t}_{c}" for t, cols in (("user_sessions", ("session_id", "user_id", "expires_at")),
                                           ("conversations", ("user_session_id", "created_at", "expires_at")),

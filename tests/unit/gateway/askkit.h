@@ -407,11 +407,20 @@ epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t 
     return w.epoch_known;
 }
 
-const struct collection *
-collection_of(struct request *r, struct str name)
+bool
+collection_known(struct request *r, struct str name, const struct collection **out)
 {
     (void)r;
-    return w.has_collection && str_is(name, "docs") ? &w.collection : NULL;
+    *out = w.has_collection && str_is(name, "docs") ? &w.collection : NULL;
+    return str_is(name, "docs");
+}
+
+enum err
+collection_of(struct request *r, struct str name, const struct collection **out)
+{
+    (void)r;
+    *out = w.has_collection && str_is(name, "docs") ? &w.collection : NULL;
+    return *out ? ERR_OK : ERR_NOT_FOUND;
 }
 
 bool collection_allowed(const struct request *r, struct str name) { (void)r; return !str_is(name, "foreign"); }

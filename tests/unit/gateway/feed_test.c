@@ -11,6 +11,8 @@
 #include "common/clock.h"
 #include "gateway/auth.h"
 
+static struct gateway gw;
+
 /* ---- the store */
 
 static struct {
@@ -21,17 +23,19 @@ static struct {
     size_t n_changes;
     struct collection docs;
     size_t n_collections;
-    struct api_key keys[3];
+    struct api_key keys[64];   /* in the order of their numbers */
     size_t n_keys;
+    size_t page;               /* keys in one reply */
+    int64_t keys_seq;
     _Atomic long asked[KIND_COUNT];
 } store = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct ask {
     struct changes_rep changes;
-    struct collection_rep collections;
     struct collection one;
-    struct key_list_rep keys;
-    struct api_key key_rows[3];
+    struct key_changes_rep keys;
+    struct key_list_rep key;
+    struct api_key key_rows[64];
 };
 
 static const void *
@@ -44,7 +48,38 @@ answer_changes(struct ask *q, const struct changes_req *req)
     q->changes.items.v = store.changes + from;
     q->changes.items.n = store.n_changes - from < (size_t)req->limit ? store.n_changes - from : (size_t)req->limit;
     q->changes.seq = store.n_changes ? store.changes[store.n_changes - 1].seq : 0;
+    q->changes.keys_seq = store.keys_seq;
     return &q->changes;
+}
+
+static const void *
+answer_keys(struct ask *q, int64_t after)
+{
+    size_t n = 0;
+
+    q->keys.items.v = q->key_rows;
+    q->keys.seq = store.keys_seq;
+    for (size_t i = 0; i < store.n_keys; i++)
+        if (store.keys[i].seq > after) {
+            if (n == store.page) {
+                q->keys.has_more = true;
+                q->keys.seq = q->key_rows[n - 1].seq;
+                break;
+            }
+            q->key_rows[n++] = store.keys[i];
+        }
+    q->keys.items.n = n;
+    return &q->keys;
+}
+
+static const void *
+answer_key(struct ask *q, struct str hash)
+{
+    q->key.items.v = q->key_rows;
+    for (size_t i = 0; i < store.n_keys; i++)
+        if (!store.keys[i].gone && str_eq(store.keys[i].hash, hash))
+            q->key_rows[q->key.items.n++] = store.keys[i];
+    return &q->key;
 }
 
 enum err
@@ -63,16 +98,16 @@ ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, con
     store.asked[kind]++;
     if (kind == KIND_CHANGES) {
         out->msg = answer_changes(*q, req);
-    } else if (kind == KIND_COLLECTION_LIST) {
+    } else if (kind == KIND_COLLECTION_GET) {
         (*q)->one = store.docs;
-        (*q)->collections.items.v = &(*q)->one;
-        (*q)->collections.items.n = strcmp(tenant, "default") == 0 ? store.n_collections : 0;
-        out->msg = &(*q)->collections;
+        out->msg = &(*q)->one;
+        if (out->err == ERR_OK && (store.n_collections == 0 || strcmp(tenant, "default") != 0 ||
+                                   !str_eq(store.docs.name, ((const struct collection_ref *)req)->name)))
+            out->err = ERR_NOT_FOUND;
+    } else if (kind == KIND_KEY_CHANGES) {
+        out->msg = answer_keys(*q, ((const struct key_changes_req *)req)->after);
     } else {
-        memcpy((*q)->key_rows, store.keys, sizeof store.keys);
-        (*q)->keys.items.v = (*q)->key_rows;
-        (*q)->keys.items.n = store.n_keys;
-        out->msg = &(*q)->keys;
+        out->msg = answer_key(*q, ((const struct key_get_req *)req)->hash);
     }
     pthread_mutex_unlock(&store.lock);
     return out->err;
@@ -115,8 +150,6 @@ lose_database(bool lost)
 
 /* ---- tests */
 
-static struct gateway gw;
-
 static int64_t
 epoch(const char *tenant, const char *collection)
 {
@@ -131,7 +164,12 @@ set_up(void **state)
     (void)state;
     memset(&store.docs, 0, sizeof store.docs);
     store.n_changes = store.n_collections = store.n_keys = 0;
+    store.keys_seq = 0;
+    store.page = 3;
+    gw.keys = keyring_start(&gw);
     store.away = store.no_database = false;
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        store.asked[i] = 0;
     return 0;
 }
 
@@ -256,31 +294,51 @@ a_database_that_went_back_is_read_from_the_beginning(void **state)
     WAIT_FOR(epoch("default", "docs") == 7);
 }
 
+static const struct collection *
+settings(const char *tenant, const char *name, struct arena *a, enum err *e)
+{
+    struct request r = { .gw = &gw, .arena = a };
+    const struct collection *c;
+
+    snprintf(r.who.tenant, sizeof r.who.tenant, "%s", tenant);
+    *e = collection_of(&r, str_of(name), &c);
+    return c;
+}
+
 static void
-settings_follow_the_collection_and_go_with_it(void **state)
+settings_are_asked_for_once_and_again_after_a_change(void **state)
 {
     struct arena *a = arena_new(1 << 20);
-    struct request r = { .gw = &gw, .arena = a, .who.tenant = "default" };
+    enum err e;
 
     (void)state;
     gw.feed = feed_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 0);
-    assert_null(collection_of(&r, STR("docs")));
+    assert_null(settings("default", "docs", a, &e));
+    assert_int_equal(e, ERR_NOT_FOUND);
     store.docs = (struct collection){ .name = STR("docs"), .prompt = STR("be brief"), .top_k = 7, .epoch = 4 };
     store.n_collections = 1;
-    change(4, "default", "docs", "collection");
-    WAIT_FOR(collection_of(&r, STR("docs")) != NULL);
-    assert_int_equal(collection_of(&r, STR("docs"))->top_k, 7);
-    assert_true(str_is(collection_of(&r, STR("docs"))->prompt, "be brief"));
-    memcpy(r.who.tenant, "other", 6);
-    assert_null(collection_of(&r, STR("docs")));
-    memcpy(r.who.tenant, "default", 8);
+    for (int i = 0; i < 3; i++) {
+        assert_non_null(settings("default", "docs", a, &e));
+        assert_int_equal(settings("default", "docs", a, &e)->top_k, 7);
+    }
+    assert_int_equal(store.asked[KIND_COLLECTION_GET], 2); /* once not there, once there */
+    assert_null(settings("other", "docs", a, &e));
+    go_away(true);
+    assert_true(str_is(settings("default", "docs", a, &e)->prompt, "be brief")); /* the last known ones */
+    assert_null(settings("default", "never asked", a, &e));
+    assert_int_equal(e, ERR_NO_WORKER);
+    go_away(false);
     pthread_mutex_lock(&store.lock);
-    store.n_collections = 0;
+    store.docs.top_k = 9;
     pthread_mutex_unlock(&store.lock);
+    assert_int_equal(settings("default", "docs", a, &e)->top_k, 7);
     change(5, "default", "docs", "collection");
-    WAIT_FOR(collection_of(&r, STR("docs")) == NULL);
-    assert_int_equal(epoch("default", "docs"), 5);
+    WAIT_FOR(settings("default", "docs", a, &e)->top_k == 9);
+    WAIT_FOR(epoch("default", "docs") == 5);
+    store.n_collections = 0;
+    feed_settings_changed(&gw, "default", STR("docs"));
+    assert_null(settings("default", "docs", a, &e));
     arena_free(&a);
 }
 
@@ -298,39 +356,153 @@ a_key_sees_only_its_collections(void **state)
     assert_true(collection_allowed(&r, STR("anything")));
 }
 
-static void
-keys_serve_on_while_the_store_is_away_and_malformed_ones_never(void **state)
-{
-    static uint8_t good[32] = { 1 }, cut[32] = { 2 }, late[32] = { 3 };
-    static struct str scopes[] = { { "chat", 4 } }, origins[] = { { "https://a.example", 17 } };
-    struct arena *a = arena_new(1 << 20);
-    const struct api_key *k;
+/* ---- keys */
 
+static uint8_t hashes[64][32];
+static struct str chat[] = { { "chat", 4 } }, origins[] = { { "https://a.example", 17 } };
+
+static void
+make_key(int i, int64_t expires_ms)
+{
+    hashes[i][0] = (uint8_t)(i % 3); /* several in one slot */
+    hashes[i][31] = (uint8_t)i;
+    pthread_mutex_lock(&store.lock);
+    store.keys[store.n_keys++] =
+        (struct api_key){ .hash = { (char *)hashes[i], 32 }, .tenant = STR("acme"), .scopes = { chat, 1 },
+                          .origins = { origins, i == 0 }, .seq = ++store.keys_seq, .expires_ms = expires_ms };
+    pthread_mutex_unlock(&store.lock);
+}
+
+static void
+revoke_key(int i)
+{
+    pthread_mutex_lock(&store.lock);
+    for (size_t j = 0; j < store.n_keys; j++)
+        if (store.keys[j].hash.p == (char *)hashes[i]) {
+            memmove(&store.keys[j], &store.keys[j + 1], (store.n_keys - j - 1) * sizeof store.keys[0]);
+            store.keys[store.n_keys - 1] =
+                (struct api_key){ .hash = { (char *)hashes[i], 32 }, .tenant = STR(""), .seq = ++store.keys_seq, .gone = true };
+            break;
+        }
+    pthread_mutex_unlock(&store.lock);
+}
+
+static enum key_known
+known(int i)
+{
+    struct arena *a = arena_new(1 << 16);
+    const struct api_key *k;
+    enum key_known e = keyring_find(gw.keys, hashes[i], a, &k);
+
+    if (e == KEY_FOUND)
+        assert_true(bytes_equal(k->hash.p, hashes[i], 32) && str_is(k->tenant, "acme") && k->scopes.n == 1);
+    arena_free(&a);
+    return e;
+}
+
+static void
+all_keys_are_known_however_many_pages_they_take(void **state)
+{
     (void)state;
-    store.keys[0] = (struct api_key){ .hash = { (char *)good, 32 }, .tenant = STR("acme"), .scopes = { scopes, 1 },
-                                      .origins = { origins, 1 } };
-    store.keys[1] = (struct api_key){ .hash = { (char *)cut, 5 }, .tenant = STR("acme"), .scopes = { scopes, 1 } };
-    store.n_keys = 2;
+    keyring_stop(&gw.keys);
+    for (int i = 0; i < 50; i++)
+        make_key(i, 0);
     gw.keys = keyring_start(&gw);
-    WAIT_FOR(keyring_loaded(gw.keys));
-    k = keyring_find(gw.keys, good, a);
-    assert_non_null(k);
-    assert_true(str_is(k->tenant, "acme") && str_is(k->scopes.v[0], "chat"));
-    assert_null(keyring_find(gw.keys, cut, a));
+    gw.feed = feed_start(&gw);
+    WAIT_FOR(keyring_count(gw.keys) == 50);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(known(i), KEY_FOUND);
     assert_true(keyring_has_origin(gw.keys, STR("https://a.example")));
     assert_false(keyring_has_origin(gw.keys, STR("https://a.example.evil")));
-    go_away(true);
-    keyring_refresh(gw.keys);
-    WAIT_FOR(store.asked[KIND_KEY_LIST] >= 2);
-    assert_non_null(keyring_find(gw.keys, good, a));
+    assert_true(keyring_ready(gw.keys));
+}
+
+static void
+a_key_counts_as_soon_as_the_feed_tells_and_no_longer(void **state)
+{
+    (void)state;
+    gw.feed = feed_start(&gw);
+    WAIT_FOR(keyring_ready(gw.keys));
+    for (int i = 0; i < 20; i++)
+        make_key(i, 0);
+    for (int i = 0; i < 20; i++)
+        WAIT_FOR(known(i) == KEY_FOUND);
+    for (int i = 0; i < 20; i += 2)
+        revoke_key(i);
+    for (int i = 0; i < 20; i++)
+        WAIT_FOR(known(i) == (i % 2 ? KEY_FOUND : KEY_NONE));
+    assert_false(keyring_has_origin(gw.keys, STR("https://a.example")));
+    make_key(0, 0); /* the same again */
+    WAIT_FOR(known(0) == KEY_FOUND);
+}
+
+static void
+guesses_ask_nobody_when_all_keys_are_known(void **state)
+{
+    long before;
+
+    (void)state;
+    gw.feed = feed_start(&gw);
+    WAIT_FOR(known(1) == KEY_NONE);
+    before = store.asked[KIND_KEY_GET];
+    for (int i = 1; i < 60; i++)
+        assert_int_equal(known(i), KEY_NONE);
+    assert_int_equal(store.asked[KIND_KEY_GET], before);
+}
+
+static void
+known_keys_serve_on_while_the_database_is_away(void **state)
+{
+    (void)state;
+    gw.feed = feed_start(&gw);
+    make_key(1, 0);
+    WAIT_FOR(known(1) == KEY_FOUND);
+    lose_database(true);
+    for (int i = 0; i < 15; i++) {
+        let_the_feed_ask(1);
+        assert_int_equal(known(1), KEY_FOUND);
+        assert_int_equal(known(2), KEY_NONE);
+    }
+    lose_database(false);
+    revoke_key(1);
+    WAIT_FOR(known(1) == KEY_NONE);
+}
+
+static void
+a_key_without_readable_bounds_opens_nothing(void **state)
+{
+    static char cut[5] = "cut";
+
+    (void)state;
+    gw.feed = feed_start(&gw);
+    make_key(1, 0);
+    make_key(2, 0);
+    make_key(3, 0);
     pthread_mutex_lock(&store.lock);
-    store.keys[0].hash = (struct str){ (char *)late, 32 };
-    store.away = false;
+    store.keys[0].hash = (struct str){ cut, 5 };
+    store.keys[1].tenant = STR_NONE;
     pthread_mutex_unlock(&store.lock);
-    keyring_refresh(gw.keys);
-    WAIT_FOR(keyring_find(gw.keys, late, a) != NULL);
-    assert_null(keyring_find(gw.keys, good, a));
-    arena_free(&a);
+    WAIT_FOR(known(3) == KEY_FOUND);
+    assert_int_equal(known(1), KEY_NONE);
+    assert_int_equal(known(2), KEY_NONE);
+}
+
+static void
+another_database_has_its_own_keys_only(void **state)
+{
+    (void)state;
+    gw.feed = feed_start(&gw);
+    for (int i = 1; i < 10; i++)
+        make_key(i, 0);
+    WAIT_FOR(known(9) == KEY_FOUND);
+    pthread_mutex_lock(&store.lock);
+    store.n_keys = 0;
+    store.keys_seq = 0;
+    pthread_mutex_unlock(&store.lock);
+    make_key(4, 0);
+    WAIT_FOR(known(5) == KEY_NONE);
+    WAIT_FOR(known(4) == KEY_FOUND);
+    assert_int_equal(keyring_count(gw.keys), 1);
 }
 
 int
@@ -345,9 +517,14 @@ main(void)
         T(after_a_silence_a_store_without_its_database_is_not_enough),
         T(a_change_made_here_counts_before_the_feed_tells),
         T(a_database_that_went_back_is_read_from_the_beginning),
-        T(settings_follow_the_collection_and_go_with_it),
+        T(settings_are_asked_for_once_and_again_after_a_change),
         T(a_key_sees_only_its_collections),
-        T(keys_serve_on_while_the_store_is_away_and_malformed_ones_never),
+        T(all_keys_are_known_however_many_pages_they_take),
+        T(a_key_counts_as_soon_as_the_feed_tells_and_no_longer),
+        T(guesses_ask_nobody_when_all_keys_are_known),
+        T(known_keys_serve_on_while_the_database_is_away),
+        T(a_key_without_readable_bounds_opens_nothing),
+        T(another_database_has_its_own_keys_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

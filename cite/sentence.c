@@ -37,7 +37,7 @@ static const char *const months[] = { "Januar", "Februar", "März", "April", "Ma
 
 static const char *const bullets[] = { "• ", "◦ ", "‣ ", "– ", "・" };
 
-enum { SPACED_MIN = 90 }; /* bytes: Thai and Lao part sentences, and longer clauses, by a space */
+enum { SPACED_MIN = 150 }; /* bytes: Thai and Lao part sentences, and longer clauses, by a space */
 
 bool
 space_byte(char c)

@@ -8,7 +8,7 @@
 #include "cite/fold.h"
 #include "common/mem.h"
 
-enum { CLUSTERS_MARKS = 8 }; /* marks of one letter of a dense script that are looked at */
+enum { CLUSTERS_MARKS = 8, BEGINNING = 6 }; /* marks of one letter of a dense script that are looked at; letters of a stem */
 
 struct words {
     enum language language;
@@ -95,6 +95,32 @@ emit(struct words *w, struct word *out)
     w->fn(w->arg, out);
 }
 
+/* The first letters of a stem: languages whose words bend at the end more than their stemmer knows, or that have none. */
+static struct str
+beginning(struct str s, enum language l)
+{
+    static const uint64_t bending = UINT64_C(1) << LANG_UKRAINIAN | UINT64_C(1) << LANG_POLISH | UINT64_C(1) << LANG_CZECH |
+                                    UINT64_C(1) << LANG_BULGARIAN | UINT64_C(1) << LANG_GREEK | UINT64_C(1) << LANG_TURKISH |
+                                    UINT64_C(1) << LANG_FINNISH | UINT64_C(1) << LANG_HUNGARIAN;
+    size_t n = 0;
+
+    if (!(bending >> l & 1))
+        return s;
+    for (int letters = 0; n < s.n && letters < BEGINNING; letters++)
+        for (n++; n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80; n++)
+            ;
+    return (struct str){ s.p, n };
+}
+
+/* "gereinigt" is of "reinigt". */
+static struct str
+without_participle(struct str s, enum language l)
+{
+    bool ge = l == LANG_GERMAN && s.n >= 8 && str_starts(s, "ge") && s.p[s.n - 1] == 't';
+
+    return ge ? (struct str){ s.p + 2, s.n - 2 } : s;
+}
+
 /* A folded word in its language. */
 static void
 emit_stemmed(struct words *w, struct str folded, enum language l, struct word *out)
@@ -109,6 +135,7 @@ emit_stemmed(struct words *w, struct str folded, enum language l, struct word *o
         if (r && sb_stemmer_length(stem) > 0)
             out->stem = (struct str){ (const char *)r, (size_t)sb_stemmer_length(stem) };
     }
+    out->stem = beginning(without_participle(out->stem, l), l);
     emit(w, out);
 }
 
@@ -216,30 +243,32 @@ emit_pair(struct words *w, const struct cluster *a, const struct cluster *b)
 
     out.folded = (struct str){ z, fold_word((struct str){ w->text.p + a->start, b->end - a->start }, z) };
     out.stem = out.folded;
-    out.cls = a->function && b->function                               ? WORD_STOP
-              : a->function || b->function || (a->hiragana && b->hiragana) ? WORD_WEAK
-                                                                       : WORD_CONTENT;
+    out.cls = a->function || b->function ? WORD_STOP : a->hiragana && b->hiragana ? WORD_WEAK : WORD_CONTENT;
     if (out.folded.n)
         emit(w, &out);
 }
 
-/* A run of a script without spaces: each pair of neighbours is a word; a single one stands alone. */
+/* A run of a script without spaces: each pair of neighbours is a word; a single one between function words stands alone. */
 static size_t
 dense_run(struct words *w, size_t at)
 {
-    struct cluster prev = { 0 }, now;
-    size_t i = at, function_until = at, count = 0;
+    struct cluster prev = { .function = true }, now;
+    size_t i = at, function_until = at;
+    bool alone = false;      /* prev is in no pair yet that is more than a stop word */
 
     for (struct cp c = cp_at(w->text, i); c.kind == CP_WORD && script_is_dense(c.script); c = cp_at(w->text, i)) {
         if (i >= function_until)
             function_until = i + language_function_word((struct str){ w->text.p + i, w->text.n - i });
         now = (struct cluster){ i, cluster_end(w->text, i), i < function_until, hiragana(c.c) };
-        if (count++)
+        if (alone && now.function)
+            emit_pair(w, &prev, &prev);
+        if (i > at)
             emit_pair(w, &prev, &now);
+        alone = !now.function && prev.function;
         prev = now;
         i = now.end;
     }
-    if (count == 1)
+    if (alone)
         emit_pair(w, &prev, &prev);
     w->last_n = 0;
     return i;
@@ -262,7 +291,7 @@ without(struct str z, const char *const *list, size_t n, size_t keeps)
     for (size_t i = 0; i < n; i++) {
         size_t len = strlen(list[i]);
 
-        if (z.n >= len + keeps && memcmp(z.p + z.n - len, list[i], len) == 0)
+        if (z.n >= len + (len >= 6 ? 3 : keeps) && memcmp(z.p + z.n - len, list[i], len) == 0)
             return (struct str){ z.p, z.n - len };
     }
     return z;

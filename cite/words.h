@@ -5,7 +5,7 @@
  *
  * "wi-fi" also counts as "wifi", "1,024" as "1024"; a joiner (U+200C, U+200D, a soft hyphen) parts nothing. Hangul: the word without its
  * particle, as pairs of syllables. Scripts without spaces (Han, Kana, Thai, Lao, Khmer, Burmese): pairs of neighbouring letters, each with
- * its marks; a pair inside of function words is a stop word, one that touches a function word is weak. */
+ * its marks; a pair that touches a function word is a stop word, and a single letter between function words stands alone. */
 #ifndef CITE_WORDS_H
 #define CITE_WORDS_H
 

@@ -196,7 +196,7 @@ static void
 random_answers_are_read_without_scars(void **state)
 {
     static const char *const parts[] = { "[", "]", "[1]", "[9]", "[Source 9]", " ", " and ", ", ", "leaf", ".", "(", ")", "[12, 13]", "\\[9\\]",
-        "\xe3\x80\x90" "9\xe3\x80\x91", "\xef\xbc\xbb", "\n", "`", "$", "October ", "[2]", "[0, 1]", "\xe2\x80\xa0", "^", "-", "1" };
+        ("\xe3\x80\x90" "9\xe3\x80\x91"), "\xef\xbc\xbb", "\n", "`", "$", "October ", "[2]", "[0, 1]", "\xe2\x80\xa0", "^", "-", "1" };
     unsigned seed = 11;
 
     (void)state;

@@ -27,7 +27,9 @@ static void batch(void *arg);
 static void
 walked(struct texts *x)
 {
-    if (x->done)
+    if (!x->done)
+        LOG(DEBUG, NULL, M("no text of a document is compressed"), KI("in_use", x->left));
+    else
         LOG(INFO, NULL, M("compressed texts of documents were stored plain"), KI("documents", x->done), KI("in_use", x->left));
     if (!x->left)
         return;

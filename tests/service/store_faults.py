@@ -106,6 +106,7 @@ def test_postgres_away_is_an_error_in_time_and_back_within_a_second(hub, pg, sto
 
 def test_a_lock_held_by_others_is_busy_and_keeps_the_connection(hub, pg, store):
     turn(hub, session())
+    wait_for("the walk over old texts, which takes a connection", lambda: "text of a document" in store.text())
     opened = store.metric("store_pool_opened_total")
     with pg.connect() as c, c.cursor() as cur:
         cur.execute("begin; lock table messages")

@@ -95,6 +95,7 @@ def test_usage_is_in_the_metrics_and_above_80_percent_in_one_log_line(hub, pg):
 def test_statement_timeout_comes_from_the_request_and_keeps_the_connection(hub, pg):
     with Service("store", hub, DATABASE_URL=pg.url) as store:
         turn(hub, session())
+        wait_for("the walk over old texts, which takes a connection", lambda: "text of a document" in store.text())
         opened = store.metric("store_pool_opened_total")
         with pg.connect() as c, c.cursor() as cur:
             cur.execute("begin; lock table footnote.user_sessions")

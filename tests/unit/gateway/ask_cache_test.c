@@ -114,7 +114,7 @@ every_field_that_shapes_the_answer_is_in_the_cache_key(void **state)
         "{\"question\":\"How long is an answer kept?\",\"session_id\":\"" SESSION "\",\"filter\":{\"a\":1}}",
         "{\"question\":\"How long is an answer kept?\",\"session_id\":\"" SESSION "\",\"filter\":{\"a\":2}}",
     };
-    char seen[16][128];
+    static char seen[16][128];
     size_t n = 0;
 
     (void)state;

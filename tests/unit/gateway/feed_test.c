@@ -166,10 +166,10 @@ set_up(void **state)
     store.n_changes = store.n_collections = store.n_keys = 0;
     store.keys_seq = 0;
     store.page = 3;
-    gw.keys = keyring_start(&gw);
     store.away = store.no_database = false;
     for (size_t i = 0; i < KIND_COUNT; i++)
         store.asked[i] = 0;
+    gw.keys = keyring_start(&gw); /* its thread asks the store from here on */
     return 0;
 }
 

@@ -91,7 +91,7 @@ acl_user() {
     printf 'user %s on #%s resetchannels -@all +ping +select +set ~fn:probe %s\n' "$2" "$(printf %s "$password" | sha256sum | cut -d' ' -f1)" "$3"
 }
 redis_users() {
-    local f text gateway='+eval +evalsha +mget +get +getrange +exists +del +expire +time +sadd +smembers +xlen +xadd ~fn:rl:*'
+    local f text gateway='+eval +evalsha +mget +get +getrange +exists +del +expire +time +sadd +srem +scard +smembers +xlen +xadd ~fn:rl:*'
     put redis_gateway_url < <(redis_url gateway redis)
     put redis_gateway_state_url < <(redis_url gateway redis-state)
     put redis_embedder_url < <(redis_url embedder redis)
@@ -99,8 +99,8 @@ redis_users() {
     for f in redis_acl redis_state_acl; do
         text=$(printf 'user default off resetpass -@all\nuser health on nopass -@all +ping\n'
             if [ $f = redis_acl ]; then
-                acl_user redis_gateway_url gateway "$gateway ~fn:q:* ~fn:qs:*"
-                acl_user redis_embedder_url embedder '+mget +get +del ~fn:e:*'
+                acl_user redis_gateway_url gateway "$gateway ~fn:q:* ~fn:qs:* ~fn:turns"  # the script names the stream whichever server it asks
+                acl_user redis_embedder_url embedder '+mget +get +del ~fn:e:* ~fn:d:*'
             else
                 acl_user redis_gateway_state_url gateway "$gateway ~fn:turns"
                 acl_user redis_store_url store '+xgroup|create +xlen +xautoclaim +xreadgroup +xadd +xtrim +xack +xdel +expire ~fn:turns ~fn:turns:bad'

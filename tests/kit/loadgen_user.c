@@ -168,8 +168,9 @@ static bool
 has_foreign_canary(const char *body, const struct user *u)
 {
     for (const char *p = strstr(body, "canary-"); p; p = strstr(p + 7, "canary-")) {
-        uint64_t c = strtoull(p + 7, NULL, 16);
-        bool own = false;
+        char *end;
+        uint64_t c = strtoull(p + 7, &end, 16);
+        bool own = end - p < 7 + 12; /* a piece of a stream may end inside of one: the whole answer follows in "done" */
 
         for (int i = 0; i < u->n_tries; i++)
             own |= u->try[i].canary == c;

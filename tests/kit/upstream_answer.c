@@ -59,9 +59,11 @@ embed_text(const char *z, float *v, size_t dims)
             h = (h ^ (uint32_t)tolower((unsigned char)z[n])) * 16777619u;
             n++;
         }
+        float weight = n > 3 ? 1.0f : 0.1f; /* short words are mostly of grammar: a model that knows meanings hardly counts them */
+
         if (n > 0) {
-            v[h % dims] += 1.0f;
-            v[(h >> 16) % dims] += (h & 0x8000) ? 0.5f : -0.5f;
+            v[h % dims] += weight;
+            v[(h >> 16) % dims] += (h & 0x8000) ? weight / 2 : -weight / 2;
         }
         z += n > 0 ? n : 1;
     }

@@ -153,7 +153,7 @@ look_before(struct str answer, struct str bracket, struct str word, struct str p
     size_t start = (size_t)(bracket.p - answer.p), end = (size_t)(word.p - answer.p) + word.n;
     const char *hit;
 
-    for (size_t at = 0; spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, word.p, word.n)) != NULL;) {
+    for (size_t at = 0; at < passage.n && spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, word.p, word.n)) != NULL;) {
         size_t k = (size_t)(hit - passage.p) + word.n, n;
 
         at = (size_t)(hit - passage.p) + 1;
@@ -175,7 +175,7 @@ look_behind(struct str answer, struct str bracket, struct str passage, struct ru
     size_t end = (size_t)(bracket.p - answer.p) + bracket.n;
     const char *hit;
 
-    for (size_t at = 0; spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, bracket.p, bracket.n)) != NULL;) {
+    for (size_t at = 0; at < passage.n && spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, bracket.p, bracket.n)) != NULL;) {
         at = (size_t)(hit - passage.p) + bracket.n;
         size_t n = run_behind(answer, end, passage, at, e);
 

@@ -140,19 +140,19 @@ claim_only(const struct claim *k, struct uuid *id, int64_t *generation)
 static void
 on_bodies(struct tx *t)
 {
-    struct claim *k = t->arg;
+    struct claim k = *(struct claim *)t->arg; /* which is gone with the call that is answered here */
     struct uuid id;
     int64_t generation;
 
     if (!t->err) {
-        claim_reply(t->call, k, t, tx_rows(t, 0));
+        claim_reply(t->call, &k, t, tx_rows(t, 0));
     } else if (t->err == ERR_STORE_DOWN || t->err == ERR_STORE_IN_DOUBT || t->err == ERR_CANCELLED) {
         tx_fail(t);
     } else {
-        claim_only(k, &id, &generation);
-        claim_back(t->call, k, &id, generation, t->err);
+        claim_only(&k, &id, &generation);
+        claim_back(t->call, &k, &id, generation, t->err);
     }
-    claim_free(k);
+    claim_free(&k);
 }
 
 static void

@@ -69,12 +69,12 @@ M("cache_erasure", "gateway/cache.c", 'del[i + 2] = v.v[i].s.p ? v.v[i].s : STR(
 M("cache_embedding_md5", "embedder/embed_cache.c", "if (!bytes_equal(v.p + 8, sha, 32))", "if (sha == NULL)", "two texts of one MD5 get two vectors", "unit embedder/cache")
 
 # ---- citations
-M("cite_denials", "cite/cite.c", "return said->negated == there.negated;", "return true;", "a denial does not support its opposite", "unit cite/cite_test")
-M("cite_numbers", "cite/cite.c", "found = found || there.number[k] == said->number[i];", "found = true;", "numbers must agree", "unit cite/cite_test")
+M("cite_denials", "cite/cite_evidence.c", "return said->negated == there.negated;", "return true;", "a denial does not support its opposite", "unit cite/cite_test")
+M("cite_numbers", "cite/cite_evidence.c", "found = found || there.number[k] == said->number[i];", "found = true;", "numbers must agree", "unit cite/cite_test")
 M("cite_offsets", "cite/cite.c", ".start = h->start + (int64_t)x.start,", ".start = (int64_t)x.start,", "start and end point into the document", "unit cite/cite_test")
 M("cite_excerpt_length", "cite/cite.c", "while (i < x.end && chars < CITE_EXCERPT_CHARS) {", "while (i < x.end && chars < 2 * CITE_EXCERPT_CHARS) {", "an excerpt has at most 300 characters", "unit cite/cite_test")
-M("cite_refusals", "cite/cite.c", "marks_find(req->answer, req->refused ? 0 : req->hits.n,", "marks_find(req->answer, req->hits.n,", "a refusal cites nothing", "unit cite/cite_test")
-M("cite_two_sources", "cite/cite.c", "best.overlap - next >= UNMARKED_LEAD", "best.overlap >= next", "what two passages say alike gets no mark by guess", "unit cite/cite_test")
+M("cite_refusals", "cite/cite.c", ".hits = req->refused ? 0 : req->hits.n,", ".hits = req->hits.n,", "a refusal cites nothing", "unit cite/cite_test")
+M("cite_two_sources", "cite/cite_evidence.c", "best.overlap - next >= UNMARKED_LEAD", "best.overlap >= next", "what two passages say alike gets no mark by guess", "unit cite/cite_test")
 M("cite_garbled_hits", "cite/cite.c", "h->end - h->start == (int64_t)h->text.n && ", "", "a passage whose offsets do not fit is not cited", "unit cite/cite_test")
 
 # ---- the pool

@@ -140,7 +140,7 @@ record_type(struct str type, struct str filename)
 struct str
 record_path(struct str name, struct arena *a)
 {
-    char *z = arena_dup(a, name);
+    char *z = name.n > 0 ? arena_dup(a, name) : NULL;
     size_t n = 0;
 
     if (!z || memchr(name.p, '\\', name.n)) /* a whole path of Windows says nothing about the documents' own folders */

@@ -30,8 +30,7 @@ programs() { mk -j"$(nproc)" kit "$OUT"/bench/{httpbench,bare_http,bus_bare,bus_
 loads() { # loads FOLDER MODULE: imported, so that what it imports is there, too
     PYTHONPATH=tests/kit:$1 /usr/bin/python3 -c "import $2"
 }
-# without sets it says how it is used, and ends; that it was linked is what counts
-evaluation() { tests/eval/retrieval.sh /nonexistent nothing; [ -x "$OUT/retrieval_eval" ] && tests/eval/run.sh --help >/dev/null; }
+evaluation() { mk -j"$(nproc)" "$OUT"/eval/{answer_eval,retrieval_eval} && tests/eval/run.sh --help >/dev/null; }
 
 check every_target_can_be_read every_target_can_be_read
 check every_script_can_be_read every_script_can_be_read

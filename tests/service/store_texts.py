@@ -50,7 +50,8 @@ def test_a_text_that_compresses_well_is_stored_plain(pg, hub):
     assert [p.get("has_more", False) for p in pages] == [True, True, False]
 
 
-def test_compressed_texts_of_the_release_before_are_stored_plain_by_the_next_start(pg, hub):
+def test_compressed_texts_of_the_release_before_are_stored_plain_by_the_next_start(pg, hub, store):
+    wait_for("this store's own walk is over", lambda: "text of a document" in store.text())
     names = [f"old-{n}" for n in range(4)]
     docs = {n: ready(hub, n, SENTENCE * (200 if n == "old-0" else 5000)) for n in names}
     ready(hub, "tiny", b"A few words.")

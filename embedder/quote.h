@@ -77,4 +77,6 @@ void quote_cut(struct digest *d);
 /* ---- quote_pick.c: the units that answer, best first; 0: none does */
 size_t quote_pick(struct digest *d, const struct unit **out);
 
+struct str quote_trim(struct str s); /* without ASCII white space at both ends */
+
 #endif

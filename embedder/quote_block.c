@@ -4,9 +4,8 @@
 
 #include "embedder/quote.h"
 
-
-static struct str
-trim(struct str s)
+struct str
+quote_trim(struct str s)
 {
     while (s.n > 0 && isspace((unsigned char)s.p[0]))
         s = (struct str){ s.p + 1, s.n - 1 };
@@ -99,7 +98,7 @@ is_idle(struct str line)
     const char *close;
 
     if (is_item(line))
-        line = trim((struct str){ line.p + 2, line.n - 2 });
+        line = quote_trim((struct str){ line.p + 2, line.n - 2 });
     if (line.n > 4 && line.p[0] == '<' && line.p[line.n - 1] == '>' && (isalpha((unsigned char)line.p[1]) || line.p[1] == '/' || line.p[1] == '!'))
         return memchr(line.p, '>', line.n) == line.p + line.n - 1 || line.p[1] == '!';
     if (line.n > 2 && line.p[0] == '!' && line.p[1] == '[')
@@ -118,7 +117,7 @@ closing(struct str s, size_t at, struct str mark, bool *whole)
 {
     *whole = false;
     for (at = next_line(s, at); at < s.n; at = next_line(s, at)) {
-        struct str line = trim(line_at(s, at));
+        struct str line = quote_trim(line_at(s, at));
 
         if (line.n >= mark.n && memcmp(line.p, mark.p, mark.n) == 0) {
             *whole = true;
@@ -131,7 +130,7 @@ closing(struct str s, size_t at, struct str mark, bool *whole)
 static size_t
 fence_block(struct str s, size_t at, struct block *b)
 {
-    struct str line = trim(line_at(s, at)), mark = { line.p, 0 };
+    struct str line = quote_trim(line_at(s, at)), mark = { line.p, 0 };
     bool formula = str_starts(line, "$$");
 
     if (!formula && !str_starts(line, "```") && !str_starts(line, "~~~"))
@@ -148,15 +147,15 @@ fence_block(struct str s, size_t at, struct block *b)
 static size_t
 table_block(struct str s, size_t at, struct block *b)
 {
-    struct str line = trim(line_at(s, at));
+    struct str line = quote_trim(line_at(s, at));
     bool bars = is_row(line);
 
-    if (!bars && !(memchr(line.p, '|', line.n) != NULL && is_delimiter(trim(line_at(s, next_line(s, at)))) && next_line(s, at) < s.n))
+    if (!bars && !(memchr(line.p, '|', line.n) != NULL && is_delimiter(quote_trim(line_at(s, next_line(s, at)))) && next_line(s, at) < s.n))
         return 0;
     b->kind = BLOCK_TABLE;
     do {
         at = next_line(s, at);
-        line = trim(line_at(s, at));
+        line = quote_trim(line_at(s, at));
     } while (at < s.n && (bars ? is_row(line) : memchr(line.p, '|', line.n) != NULL));
     return at;
 }
@@ -165,7 +164,7 @@ table_block(struct str s, size_t at, struct block *b)
 static bool
 begins(struct str s, size_t at)
 {
-    struct str line = trim(line_at(s, at));
+    struct str line = quote_trim(line_at(s, at));
 
     return line.n == 0 || heading_level(line) || is_item(line) || is_row(line) || is_idle(line) || str_starts(line, "```") ||
            str_starts(line, "~~~") || str_starts(line, "$$");
@@ -174,12 +173,12 @@ begins(struct str s, size_t at)
 static size_t
 text_block(struct str s, size_t at, struct block *b)
 {
-    struct str first = trim(line_at(s, at));
+    struct str first = quote_trim(line_at(s, at));
 
     b->kind = is_item(first) ? BLOCK_ITEM : BLOCK_TEXT;
     at = next_line(s, at);
     while (at < s.n && !begins(s, at)) {
-        struct str line = trim(line_at(s, at));
+        struct str line = quote_trim(line_at(s, at));
 
         if (is_underline(line)) {
             b->kind = b->kind == BLOCK_TEXT ? BLOCK_HEADING : b->kind;
@@ -198,7 +197,7 @@ quote_blocks(struct str s, struct block *out, size_t max)
     bool apart = true;
 
     while (at < s.n && n < max) {
-        struct str line = trim(line_at(s, at));
+        struct str line = quote_trim(line_at(s, at));
         struct block b = { .apart = apart };
         size_t end;
 
@@ -216,7 +215,7 @@ quote_blocks(struct str s, struct block *out, size_t max)
         } else if ((end = fence_block(s, at, &b)) == 0 && (end = table_block(s, at, &b)) == 0) {
             end = text_block(s, at, &b);
         }
-        b.text = trim((struct str){ s.p + at, end - at });
+        b.text = quote_trim((struct str){ s.p + at, end - at });
         out[n++] = b;
         at = end;
     }

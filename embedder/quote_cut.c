@@ -25,16 +25,6 @@ struct cutter {
     struct str before;           /* the sentence before in the same block; may be a question */
 };
 
-static struct str
-trim(struct str s)
-{
-    while (s.n > 0 && isspace((unsigned char)s.p[0]))
-        s = (struct str){ s.p + 1, s.n - 1 };
-    while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1]))
-        s.n--;
-    return s;
-}
-
 /* "- ", "* ", "3. ", "> " before a text are marks, not text. */
 static struct str
 skip_marks(struct str s)
@@ -50,7 +40,7 @@ skip_marks(struct str s)
             k = 2;
         else
             return s;
-        s = trim((struct str){ s.p + k, s.n - k });
+        s = quote_trim((struct str){ s.p + k, s.n - k });
     }
 }
 
@@ -213,7 +203,7 @@ add_pieces(struct cutter *c, struct str s, enum unit_kind kind)
         if (piece.n == 0)
             return;
         s = (struct str){ s.p + piece.n, s.n - piece.n };
-        piece = trim(piece);
+        piece = quote_trim(piece);
         neighbours(c, add_unit(c, kind, piece, piece));
     }
 }
@@ -251,7 +241,7 @@ fit_blocks(const struct cutter *c, struct str lead, size_t from, size_t to)
         more.n = QUOTE_BLOCK_BYTES;
         while (more.n > 0 && more.p[more.n - 1] != '\n')
             more.n--;
-        all = more.p + more.n > c->b[i].text.p ? trim(more) : all;
+        all = more.p + more.n > c->b[i].text.p ? quote_trim(more) : all;
         break;
     }
     return all;
@@ -350,7 +340,7 @@ line_of(struct str *rest)
     struct str line = { rest->p, n };
 
     *rest = nl == NULL ? (struct str){ rest->p + n, 0 } : (struct str){ nl + 1, rest->n - n - 1 };
-    return trim(line);
+    return quote_trim(line);
 }
 
 static bool

@@ -16,6 +16,7 @@
 #include "gateway/conn_int.h"
 
 #define HEADS_A_LOOK 50           /* are cut: a thousand that came together do not wake a thousand threads at once */
+#define SPREAD 64                 /* different lengths of a window */
 #define STATE_CLOSE 7             /* TCP_CLOSE of netinet/tcp.h, whose struct tcp_info lacks what we ask for */
 #define WATCH_MS 50
 #define STALL_MS 1000             /* between two looks: the process itself stood still */
@@ -51,16 +52,19 @@ acked(int fd, uint64_t *out)
     return true;
 }
 
+/* WRITE_TIMEOUT, for some up to a tenth less: a thousand that came together do not wake a thousand threads at once. */
 static int64_t
-window_length_ms(void)
+window_length_ms(int fd)
 {
-    return (int64_t)guard.gw->opt->write_timeout * 1000;
+    int64_t whole = (int64_t)guard.gw->opt->write_timeout * 1000;
+
+    return whole - whole * (fd % SPREAD) / (10 * SPREAD);
 }
 
 static uint64_t
-least_in_window(void)
+least_in_window(int fd)
 {
-    return (uint64_t)guard.gw->opt->min_client_rate * (uint64_t)guard.gw->opt->write_timeout;
+    return (uint64_t)guard.gw->opt->min_client_rate * (uint64_t)window_length_ms(fd) / 1000;
 }
 
 /* A body: of what is announced, some must come. */
@@ -75,9 +79,9 @@ look_at_body(int fd, struct slot *s, int64_t now)
         s->window_from = 0;
         s->window_in = true;
     }
-    if (now - s->window_ms < window_length_ms())
+    if (now - s->window_ms < window_length_ms(fd))
         return;
-    if (moved - s->window_from < least_in_window())
+    if (moved - s->window_from < least_in_window(fd))
         place_cut(fd, s, CUT_BODY);
     s->window_ms = now;
     s->window_from = moved;
@@ -102,8 +106,8 @@ takes_its_answer(int fd, struct slot *s, int64_t now, long waiting)
         s->window_ms = 0;
     } else if (s->window_ms == 0) {
         window_begin(fd, s, since, taken);
-    } else if (now - s->window_ms >= window_length_ms()) {
-        if (taken < s->window_to && taken - s->window_from < least_in_window())
+    } else if (now - s->window_ms >= window_length_ms(fd)) {
+        if (taken < s->window_to && taken - s->window_from < least_in_window(fd))
             return false;
         window_begin(fd, s, now, taken);
     }
@@ -111,9 +115,9 @@ takes_its_answer(int fd, struct slot *s, int64_t now, long waiting)
 }
 
 static bool
-window_runs(const struct slot *s, int64_t now)
+window_runs(int fd, const struct slot *s, int64_t now)
 {
-    return s->window_ms != 0 && now - s->window_ms < window_length_ms();
+    return s->window_ms != 0 && now - s->window_ms < window_length_ms(fd);
 }
 
 static void
@@ -124,7 +128,7 @@ look_at_reader(int fd, struct slot *s, int phase, int64_t now)
     if (s->window_in)
         s->window_ms = 0;
     s->window_in = false;
-    if (window_runs(s, now))
+    if (window_runs(fd, s, now))
         return;
     if (phase == CONN_IDLE && s->window_ms == 0) {
         if (s->seen_ms == since || now - since < ANSWERED_MS)
@@ -150,7 +154,7 @@ look_at_closing(int fd, struct slot *s, int64_t now)
         s->addr = addr_enter(guard.addrs, s->ip);
     if (waiting == 0 || !acked(fd, &taken))
         return true;
-    if (window_runs(s, now) || takes_its_answer(fd, s, now, waiting))
+    if (window_runs(fd, s, now) || takes_its_answer(fd, s, now, waiting))
         return false;
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     stat_add_at(&gateway_stats, GW_CUT, CUT_READER, 0, 1);

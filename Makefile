@@ -97,7 +97,7 @@ test-unit: unit-build ## unit tests (cmocka)
 # ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services --------------------
 FUZZ_SECONDS ?= 30
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-HUB_CORE := $(addprefix gateway/,hub_core.c hub_queue.c hub_timer.c hub_worker.c)
+HUB_CORE := $(addprefix gateway/,hub_blame.c hub_core.c hub_queue.c hub_timer.c hub_worker.c)
 FUZZ_LIB := $(call src,common) $(call src,proto) $(HUB_CORE)
 # of one target: sources of a service, and the library that judges them
 FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,sanitize.c sanitize_line.c sanitize_form.c link_rule.c stranger.c origin.c)

@@ -104,7 +104,7 @@ peer_id(uint64_t peer, uint8_t id[5])
     return (struct str){ (const char *)id, 5 };
 }
 
-static void
+static bool
 on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
 {
     struct hub *h = arg;
@@ -116,6 +116,7 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
     /* EHOSTUNREACH: the peer is dead. EAGAIN: it has not read 10,000 messages; the same. */
     if (e && cmd != CMD_DISCONNECT && h->n_unsent < UNSENT_MAX)
         h->unsent[h->n_unsent++] = peer;
+    return e == 0;
 }
 
 static void

@@ -260,13 +260,13 @@ attempt_start(struct core *c, int64_t now, struct hub_request *r, struct hub_wor
     r->live++;
     r->counted++;
     r->state = REQ_OUT;
-    if (r->counted > 1)
+    if (r->counted + r->moves > 1)
         stat_add_at(&hub_stats, HUB_RETRIES, r->kind, 0, 1);
     timer_set(c, r, due < r->deadline_ms ? due : r->deadline_ms);
     request_wire_id(c, r, &h.req);
     h.trace = str_of(r->trace);
     h.tenant = str_of(r->tenant);
-    worker_send(c, now, w, CMD_REQUEST, &h, r->payload);
+    a->unsent = !worker_send(c, now, w, CMD_REQUEST, &h, r->payload);
 }
 
 void
@@ -343,7 +343,7 @@ core_free(struct core **cp)
         if (c->slots[i] && c->slots[i]->state != REQ_CLOSED)
             request_close(c, c->slots[i], ERR_DRAINING, NULL, STR_NONE, 2000);
     while (c->workers)
-        worker_lost(c, INT64_MAX, c->workers, ERR_DRAINING);
+        worker_lost(c, INT64_MAX, c->workers, LOSS_LEFT);
     mem_free(&c->slots);
     mem_free(&c->free_slots);
     mem_free(&c->generation);
@@ -385,6 +385,8 @@ on_timer(struct core *c, int64_t now, struct hub_request *r)
         request_close(c, r, workers ? ERR_BUSY : ERR_NO_WORKER, NULL, STR_NONE, 1000);
     } else if (now >= r->deadline_ms) {
         request_close(c, r, ERR_DEADLINE, NULL, STR_NONE, 0);
+    } else if (r->state == REQ_HELD) {
+        request_condemn(c, r);
     } else {
         /* The attempt's own timer: the slot stays taken at that worker, the request goes elsewhere. */
         stat_add_at(&hub_stats, HUB_TIMEOUTS, r->kind, 0, 1);

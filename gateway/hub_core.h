@@ -16,8 +16,9 @@ struct core;
 
 /* Actions. They are called from inside the core_* functions and must not call back into the core. */
 struct core_ops {
-    /* head is the struct of the command's header; payload is borrowed (hold it to keep it). */
-    void (*send)(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload);
+    /* head is the struct of the command's header; payload is borrowed (hold it to keep it). False: the peer is known to be
+     * gone, so the message went nowhere; core_unsent must follow. */
+    bool (*send)(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload);
     /* One streamed part for an asker. */
     void (*part)(void *arg, void *asker, struct blob *payload);
     /* The end of a request: exactly once. payload is NULL unless e is ERR_OK. text may be absent. */

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_HUB_CORE_INT_H
 #define GATEWAY_HUB_CORE_INT_H
 
+#include "gateway/hub_blame.h"
 #include "gateway/hub_core.h"
 #include "gateway/hub_queue.h"
 #include "gateway/hub_stat.h"
@@ -15,7 +16,7 @@
 #define FAILURES_MAX 5       /* in a row; then a worker is put aside */
 #define ASIDE_MS 5000        /* times how often */
 
-enum request_state { REQ_QUEUED, REQ_OUT, REQ_CLOSED };
+enum request_state { REQ_QUEUED, REQ_OUT, REQ_HELD, REQ_CLOSED };
 struct hub_request;
 struct hub_worker;
 
@@ -23,6 +24,7 @@ struct attempt {
     struct hub_worker *worker; /* NULL: answered, refused or its worker is gone */
     struct hub_request *req;
     int64_t due_ms;            /* its own timer */
+    bool unsent;               /* the worker was gone already: it never saw the request */
     struct attempt *next, **prev; /* the worker's list */
 };
 
@@ -42,7 +44,9 @@ struct hub_request {
     int n_at;                  /* used slots of at */
     int live;                  /* of these still at a worker */
     int counted;               /* attempts in the sense of the retry table */
-    int deaths;                /* workers that died with it */
+    int moves;                 /* workers that were lost while they had it */
+    struct strike strike[2];   /* two different workers, and it is poison */
+    int n_strikes;
     bool parted;               /* the first part went out: no retry any more */
     struct hub_request *q_next; /* hub_queue.c */
     size_t heap_at;            /* 1-based place in the timer heap; 0: none */
@@ -78,7 +82,9 @@ struct ban {                   /* a key that misbehaved */
 
 struct hub_worker {
     uint64_t peer;
-    uint8_t instance[16];
+    uint8_t instance[16];      /* this registration */
+    uint8_t life[16];          /* the same for all its registrations; of a build that tells none: the instance */
+    bool lives;                /* it told one, so it can be known again */
     struct worker_share share[SERVICE_COUNT];
     bool draining;
     int64_t heard_ms, sent_ms, used_ms;
@@ -136,8 +142,8 @@ struct hub_request *timer_due(struct core *c, int64_t now);          /* NULL: no
 struct hub_worker *worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_request *r);
 /* How an attempt at that worker ended: five failures in a row put it aside. */
 void worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum service_id id, bool failed);
-void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e);
-void worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload);
+void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum loss how);
+bool worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload);
 void workers_tick(struct core *c, int64_t now);
 struct hub_worker *worker_find(struct core *c, uint64_t peer);
 

@@ -25,12 +25,12 @@ send_to(struct core *c, uint64_t peer, int cmd, const void *head)
     c->ops.send(c->arg, peer, cmd, head, NULL);
 }
 
-void
+bool
 worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload)
 {
     if (now > w->sent_ms)
         w->sent_ms = now;
-    c->ops.send(c->arg, w->peer, cmd, head, payload);
+    return c->ops.send(c->arg, w->peer, cmd, head, payload);
 }
 
 static void
@@ -52,6 +52,9 @@ send_heartbeat(struct core *c, int64_t now, struct hub_worker *w)
 static bool
 tried(const struct hub_request *r, const struct hub_worker *w)
 {
+    for (int i = 0; i < r->n_strikes; i++)
+        if (memcmp(r->strike[i].life, w->life, sizeof w->life) == 0)
+            return true;
     for (int i = 0; i < r->n_at; i++)
         if (r->at[i].worker == w)
             return true;
@@ -93,8 +96,8 @@ worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum service_id 
         KI("peer", w->peer), KI("seconds", ASIDE_MS / 1000 * s->aside));
 }
 
-/* The largest free share, ties to the least recently used; a worker that still holds an attempt of this request only
- * when there is no other, and one that was put aside only when all that are left were (the last one is never aside). */
+/* The largest free share, ties to the least recently used; a worker that still holds an attempt of this request, or was lost
+ * with it, only when there is no other, and one that was put aside only when all that are left were (the last one is never aside). */
 struct hub_worker *
 worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_request *r)
 {
@@ -145,22 +148,9 @@ peer_is_gone(const struct core *c, uint64_t peer)
     return false;
 }
 
-/* A request whose worker died or garbled its answer goes elsewhere, but not to a third. A drained worker is no strike. */
-static void
-struck_worker(struct core *c, int64_t now, struct hub_request *r, enum err e)
-{
-    r->deaths += e == ERR_BAD_FRAME || (e == ERR_WORKER_LOST && now >= c->pardon_ms);
-    if (r->deaths < 2) {
-        attempt_failed(c, now, r, true, false, ERR_WORKER_LOST, STR_NONE, 1000);
-        return;
-    }
-    stat_inc(&hub_stats, HUB_POISON);
-    request_close(c, r, ERR_POISON, NULL, STR_NONE, 0);
-}
-
 /* The worker is gone: its own requests end, its attempts go elsewhere. */
 void
-worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e)
+worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum loss how)
 {
     w->draining = true; /* takes nothing new while it is taken apart */
     while (w->made)
@@ -176,7 +166,7 @@ worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum err e)
         if (now == INT64_MAX)
             request_close(c, r, ERR_DRAINING, NULL, STR_NONE, 2000);
         else
-            struck_worker(c, now, r, e);
+            request_lost(c, now, a, w, how);
     }
     worker_free_at(c, w);
 }
@@ -191,47 +181,16 @@ core_unsent(struct core *c, int64_t now, uint64_t peer)
     core_awake(c, now);
     stat_inc(&hub_stats, HUB_DEATHS);
     LOG(WARN, NULL, M("worker lost"), KI("peer", peer), KS("why", "connection closed"));
-    worker_lost(c, now, w, ERR_WORKER_LOST);
-}
-
-/* The note of a key that misbehaved lately; a fresh one when there is none. */
-static struct ban *
-ban_note(struct core *c, int64_t now, uint64_t identity)
-{
-    struct ban *note;
-
-    for (size_t i = 0; i < c->n_bans && i < GONE_MAX; i++)
-        if (c->bans[i].identity == identity && now - c->bans[i].since_ms <= BAN_MS)
-            return &c->bans[i];
-    note = &c->bans[c->n_bans++ % GONE_MAX];
-    *note = (struct ban){ .identity = identity, .since_ms = now };
-    return note;
-}
-
-static bool
-is_banned(const struct core *c, int64_t now, uint64_t identity)
-{
-    for (size_t i = 0; identity && i < c->n_bans && i < GONE_MAX; i++)
-        if (c->bans[i].identity == identity && now < c->bans[i].until_ms)
-            return true;
-    return false;
+    worker_lost(c, now, w, LOSS_CLOSED);
 }
 
 /* The connection ends. With three strikes in a minute the worker's key, where there is one, stays out for a minute. */
 static void
-worker_expel(struct core *c, int64_t now, struct hub_worker *w, int strikes, const char *why, enum err e)
+worker_expel(struct core *c, int64_t now, struct hub_worker *w, int strikes, const char *why, enum loss how)
 {
-    if (w->identity) {
-        struct ban *note = ban_note(c, now, w->identity);
-
-        note->count += strikes;
-        if (note->count >= BAD_FRAMES_MAX) {
-            note->until_ms = now + BAN_MS;
-            stat_inc(&hub_stats, HUB_BANNED);
-        }
-    }
+    key_blame(c, now, w->identity, strikes);
     send_disconnect(c, w->peer, why);
-    worker_lost(c, now, w, e);
+    worker_lost(c, now, w, how);
 }
 
 void
@@ -242,9 +201,9 @@ core_bad_frame(struct core *c, int64_t now, uint64_t peer, const char *why)
     stat_inc(&hub_stats, HUB_BAD_FRAMES);
     if (!w)
         return;
-    /* It cannot be tied to its attempt: what this worker held goes elsewhere. */
+    /* It cannot be tied to its attempt: what this worker held goes elsewhere, and is not to blame. */
     LOG(WARN, NULL, M("worker sent a malformed message and is told to go"), KI("peer", peer), KS("why", why));
-    worker_expel(c, now, w, 1, "malformed message", ERR_BAD_FRAME);
+    worker_expel(c, now, w, 1, "malformed message", LOSS_LINK);
 }
 
 /* ---- frames ---- */
@@ -262,6 +221,41 @@ offers_allowed(const struct head_ready *h, unsigned services)
     return true;
 }
 
+static struct hub_worker *
+worker_new_at(struct core *c, int64_t now, const struct core_peer *from, const struct head_ready *h)
+{
+    struct hub_worker *w = mem_new(sizeof *w);
+
+    w->peer = from->id;
+    w->identity = from->identity;
+    w->heard_ms = now;
+    w->lives = h->life.n == sizeof w->life;
+    memcpy(w->instance, h->instance.p, sizeof w->instance);
+    memcpy(w->life, w->lives ? h->life.p : h->instance.p, sizeof w->life);
+    w->next = c->workers;
+    w->prev = &c->workers;
+    if (c->workers)
+        c->workers->prev = &w->next;
+    c->workers = w;
+    c->n_workers++;
+    stat_inc(&hub_stats, HUB_JOINED);
+    return w;
+}
+
+/* It registered before: its older connection, which may not be known to be closed, is. */
+static void
+worker_is_back(struct core *c, int64_t now, struct hub_worker *w)
+{
+    for (struct hub_worker *o = c->workers; o; o = o->next)
+        if (o != w && o->identity == w->identity && memcmp(o->life, w->life, sizeof w->life) == 0) {
+            stat_inc(&hub_stats, HUB_DEATHS);
+            LOG(WARN, NULL, M("worker lost"), KI("peer", o->peer), KS("why", "it has a new connection"));
+            worker_lost(c, now, o, LOSS_LINK);
+            break; /* one at most */
+        }
+    life_pardon(c, now, w->life);
+}
+
 static void
 on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct head_ready *h)
 {
@@ -274,30 +268,19 @@ on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct
         return;
     }
     if (w)
-        worker_lost(c, now, w, ERR_WORKER_LOST);
+        worker_lost(c, now, w, LOSS_LINK);
     if (peer_is_gone(c, peer) || c->n_workers >= WORKERS_MAX || h->instance.n != 16 || h->version_min > 1
         || (h->version_max && h->version_max < 1)) {
         send_disconnect(c, peer, "unsupported");
         return;
     }
-    if (is_banned(c, now, from->identity) || !offers_allowed(h, from->services)) {
+    if (key_is_banned(c, now, from->identity) || !offers_allowed(h, from->services)) {
         stat_inc(&hub_stats, HUB_FORBIDDEN);
         LOG(WARN, NULL, M("worker refused: banned, or its key is not listed for the service"), KI("peer", peer));
         send_disconnect(c, peer, "not allowed");
         return;
     }
-    w = mem_new(sizeof *w);
-    w->peer = peer;
-    w->identity = from->identity;
-    w->heard_ms = now;
-    memcpy(w->instance, h->instance.p, 16);
-    w->next = c->workers;
-    w->prev = &c->workers;
-    if (c->workers)
-        c->workers->prev = &w->next;
-    c->workers = w;
-    c->n_workers++;
-    stat_inc(&hub_stats, HUB_JOINED);
+    w = worker_new_at(c, now, from, h);
     send_heartbeat(c, now, w);
     for (size_t i = 0; i < h->services.n; i++) {
         int id = service_find(h->services.v[i].name);
@@ -313,6 +296,8 @@ on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct
     for (int id = 0; id < SERVICE_COUNT; id++)
         if (w->share[id].offered)
             dispatch(c, now, (enum service_id)id);
+    if (w->lives)
+        worker_is_back(c, now, w);
 }
 
 static void
@@ -373,7 +358,7 @@ attempt_for(struct core *c, int64_t now, struct hub_worker *w, const struct uuid
     stat_add_at(&hub_stats, HUB_DROPPED, why, 0, 1);
     if (why == DROP_FOREIGN) {
         LOG(WARN, NULL, M("worker answered a call of another one and is told to go"), KI("peer", w->peer));
-        worker_expel(c, now, w, BAD_FRAMES_MAX, "another worker's call", ERR_DRAINING);
+        worker_expel(c, now, w, BAD_FRAMES_MAX, "another worker's call", LOSS_LEFT);
     }
     return NULL;
 }
@@ -428,6 +413,8 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
         e = ERR_BAD_FRAME;
     if (e == ERR_OK || current)
         worker_judge(c, now, w, id, e != ERR_OK && err_retryable(e));
+    if (e == ERR_BAD_FRAME)
+        w->draining = true; /* it is about to go: nothing is sent to it, least of all this request */
     if (!current && r->state != REQ_CLOSED && e == ERR_OK && !r->parted)
         current = true; /* an earlier attempt answers after all: the first answer counts */
     attempt_return(c, a);
@@ -436,7 +423,7 @@ on_final(struct core *c, int64_t now, struct hub_worker *w, const struct head_fi
     else if (e == ERR_OK)
         request_close(c, r, ERR_OK, payload, STR_NONE, 0);
     else if (e == ERR_BAD_FRAME)
-        struck_worker(c, now, r, e);
+        request_lost(c, now, a, w, LOSS_GARBLED);
     else if (err_retryable(e))
         attempt_failed(c, now, r, true, true, e, h->text, retry_after(h));
     else
@@ -510,7 +497,7 @@ frame_dispatch(struct core *c, int64_t now, struct hub_worker *w, int cmd, const
     case CMD_DRAIN: on_worker_drain(c, now, w); break;
     case CMD_DISCONNECT:
         LOG(INFO, NULL, M("worker left"), KI("peer", w->peer));
-        worker_lost(c, now, w, ERR_DRAINING);
+        worker_lost(c, now, w, LOSS_LEFT);
         break;
     default: break; /* HEARTBEAT: hearing it is enough */
     }
@@ -566,12 +553,12 @@ worker_tick(struct core *c, int64_t now, struct hub_worker *w)
         stat_inc(&hub_stats, HUB_DEATHS);
         LOG(WARN, NULL, M("worker lost"), KI("peer", w->peer), KS("why", "silent"));
         send_disconnect(c, w->peer, "silent");
-        worker_lost(c, now, w, ERR_WORKER_LOST);
+        worker_lost(c, now, w, LOSS_SILENT);
     } else if (worker_is_stuck(w, now)) {
         stat_inc(&hub_stats, HUB_DEATHS);
         LOG(WARN, NULL, M("worker lost"), KI("peer", w->peer), KS("why", "calls are stuck"));
         send_disconnect(c, w->peer, "stuck");
-        worker_lost(c, now, w, ERR_WORKER_LOST);
+        worker_lost(c, now, w, LOSS_SILENT);
     } else if (quiet >= (w->out ? BUS_PROBE_MS : BUS_HEARTBEAT_MS - SCAN_MS)) {
         send_heartbeat(c, now, w);
     }

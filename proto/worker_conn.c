@@ -186,7 +186,8 @@ conn_register(struct conn *c)
 {
     struct worker *w = c->w;
     struct offer offers[8];
-    struct head_ready h = { .instance = { (const char *)w->instance, 16 }, .version_min = 1, .version_max = 1 };
+    struct head_ready h = { .instance = { (const char *)w->instance, 16 }, .version_min = 1, .version_max = 1,
+                            .life = { (const char *)c->life, sizeof c->life } };
 
     random_bytes(w->instance, sizeof w->instance);
     for (size_t i = 0; i < w->cfg.n_services; i++)
@@ -372,6 +373,7 @@ conn_add(struct worker *w, const char *endpoint)
     c = mem_new(sizeof *c);
     c->w = w;
     c->listed = true;
+    random_bytes(c->life, sizeof c->life);
     snprintf(c->endpoint, sizeof c->endpoint, "%s", endpoint);
     w->conns[w->n_conns++] = c;
     conn_open(c);

@@ -29,6 +29,7 @@ struct conn {
     int fd, monitor_fd;     /* ZMQ_FD of either */
     bool up;                /* the connection stands */
     bool ended;             /* it stood once and broke: libzmq would connect again, we begin anew */
+    uint8_t life[16];       /* for READY; by it the hub knows us again after our connection broke */
     uint8_t hub_epoch[16];  /* of the hub that answered */
     int64_t heard_ms;       /* last message */
     int64_t sent_ms;        /* last message */

@@ -452,6 +452,11 @@ def lab_reply(w, head, code=0, payload=None, **more):
           msgpack.packb(payload or {}) if code == 0 else None)
 
 
+def lab_garble(w, head):
+    """An answer that is no whole value."""
+    w.say(FINAL, {"req": head["req"], "attempt": head["attempt"], "code": 0}, b"\x93\x01")
+
+
 EMBEDDED = {"model": "m", "dims": 1, "vectors": b"\0\0\x80\x3f"}
 TEXT = {"texts": ["x"]}
 
@@ -504,7 +509,7 @@ def poison(s):
             for w in list(left):
                 got = w.hear(0.05)
                 if got and got[0] == REQUEST:
-                    w.frames([b"FN01", b"\x04", b"garbage"])
+                    lab_garble(w, got[1])
                     left.remove(w)
         assert asker.wait(FINAL)[1]["code"] == busfake.CODES["POISON"]
         yield

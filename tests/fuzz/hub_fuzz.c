@@ -44,7 +44,7 @@ require(bool ok)
         abort();
 }
 
-static void
+static bool
 on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
 {
     struct buf b = BUF_MAX(BUS_HEAD_MAX);
@@ -54,6 +54,7 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
     buf_free(&b);
     if (cmd == CMD_REQUEST)
         z.sent[z.n_sent++ % ASKS] = ((const struct head_request *)head)->req;
+    return true;
 }
 
 static void
@@ -94,8 +95,9 @@ static void
 fuzz_ready(struct input *in)
 {
     struct offer o[2] = { { str_of(service_names[byte(in) % SERVICE_COUNT]), byte(in) }, { STR("embed"), 1 + byte(in) % 4 } };
-    uint8_t instance[16] = { byte(in) };
-    struct head_ready h = { .services = { o, 1 + byte(in) % 2 }, .instance = { (const char *)instance, 16 } };
+    uint8_t instance[16] = { byte(in) }, life[16] = { byte(in) % 3 };
+    struct head_ready h = { .services = { o, 1 + byte(in) % 2 }, .instance = { (const char *)instance, 16 },
+                            .life = { life[0] ? (const char *)life : NULL, life[0] ? 16 : 0 } };
 
     send_head(in, CMD_READY, &h);
 }

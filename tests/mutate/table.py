@@ -102,11 +102,11 @@ M("idem_shared_page", "gateway/idempotency.c", "(k == NULL || k->origins.n == 0)
 
 # ---- the bus and its hub
 M("bus_frame_count", "proto/zsock.c", "out->cmd < CMD_COUNT && has_payload(out->cmd) != (out->payload != NULL)", "out->cmd == CMD_COUNT + 77", "a message without one of its frames reaches no decoder", "unit proto/zsock_test")
-M("hub_poison", "gateway/hub_worker.c", "if (r->deaths < 2) {", "if (r->deaths < 3) {", "a request that killed two workers goes to no third", "unit gateway/hub_loss_test")
+M("hub_poison", "gateway/hub_blame.c", "if (r->n_strikes < 2)\n        request_move(c, now, r, !a", "if (r->n_strikes < 3)\n        request_move(c, now, r, !a", "a request that killed two workers goes to no third", "unit gateway/hub_loss_test")
 M("hub_offers", "gateway/hub_worker.c", "if (id >= 0 && !(services >> id & 1))", "if (id >= 0 && services == 0)", "a key offers only what it is listed for", "unit gateway/hub_core_test", "unit gateway/hub_loss_test", "unit gateway/hub_test")
 M("hub_credit", "gateway/hub_worker.c", "if (s->outstanding >= s->capacity)", "if (s->outstanding > s->capacity)", "a worker never has more than its capacity", "unit gateway/hub_core_test", "unit gateway/hub_test")
 M("hub_foreign", "gateway/hub_worker.c", "        if (a->worker == w)\n            return a;", "        if (a->worker)\n            return a;", "a worker answers only its own calls", "unit gateway/hub_loss_test", "unit gateway/hub_core_test", "unit gateway/hub_test")
-M("hub_banned", "gateway/hub_worker.c", "c->bans[i].identity == identity && now < c->bans[i].until_ms", "c->bans[i].identity == identity && now < c->bans[i].since_ms", "a banned key stays out for a minute", "unit gateway/hub_loss_test", "unit gateway/hub_test")
+M("hub_banned", "gateway/hub_blame.c", "c->bans[i].identity == identity && now < c->bans[i].until_ms", "c->bans[i].identity == identity && now < c->bans[i].since_ms", "a banned key stays out for a minute", "unit gateway/hub_loss_test", "unit gateway/hub_test")
 M("hub_after_a_part", "gateway/hub_core.c", "if (r->parted || r->counted >= kinds[r->kind].attempts", "if (r->counted >= kinds[r->kind].attempts", "no second attempt after the first part", "unit gateway/hub_loss_test", "unit gateway/hub_core_test")
 M("hub_queue_bound", "gateway/hub_core.c", "queue_beside(&q->waiting, r) >= most", "queue_beside(&q->waiting, r) >= 1000 * most", "a queue is bounded", "unit gateway/hub_core_test", "unit gateway/hub_test")
 M("hub_fairness", "gateway/hub_queue.c", "    else\n        l->last = t;", "", "tenants take turns", "unit gateway/hub_core_test", "unit gateway/hub_test")

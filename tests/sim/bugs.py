@@ -19,7 +19,9 @@ BUGS = [
     ("who_gave_up_stays_queued", "hub_core.c", "    if (r->state == REQ_QUEUED)\n        queue_remove(&c->queue[service_of(r)].waiting, r);\n", ""),
     ("only_the_attempt_has_a_timer", "hub_core.c", "timer_set(c, r, due < r->deadline_ms ? due : r->deadline_ms);", "timer_set(c, r, due);"),
     ("a_late_ready_brings_back", "hub_worker.c", "if (peer_is_gone(c, peer) || ", "if ("),
-    ("a_lost_workers_request_is_forgotten", "hub_worker.c", "            struck_worker(c, now, r, e);\n", "            continue;\n"),
+    ("a_worker_is_two_after_its_connection_broke", "hub_blame.c", " && memcmp(s->life, w->life, sizeof s->life) != 0)", ")"),
+    ("a_held_request_has_no_timer", "hub_blame.c", "timer_set(c, r, now + HOLD_MS < r->deadline_ms ? now + HOLD_MS : r->deadline_ms);", "timer_set(c, r, INT64_MAX);"),
+    ("a_lost_workers_request_is_forgotten", "hub_worker.c", "            request_lost(c, now, a, w, how);\n", "            continue;\n"),
 ]
 
 

@@ -6,7 +6,7 @@
  *
  * Invariants: core_check() (credit + outstanding = capacity; a request is in one place; nothing can wait past its
  * deadline); one answer an ask, none after it gave up; parts and the end come from one attempt; a kind that may not be
- * repeated runs at most once; no more at a worker than it offered; nothing new after a drain was acknowledged; the ttl
+ * repeated runs at most once; what is poison was at two workers; no more at a worker than it offered; nothing new after a drain was acknowledged; the ttl
  * is never longer than the time left; what another worker has in hand cannot be answered; queues are bounded; every ask is answered when its time is over. */
 #include "tests/sim/hub_sim.h"
 
@@ -28,7 +28,8 @@ to_core(struct wire *m)
     if (m->ask >= 0) {
         buf_c(&b, (char)0x92); /* a msgpack list of two */
         buf_c(&b, (char)m->ask);
-        buf_c(&b, (char)m->attempt);
+        if (m->cmd != CMD_FINAL || w.forging || rnd(8))
+            buf_c(&b, (char)m->attempt); /* without it: garbled */
         payload = blob_of_buf(&b);
     }
     w.acting = m->hub;
@@ -162,14 +163,15 @@ step_time(void)
     tick_hubs();
 }
 
-/* The worker dies. The hub learns of it now, later (by silence), or when it sends. */
+/* The worker dies, or only its connections break. The hub learns of it now, later (by silence), or when it sends. */
 static void
 step_crash(void)
 {
     int worker = (int)rnd(WORKERS);
-    bool known = rnd(2);
+    bool known = rnd(2), dies = rnd(2);
 
-    STEP("worker %d dies%s", worker, known ? " and the hubs see it" : "");
+    STEP("worker %d %s%s", worker, dies ? "dies" : "loses its connections", known ? " and the hubs see it" : "");
+    w.life[worker] += dies;
     for (int h = 0; h < HUBS; h++) {
         struct sim_link old = w.link[h][worker];
 
@@ -189,7 +191,7 @@ step_crash(void)
 static void
 step_join(void)
 {
-    int hub = (int)rnd(HUBS), worker = (int)rnd(WORKERS);
+    int hub = (int)rnd(HUBS), worker = w.alone ? 1 : (int)rnd(WORKERS);
 
     if (!w.link[hub][worker].up)
         sim_register(hub, worker);
@@ -354,8 +356,9 @@ schedule(uint64_t seed, bool verbose)
     w.now = 1000 + rnd(5000);
     for (int h = 0; h < HUBS; h++)
         hub_start(h);
+    w.alone = rnd(5) == 0;
     for (int i = 0; i < WORKERS; i++)
-        if (rnd(4))
+        if (w.alone ? i == 1 : rnd(4))
             sim_register((int)rnd(HUBS), i);
     for (int i = 0; i < STEPS && !check_all(); i++)
         step();

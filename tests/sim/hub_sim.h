@@ -9,6 +9,7 @@
 #define HUBS 2
 #define WORKERS 3
 #define ASKS 24
+#define LIVES 16        /* of one worker that are told apart */
 #define WIRE 128
 #define TRACE 64
 
@@ -21,6 +22,7 @@ struct sim_ask {
     int answers;
     int part_attempt;       /* attempt whose parts it saw; 0: none */
     int runs;               /* times a worker ran it */
+    uint64_t lives;         /* of the workers that it was sent to: bit LIVES * worker + life */
 };
 
 struct held {               /* a request at a worker */
@@ -60,6 +62,8 @@ struct world {
     int n_asks;
     struct sim_link link[HUBS][WORKERS];
     bool stalled[WORKERS];
+    bool alone;             /* only worker 1 ever comes */
+    unsigned life[WORKERS]; /* how often it died */
     uint64_t next_peer;
     struct wire wire[WIRE];
     uint64_t returned[256]; /* answers that arrived: a second copy returns nothing */

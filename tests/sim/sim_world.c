@@ -91,7 +91,7 @@ check_request(struct sim_link *l, const struct head_request *h, int ask)
         broke("a worker got more than it offered");
 }
 
-static void
+static bool
 on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
 {
     int hub = w.acting, worker = -1, ask = ask_of_payload(payload);
@@ -103,8 +103,10 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
         check_request(l, head, ask);
     if (cmd == CMD_DRAIN && l)
         l->drain_acked = true;
+    if (cmd == CMD_REQUEST && l && ask >= 0 && ask < w.n_asks)
+        w.ask[ask].lives |= 1ull << (LIVES * worker + (int)(w.life[worker] % LIVES));
     if (!l || !l->up || !(m = wire_new()))
-        return;
+        return l != NULL; /* a connection that is closed is known to be, or not yet */
     m->hub = hub;
     m->worker = worker;
     m->peer = peer;
@@ -114,6 +116,7 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
         broke("a header does not encode");
     if (cmd == CMD_REQUEST)
         m->attempt = ((const struct head_request *)head)->attempt;
+    return true;
 }
 
 /* Payloads of replies are msgpack: [ask, attempt]. */
@@ -143,6 +146,8 @@ on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str tex
         broke("an answer came for an ask that gave up");
     if (++a->answers > 1)
         broke("an ask was answered twice");
+    if (e == ERR_POISON && (a->lives & (a->lives - 1)) == 0)
+        broke("an ask is poison that was at one worker only");
     if (e == ERR_OK && w.forging)
         broke("an answer of a worker that was not asked was taken");
     if (e == ERR_OK && payload && payload->p[REPLY_ASK] != (char)(a - w.ask))
@@ -193,7 +198,12 @@ sim_register(int hub, int worker)
     struct offer o[3];
     uint64_t instance[2] = { w.next_peer + 1, 0 };
     struct head_ready h = { .services = { o, 3 }, .instance = { (const char *)instance, sizeof instance } };
+    uint8_t life[16] = { (uint8_t)(1 + worker), (uint8_t)w.life[worker], (uint8_t)hub };
 
+    if (worker) /* the first one is of a build that tells no life: each connection is another one to the hub */
+        h.life = (struct str){ (const char *)life, sizeof life };
+    else
+        w.life[worker]++;
     link_reset(hub, worker);
     l->peer = ++w.next_peer;
     l->up = true;
@@ -227,7 +237,7 @@ sim_answer(int hub, int worker, struct held *x)
         if (kinds[a->kind].attempts == 1 && a->runs > 1)
             broke("a kind that may not be repeated ran twice");
     }
-    if (dice == 1 && kinds[a->kind].part()) {
+    if ((dice == 1 || dice == 6) && kinds[a->kind].part()) {
         sim_send(hub, worker, CMD_PARTIAL, &p, x->ask, x->attempt);
         x->parted = true;
         return;

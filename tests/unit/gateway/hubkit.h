@@ -37,8 +37,10 @@ static struct {
 
 static unsigned allowed = ~0u; /* what the next frames' peer may offer */
 static uint64_t identity;
+static uint64_t unreachable;   /* what is sent to this peer goes nowhere */
+static const char *life;       /* what the next READY tells, 16 bytes; NULL: nothing, as builds before it */
 
-static void
+static bool
 on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
 {
     struct sent *s = &t.sent[t.n_sent++ % LOG_MAX];
@@ -55,6 +57,7 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
     } else if (cmd == CMD_CANCEL) {
         s->req = ((const struct head_cancel *)head)->req;
     }
+    return peer != unreachable;
 }
 
 static void
@@ -79,7 +82,8 @@ setup(void **state)
 
     (void)state;
     allowed = ~0u;
-    identity = 0;
+    identity = unreachable = 0;
+    life = NULL;
     memset(&t, 0, sizeof t);
     t.core = core_new(&ops, NULL, epoch, 0);
     return 0;
@@ -109,6 +113,11 @@ join_as(int64_t now, uint64_t peer, const char *service, long capacity)
 {
     struct offer o = { str_of(service), capacity };
     struct head_ready h = { .services = { &o, 1 }, .instance = STR("0123456789abcdef") };
+    char instance[17];
+
+    snprintf(instance, sizeof instance, "instance-%07u", (unsigned)peer);
+    h.instance.p = instance;
+    h.life = str_of(life);
 
     frame(now, peer, CMD_READY, &h);
 }

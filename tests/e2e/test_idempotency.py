@@ -274,6 +274,18 @@ def test_two_tenants_and_two_keys_with_the_same_idempotency_key_are_independent(
     assert jobs[0].json()["document_id"] == jobs[1].json()["document_id"] != jobs[2].json()["document_id"]
 
 
+def test_visitors_of_a_page_do_not_share_the_idempotency_keys_of_its_publishable_key(locked):
+    origin = "https://shop.example"
+    key, k = locked.make_key(["chat"], origins=[origin])["key"], new_key()
+    for body in (question(Q_PUMP), question(Q_LAMP)):  # a session each
+        first, again = (post(locked, CHAT, body, k, key=key, Origin=origin) for _ in range(2))
+        assert first.status_code == 200 and not replayed(first) and first.json()["session_id"] == body["session_id"]
+        assert replayed(again) and again.json()["message_id"] == first.json()["message_id"]
+    made = [post(locked, "/api/v1/sessions", {}, k, key=key, Origin=origin) for _ in range(2)]
+    assert [r.status_code for r in made] == [201] * 2 and not any(map(replayed, made))
+    assert made[0].json()["session_id"] != made[1].json()["session_id"]
+
+
 def test_a_key_that_is_made_twice_is_one_key_and_its_secret_is_not_in_the_database(locked):
     k, body = new_key(), {"label": "twice", "scopes": ["chat"], "tenant": "twice"}
     first, again = (post(locked, "/api/v1/keys", body, k, key=ADMIN_KEY) for _ in range(2))

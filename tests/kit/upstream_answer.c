@@ -212,7 +212,7 @@ stream_answer(struct turn *t, const char *text, long ptok, long ctok)
 {
     static _Thread_local size_t ends[EVENTS];
     const char *model = json_text(t->req, "model", "stub"), *p = text;
-    long error_after = rule_num(t->rule, "error_after", -1);
+    long error_after = rule_num(t->rule, "error_after", -1), junk_after = rule_num(t->rule, "junk_after", -1);
     size_t n = 0, len = 0;
     char *out = NULL, piece[256];
     FILE *f = open_memstream(&out, &len);
@@ -230,6 +230,8 @@ stream_answer(struct turn *t, const char *text, long ptok, long ctok)
         ends[n++] = len;
         if (error_after >= 0 && n > (size_t)error_after)
             break;
+        if (junk_after >= 0 && n == (size_t)junk_after + 1)
+            fputs("data: {\"choices\":7}\n\n", f);
         put_event(f, model, piece, NULL);
         p += k;
     }

@@ -13,7 +13,7 @@
  *   POST /_stub/script          one rule or an array: {"route": "embeddings|chat|completions|models", "times": 1 (0: all),
  *     "status", "code", "message", "param", "retry_after", "redirect", "delay_ms", "drip_ms" (with "delay_to_ms",
  *     "drip_to_ms": drawn between the two), "cut_after_bytes", "garbage",
- *     "wrong_dims", "nan", "floats", "drop_last", "bad_index", "text", "hang", "no_done", "error_after" (events), "reject_param",
+ *     "wrong_dims", "nan", "floats", "drop_last", "bad_index", "text", "hang", "no_done", "error_after", "junk_after" (events), "reject_param",
  *     "content_type"}. A route's rules are used in order; reject_param only applies to requests that have the parameter.
  *   POST /_stub/reset           rules and counters
  *

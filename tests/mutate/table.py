@@ -32,7 +32,7 @@ M("auth_host_when_off", "gateway/auth.c", "if (!host_loopback(host) && !host_of_
 M("auth_ten_failures", "gateway/auth.c", "if (limiter_take(r->gw->limiter, id, &p, 1, true))", "if (limiter_take(r->gw->limiter, id, &p, 100, true))", "ten failed keys a minute of one address",
   e2e("tenants", "more_than_ten"))
 M("auth_collection_of_key", "gateway/feed.c", "if (str_eq(k->collections.v[i], name))", "if (str_eq(k->collections.v[i], name) || name.n)", "a key of one collection sees no other", e2e("tenants", "limited_to_a_collection"))
-M("auth_collections_anonymous", "gateway/feed.c", "return names_have(&r->gw->strangers.collections, name);", "return name.n > 0;", "without a key only the listed collections", TENANTS + " -- -k anonymous", "unit gateway/feed_test", GATEWAY)
+M("auth_collections_anonymous", "gateway/feed.c", "return names_have(&r->gw->strangers.collections, name);", "return name.n > 0;", "without a key only the listed collections", "unit gateway/feed_test", "py tests/e2e/test_strangers.py")
 M("origin_prefix", "gateway/origin.c", "if (strcmp(o->v[i], origin) == 0)", "if (strncmp(o->v[i], origin, strlen(o->v[i])) == 0)", "an origin is allowed exactly or not at all", "unit gateway/edge_test")
 M("origin_loopback", "gateway/origin.c", "(ntohl(a.s_addr) >> 24) == 127", "(ntohl(a.s_addr) >> 24) >= 10", "only 127.0.0.0/8 is loopback", "unit gateway/edge_test")
 M("origin_cidr_bytes", "gateway/origin.c", "return rest == 0 || ((c->a[whole] ^ a[whole]) >> (8 - rest)) == 0;", "return rest < 9;", "a block ends at its last bit", "unit gateway/edge_test")
@@ -98,7 +98,7 @@ M("limit_json_depth", "common/json.c", "#define MAX_DEPTH 32", "#define MAX_DEPT
 # ---- idempotency
 M("idem_body", "gateway/idempotency.c", "                                 r->body };", "                                 r->path };", "another body with the same key is refused", e2e("idempotency", "another_request_with"))
 M("idem_conflict_stored", "gateway/idempotency.c", "status != 408 && status != 409 &&", "status != 408 &&", "what may go well the next time is not stored", "unit gateway/ask_idem_test")
-M("idem_shared_page", "gateway/idempotency.c", "(k == NULL || k->origins.n == 0)", "(k == NULL || k->origins.n < 1000)", "visitors of one page do not share a key", "unit gateway/ask_idem_test", e2e("idempotency", "independent"))
+M("idem_shared_page", "gateway/idempotency.c", "(k == NULL || k->origins.n == 0)", "(k == NULL || k->origins.n < 1000)", "visitors of one page do not share a key", "unit gateway/ask_idem_test", e2e("idempotency", "publishable"))
 
 # ---- the bus and its hub
 M("bus_frame_count", "proto/zsock.c", "out->cmd < CMD_COUNT && has_payload(out->cmd) != (out->payload != NULL)", "out->cmd == CMD_COUNT + 77", "a message without one of its frames reaches no decoder", "unit proto/zsock_test")
@@ -114,16 +114,16 @@ M("hub_zap_any_key", "gateway/hub_zap.c", "if (bytes_equal(z->list[i].key.b, key
 
 # ---- clean-up, Redis, ingestion
 M("janitor_clock", "janitor/run.c", "if (!rep->clock_ms || llabs(skew_s) <= j->opt->max_skew_s)", "if (!rep->clock_ms || skew_s <= j->opt->max_skew_s)", "clean-up stops when a clock is wrong, either way", "py tests/e2e/test_janitor.py -- -k 'clock'")
-M("janitor_keeps", "store/clean.tbl", '#define OLD "expires_at <= now()"', '#define OLD "expires_at <= now() + interval \'1 day\'"', "nothing is deleted before its time", "py tests/e2e/test_janitor.py", "py tests/service/store_statements.py")
+M("janitor_keeps", "store/clean.tbl", '#define OLD "expires_at <= now()"', '#define OLD "expires_at <= now() + interval \'1 day\'"', "nothing is deleted before its time", "py tests/service/store_documents.py -- -k clean_up")
 M("janitor_children", "store/clean.tbl", """      OLD " AND " NONE("messages m WHERE m.conversation_id = conversations.id"),
 """, """      OLD,
-""", "a conversation goes only when it is empty", "py tests/e2e/test_janitor.py", "py tests/service/store_statements.py", "py tests/service/store_catalog.py")
+""", "a conversation goes only when it is empty", "py tests/service/store_documents.py -- -k clean_up")
 M("redis_breaker", "common/breaker.c", "if (recent(b, now_ms) < patience(b))", "if (recent(b, now_ms) < 100 * patience(b))", "five failures open the breaker", "unit common/breaker_test")
 M("redis_probe", "common/breaker.c", "    if (probe && failed) {\n        breaker_open(b, now_ms);\n        return true;\n    }\n", "", "a failed probe keeps it open", "unit common/breaker_test")
 M("redis_rest_of_a_reply", "common/redis_conn.c", "    if (c->at != c->n)\n        return false;\n", "", "a connection with a reply that nobody took is not used again", "unit common/redis_test", "unit common/redis_faults_test")
-M("ingest_bidi", "retriever/extract.c", "(c >= 0x202a && c <= 0x202e)", "(c >= 0x212a && c <= 0x202e)", "controls that hide text are taken out", "py tests/service/retriever_ingest.py")
+M("ingest_bidi", "retriever/extract.c", "(c >= 0x202a && c <= 0x202e)", "(c >= 0x212a && c <= 0x202e)", "controls that hide text are taken out", "unit retriever/chunk_test")
 M("ingest_filter_bound", "retriever/filter.c", "            d = json_number_value(have) - json_number_value(bound);", "            d = json_number_value(have) - json_number_value(bound) + 1e-9;", "gt is not gte", "unit retriever/filter_test")
 M("ingest_tenant_of_shard", "retriever/index.c", "if (str_is(tenant, s->tenant) && str_is(collection, s->collection))", "if (str_is(collection, s->collection))", "one tenant's passages are never another's", "unit retriever/index_test",
   "py tests/service/retriever_search.py")
 M("ingest_nul", "retriever/extract.c", "        if (c == 0)\n            return", "        if (c == 0x110000)\n            return", "what contains NUL is no text", "py tests/service/retriever_ingest.py")
-M("stream_cut", "embedder/chat_openai.c", "    case CHAT_EV_JUNK:\n        s->junk = true;", "    case CHAT_EV_JUNK:\n        s->done = true;", "a garbled stream never passes for whole", "unit embedder/chat", "py tests/service/embedder_upstream_test.py -- -k 'failure or cut or garbage'")
+M("stream_cut", "embedder/chat_openai.c", "    case CHAT_EV_JUNK:\n        s->junk = true;", "    case CHAT_EV_JUNK:\n        s->done = true;", "a garbled stream never passes for whole", "unit embedder/chat", "py tests/service/embedder_upstream_test.py -- -k 'failure or cut'")

@@ -294,7 +294,7 @@ def test_a_failure_before_the_first_token_has_its_code(emb, stub, fault, code):
     assert c.code == code and c.parts == [] and "scripted" not in c.head.get("text", "")
 
 
-@pytest.mark.parametrize("fault", [{"error_after": 3}, {"no_done": True}])
+@pytest.mark.parametrize("fault", [{"error_after": 3}, {"junk_after": 3}, {"no_done": True}])
 def test_a_failure_after_the_first_token_is_an_interruption(emb, stub, fault):
     stub.script(dict(fault, route=CHAT))
     c = emb.hub.chat("q?", PASSAGES).wait()

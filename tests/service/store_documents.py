@@ -294,6 +294,10 @@ def test_clean_up_deletes_in_batches_children_first(hub, pg):
     pg.query("update conversations set expires_at = now() - interval '1 day' where user_session_id in"
              " (select id from user_sessions where session_id = %s)", s)
     assert hub.ok("cleanup", {"job": "sessions", "limit": 100})["deleted"] == 0          # it outlives its messages
+    assert hub.ok("cleanup", {"job": "conversations", "limit": 100})["deleted"] == 0     # and so does their conversation
+    pg.query("update messages set expires_at = now() + interval '5 minutes' where conversation_id in"
+             " (select id from conversations where expires_at < now())")
+    assert hub.ok("cleanup", {"job": "messages", "limit": 100})["deleted"] == 0          # not before its time
     pg.query("update messages set expires_at = now() - interval '1 day' where conversation_id in"
              " (select id from conversations where expires_at < now())")
     dry = hub.ok("cleanup", {"job": "messages", "limit": 100, "dry_run": True})

@@ -59,6 +59,29 @@ after_a_time_out_no_call_gets_an_answer_to_another_question(void **state)
 }
 
 static void
+a_reply_that_nobody_asked_for_is_nobodys_answer(void **state)
+{
+    int at = 0;
+    pid_t parrot = parrot_start("+mine\r\n+not asked for\r\n", 1, &at);
+    char where[40];
+    struct arena *a = arena_new(1 << 16);
+    struct redis_val v;
+    struct redis *r;
+
+    (void)state;
+    snprintf(where, sizeof where, "redis://127.0.0.1:%d", at);
+    r = client_at(where);
+    for (int i = 0; i < 50; i++) { /* at once, while the connection is too fresh to be looked at */
+        assert_int_equal(CALL(r, a, &v, STR("ECHO"), STR("mine")), 0);
+        assert_true(str_is(v.s, "mine"));
+    }
+    redis_free(&r);
+    arena_free(&a);
+    kill(parrot, SIGKILL);
+    waitpid(parrot, NULL, 0);
+}
+
+static void
 five_failures_open_the_breaker_and_a_probe_closes_it(void **state)
 {
     struct redis *r = client_at(url);
@@ -261,6 +284,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(after_a_time_out_no_call_gets_an_answer_to_another_question),
+        cmocka_unit_test(a_reply_that_nobody_asked_for_is_nobodys_answer),
         cmocka_unit_test(five_failures_open_the_breaker_and_a_probe_closes_it),
         cmocka_unit_test(a_restart_costs_no_call_because_dead_idle_connections_are_not_used),
         cmocka_unit_test(a_server_that_cannot_serve_fails_the_call_whatever_was_asked),

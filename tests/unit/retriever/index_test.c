@@ -187,6 +187,24 @@ no_tenant_or_collection_sees_another(void **state)
     index_free(&ix);
 }
 
+/* More tenants than the table of shards has places: some share one. */
+static void
+tenants_in_one_place_of_the_table_do_not_see_each_other(void **state)
+{
+    struct index *ix = index_new(1 << 28);
+    char tenant[16], id[16];
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        snprintf(tenant, sizeof tenant, "t%d", i);
+        snprintf(id, sizeof id, "d%d", i);
+        assert_int_equal(count(ix, tenant, "docs", "secret"), 0);
+        assert_int_equal(put(ix, &(struct spec){ .tenant = tenant, .collection = "docs", .id = id, .text = "secret sauce %zu", .n = 1 }), ERR_OK);
+        assert_int_equal(count(ix, tenant, "docs", "secret"), 1);
+    }
+    index_free(&ix);
+}
+
 static void
 a_document_is_replaced_and_deleted_as_a_whole(void **state)
 {
@@ -383,6 +401,7 @@ main(void)
         cmocka_unit_test(the_scan_finds_what_brute_force_finds),
         cmocka_unit_test(fast_and_plain_inner_products_agree),
         cmocka_unit_test(no_tenant_or_collection_sees_another),
+        cmocka_unit_test(tenants_in_one_place_of_the_table_do_not_see_each_other),
         cmocka_unit_test(a_document_is_replaced_and_deleted_as_a_whole),
         cmocka_unit_test(vectors_of_other_models_sizes_or_nonsense_do_not_count),
         cmocka_unit_test(filters_hold_before_anything_is_ranked),

@@ -44,7 +44,7 @@ identify(struct request *r, const char *peer)
     const char *id = head_get(&r->conn->head, "X-Request-ID");
     struct uuid u = uuid_v7();
     char *minted = arena_alloc(r->arena, 37);
-    struct buf forwarded = BUF_MAX(4096);
+    struct buf forwarded = BUF_MAX(65536); /* more than a head holds: the proxy's own entry is the last one, and must not be cut off */
 
     r->id = id && request_id_valid(id) ? id : minted ? uuid_text(&u, minted) : "-";
     trace_context(r->conn);

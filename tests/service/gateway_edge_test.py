@@ -533,6 +533,20 @@ class Limits(unittest.TestCase):
         finally:
             gw.stop()
 
+    def test_the_entry_of_the_proxy_counts_however_much_stands_before_it(self):
+        """A proxy appends to the client's own X-Forwarded-For, in its line or in one of its own."""
+        gw = Gateway(RATE_LIMIT_ADDR_REQUESTS=20, TRUSTED_PROXIES="127.0.0.1")
+        try:
+            for joint, client in ((", ", "203.0.113.7"), ("\r\nX-Forwarded-For: ", "203.0.113.8")):
+                long = "10.9.9.9, " * 408
+                codes = [gw.ask("GET", "/api/v1/chat/history", X_Session_ID=str(uuid.uuid4()), X_Request_Timeout_Ms="100",
+                                X_Forwarded_For="%s10.0.1.%d%s%s" % (long, i, joint, client))[0] for i in range(40)]
+                self.assertGreaterEqual(codes.count(429), 15)
+            self.assertNotEqual(gw.ask("GET", "/api/v1/chat/history", X_Session_ID=str(uuid.uuid4()), X_Request_Timeout_Ms="100",
+                                       X_Forwarded_For="203.0.113.9")[0], 429)  # another client of the same proxy
+        finally:
+            gw.stop()
+
     def test_more_than_ten_bad_keys_a_minute_are_429(self):
         gw = Gateway()
         try:

@@ -17,6 +17,8 @@ struct sse {
 };
 void sse_init(struct sse *s, size_t max_event, void (*fn)(void *arg, struct str data), void *arg);
 void sse_push(struct sse *s, const char *p, size_t n);
+/* The stream came to a clean end: an event that lacks its blank line counts, too. */
+void sse_end(struct sse *s);
 bool sse_overflow(const struct sse *s);                     /* a line or an event was over max_event */
 void sse_fini(struct sse *s);
 
@@ -24,10 +26,12 @@ void sse_fini(struct sse *s);
 enum chat_event { CHAT_EV_JUNK, CHAT_EV_SKIP, CHAT_EV_CHUNK, CHAT_EV_ERROR, CHAT_EV_DONE };
 struct chat_chunk {
     struct str text;             /* new text; may be empty */
-    bool whole;                  /* text is the whole answer (message), not a piece of it (delta) */
+    bool message;                /* text stood in a message, not in a delta: all so far, or a piece of it */
     bool thought;                /* the model thinks: a sign of life */
+    bool tool;                   /* the model calls a tool that it does not have */
     struct str finish;           /* finish_reason; absent while it goes on */
     struct str code;             /* of an error object, else its type */
+    long status;                 /* of an error object that has a number of HTTP; 0: none */
     int64_t prompt_tokens;       /* -1: no usage in this chunk */
     int64_t completion_tokens;
     struct buf joined;           /* the text of several parts */
@@ -35,15 +39,22 @@ struct chat_chunk {
 };
 enum chat_event chat_chunk_parse(struct str data, struct chat_chunk *out);
 void chat_chunk_free(struct chat_chunk *c);
+/* A list of such objects: each of them. False: it is no list. */
+bool chat_chunk_each(struct str data, void (*fn)(void *arg, struct str data), void *arg);
 const char *chat_finish_name(struct str reason);            /* stop, length, content_filter or error, whatever servers call it */
 
 /* ---- think.c: leaves out thoughts between tags */
+struct think_place {
+    bool border;                 /* the answer, a line or what follows a thought begins here: a tag counts */
+    bool ticks;                  /* in a code span of this line */
+    bool fence;                  /* in a block of code */
+    unsigned run;                /* backticks that the line begins with */
+};
 struct think {
     struct buf hold;             /* what may be the beginning of a tag, or of a closing one */
     size_t in;                   /* 1 + tag of the thought that is open; 0: none */
-    bool border;                 /* the answer, a line or what follows a thought begins here: a tag counts */
+    struct think_place at;       /* where the text stands that comes next */
     bool begun;                  /* something but blanks was given */
-    bool ticks;                  /* in a code span of this line */
     bool thought;                /* a thought was there */
     bool full;                   /* emit took no more */
     bool (*emit)(void *arg, struct str text);   /* text of the answer; false: no more of it */

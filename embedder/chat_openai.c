@@ -16,14 +16,18 @@
 
 #define EVENT_MAX (1 << 20)
 #define REPLY_MAX (16 << 20)     /* of all events together */
+#define COMPLAINT_MAX 16384      /* of an error inside of a 200 */
 #define HALVINGS 5               /* of the limit and the passages, for one call */
 #define LEAST_LIMIT 16           /* tokens of an answer */
+#define LIMITED_MS 1000          /* after "too many requests" inside of a 200 */
+#define TOO_LONG "the question with its passages is too long for the model"
 
 enum { DROP_USAGE = 1, DROP_TEMPERATURE = 2, DROP_MAX_TOKENS = 4, DROP_LIMIT = 8, DROP_STREAM = 16, DROP_SYSTEM = 32 };
 static const char *const optional[] = { "stream_options", "temperature", "max_tokens", "max_completion_tokens", "stream", "streaming",
-                                        "system role", "system message", "system messages", "role 'system'", "role: system" };
+                                        "system role", "system message", "system messages", "role 'system'", "role: system",
+                                        "roles must alternate", "user and assistant roles" };
 static const unsigned optional_bit[] = { DROP_USAGE, DROP_TEMPERATURE, DROP_MAX_TOKENS, DROP_LIMIT, DROP_STREAM, DROP_STREAM,
-                                         DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM };
+                                         DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM };
 #define OPTIONALS (sizeof optional / sizeof *optional)
 
 /* What each model of the server refused so far; loop thread only. A deployment has a handful of models. */
@@ -37,6 +41,8 @@ struct stream {
     struct sse sse;
     struct think think;
     struct buf plain;            /* a completion that is no event stream */
+    struct buf raw;              /* its text so far, thoughts and all */
+    struct buf complaint;        /* an error inside of a 200 */
     enum { FORM_UNKNOWN, FORM_EVENTS, FORM_PLAIN } form;
     unsigned without;            /* parameters this call went out without */
     int halved;                  /* how often sizes were halved */
@@ -47,7 +53,11 @@ struct stream {
     bool full;                   /* the answer is as long as it may be */
     bool junk;                   /* an event that is no chunk */
     bool error;                  /* an error object came */
+    bool by_delta;               /* text came in deltas */
+    bool ending;                 /* the stream ended well: a piece of an event is nothing */
     bool thought;                /* the model thought */
+    bool tool;                   /* the model called a tool */
+    long status;                 /* of the error object; 0: it has none */
     char code[64];               /* its code, cleaned */
 };
 
@@ -67,12 +77,20 @@ refused_by(const char *model)
 }
 
 static void
-stream_free(struct stream *s)
+stream_fini(struct stream *s)
 {
-    s->run->impl = NULL;
     sse_fini(&s->sse);
     think_fini(&s->think);
     buf_free(&s->plain);
+    buf_free(&s->raw);
+    buf_free(&s->complaint);
+}
+
+static void
+stream_free(struct stream *s)
+{
+    s->run->impl = NULL;
+    stream_fini(s);
     mem_free(&s);
 }
 
@@ -105,17 +123,21 @@ forget(void *arg)
     chat_forget(s->run);
 }
 
-/* The whole answer, once: some servers send it at the end of their pieces, too. */
+/* What is new of a chunk. A message may be a piece, or all so far, or, behind deltas, all of it once more. */
 static struct str
-news(const struct stream *s, const struct chat_chunk *c)
+news(struct stream *s, const struct chat_chunk *c)
 {
-    size_t have = s->run->answer.n;
+    size_t have = s->raw.n;
+    struct str text = c->text;
 
-    if (!c->whole || have == 0)
-        return c->text;
-    if (c->text.n > have && memcmp(c->text.p, s->run->answer.p, have) == 0)
-        return (struct str){ c->text.p + have, c->text.n - have };
-    return STR_NONE;
+    if (!c->message)
+        s->by_delta |= text.n > 0;
+    else if (text.n >= have && (have == 0 || memcmp(text.p, s->raw.p, have) == 0))
+        text = (struct str){ text.p + have, text.n - have };
+    else if (s->by_delta)
+        return STR_NONE;
+    buf_str(&s->raw, text);
+    return text;
 }
 
 static void
@@ -125,6 +147,7 @@ take_chunk(struct stream *s, const struct chat_chunk *c)
     struct str text = news(s, c);
 
     s->thought |= c->thought;
+    s->tool |= c->tool;
     if (c->finish.n > 0) {
         keep(r->finish, sizeof r->finish, str_of(chat_finish_name(c->finish)));
         s->error |= strcmp(r->finish, "error") == 0;
@@ -140,6 +163,17 @@ take_chunk(struct stream *s, const struct chat_chunk *c)
 }
 
 static void
+take_error(struct stream *s, const struct chat_chunk *c, struct str data)
+{
+    s->error = true;
+    s->status = c->status;
+    keep(s->code, sizeof s->code, c->code);
+    buf_str(&s->complaint, data);
+}
+
+static void each_line(struct stream *s, struct str all);
+
+static void
 on_event(void *arg, struct str data)
 {
     struct stream *s = arg;
@@ -152,8 +186,7 @@ on_event(void *arg, struct str data)
         s->done = true;
         break;
     case CHAT_EV_ERROR:
-        s->error = true;
-        keep(s->code, sizeof s->code, c.code);
+        take_error(s, &c, data);
         break;
     case CHAT_EV_CHUNK:
         take_chunk(s, &c);
@@ -161,10 +194,26 @@ on_event(void *arg, struct str data)
     case CHAT_EV_SKIP:
         break;
     case CHAT_EV_JUNK:
-        s->junk = true;
+        if (memchr(data.p, '\n', data.n) != NULL)
+            each_line(s, data);      /* no blank lines between the events */
+        else if (!s->ending && !chat_chunk_each(data, on_event, s))
+            s->junk = true;
         break;
     }
     chat_chunk_free(&c);
+}
+
+static void
+each_line(struct stream *s, struct str all)
+{
+    while (all.n > 0) {
+        const char *nl = memchr(all.p, '\n', all.n);
+        size_t n = nl ? (size_t)(nl - all.p) : all.n;
+
+        on_event(s, (struct str){ all.p, n });
+        n += nl != NULL;
+        all = (struct str){ all.p + n, all.n - n };
+    }
 }
 
 /* A stream of events, or a completion as plain JSON? The first byte that says something tells. */
@@ -195,7 +244,7 @@ on_data(void *arg, const char *p, size_t n)
     return !s->full && !s->junk && !s->error;
 }
 
-/* A plain completion, or one JSON object a line. */
+/* A plain completion, a list of chunks, or one JSON object a line. */
 static void
 read_plain(struct stream *s)
 {
@@ -205,21 +254,23 @@ read_plain(struct stream *s)
 
     while (all.n > 0 && strchr("\xef\xbb\xbf \t\r\n", all.p[0]))
         all = (struct str){ all.p + 1, all.n - 1 };
+    if (chat_chunk_each(all, on_event, s))
+        return;
     how = chat_chunk_parse(all, &c);
     chat_chunk_free(&c);
-    if (how != CHAT_EV_JUNK) {
-        on_event(s, all);
-        s->done |= !s->error && how == CHAT_EV_CHUNK;
+    on_event(s, all);
+    s->done |= !s->error && how == CHAT_EV_CHUNK;
+}
+
+static void
+read_rest(struct stream *s)
+{
+    if (s->form == FORM_PLAIN) {
+        read_plain(s);
         return;
     }
-    while (all.n > 0) {
-        const char *nl = memchr(all.p, '\n', all.n);
-        size_t n = nl ? (size_t)(nl - all.p) : all.n;
-
-        on_event(s, (struct str){ all.p, n });
-        n += nl != NULL;
-        all = (struct str){ all.p + n, all.n - n };
-    }
+    s->ending = true;
+    sse_end(&s->sse);
 }
 
 /* ---- refusals */
@@ -241,25 +292,54 @@ halve(struct stream *s)
     return true;
 }
 
+/* Which parameter that was sent is meant? -1: none. A failure of the server may be one of its template, which is about roles. */
+static int
+blamed(const struct stream *s, const struct upstream_end *end)
+{
+    const char *names[OPTIONALS];
+    int which[OPTIONALS], k;
+    size_t n = 0;
+
+    for (size_t i = 0; i < OPTIONALS; i++) {
+        if ((s->without & optional_bit[i]) || (end->status == 500 && optional_bit[i] != DROP_SYSTEM))
+            continue;
+        names[n] = optional[i];
+        which[n++] = (int)i;
+    }
+    k = upstream_blames(end->body, names, n);
+    return k < 0 ? -1 : which[k];
+}
+
 /* A refusal that we can do something about: ask again, without what it names, or for less. */
 static bool
 ask_again(struct stream *s, const struct upstream_end *end)
 {
-    int i = is_refusal(end) ? upstream_blames(end->body, optional, OPTIONALS) : -1;
-    bool limit = i >= 0 && (optional_bit[i] & (DROP_MAX_TOKENS | DROP_LIMIT));
+    int i;
+    bool limit;
 
     if (!is_refusal(end) && end->status != 500)
         return false;
-    if ((i < 0 || limit) && (end->status == 413 || upstream_too_large(end->body)))
+    i = blamed(s, end);
+    limit = i >= 0 && (optional_bit[i] & (DROP_MAX_TOKENS | DROP_LIMIT));
+    if ((i < 0 || limit) && (end->status == 413 || (end->status == 500 ? upstream_too_long : upstream_too_large)(end->body)))
         return halve(s);
     if (i >= 0 && optional_bit[i] == DROP_LIMIT && !(s->without & DROP_MAX_TOKENS))
         i = 2;                   /* not sent: the name stands there as the advice to use it */
-    if (i < 0 || (s->without & optional_bit[i]))
+    if (i < 0)
         return false;
     *refused_by(s->model) |= optional_bit[i];
     LOG(INFO, s->run->call->trace, M("the model server does not take a parameter; going on without"), KS("model", s->model),
         KS("parameter", optional[i]));
     return true;
+}
+
+/* The same inside of a 200, before the first word. */
+static bool
+ask_again_inside(struct stream *s)
+{
+    struct upstream_end end = { .status = s->status ? s->status : 400, .body = buf_slice(&s->complaint) };
+
+    return s->error && s->run->answer.n == 0 && !s->complaint.failed && ask_again(s, &end);
 }
 
 static void
@@ -278,14 +358,17 @@ broke_off(struct stream *s, const struct upstream_end *end)
 
     LOG(WARN, r->call->trace, M("the model server's answer is not whole"), KI("bytes", s->bytes), KI("answer", r->answer.n),
         KB("error_object", s->error), KS("code", s->code), KB("junk", s->junk));
-    if (s->junk)
+    if (s->junk) {
         fail(s, ERR_UPSTREAM_REPLY, 0, "the model server sent something unusable");
-    else if (s->error)
-        fail(s, ERR_UPSTREAM, 0, "the model server failed");
-    else if (end->err != ERR_OK)
+    } else if (s->error) {
+        struct upstream_fault f = upstream_map(s->status ? s->status : 500, buf_slice(&s->complaint));
+
+        fail(s, f.err, f.err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : 0, s->halved == HALVINGS ? TOO_LONG : f.text);
+    } else if (end->err != ERR_OK) {
         fail(s, end->err, end->retry_after_ms, end->text);
-    else
+    } else {
         fail(s, ERR_UPSTREAM, 0, "the model server broke its reply off");
+    }
 }
 
 /* It ended well, and there is no text. */
@@ -300,7 +383,8 @@ no_answer(struct stream *s)
     else if (strcmp(finish, "length") == 0 || s->think.in)
         fail(s, ERR_UPSTREAM_REPLY, 0, "the model used up its tokens before it wrote an answer: MAX_OUTPUT_TOKENS is too small");
     else
-        fail(s, ERR_UPSTREAM_REPLY, 0, thought ? "the model thought and wrote no answer" : "the model server sent an empty answer");
+        fail(s, ERR_UPSTREAM_REPLY, 0, s->tool ? "the model called a tool instead of writing an answer" :
+                                       thought ? "the model thought and wrote no answer" : "the model server sent an empty answer");
 }
 
 static void
@@ -312,16 +396,16 @@ on_end(void *arg, const struct upstream_end *end)
 
     s->transfer = NULL;
     r->upstream_us += clock_us() - s->sent_us;
-    if (ask_again(s, end)) {
+    if (end->err == ERR_OK)
+        read_rest(s);
+    if (ask_again(s, end) || ask_again_inside(s)) {
         send_off(s);
         return;
     }
     if (end->status != 200) {
-        fail(s, end->err, end->retry_after_ms, s->halved == HALVINGS ? "the question with its passages is too long for the model" : end->text);
+        fail(s, end->err, end->retry_after_ms, s->halved == HALVINGS ? TOO_LONG : end->text);
         return;
     }
-    if (s->form == FORM_PLAIN && end->err == ERR_OK)
-        read_plain(s);
     s->full |= !think_end(&s->think);
     if (!s->done && !s->full && (end->err != ERR_OK || s->error || s->junk || r->finish[0] == 0)) {
         broke_off(s, end);
@@ -331,6 +415,8 @@ on_end(void *arg, const struct upstream_end *end)
         no_answer(s);
         return;
     }
+    if (r->finish[0] == 0)
+        keep(r->finish, sizeof r->finish, STR("stop"));
     memcpy(model, s->model, sizeof model);
     price_count(&upstream_spent, TOKENS_PROMPT, 0, str_of(model), false, r->prompt_tokens);
     price_count(&upstream_spent, TOKENS_COMPLETION, 0, str_of(model), true, r->completion_tokens);
@@ -376,6 +462,22 @@ build_body(struct stream *s, struct buf *out)
     return ok && !out->failed;
 }
 
+/* Nothing of a call before is left. */
+static void
+stream_begin(struct stream *s)
+{
+    char model[sizeof s->model];
+
+    memcpy(model, s->model, sizeof model);
+    stream_fini(s);
+    *s = (struct stream){ .run = s->run, .halved = s->halved, .without = *refused_by(s->model), .plain = BUF_MAX(REPLY_MAX),
+                          .raw = BUF_MAX(REPLY_MAX), .complaint = BUF_MAX(COMPLAINT_MAX) };
+    memcpy(s->model, model, sizeof model);
+    sse_init(&s->sse, EVENT_MAX, on_event, s);
+    think_init(&s->think, emit, forget, s);
+    s->run->finish[0] = 0;
+}
+
 static void
 send_off(struct stream *s)
 {
@@ -387,8 +489,7 @@ send_off(struct stream *s)
         .on_end = on_end, .arg = s,
     };
 
-    s->without = *refused_by(s->model);
-    s->form = FORM_UNKNOWN;
+    stream_begin(s);
     if (build_body(s, &body)) {
         s->sent_us = clock_us();
         s->transfer = upstream_start(r->e->upstream, &req);
@@ -407,9 +508,6 @@ chat_openai_run(struct chat_run *r)
     s->run = r;
     r->impl = s;
     keep(s->model, sizeof s->model, req->model.n > 0 ? req->model : str_of(r->e->opt->model));
-    sse_init(&s->sse, EVENT_MAX, on_event, s);
-    think_init(&s->think, emit, forget, s);
-    s->plain = BUF_MAX(REPLY_MAX);
     chat_wait(r);
     send_off(s);
 }

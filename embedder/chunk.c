@@ -30,37 +30,56 @@ count_of(const json_t *o, const char *key)
 }
 
 static void
-read_usage(const json_t *root, struct chat_chunk *out)
+take_usage(const json_t *u, struct chat_chunk *out)
 {
-    const json_t *u = json_object_get(root, "usage");
+    int64_t prompt = count_of(u, "prompt_tokens"), completion = count_of(u, "completion_tokens");
 
     if (!json_is_object(u))
         return;
-    out->prompt_tokens = count_of(u, "prompt_tokens");
-    out->completion_tokens = count_of(u, "completion_tokens");
+    prompt = prompt ? prompt : count_of(u, "input_tokens");
+    completion = completion ? completion : count_of(u, "output_tokens");
+    if (prompt > 0 || completion > 0) {
+        out->prompt_tokens = prompt;
+        out->completion_tokens = completion;
+    }
 }
 
-/* Text of a content: a string, or the text parts of a list. Parts of other types are thoughts, images, tools. */
+/* Beside the choices, in one of them, or under a name of the server's own. */
+static void
+read_usage(const json_t *root, struct chat_chunk *out)
+{
+    take_usage(json_object_get(root, "usage"), out);
+    if (out->prompt_tokens < 0)
+        take_usage(json_object_get(json_object_get(root, "x_groq"), "usage"), out);
+}
+
+/* Text of one part. Parts of other types are thoughts, images, tools. */
+static struct str
+part_text(const json_t *part, struct chat_chunk *out)
+{
+    struct str type = json_str(part, "type");
+
+    if (json_is_string(part))
+        return (struct str){ json_string_value(part), json_string_length(part) };
+    if (type.n == 0 || str_is(type, "text") || str_is(type, "output_text"))
+        return json_str(part, "text");
+    if (str_is(type, "refusal"))
+        return json_str(part, "refusal");
+    out->thought = true;
+    return STR_NONE;
+}
+
+/* Text of a content: a string, a part, or a list of them. */
 static struct str
 content_text(const json_t *v, struct chat_chunk *out)
 {
     const json_t *part;
     size_t i;
 
-    if (json_is_string(v))
-        return (struct str){ json_string_value(v), json_string_length(v) };
-    if (json_is_object(v))
-        return json_str(v, "text");
-    json_array_foreach(v, i, part) {
-        struct str type = json_str(part, "type"), text = json_str(part, "text");
-
-        if (json_is_string(part))
-            buf_add(&out->joined, json_string_value(part), json_string_length(part));
-        else if (type.n == 0 || str_is(type, "text") || str_is(type, "output_text"))
-            buf_str(&out->joined, text);
-        else
-            out->thought = true;
-    }
+    if (!json_is_array(v))
+        return part_text(v, out);
+    json_array_foreach(v, i, part)
+        buf_str(&out->joined, part_text(part, out));
     return out->joined.n > 0 ? buf_slice(&out->joined) : STR_NONE;
 }
 
@@ -78,29 +97,45 @@ has_thought(const json_t *o)
     return false;
 }
 
+/* A delta or a message: its text, and what else stands there. */
+static struct str
+read_said(const json_t *o, struct chat_chunk *out)
+{
+    struct str text;
+
+    if (!json_is_object(o))
+        return STR_NONE;
+    text = content_text(json_object_get(o, "content"), out);
+    out->thought |= has_thought(o);
+    out->tool |= json_array_size(json_object_get(o, "tool_calls")) > 0 || json_is_object(json_object_get(o, "function_call"));
+    return text.n > 0 ? text : json_str(o, "refusal");
+}
+
 static void
 read_choice(const json_t *choice, struct chat_chunk *out)
 {
-    const json_t *delta = json_object_get(choice, "delta"), *message = json_object_get(choice, "message");
-
     if (json_int(choice, "index", 0) != 0)
         return;                                         /* a second answer, which nobody asked for */
     out->finish = json_str(choice, "finish_reason");
-    if (json_is_object(delta)) {
-        out->text = content_text(json_object_get(delta, "content"), out);
-        if (out->text.n == 0)
-            out->text = json_str(delta, "refusal");
-        out->thought |= has_thought(delta);
-    }
+    if (out->prompt_tokens < 0)
+        take_usage(json_object_get(choice, "usage"), out);
+    out->text = read_said(json_object_get(choice, "delta"), out);
     if (out->text.n == 0 && json_is_string(json_object_get(choice, "text")))
         out->text = json_str(choice, "text");
-    if (out->text.n > 0 || !json_is_object(message))
+    if (out->text.n > 0)
         return;
-    out->text = content_text(json_object_get(message, "content"), out);
-    if (out->text.n == 0)
-        out->text = json_str(message, "refusal");
-    out->whole = out->text.n > 0;
-    out->thought |= has_thought(message);
+    out->text = read_said(json_object_get(choice, "message"), out);
+    out->message = out->text.n > 0;
+}
+
+/* 429, "429": some errors inside of a 200 say what they are by the number of HTTP. */
+static long
+status_in(const json_t *error)
+{
+    int64_t n = count_of(error, "code");
+
+    n = n ? n : count_of(error, "status");
+    return n >= 400 && n <= 599 ? (long)n : 0;
 }
 
 static bool
@@ -116,6 +151,7 @@ read_error(const json_t *root, struct chat_chunk *out)
     out->code = json_str(error, "code");
     if (out->code.n == 0)
         out->code = json_str(error, "type");
+    out->status = status_in(error);
     return true;
 }
 
@@ -143,12 +179,43 @@ chat_chunk_parse(struct str data, struct chat_chunk *out)
         return CHAT_EV_ERROR;
     read_usage(root, out);
     choices = json_object_get(root, "choices");
-    if (choices != NULL && !json_is_null(choices) && !json_is_array(choices))
+    if (choices != NULL && !json_is_null(choices) && !json_is_array(choices) && !json_is_object(choices))
         return CHAT_EV_JUNK;
-    if (json_array_size(choices) == 0)
-        return out->prompt_tokens >= 0 || choices != NULL ? CHAT_EV_CHUNK : CHAT_EV_SKIP;
-    read_choice(json_array_get(choices, 0), out);
+    if (json_is_object(choices))
+        read_choice(choices, out);
+    else if (json_array_size(choices) > 0)
+        read_choice(json_array_get(choices, 0), out);
+    else if (choices == NULL && out->prompt_tokens < 0)
+        return CHAT_EV_SKIP;
     return CHAT_EV_CHUNK;
+}
+
+static int
+into_buf(const char *p, size_t n, void *arg)
+{
+    buf_add(arg, p, n);
+    return 0;
+}
+
+bool
+chat_chunk_each(struct str data, void (*fn)(void *arg, struct str data), void *arg)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *root = json_read(data, &fault, &detail);
+    bool list = json_is_array(root);
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(root, i, one) {
+        struct buf b = BUF_MAX(4 << 20);
+
+        if (json_dump_callback(one, into_buf, &b, JSON_COMPACT | JSON_ENCODE_ANY) == 0 && !b.failed)
+            fn(arg, buf_slice(&b));
+        buf_free(&b);
+    }
+    json_decref(root);
+    return list;
 }
 
 void
@@ -164,15 +231,17 @@ chat_chunk_free(struct chat_chunk *c)
 const char *
 chat_finish_name(struct str reason)
 {
-    static const struct { const char *said, *name; } names[] = {
-        { "length", "length" },       { "max_tokens", "length" },        { "max_new_tokens", "length" }, { "max_length", "length" },
-        { "model_length", "length" }, { "content_filter", "content_filter" }, { "content-filter", "content_filter" },
-        { "safety", "content_filter" }, { "recitation", "content_filter" }, { "blocklist", "content_filter" }, { "error", "error" },
-        { "abort", "error" },         { "cancelled", "error" },
+    static const struct { const char *begins, *name; } names[] = {
+        { "length", "length" }, { "max_", "length" }, { "model_length", "length" }, { "model_context", "length" }, { "token_limit", "length" },
+        { "incomplete", "length" }, { "content_filter", "content_filter" }, { "content-filter", "content_filter" }, { "contentfilter", "content_filter" },
+        { "content_policy", "content_filter" }, { "safety", "content_filter" }, { "recitation", "content_filter" }, { "blocklist", "content_filter" },
+        { "prohibited", "content_filter" }, { "spii", "content_filter" }, { "refusal", "content_filter" }, { "guardrail", "content_filter" },
+        { "sensitive", "content_filter" }, { "moderation", "content_filter" }, { "error", "error" }, { "abort", "error" }, { "cancel", "error" },
+        { "insufficient_", "error" }, { "network_error", "error" }, { "malformed", "error" },
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strlen(names[i].said) == reason.n && strncasecmp(names[i].said, reason.p, reason.n) == 0)
+        if (strlen(names[i].begins) <= reason.n && strncasecmp(names[i].begins, reason.p, strlen(names[i].begins)) == 0)
             return names[i].name;
     return "stop";
 }

@@ -47,8 +47,11 @@ read_value(struct complaint *c, const char *key, const json_t *v, int depth)
         json_array_foreach(v, i, x)
             read_value(c, key, x, depth - 1);
     else if (json_is_object(v))
-        json_object_foreach((json_t *)(uintptr_t)v, name, x) /* only read */
+        json_object_foreach((json_t *)(uintptr_t)v, name, x) { /* only read */
+            if (strcmp(key, "errors") == 0)
+                add_line(&c->place, str_of(name));
             read_value(c, name, x, depth - 1);
+        }
 }
 
 static void
@@ -96,27 +99,64 @@ find_name(struct str text, const char *name)
     return text.n;
 }
 
+/* The first of the names in the text; -1: none. Short ones are everyday words, and count only where a clause complains. */
+static int
+first_of(struct str text, const char *const *names, size_t n, size_t shortest)
+{
+    size_t best = text.n;
+    int found = -1;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t at = strlen(names[i]) >= shortest ? find_name(text, names[i]) : text.n;
+
+        if (at < best) {
+            best = at;
+            found = (int)i;
+        }
+    }
+    return found;
+}
+
+/* Up to a semicolon, a line's end, or a full stop before a blank. */
+static size_t
+clause_len(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == ';' || s.p[i] == '\n' || (s.p[i] == '.' && i + 1 < s.n && s.p[i + 1] == ' '))
+            return i + 1;
+    return s.n;
+}
+
+static bool says(struct str text, const char *const *words, size_t n);
+
+static int
+in_clause(struct str text, const char *const *names, size_t n)
+{
+    static const char *const words[] = { "unknown", "unrecogni", "unsupported", "unexpected", "not support", "not permitted", "not allowed", "not recogni",
+        "not accept", "not available", "not implement", "not enabled", "invalid", "forbidden", "cannot", "must", "should" };
+
+    while (text.n > 0) {
+        size_t len = clause_len(text);
+        struct str clause = { text.p, len };
+        int found = says(clause, words, sizeof words / sizeof *words) ? first_of(clause, names, n, 0) : -1;
+
+        if (found >= 0)
+            return found;
+        text = (struct str){ text.p + len, text.n - len };
+    }
+    return -1;
+}
+
+#define OWN_NAME 10              /* bytes from which on a name is no everyday word */
+
 static int
 named(const struct complaint *c, const char *const *names, size_t n)
 {
-    const struct str where[] = { buf_slice(&c->place), buf_slice(&c->text) };
+    int found = first_of(buf_slice(&c->place), names, n, 0);
 
-    for (size_t w = 0; w < 2; w++) {
-        size_t best = where[w].n;
-        int found = -1;
-
-        for (size_t i = 0; i < n; i++) {
-            size_t at = find_name(where[w], names[i]);
-
-            if (at < best) {
-                best = at;
-                found = (int)i;
-            }
-        }
-        if (found >= 0)
-            return found;
-    }
-    return -1;
+    if (found < 0)
+        found = in_clause(buf_slice(&c->text), names, n);
+    return found < 0 ? first_of(buf_slice(&c->text), names, n, OWN_NAME) : found;
 }
 
 int
@@ -140,33 +180,72 @@ says(struct str text, const char *const *words, size_t n)
     return false;
 }
 
-bool
-upstream_too_large(struct str body)
+#define WORDS(a) (a), sizeof(a) / sizeof *(a)
+
+static bool
+text_says(struct str body, const char *const *words, size_t n, const char *const *but, size_t n_but)
 {
-    static const char *const words[] = {
-        "context length", "context window", "context size", "context_length", "context_size", "maximum context", "max context", "too large", "too long",
-        "too many tokens", "too many input", "exceed", "larger than", "longer than", "maximum length", "max_new_tokens` must be", "must have less than",
-        "reduce the length", "max_total_tokens", "string_above_max_length", "at most", "maximum allowed", "should not be larger", "less than or equal",
-    };
     struct complaint c;
     bool yes;
 
     complaint_read(body, &c);
-    yes = says(buf_slice(&c.text), words, sizeof words / sizeof *words);
+    yes = says(buf_slice(&c.text), words, n) && (n_but == 0 || says(buf_slice(&c.text), but, n_but));
     complaint_free(&c);
     return yes;
+}
+
+static const char *const large[] = {
+    "context length", "context window", "context size", "context_length", "context_size", "maximum context", "max context", "too large", "too long",
+    "too many tokens", "too many input", "exceed", "larger than", "longer than", "maximum length", "max_new_tokens` must be", "must have less than",
+    "reduce the length", "max_total_tokens", "string_above_max_length", "at most", "maximum allowed", "should not be larger", "less than or equal",
+    "tokens per request", "tokens_per_request", "physical batch size", "string_too_long",
+};
+
+bool
+upstream_too_large(struct str body)
+{
+    return text_says(body, WORDS(large), NULL, 0);
+}
+
+bool
+upstream_too_long(struct str body)
+{
+    static const char *const what[] = { "token", "context", "input", "prompt", "physical batch size" };
+
+    return text_says(body, WORDS(large), WORDS(what));
 }
 
 bool
 upstream_too_many(struct str body)
 {
-    static const char *const words[] = { "batch size", "batch_size", "batch is too", "too many inputs", "too many items", "input array", "at most", "array too long",
-        "max_client_batch_size", "number of inputs", "number of texts", "list should have at most", "too_long", "max_items", "maxitems", "maximum number of" };
-    struct complaint c;
-    bool yes;
+    static const char *const words[] = { "batch size", "batch_size", "batch is too", "too many inputs", "too many items", "input array", "array too long",
+        "max_client_batch_size", "number of inputs", "number of texts", "list should have at most", "items after validation", "max_items", "maxitems", "maximum number of",
+        "requests can be in one batch", "more batches", "single input", "inputs per" };
+    static const char *const tokens[] = { "physical batch size" };
 
-    complaint_read(body, &c);
-    yes = says(buf_slice(&c.text), words, sizeof words / sizeof *words);
-    complaint_free(&c);
-    return yes;
+    return text_says(body, WORDS(words), NULL, 0) && !text_says(body, WORDS(tokens), NULL, 0);
+}
+
+bool
+upstream_speaks_of_tokens(struct str body)
+{
+    static const char *const words[] = { "token", "characters", "context" };
+
+    return text_says(body, WORDS(words), NULL, 0);
+}
+
+bool
+upstream_names_key(struct str body)
+{
+    static const char *const words[] = { "api key not valid", "invalid api key", "incorrect api key", "api_key_invalid", "invalid_api_key", "invalid authentication" };
+
+    return text_says(body, WORDS(words), NULL, 0);
+}
+
+bool
+upstream_filtered(struct str body)
+{
+    static const char *const words[] = { "content_filter", "content management policy", "responsibleaipolicyviolation", "content_policy_violation", "content filter" };
+
+    return text_says(body, WORDS(words), NULL, 0);
 }

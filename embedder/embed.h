@@ -27,7 +27,6 @@ struct embed_task {
     size_t out_dims;
     int64_t tokens;              /* paid for */
     int64_t upstream_us;         /* time that the model server took */
-    bool base64;                 /* the reply's vectors came as base64, not as numbers */
     void (*done)(struct embed_task *t);   /* exactly once, in the loop's thread; may come from inside cancel, not run */
     void *impl;                  /* the provider's own */
 };
@@ -52,6 +51,8 @@ struct embed_provider *embed_builtin_new(struct embedder *e);
 /* Parse an embeddings reply into t->vectors: count, order, dimensions and numbers checked, unit length. False: unusable,
  * t->err and t->text say why. Pure but for t. */
 bool embed_reply_parse(struct str body, struct embed_task *t);
+/* An error where vectors should be, although the status was 200. *status: what it says of itself, else 400. */
+bool embed_reply_error(struct str body, long *status);
 /* Ask for one vector past the cache, and say clearly what to do when the server has no embeddings. */
 void embed_openai_probe(struct embed_provider *p);
 /* ---- prefix.c: what stands before a text of this model. */

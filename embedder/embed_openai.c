@@ -17,6 +17,9 @@
 
 #define BATCH_BYTES 262144
 #define CUTS_MAX 5              /* how often one text is halved */
+#define HOLD_FIRST_MS 250       /* before passages are sent again after a refusal that names no time; doubles */
+#define HOLD_MOST_MS 4000
+#define HOLD_FAILING_MS 60000   /* so long passages of one task wait for a server that says it is unavailable */
 #define FRESH_MS 60000          /* so long a fresh reply vouches for the dimensions of cached vectors */
 
 enum { DROP_FORMAT = 1, DROP_DIMENSIONS = 2 };
@@ -35,7 +38,7 @@ manners_of(struct openai_embed *m, const char *model)
         if (strcmp(m->known[i].model, model) == 0)
             return &m->known[i];
     k = &m->known[m->n_known < MODELS_MAX ? m->n_known++ : MODELS_MAX - 1];
-    *k = (struct manners){ .base64 = false };
+    *k = (struct manners){ .dims = 0 };
     memcpy(k->model, model, strlen(model) + 1);
     pace_init(&k->pace, (size_t)m->e->opt->embedding_batch, m->e->opt->embedding_timeout * 1000L);
     return k;
@@ -85,7 +88,6 @@ take_vectors(struct piece *p)
     }
     memcpy(t->vectors + p->first * t->out_dims, p->sub.vectors, p->sub.n * t->out_dims * sizeof *t->vectors);
     t->tokens += p->sub.tokens;
-    t->base64 = p->sub.base64;
     w->missing -= p->sub.n;
     piece_leave(p);
     if (w->missing == 0)
@@ -117,7 +119,7 @@ piece_good(struct piece *p)
     price_count(&upstream_spent, TOKENS_EMBED, 0, str_of(p->sub.model), false, p->sub.tokens);
     if (p->sub.tokens == 0)
         stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_EMBED, 0, 1);
-    p->k->base64 = p->sub.base64;
+    p->k->hold_ms = 0;
     if (p->cut == 0)
         embed_cache_put(&p->sub);
     if (p->w != NULL)
@@ -134,7 +136,6 @@ piece_bad(struct piece *p, const struct upstream_end *end)
 
     if (p->sub.err == ERR_UPSTREAM_REPLY && log_gate(&gate))
         LOG(WARN, p->sub.trace, M("embedding reply refused"), KS("why", p->sub.text), KI("texts", p->sub.n));
-    p->k->base64 = false;            /* the next reply may be as large as any */
     if (end->err == ERR_UPSTREAM_TIMEOUT)
         pace_late(&p->k->pace, p->sub.n);
     if (p->w != NULL)
@@ -161,45 +162,82 @@ cut_text(struct piece *p)
     return true;
 }
 
+/* A parameter that was sent and is not known. */
+static bool
+ask_without(struct piece *p, const struct upstream_end *end)
+{
+    int i = end->status == 400 || end->status == 422 ? upstream_blames(end->body, optional, 2) : -1;
+
+    if (i < 0 || (p->without & (1u << i)) || (i == 1 && p->sub.dims == 0))
+        return false;
+    p->k->without |= 1u << i;
+    LOG(INFO, p->sub.trace, M("the model server does not take a parameter; going on without"), KS("model", p->k->model), KS("parameter", optional[i]));
+    return send_piece(p);
+}
+
+/* Not now: too many calls at once, or too many in a while. Nothing was done for it, and passages can wait; whoever asks a question cannot. */
+static bool
+ask_later(struct piece *p, const struct upstream_end *end)
+{
+    bool limited = end->err == ERR_UPSTREAM_LIMITED, blocked = end->status == 0 && end->err == ERR_UPSTREAM && end->retry_after_ms > 0;
+    struct manners *k = p->k;
+    int64_t wait;
+
+    if (p->w == NULL || !(limited || blocked || end->status == 503))
+        return false;
+    if (p->m->flying > 0 && !blocked && (limited || p->sub.documents)) {
+        pace_too_many_calls(&k->pace, p->m->flying + 1);
+        piece_give_back(p, false);
+        return true;
+    }
+    k->hold_ms = k->hold_ms == 0 ? HOLD_FIRST_MS : k->hold_ms * 2 < HOLD_MOST_MS ? k->hold_ms * 2 : HOLD_MOST_MS;
+    wait = end->retry_after_ms > 0 ? end->retry_after_ms : k->hold_ms;
+    if (!p->sub.documents || clock_ms() + wait >= p->w->t->deadline_ms || (!limited && p->w->held_ms + wait > HOLD_FAILING_MS))
+        return false;
+    p->w->held_ms += wait;
+    k->hold_until_ms = clock_ms() + wait;
+    piece_give_back(p, false);
+    return true;
+}
+
 /* The server refused, and there is something to do about it. False: there is not. The piece is gone or sent again after true. */
 static bool
 ask_again(struct piece *p, const struct upstream_end *end)
 {
-    bool refusal = end->status == 400 || end->status == 422;
-    int i = refusal ? upstream_blames(end->body, optional, 2) : -1;
+    bool large = upstream_too_large(end->body);
 
-    if (i >= 0 && !(p->without & (1u << i)) && (i == 0 || p->sub.dims > 0)) {
-        p->k->without |= 1u << i;
-        LOG(INFO, p->sub.trace, M("the model server does not take a parameter; going on without"), KS("model", p->k->model), KS("parameter", optional[i]));
-        return send_piece(p);
-    }
-    if (end->err == ERR_UPSTREAM_LIMITED && p->m->flying > 0 && p->w != NULL) {
-        pace_too_many_calls(&p->k->pace, p->m->flying + 1);
-        piece_give_back(p, false);
+    if (ask_without(p, end) || ask_later(p, end))
         return true;
-    }
-    if (!refusal && end->status != 413)
+    if (end->status != 400 && end->status != 422 && end->status != 413 && !(end->status == 500 && end->err == ERR_UPSTREAM_REFUSED))
         return false;
-    if (p->sub.n > 1 && (end->status == 413 || upstream_too_many(end->body) || upstream_too_large(end->body) || p->sub.n > 8)) {
-        if (end->status == 413 || !upstream_too_large(end->body) || upstream_too_many(end->body))
+    if (p->sub.n > 1) {
+        if (!large || upstream_too_many(end->body) || !upstream_speaks_of_tokens(end->body))
             pace_too_many_texts(&p->k->pace, p->sub.n);
         piece_give_back(p, true);
         return true;
     }
-    if (p->sub.n == 1 && (end->status == 413 || upstream_too_large(end->body))) {
-        if (p->k->pace.size_cap == 1)
-            pace_not_the_number(&p->k->pace);
-        return cut_text(p) && send_piece(p);
-    }
-    return false;
+    if (p->k->pace.size_cap == 1)
+        pace_not_the_number(&p->k->pace);
+    if (end->status != 413 && !large)
+        return false;
+    p->sub.text = "a text is too long for the embedding model";
+    return cut_text(p) && send_piece(p);
 }
 
 static void
-on_end(void *arg, const struct upstream_end *end)
+on_end(void *arg, const struct upstream_end *said)
 {
     struct piece *p = arg;
     struct openai_embed *m = p->m;
     int64_t us = clock_us() - p->sent_us;
+    struct upstream_end inside = *said, *end = &inside;
+
+    if (end->err == ERR_OK && embed_reply_error(end->body, &end->status)) {
+        struct upstream_fault f = upstream_map(end->status, end->body);
+
+        end->err = f.err;
+        end->text = f.err == ERR_UPSTREAM_REFUSED ? "the model server sent an error instead of vectors" : f.text;
+    }
 
     p->transfer = NULL;
     m->flying--;
@@ -244,11 +282,33 @@ send_piece(struct piece *p)
     }
     p->without = p->k->without;
     build_body(t, p->without, &body);
-    /* base64 takes 5.4 bytes a number, text up to 24; some servers send text although base64 was asked for */
-    req.max_body = t->n * dims * (p->k->base64 && !(p->without & DROP_FORMAT) ? 6 : dims == EMBED_MAX_DIMS ? 24 : 96) + 65536;
+    /* base64 takes 5.4 bytes a number, text up to 24; some servers send text although base64 was asked for, or a blank line for each */
+    req.max_body = t->n * dims * (dims == EMBED_MAX_DIMS ? 24 : 96) + 65536;
     p->sent_us = clock_us();
     p->m->flying++;
     p->transfer = upstream_start(t->e->embed_upstream, &req);
+    return true;
+}
+
+static void
+on_held(void *arg)
+{
+    struct openai_embed *m = arg;
+
+    m->timer = 0;
+    pump(m);
+}
+
+/* The server said that passages must wait. */
+static bool
+held(struct openai_embed *m, const struct work *w)
+{
+    int64_t left = w->k->hold_until_ms - clock_ms();
+
+    if (!w->t->documents || left <= 0)
+        return false;
+    if (m->timer == 0)
+        m->timer = loop_after(m->e->loop, left, on_held, m);
     return true;
 }
 
@@ -265,7 +325,7 @@ pump(struct openai_embed *m)
             work_unlist(m, w);
             continue;
         }
-        if (m->flying >= w->k->pace.calls && (w->t->documents || w->k->pace.tight))
+        if (held(m, w) || (m->flying >= w->k->pace.calls && (w->t->documents || w->k->pace.tight)))
             return;
         if (!send_piece(piece_new(m, w)))
             return;
@@ -321,6 +381,7 @@ close_openai(struct embed_provider *p)
 {
     struct openai_embed *m = p->impl;
 
+    loop_cancel(m->e->loop, &m->timer);
     while (m->all != NULL)          /* their transfers went with the upstream */
         piece_free(m->all);
     mem_free(&m);

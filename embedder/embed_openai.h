@@ -14,7 +14,8 @@ struct manners {
     char model[129];
     unsigned without;             /* parameters it refused */
     struct pace pace;
-    bool base64;                  /* the last reply had base64 vectors: replies are small */
+    int64_t hold_until_ms;        /* passages wait until then */
+    int64_t hold_ms;              /* how long they waited last; 0: a call ended well since */
     size_t dims;                  /* its own dimensions, learned; 0: not yet */
     int64_t seen_ms;              /* when a reply said so last */
 };
@@ -27,6 +28,7 @@ struct openai_embed {
     struct work *questions, *documents; /* that have texts to send, oldest first */
     struct piece *all;            /* calls that are not over */
     size_t flying;                /* calls out */
+    uint64_t timer;               /* passages go on */
     bool probing;
 };
 
@@ -44,6 +46,7 @@ struct work {
     size_t missing;               /* texts without a vector */
     struct piece *pieces;         /* calls out for it */
     struct work *next;            /* of its list */
+    int64_t held_ms;              /* how long it waited for a server that was not available */
     bool again;                   /* began anew, because dimensions changed */
 };
 

@@ -1,6 +1,8 @@
-/* The reply of an embeddings call. Vectors are taken in the order of the list, or by their index when every index is there once:
- * some servers leave it out, or write 0 everywhere. Each vector is base64 or an array of numbers; all have the same dimensions (the asked
- * ones), finite numbers, not all zero; they are scaled to length 1. */
+/* The reply of an embeddings call. Vectors are taken by their index when every index is there once, from 0 or from 1, as numbers or as
+ * strings; else in the order of the list: some servers leave it out, write 0 everywhere, or leave only the 0 out. Each vector is base64 or an
+ * array of numbers; all have the same dimensions (the asked ones), finite numbers, not all zero; they are scaled to length 1. */
+#include <stdlib.h>
+
 #include "common/json.h"
 #include "embedder/embed.h"
 
@@ -43,10 +45,15 @@ from_array(const json_t *v, float *out, size_t dims)
 {
     for (size_t i = 0; i < dims; i++) {
         const json_t *x = json_array_get(v, i);
+        const char *z = json_string_value(x);
+        char *end = NULL;
 
-        if (!json_is_number(x))
+        if (json_is_number(x))
+            out[i] = (float)json_number_value(x);
+        else if (z != NULL && z[0] != 0)
+            out[i] = strtof(z, &end);
+        if (!json_is_number(x) && (end == NULL || *end != 0))
             return false;
-        out[i] = (float)json_number_value(x);
     }
     return true;
 }
@@ -68,46 +75,91 @@ read_vector(const json_t *row, size_t at, struct embed_task *t)
 
     if (vector_len(v) != t->out_dims)
         return false;
-    t->base64 = !json_is_array(v);
     if (!(json_is_array(v) ? from_array(v, out, t->out_dims) : from_base64(v, out, t->out_dims)))
         return false;
     return vector_unit(out, t->out_dims);
 }
 
-enum order { BY_LIST, BY_INDEX, NO_ORDER };
+#define NO_INDEX (-1)
+#define BAD_INDEX (-2)
 
-/* How the rows are ordered. An index that is there and out of range, or there twice but not everywhere the same, means nothing. */
-static enum order
-order_of(const json_t *data, size_t n)
+static int64_t
+index_of(const json_t *row)
+{
+    const json_t *v = json_object_get(row, "index");
+    const char *z = json_string_value(v);
+    char *end;
+    long n;
+
+    if (v == NULL || json_is_null(v))
+        return NO_INDEX;
+    if (z == NULL)
+        return json_is_integer(v) && json_integer_value(v) >= 0 ? json_integer_value(v) : BAD_INDEX;
+    n = strtol(z, &end, 10);
+    return z[0] != 0 && *end == 0 && n >= 0 ? n : BAD_INDEX;
+}
+
+struct order {
+    bool by_index;               /* else as the list is */
+    int64_t first;               /* index of the first one */
+};
+
+/* Is each index from first on there once, when the one row without an index, if there is one, has the index 0? */
+static bool
+complete(const json_t *data, size_t n, int64_t first)
 {
     unsigned char *seen = mem_new(n);
-    size_t absent = 0, zero = 0, once = 0;
-    bool bad = false;
+    size_t once = 0;
 
     for (size_t i = 0; i < n; i++) {
-        int64_t at = json_int(json_array_get(data, i), "index", -1);
+        int64_t at = index_of(json_array_get(data, i));
 
-        absent += at == -1;
-        zero += at == 0;
-        bad |= at < -1 || at >= (int64_t)n;
-        if (at >= 0 && at < (int64_t)n && seen[at]++ == 0)
-            once++;
+        at = (at == NO_INDEX ? 0 : at) - first;
+        once += at >= 0 && at < (int64_t)n && seen[at]++ == 0;
     }
     mem_free(&seen);
-    if (!bad && once == n)
-        return BY_INDEX;
-    return absent == n || zero == n ? BY_LIST : NO_ORDER;
+    return once == n;
+}
+
+/* How the rows are ordered. An index that is there and out of range, or there twice but not everywhere the same, means nothing. */
+static bool
+find_order(const json_t *data, size_t n, struct order *out)
+{
+    size_t absent = 0, zero = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        int64_t at = index_of(json_array_get(data, i));
+
+        absent += at == NO_INDEX;
+        zero += at == 0;
+    }
+    *out = (struct order){ .by_index = absent < n && zero < n };
+    if (n == 1 || !out->by_index) {
+        out->by_index = false;
+        return true;
+    }
+    if (complete(data, n, 0))
+        return true;
+    out->first = 1;
+    return absent == 0 && complete(data, n, 1);
+}
+
+static size_t
+place_of(const json_t *row, size_t i, const struct order *o)
+{
+    int64_t at = index_of(row);
+
+    return !o->by_index ? i : (size_t)((at == NO_INDEX ? 0 : at) - o->first);
 }
 
 static bool
 read_rows(const json_t *data, struct embed_task *t)
 {
-    enum order order;
+    struct order order;
 
     if (!json_is_array(data) || json_array_size(data) != t->n)
         return refuse(t, "the model server sent another number of vectors");
-    order = order_of(data, t->n);
-    if (order == NO_ORDER)
+    if (!find_order(data, t->n, &order))
         return refuse(t, "the model server sent vectors that cannot be told apart");
     t->out_dims = vector_len(vector_of(json_array_get(data, 0)));
     if (t->out_dims == 0 || t->out_dims > EMBED_MAX_DIMS || (t->dims > 0 && t->out_dims != (size_t)t->dims))
@@ -118,10 +170,26 @@ read_rows(const json_t *data, struct embed_task *t)
     for (size_t i = 0; i < t->n; i++) {
         const json_t *row = json_array_get(data, i);
 
-        if (!read_vector(row, order == BY_INDEX ? (size_t)json_int(row, "index", 0) : i, t))
+        if (!read_vector(row, place_of(row, i, &order), t))
             return refuse(t, "the model server sent an unusable vector");
     }
     return true;
+}
+
+bool
+embed_reply_error(struct str body, long *status)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *root = memmem(body.p, body.n < 256 ? body.n : 256, "error", 5) ? json_read(body, &fault, &detail) : NULL;
+    const json_t *one = json_is_array(root) ? json_array_get(root, 0) : root, *error = json_object_get(one, "error");
+    bool yes = error != NULL && !json_is_null(error) && json_object_get(one, "data") == NULL && json_object_get(one, "embeddings") == NULL;
+    int64_t code = json_int(error, "code", 400);
+
+    if (yes)
+        *status = code >= 400 && code <= 599 ? (long)code : 400;
+    json_decref(root);
+    return yes;
 }
 
 bool

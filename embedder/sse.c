@@ -1,6 +1,6 @@
 /* Server-sent events (WHATWG HTML, section 9.2.6). A push parser: the same bytes give the same events however they are split.
  * Events without data, comments and other fields are skipped; an event that the end of the stream leaves incomplete is dropped,
- * as the standard says. */
+ * as the standard says, unless the caller knows that the end is a clean one (sse_end). */
 #include "embedder/chat.h"
 
 void
@@ -41,6 +41,11 @@ on_line(struct sse *s, struct str line)
     s->begun = true;
     if (line.n == 0) {
         dispatch(s);
+        return;
+    }
+    if (str_starts(line, "error:")) {   /* llama.cpp until 2025: no field of the standard */
+        buf_printf(&s->data, "%s{\"error\":" STR_FMT "}", s->has_data ? "\n" : "", (int)line.n - 6, line.p + 6);
+        s->has_data = true;
         return;
     }
     if (!str_starts(line, "data"))
@@ -92,4 +97,13 @@ sse_push(struct sse *s, const char *p, size_t n)
         buf_add(&s->line, p + from, n - from);
     if (sse_overflow(s))
         s->stopped = true;
+}
+
+void
+sse_end(struct sse *s)
+{
+    if (!s->stopped && s->line.n > 0)
+        end_line(s, "", 0);
+    if (!s->stopped)
+        dispatch(s);
 }

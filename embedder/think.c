@@ -2,24 +2,34 @@
  *
  *   <think>maybe [2]</think>It is so [1].   →   It is so [1].
  *
- * A tag counts at the beginning of the answer, of a line, or behind another thought; elsewhere it is text, which may be about tags.
- * Some models write only the closing tag, because their template opens the thought: then all before it was thought. */
+ * A tag counts at the beginning of the answer, of a line, or behind another thought, and not in code; elsewhere it is text, which may be
+ * about tags. Some models write only the closing tag, because their template opens the thought: then all before it was thought. */
 #include <ctype.h>
+#include <strings.h>
 
 #include "embedder/chat.h"
 
+#define ATTRIBUTES_MAX 160      /* bytes of a tag behind its name */
+
+/* A tag is its name, then blanks or attributes, then '>'; where the name does not begin with '<' and a letter it is a word as it stands. */
 static const struct { const char *open, *close; } tags[] = {
-    { "<think>", "</think>" },         { "<thinking>", "</thinking>" },   { "<thought>", "</thought>" },
-    { "<reasoning>", "</reasoning>" }, { "<seed:think>", "</seed:think>" },
+    { "<think", "</think" },         { "<thinking", "</thinking" },       { "<thought", "</thought" },   { "<thoughts", "</thoughts" },
+    { "<reasoning", "</reasoning" }, { "<reason", "</reason" },           { "<reflection", "</reflection" },
+    { "<seed:think", "</seed:think" }, { "<details type=\"reasoning\"", "</details" },
     { "\xe2\x97\x81think\xe2\x96\xb7", "\xe2\x97\x81/think\xe2\x96\xb7" },  /* ◁think▷ */
-    { "[THINK]", "[/THINK]" },
+    { "[THINK]", "[/THINK]" },       { "<|begin_of_thought|>", "<|end_of_thought|>" },
+    { "<|channel|>analysis<|message|>", "<|end|>" }, { "<|channel|>commentary<|message|>", "<|end|>" },
 };
 #define TAGS (sizeof tags / sizeof *tags)
+
+/* Words of a template between the thought and the answer, and at the very end. */
+static const char *const heads[] = { "<|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>", "<|begin_of_solution|>" };
+static const char *const ends[] = { "<|return|>", "<|end|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_solution|>" };
 
 void
 think_init(struct think *k, bool (*emit)(void *arg, struct str text), void (*forget)(void *arg), void *arg)
 {
-    *k = (struct think){ .hold = BUF_MAX(1 << 20), .emit = emit, .forget = forget, .arg = arg, .border = true };
+    *k = (struct think){ .hold = BUF_MAX(1 << 20), .emit = emit, .forget = forget, .arg = arg, .at = { .border = true } };
 }
 
 void
@@ -28,17 +38,58 @@ think_fini(struct think *k)
     buf_free(&k->hold);
 }
 
-/* Does s begin with z, or, when it ends too early to tell, may it (*maybe)? */
-static bool
-begins(struct str s, const char *z, bool *maybe)
+/* The bytes of the word that s begins with; 0: none, and *maybe when it ends too early to tell. */
+static size_t
+word_at(struct str s, const char *z, bool *maybe)
 {
-    size_t n = strlen(z);
+    size_t n = strlen(z), have = s.n < n ? s.n : n;
 
-    if (s.n < n) {
-        *maybe |= memcmp(s.p, z, s.n) == 0;
-        return false;
+    if (strncasecmp(s.p, z, have) != 0)
+        return 0;
+    *maybe |= have < n;
+    return have < n ? 0 : n;
+}
+
+/* The same of a tag: up to and with its '>'. */
+static size_t
+tag_len(struct str s, const char *name, bool *maybe)
+{
+    size_t n = word_at(s, name, maybe);
+
+    if (n == 0 || name[0] != '<' || name[1] == '|')
+        return n;
+    for (size_t i = n; i < s.n && i - n <= ATTRIBUTES_MAX; i++) {
+        if (s.p[i] == '>')
+            return i + 1;
+        if (s.p[i] == '<' || s.p[i] == '\n' || (i == n && !isspace((unsigned char)s.p[i])))
+            return 0;
     }
-    return memcmp(s.p, z, n) == 0;
+    *maybe |= s.n - n <= ATTRIBUTES_MAX;
+    return 0;
+}
+
+/* Code spans and fenced blocks: nothing in them is a tag. */
+static void
+step(struct think_place *at, char c)
+{
+    if (c == '\n') {
+        at->ticks = false;
+        at->run = 0;
+        at->border = true;
+        return;
+    }
+    at->run = c != '`' ? 0 : at->border || at->run > 0 ? at->run + 1 : 0;
+    if (at->run == 3)
+        at->fence = !at->fence;
+    if (c == '`')
+        at->ticks = !at->ticks;
+    at->border &= isspace((unsigned char)c) != 0;
+}
+
+static bool
+in_code(const struct think_place *at)
+{
+    return at->fence || at->ticks;
 }
 
 static bool
@@ -49,10 +100,8 @@ give(struct think *k, const char *p, size_t n)
     if (!k->begun)                  /* no blanks before the answer */
         while (at < n && isspace((unsigned char)p[at]))
             at++;
-    for (size_t i = 0; i < n; i++) {
-        k->ticks = p[i] == '`' ? !k->ticks : p[i] == '\n' ? false : k->ticks;
-        k->border = p[i] == '\n' || (k->border && isspace((unsigned char)p[i]));
-    }
+    for (size_t i = 0; i < n; i++)
+        step(&k->at, p[i]);
     k->begun |= at < n;
     return at == n || k->emit(k->arg, (struct str){ p + at, n - at });
 }
@@ -62,78 +111,83 @@ static bool
 skip_thought(struct think *k, size_t *at)
 {
     const char *close = tags[k->in - 1].close;
-    size_t n = strlen(close), left = k->hold.n - *at;
-    const char *end = memmem(k->hold.p + *at, left, close, n);
 
     k->thought = true;
-    if (end == NULL) {
-        *at += left < n ? 0 : left - n + 1;
-        return false;
+    for (; *at < k->hold.n; (*at)++) {
+        struct str s = { k->hold.p + *at, k->hold.n - *at };
+        bool maybe = false;
+        size_t n = s.p[0] == close[0] ? tag_len(s, close, &maybe) : 0;
+
+        if (maybe)
+            return false;
+        if (n == 0)
+            continue;
+        *at += n;
+        k->in = 0;
+        k->at = (struct think_place){ .border = true };
+        return true;
     }
-    *at = (size_t)(end - k->hold.p) + n;
-    k->in = 0;
-    k->border = true;
-    return true;
+    return false;
 }
 
-/* What begins at byte i of the text: a tag, perhaps one (wait), or nothing. */
-static enum { NO_TAG, MAYBE_TAG, OPENS, CLOSES }
-tag_at(const struct think *k, size_t i, bool border, bool ticks, size_t *which)
+enum found { NOTHING, MAYBE, OPENS, CLOSES, HEAD };
+
+/* What begins here, and its length: a tag, a template's word, perhaps one of them (wait), or nothing. */
+static enum found
+look(const struct think *k, struct str s, const struct think_place *at, size_t *which, size_t *len)
 {
-    struct str s = { k->hold.p + i, k->hold.n - i };
     bool maybe = false;
 
+    if (in_code(at))
+        return NOTHING;
+    for (size_t i = 0; at->border && i < sizeof heads / sizeof *heads; i++)
+        if ((*len = word_at(s, heads[i], &maybe)) > 0)
+            return HEAD;
     for (*which = 0; *which < TAGS; (*which)++) {
-        if (border && begins(s, tags[*which].open, &maybe))
+        if (at->border && (*len = tag_len(s, tags[*which].open, &maybe)) > 0)
             return OPENS;
-        if (!k->thought && !ticks && begins(s, tags[*which].close, &maybe))
+        if (!k->thought && strcmp(tags[*which].close, "<|end|>") != 0 && (*len = tag_len(s, tags[*which].close, &maybe)) > 0)
             return CLOSES;
     }
-    return maybe ? MAYBE_TAG : NO_TAG;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        maybe |= word_at(s, ends[i], &maybe) == s.n;     /* the last word: only the end tells */
+    return maybe ? MAYBE : NOTHING;
 }
 
 static bool
-is_border(const struct think *k, size_t from, size_t i)
+may_begin(char c)
 {
-    while (i > from && k->hold.p[i - 1] != '\n' && isspace((unsigned char)k->hold.p[i - 1]))
-        i--;
-    return i > from ? k->hold.p[i - 1] == '\n' : k->border;
+    return c == '<' || c == '[' || c == '\xe2';
 }
 
 /* Text up to the next tag. False: more must come, or nobody takes more. */
 static bool
-take_text(struct think *k, size_t *at)
+take_text(struct think *k, size_t *from)
 {
-    bool ticks = k->ticks;
+    struct think_place at = k->at;
 
-    for (size_t i = *at; i < k->hold.n; i++) {
-        size_t which;
+    for (size_t i = *from; i < k->hold.n; i++) {
+        size_t which = 0, len = 0;
+        enum found f = may_begin(k->hold.p[i]) ? look(k, (struct str){ k->hold.p + i, k->hold.n - i }, &at, &which, &len) : NOTHING;
 
-        ticks = k->hold.p[i] == '`' ? !ticks : k->hold.p[i] == '\n' ? false : ticks;
-        if (!strchr("<[\xe2", k->hold.p[i]) || k->hold.p[i] == 0)
+        if (f == NOTHING) {
+            step(&at, k->hold.p[i]);
             continue;
-        switch (tag_at(k, i, is_border(k, *at, i), ticks, &which)) {
-        case NO_TAG:
-            continue;
-        case MAYBE_TAG:
-            k->full |= !give(k, k->hold.p + *at, i - *at);
-            *at = i;
-            return false;
-        case OPENS:
-            k->full |= !give(k, k->hold.p + *at, i - *at);
-            *at = i + strlen(tags[which].open);
-            k->in = which + 1;
-            return true;
-        case CLOSES:
+        }
+        if (f == CLOSES) {
             k->forget(k->arg);
             k->begun = false;
-            k->thought = k->border = true;
-            *at = i + strlen(tags[which].close);
-            return true;
+            k->thought = true;
+            k->at = (struct think_place){ .border = true };
+        } else {
+            k->full |= !give(k, k->hold.p + *from, i - *from);
         }
+        *from = i + len;
+        k->in = f == OPENS ? which + 1 : 0;
+        return f != MAYBE;
     }
-    k->full |= !give(k, k->hold.p + *at, k->hold.n - *at);
-    *at = k->hold.n;
+    k->full |= !give(k, k->hold.p + *from, k->hold.n - *from);
+    *from = k->hold.n;
     return false;
 }
 
@@ -149,10 +203,19 @@ think_push(struct think *k, struct str text)
     return !k->full && !k->hold.failed;
 }
 
+static bool
+is_end(struct str s)
+{
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (str_is(s, ends[i]))
+            return true;
+    return false;
+}
+
 bool
 think_end(struct think *k)
 {
-    if (!k->in && k->hold.n > 0 && !k->full)
+    if (!k->in && k->hold.n > 0 && !k->full && !is_end(buf_slice(&k->hold)))
         k->full |= !give(k, k->hold.p, k->hold.n);     /* it looked like a tag and is none */
     k->hold.n = 0;
     return !k->full;

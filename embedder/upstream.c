@@ -31,13 +31,16 @@ struct transfer {
     char trace[129];                 /* request id */
     int64_t begun_us;                /* clock_us() at the start */
     int64_t wait_ms;                 /* retry-after-ms of the reply, or the breaker's */
-    uint64_t timer;                  /* blocked: the turn in which its end comes */
+    uint64_t timer;                  /* blocked: the turn in which its end comes; else: is it silent for too long? */
+    int64_t alive_ms;                /* when bytes moved last */
+    curl_off_t sent;                 /* of the request, when that was looked at last */
     enum err blocked;                /* why it was not sent */
     bool probe;                      /* the breaker's one probe */
     bool streaming;                  /* on_data has had bytes of a 200 */
     bool told;                       /* the breaker knows already */
     bool too_large;                  /* body over its cap */
     bool second;                     /* sent again, with or without /v1 */
+    bool lost;                       /* a 200 says that there is no such route */
 };
 
 struct upstream {
@@ -142,6 +145,17 @@ is_foreign(const struct transfer *t)
     return type != NULL;
 }
 
+/* LM Studio answers unknown routes with 200 and says so in the body. */
+static bool
+is_lost(struct transfer *t, const char *p, size_t n)
+{
+    static const char words[] = "\"Unexpected endpoint or method";
+
+    if (!t->lost && !t->u->v1_known && !t->streaming && t->in.n == 0)
+        t->lost = memmem(p, n, words, sizeof words - 1) != NULL;
+    return t->lost;
+}
+
 static size_t
 on_body(char *p, size_t size, size_t n, void *arg)
 {
@@ -149,6 +163,9 @@ on_body(char *p, size_t size, size_t n, void *arg)
     long status = status_of(t);
 
     n *= size;
+    t->alive_ms = clock_ms();
+    if (status == 200 && is_lost(t, p, n))
+        return n;
     if (status == 200 && !t->told) {
         t->told = true;
         fuse_good(&t->u->fuse[t->req.route], t->probe);
@@ -174,6 +191,7 @@ on_header(char *p, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
 
     n *= size;
+    t->alive_ms = clock_ms();
     for (size_t i = 0; i < 2; i++) {
         size_t len = strlen(names[i]);
         int64_t ms;
@@ -230,7 +248,7 @@ broken_end(const struct transfer *t, CURLcode code)
 static struct upstream_end
 reply_end(struct transfer *t, char code[64])
 {
-    struct upstream_end end = { .status = status_of(t), .body = buf_slice(&t->in), .cut = t->streaming };
+    struct upstream_end end = { .status = t->lost ? 404 : status_of(t), .body = buf_slice(&t->in), .cut = t->streaming };
     struct upstream_fault f;
 
     if (end.status == 200) {
@@ -333,12 +351,13 @@ transfer_free(struct transfer *t)
     mem_free(&t);
 }
 
-/* No such route: perhaps it is there with /v1, or without. The first reply that is no 404 settles it. */
+/* No such route: perhaps it is there with /v1, or without. The first reply that is another settles it. */
 static bool
 other_way(struct transfer *t)
 {
     struct upstream *u = t->u;
-    bool missing = status_of(t) == 404;
+    long status = status_of(t);
+    bool missing = status == 404 || status == 405 || t->lost;
 
     if (u->v1 == V1_NEVER || u->v1_known)
         return false;
@@ -350,6 +369,7 @@ other_way(struct transfer *t)
     if (t->second)
         return false;
     t->second = true;
+    t->lost = false;
     curl_multi_remove_handle(u->multi, t->easy);
     buf_reset(&t->in);
     set_url(t);
@@ -436,8 +456,6 @@ set_options(struct transfer *t, long timeout_ms)
     curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, timeout_ms);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, t->req.idle_s);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_MAXAGE_CONN, 55L);
@@ -445,6 +463,26 @@ set_options(struct transfer *t, long timeout_ms)
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "footnote-embedder");
+}
+
+/* Silence is measured here: curl's own limit is a mean over some seconds, and would let five more pass. */
+static void
+on_silent(void *arg)
+{
+    struct transfer *t = arg;
+    int64_t now = clock_ms(), due;
+    curl_off_t sent = 0;
+
+    t->timer = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    if (sent != t->sent)
+        t->alive_ms = now;
+    t->sent = sent;
+    due = t->alive_ms + t->req.idle_s * 1000;
+    if (now >= due)
+        finish(t, CURLE_OPERATION_TIMEDOUT);
+    else
+        t->timer = loop_after(t->u->loop, due - now, on_silent, t);
 }
 
 static void
@@ -461,6 +499,8 @@ send_off(struct transfer *t)
         t->headers = curl_slist_append(t->headers, u->auth);
     set_options(t, left < 1 ? 1 : (long)left);
     u->active[t->req.route]++;
+    t->alive_ms = clock_ms();
+    t->timer = loop_after(u->loop, t->req.idle_s * 1000, on_silent, t);
     curl_multi_add_handle(u->multi, t->easy);
 }
 
@@ -506,23 +546,6 @@ upstream_cancel(struct transfer **tp)
 }
 
 /* ---- life */
-static char *
-auth_line(const char *key, const char *header, bool azure)
-{
-    struct buf b = BUF_MAX(8192);
-    char *line;
-
-    if (key == NULL || key[0] == 0)
-        return NULL;
-    if (header[0] == 0)
-        header = azure ? "api-key" : "Authorization";
-    buf_printf(&b, "%s: %s%s", header, strcasecmp(header, "Authorization") == 0 ? "Bearer " : "", key);
-    line = mem_dup(b.p);
-    explicit_bzero(b.p, b.n);
-    buf_free(&b);
-    return line;
-}
-
 struct upstream *
 upstream_new(struct loop *l, const char *base, const char *key, const char *header)
 {
@@ -536,7 +559,7 @@ upstream_new(struct loop *l, const char *base, const char *key, const char *head
     }
     u->loop = l;
     u->v1 = !u->base.open ? V1_NEVER : u->base.bare ? V1_FIRST : V1_LAST;
-    u->auth = auth_line(key, header, u->base.azure);
+    u->auth = base_url_auth(&u->base, key, header);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     u->multi = curl_multi_init();
     curl_multi_setopt(u->multi, CURLMOPT_SOCKETFUNCTION, on_socket);

@@ -18,8 +18,12 @@ struct upstream_fault {
 struct upstream_fault upstream_map(long status, struct str body);
 /* ---- complaint.c: pure. Which of these parameters does a refusal complain about, in whatever shape? -1: none of them. */
 int upstream_blames(struct str body, const char *const *names, size_t n);
-bool upstream_too_large(struct str body);    /* of a context, a length, a number of tokens */
+bool upstream_too_large(struct str body);    /* of a context, a length, a number of tokens, or anything else */
+bool upstream_too_long(struct str body);     /* of an input, for certain: a 500 that says so is a refusal */
 bool upstream_too_many(struct str body);     /* of the inputs of one call */
+bool upstream_speaks_of_tokens(struct str body);  /* so it means the length of texts, not their number */
+bool upstream_names_key(struct str body);    /* the key is no good */
+bool upstream_filtered(struct str body);     /* a filter of contents refused */
 /* Retry-After in ms: delta seconds, "250ms", "6m0s", "1.5s"; -1 when it is none of these. */
 int64_t upstream_wait_ms(struct str value);
 
@@ -50,6 +54,8 @@ struct base_url {
 };
 const char *base_url_read(const char *text, struct base_url *out);   /* NULL, or what is wrong with it */
 void base_url_fini(struct base_url *b);
+/* The line that carries the key, in this header ("": as the base says); NULL without a key. The caller wipes and frees it. */
+char *base_url_auth(const struct base_url *base, const char *key, const char *header);
 
 /* ---- upstream.c: with upstream_url.c the only file that knows curl */
 struct transfer;

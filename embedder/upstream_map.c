@@ -63,6 +63,7 @@ static const struct status_rule {
     { 402, 402, ERR_UPSTREAM_QUOTA,   "the model account has no quota left" },
     { 403, 403, ERR_UPSTREAM_REFUSED, "the model server forbids the request" },
     { 404, 404, ERR_UPSTREAM_REFUSED, "the model server does not know the model or the route" },
+    { 405, 405, ERR_UPSTREAM_REFUSED, "the model server does not know the route" },
     { 408, 408, ERR_UPSTREAM_TIMEOUT, "the model server gave up waiting" },
     { 429, 429, ERR_UPSTREAM_LIMITED, "the model server is limiting requests" },
     { 400, 499, ERR_UPSTREAM_REFUSED, "the model server refused the request" },
@@ -84,6 +85,14 @@ upstream_map(long status, struct str body)
         break;
     }
     read_code(body, &f);
+    if (status == 500 && upstream_too_long(body)) {      /* llama.cpp, template engines: what was sent was no good */
+        f.err = ERR_UPSTREAM_REFUSED;
+        f.text = "the model server refused the request: it is too long for the model";
+    }
+    if (status == 400 && upstream_names_key(body))
+        f.text = "the model server does not accept the key";
+    if ((status == 400 || status == 403 || status == 422) && upstream_filtered(body))
+        f.text = "the model server's content filter refused the request";
     if ((status == 429 || status == 403) && is_billing(f.code)) {
         f.err = ERR_UPSTREAM_QUOTA;
         f.text = "the model account has no quota left";

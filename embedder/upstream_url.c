@@ -89,3 +89,20 @@ base_url_fini(struct base_url *b)
     mem_free(&b->prefix);
     mem_free(&b->query);
 }
+
+char *
+base_url_auth(const struct base_url *base, const char *key, const char *header)
+{
+    struct buf b = BUF_MAX(8192);
+    char *line;
+
+    if (key == NULL || key[0] == 0)
+        return NULL;
+    if (header[0] == 0)
+        header = base->azure ? "api-key" : "Authorization";
+    buf_printf(&b, "%s: %s%s", header, strcasecmp(header, "Authorization") == 0 ? "Bearer " : "", key);
+    line = mem_dup(b.p);
+    explicit_bzero(b.p, b.n);
+    buf_free(&b);
+    return line;
+}

@@ -101,7 +101,7 @@ put_row(FILE *f, const struct turn *t, size_t index, const char *text, size_t di
     if (rule_flag(t->rule, "nan"))
         v[dims / 2] = NAN;
     fprintf(f, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", index > 0 ? "," : "",
-            rule_flag(t->rule, "bad_index") ? index + 1 : index);
+            rule_flag(t->rule, "bad_index") ? index + 7 : index);
     if (base64) {
         fputc('"', f);
         put_base64(f, (const unsigned char *)v, dims * sizeof *v);

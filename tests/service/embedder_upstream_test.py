@@ -143,7 +143,7 @@ def test_a_cancelled_call_is_dropped_upstream_at_once(emb, stub):
     ({"garbage": True}, REPLY), ({"nan": True}, REPLY), ({"drop_last": True}, REPLY), ({"bad_index": True}, REPLY),
     ({"redirect": "http://169.254.169.254/"}, REPLY), ({"status": 500}, UPSTREAM), ({"status": 503}, UPSTREAM),
     ({"cut_after_bytes": 100}, UPSTREAM), ({"cut_after_bytes": 0}, UPSTREAM), ({"status": 401}, REFUSED),
-    ({"status": 404, "code": "model_not_found"}, REFUSED), ({"status": 400}, REFUSED), ({"status": 504}, TIMEOUT)])
+    ({"status": 404, "code": "model_not_found"}, REFUSED), ({"status": 504}, TIMEOUT)])
 def test_each_upstream_fault_has_its_code_and_is_not_cached(emb, stub, redis, fault, code):
     stub.script(dict(fault, route=EMBED))
     bad = emb.hub.embed("text", "more").wait()

@@ -129,7 +129,7 @@ what_can_be_no_text_is_skipped_and_broken_json_is_junk(void **state)
 static void
 every_shape_of_a_chunk_gives_its_text(void **state)
 {
-    static const struct { const char *json, *text; bool whole, thought; } rows[] = {
+    static const struct { const char *json, *text; bool message, thought; } rows[] = {
         { "{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}}]}", "ab", false, false },
         { "{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"x\"}]}]}}]}", "", false, true },
         { "{\"choices\":[{\"message\":{\"content\":\"all\"}}]}", "all", true, false },
@@ -148,7 +148,7 @@ every_shape_of_a_chunk_gives_its_text(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(chunk(rows[i].json, &c), CHAT_EV_CHUNK);
-        if (!str_eq(c.text, str_of(rows[i].text)) || c.whole != rows[i].whole || c.thought != rows[i].thought)
+        if (!str_eq(c.text, str_of(rows[i].text)) || c.message != rows[i].message || c.thought != rows[i].thought)
             fail_msg("%s", rows[i].json);
         chat_chunk_free(&c);
     }

@@ -3,7 +3,8 @@
  * Deterministic; computed on threads.
  *
  *   hits ─▶ blocks (quote_block.c) ─▶ sentences, items, rows, lead-ins with what they lead in (quote_cut.c)
- *   question ─▶ stems, rare ones weighing more ─▶ coverage, heading above, place, hit score (quote_pick.c) */
+ *   question ─▶ stems, rare ones weighing more ─▶ coverage, heading above, place, hit score (quote_pick.c)
+ *   "explain this" of a selected text ─▶ its own sentences, and what passages say of its words (quote_select.c) */
 #include "embedder/quote.h"
 
 static bool
@@ -31,6 +32,24 @@ write_quote(struct buf *out, struct chat_marks *marks, const struct unit *u)
         buf_add(out, u->text.p + to, u->text.n - to);
 }
 
+/* A selection is answered about whatever is asked; one of an earlier question only where the question is about it or its words. */
+static size_t
+choose(struct digest *d, const struct unit **q)
+{
+    bool about = d->req->selected && quote_is_about(d->req);
+    size_t n = 0;
+
+    if (!about) {
+        quote_terms(d);
+        quote_cut(d);
+        n = quote_pick(d, q);
+    }
+    if (n > 0 || !d->req->selected || (d->req->carried && !about))
+        return n;
+    quote_about(d);
+    return quote_essence(d, q);
+}
+
 void
 builtin_answer(const struct chat_req *req, struct buf *out, struct chat_marks *marks, bool *refused)
 {
@@ -38,9 +57,7 @@ builtin_answer(const struct chat_req *req, struct buf *out, struct chat_marks *m
     const struct unit *q[QUOTES];
     size_t n;
 
-    quote_terms(&d);
-    quote_cut(&d);
-    n = quote_pick(&d, q);
+    n = choose(&d, q);
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             buf_z(out, in_lines(q[i]) || in_lines(q[i - 1]) ? "\n\n" : q[i]->kind == UNIT_ITEM ? "\n" : " ");

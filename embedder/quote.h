@@ -66,16 +66,27 @@ struct digest {
     struct unit *u;              /* QUOTE_UNITS */
     size_t n;
     bool all;                    /* weak units, too (to calibrate) */
+    bool about;                  /* the terms are the selection's: the question says nothing but what is to be done with it */
 };
 
 /* The terms of the question: at least one unless it has no word. */
 void quote_terms(struct digest *d);
+/* Terms of a text until there are max; least: the class that says least of those that are taken. */
+void quote_read(struct digest *d, struct str text, enum word_class least, size_t max);
 uint32_t quote_bits(struct digest *d, struct str text, size_t *words);
 /* Every unit of the passages that a model would be shown. */
 void quote_cut(struct digest *d);
 
 /* ---- quote_pick.c: the units that answer, best first; 0: none does */
 size_t quote_pick(struct digest *d, const struct unit **out);
+bool quote_is_news(const struct unit *u, const struct unit *const *have, size_t n); /* nothing of it is quoted already */
+
+/* ---- quote_select.c: a question about a text that the reader selected (hit 0) */
+/* Does it ask for nothing but an explanation, a summary, a translation, an example, a reason of it? */
+bool quote_is_about(const struct chat_req *req);
+void quote_about(struct digest *d);                              /* terms and units for that */
+/* The sentences that the selection is about, and what other passages say of its words; at least one. */
+size_t quote_essence(struct digest *d, const struct unit **out);
 
 struct str quote_trim(struct str s); /* without ASCII white space at both ends */
 

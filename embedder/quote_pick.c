@@ -82,9 +82,8 @@ add_term(void *arg, const struct word *w)
         memcpy(t->written, w->folded.p, t->n = w->folded.n);
 }
 
-/* Terms of a text until there are max; least: the class that says least of those that are taken. */
-static void
-read_terms(struct digest *d, struct str text, enum word_class least, size_t max)
+void
+quote_read(struct digest *d, struct str text, enum word_class least, size_t max)
 {
     struct counter c = { .d = d, .least = least, .max = max };
 
@@ -168,11 +167,11 @@ quote_terms(struct digest *d)
     words_language(d->words, language_of(d->req->hits.n > 0 ? utf8_cut(d->req->hits.v[0].text, 4096) : STR_NONE, 0,
                                          language_of(q, 0, LANG_ENGLISH)));
     asking_core(q, &core);
-    read_terms(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
-    if (d->n_terms < 2 && d->req->selection.n > 0)
-        read_terms(d, d->req->selection, WORD_CONTENT, SELECTION_TERMS); /* "What does this mean?" */
+    quote_read(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
+    if (d->n_terms < 2 && d->req->selection.n > 0 && !d->req->selected)
+        quote_read(d, d->req->selection, WORD_CONTENT, SELECTION_TERMS); /* "What does this mean?" */
     if (d->n_terms == 0)
-        read_terms(d, q, WORD_STOP, QUOTE_TERMS);
+        quote_read(d, q, WORD_STOP, QUOTE_TERMS);
     buf_free(&core);
     correct_terms(d);
 }
@@ -267,8 +266,8 @@ may_quote(const struct digest *d, const struct unit *u)
 }
 
 /* Nothing of it stands in what is quoted already, there or word for word elsewhere. */
-static bool
-is_news(const struct unit *u, const struct unit *const *have, size_t n)
+bool
+quote_is_news(const struct unit *u, const struct unit *const *have, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if ((u->text.p < have[i]->text.p + have[i]->text.n && have[i]->text.p < u->text.p + u->text.n) || str_eq(have[i]->text, u->text))
@@ -331,7 +330,7 @@ quote_pick(struct digest *d, const struct unit **out)
         for (size_t k = 0; k < d->n; k++) {
             const struct unit *u = &d->u[k];
 
-            if (may_quote(d, u) && is_news(u, out, n) && goes_with(u, out, n) && (best == NULL || u->score > best->score))
+            if (may_quote(d, u) && quote_is_news(u, out, n) && goes_with(u, out, n) && (best == NULL || u->score > best->score))
                 best = u;
         }
         if (best == NULL || (n > 0 && best->score < out[0]->score * (out[0]->kind > UNIT_ITEM ? ALSO_LINES : ALSO)))

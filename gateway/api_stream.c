@@ -97,8 +97,7 @@ send_citations(struct stream *s)
         buf_c(&b, '{');
         buf_key_int(&b, "n", c->n);
         render_key_uuid(&b, "source_id", &c->id);
-        buf_key_int(&b, "start", c->start);
-        buf_key_int(&b, "end", c->end);
+        render_place(&b, &c->document_id, c->start, c->end);
         buf_c(&b, '}');
         if (!send(s, "citation", &b))
             return false;

@@ -51,6 +51,8 @@ begin(struct question *q)
         .message_id = q->message_id,
         .question = q->text,
         .page_context = q->page_context,
+        .selection = q->selection,
+        .fresh = q->fresh,
         .history = q->standalone ? 0 : ASK_HISTORY,
         .expiry_days = api_expiry_days(q->r),
     };
@@ -75,6 +77,7 @@ begin(struct question *q)
     if (q->begun->stored.p)
         return failed(q, &lost); /* our lease lapsed and another run has finished: the next try gets its answer */
     q->conversation_id = q->begun->conversation_id;
+    select_carry(q);
     return ASKED_ANSWERED;
 }
 
@@ -148,6 +151,9 @@ search(struct question *q)
     struct search_req req = {
         .query = q->text,
         .context = context,
+        .selection = q->selection,
+        .chapter = q->chapter,
+        .section = q->section,
         .collections = { &q->collection, 1 },
         .top_k = q->top_k ? q->top_k : q->settings ? q->settings->top_k : 0,
         .filter = q->filter,
@@ -166,12 +172,12 @@ search(struct question *q)
         return failed(q, &a);
     q->found = a.msg;
     if (e) { /* words only: better than nothing, but "nothing found" would be a guess */
-        if (q->found->hits.n == 0)
+        if (q->found->hits.n == 0 && q->selection.n == 0)
             return failed(q, &embedded);
         q->degraded = true;
         LOG(WARN, q->r->id, M("no embedding: searched by words only"), KS("code", err_name(e)));
     }
-    return ASKED_ANSWERED;
+    return select_hits(q) ? ASKED_ANSWERED : failed(q, &(struct answer){ .err = ERR_INTERNAL });
 }
 
 /* ---- chat ---- */
@@ -280,6 +286,8 @@ chat(struct question *q, const struct ask_sink *sink, const struct chat_rep **re
         .refusal = refusal(q, c),
         .page_context = q->page_context,
         .selection = q->selection,
+        .selected = q->selection.n > 0,
+        .carried = q->carried,
         .whole = sink == NULL,
     };
     struct ask *call;
@@ -347,6 +355,7 @@ cite(struct question *q, const struct chat_rep *said)
     q->grounded = rep.grounded && !said->refused && rep.citations.n > 0;
     if (!q->grounded)
         return ASKED_ANSWERED;
+    select_cited(rep.citations.v, rep.citations.n);
     for (size_t i = 0; i < rep.citations.n; i++)
         rep.citations.v[i].id = ask_citation_id(&q->message_id, rep.citations.v[i].n); /* as the stream's sources said */
     q->citations = rep.citations.v;
@@ -373,6 +382,7 @@ save_queued(struct question *q, struct turn_finish_req *t, enum err why)
     struct buf b = BUF_MAX(ANSWER_MAX);
 
     t->tenant = str_of(q->r->who.tenant);
+    t->selection = select_own(q);
     t->question = q->text; /* the begin may have been rolled back by a lost database: same id, stored once */
     q->saved = msg_encode(turn_finish_req_desc(), t, &b) == ERR_OK && turns_append(q->r, buf_slice(&b)) ? SAVED_QUEUED
                                                                                                        : SAVED_NO;

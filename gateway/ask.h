@@ -54,7 +54,10 @@ struct question {
     /* what was asked */
     const char *route;                /* "query" or "selection": part of the cache key; streams share "query" */
     struct str text;                  /* the question, trimmed */
-    struct str selection;             /* selected text, or absent */
+    struct str selection;             /* selected text, or absent; in a conversation perhaps that of an earlier question */
+    bool carried;                     /* it is that of an earlier question */
+    struct str chapter, section;      /* where it was selected, or absent */
+    bool fresh;                       /* opens a conversation of its own */
     struct str page_context;          /* or absent */
     struct str collection;            /* its name */
     struct str filter;                /* compact JSON, or absent */
@@ -114,7 +117,7 @@ enum asked ask_run(struct question *q, const struct ask_sink *sink);
 void ask_render(const struct question *q, struct buf *b);
 void ask_fini(struct question *q);
 
-#define PROMPT_VERSION "2" /* of how questions become prompts here; a change makes old answers unfindable */
+#define PROMPT_VERSION "3" /* of how questions become prompts here; a change makes old answers unfindable */
 
 /* For tests: the input of the cache's digests, and the id of citation n of a message. */
 void ask_cache_input(const struct question *q, struct buf *in);
@@ -135,6 +138,13 @@ void ask_removed(const size_t n[REMOVED_KINDS]);                      /* what th
 bool ask_show(struct question *q, const struct ask_sink *sink, struct str piece);
 bool ask_show_rest(struct question *q, const struct ask_sink *sink);  /* sink NULL: nothing is shown any more */
 struct str ask_safe(struct question *q, struct str text);             /* a whole answer, in the arena; counted */
+
+/* ask_select.c. After turn.begin: a follow-up is about the text that the conversation's latest selection has. */
+void select_carry(struct question *q);
+struct str select_own(const struct question *q);                      /* what this question itself selected, or absent */
+/* After the search: the selection becomes the first of q->found. False: no room. */
+bool select_hits(struct question *q);
+void select_cited(struct citation *v, size_t n);                      /* those of the reader's own text have no offsets */
 
 /* question.c, for ask.c. */
 bool ask_cut(const struct question *q);                               /* the answer ended before its end */

@@ -16,9 +16,9 @@
 /* ---- the body ---- */
 
 static const char *const query_keys[] = { "question",   "session_id", "conversation_id", "page_context",
-                                          "collection", "top_k",      "filter",          NULL };
+                                          "collection", "top_k",      "filter",          "new_conversation", NULL };
 static const char *const selection_keys[] = { "selected_text", "question",   "session_id", "chapter", "section",
-                                              "conversation_id", "collection", "top_k",    "filter",  NULL };
+                                              "conversation_id", "collection", "top_k",    "filter",  "new_conversation", NULL };
 static const struct text_rule rule_question = { "question", 1, 500, true, true };
 static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
 static const struct text_rule rule_context = { "page_context", 0, 2000, false, true };
@@ -30,15 +30,14 @@ static const struct text_rule rule_collection = { "collection", 1, 64, false, fa
 static bool
 parse_selection(struct question *q, struct fault *f)
 {
-    struct str chapter = STR_NONE, section = STR_NONE;
     char *where;
 
-    if (!field_text(q->body, &rule_selected, &q->selection, f) || !field_text(q->body, &rule_chapter, &chapter, f) ||
-        !field_text(q->body, &rule_section, &section, f))
+    if (!field_text(q->body, &rule_selected, &q->selection, f) || !field_text(q->body, &rule_chapter, &q->chapter, f) ||
+        !field_text(q->body, &rule_section, &q->section, f))
         return false;
-    where = section.n > 0 ? arena_printf(q->r->arena, "Chapter: " STR_FMT "\nSection: " STR_FMT, STR_ARG(chapter),
-                                         STR_ARG(section))
-                          : arena_printf(q->r->arena, "Chapter: " STR_FMT, STR_ARG(chapter));
+    where = q->section.n > 0 ? arena_printf(q->r->arena, "Chapter: " STR_FMT "\nSection: " STR_FMT, STR_ARG(q->chapter),
+                                            STR_ARG(q->section))
+                             : arena_printf(q->r->arena, "Chapter: " STR_FMT, STR_ARG(q->chapter));
     q->page_context = str_of(where);
     return true;
 }
@@ -52,7 +51,17 @@ parse_fields(struct question *q, struct str *session, struct str *collection, st
     return field_text(o, &rule_question, &q->text, f) && field_text(o, &rule_session, session, f) &&
            (selection ? parse_selection(q, f) : field_text(o, &rule_context, &q->page_context, f)) &&
            field_uuid(o, "conversation_id", &q->conversation_id, f) && field_text(o, &rule_collection, collection, f) &&
-           field_int(o, "top_k", 1, 20, &q->top_k, f) && field_object(o, "filter", 8192, q->r->arena, &q->filter, f);
+           field_flag(o, "new_conversation", &q->fresh, f) && field_int(o, "top_k", 1, 20, &q->top_k, f) && field_object(o, "filter", 8192, q->r->arena, &q->filter, f);
+}
+
+/* One that is named is not new. */
+static bool
+conversation_fits(const struct question *q, struct fault *f)
+{
+    if (!q->fresh || uuid_is_nil(&q->conversation_id))
+        return true;
+    fault_set(f, "new_conversation", "must be absent or false when conversation_id is given");
+    return false;
 }
 
 bool
@@ -69,7 +78,7 @@ ask_parse(struct request *r, const char *route, struct question *q)
     q->body = request_json(r, strcmp(route, "selection") == 0 ? selection_keys : query_keys);
     if (!q->body)
         return false;
-    if (!parse_fields(q, &session, &collection, &f)) {
+    if (!parse_fields(q, &session, &collection, &f) || !conversation_fits(q, &f)) {
         reply_fault(r, &f);
         return false;
     }
@@ -139,7 +148,7 @@ probe_set(struct question *q)
     char hex[33];
     struct str s;
 
-    if (!q->standalone || r->no_cache || !epoch_of(r->gw, r->who.tenant, q->collection, &q->probe.epoch))
+    if (!q->standalone || q->fresh || r->no_cache || !epoch_of(r->gw, r->who.tenant, q->collection, &q->probe.epoch))
         return;
     ask_cache_input(q, &in);
     if (!in.failed) {
@@ -187,6 +196,7 @@ turn_pack(struct question *q)
 
     ask_turn(q, &t);
     t.question = q->text;
+    t.selection = select_own(q);
     t.from_cache = true;
     t.tenant = str_of(q->r->who.tenant);
     if (msg_encode(turn_finish_req_desc(), &t, &q->turn) == ERR_OK)
@@ -341,6 +351,7 @@ ask_save_hit(struct question *q)
     }
     ask_turn(q, &t);
     t.question = q->text;
+    t.selection = select_own(q);
     t.citations.v = own;
     ask_keep(q, &t, &sealed);
     if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, q->r->deadline_ms, &a) == ERR_OK) {

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "gateway/link_rule.h"
 #include "gateway/page_link.h"
+#include "proto/selection.h"
 
 #define EXCERPT_CHARS 300
 
@@ -23,21 +24,48 @@ render_key_time(struct buf *b, const char *key, int64_t wall_ms)
     buf_key_str(b, key, wall_ms <= 0 ? STR_NONE : str_of(clock_rfc3339(wall_ms, text)));
 }
 
+static void
+key_id(struct buf *b, const char *key, const struct uuid *id)
+{
+    if (is_selection(id))
+        buf_key_str(b, key, STR_NONE);
+    else
+        render_key_uuid(b, key, id);
+}
+
+void
+render_place(struct buf *b, const struct uuid *document_id, int64_t start, int64_t end)
+{
+    if (is_selection(document_id)) {
+        buf_key_str(b, "start", STR_NONE);
+        buf_key_str(b, "end", STR_NONE);
+        return;
+    }
+    buf_key_int(b, "start", start);
+    buf_key_int(b, "end", end);
+}
+
+void
+render_ids(struct buf *b, const struct uuid *document_id, const struct uuid *chunk_id)
+{
+    key_id(b, "document_id", document_id);
+    key_id(b, "chunk_id", chunk_id);
+    buf_key_str(b, "kind", is_selection(document_id) ? STR("selection") : STR("document"));
+}
+
 void
 render_source(struct buf *b, const struct citation *c)
 {
     buf_c(b, '{');
     render_key_uuid(b, "id", &c->id);
     buf_key_int(b, "n", c->n);
-    render_key_uuid(b, "document_id", &c->document_id);
+    render_ids(b, &c->document_id, &c->chunk_id);
     buf_key_str(b, "external_id", c->external_id);
-    render_key_uuid(b, "chunk_id", &c->chunk_id);
     buf_key_str(b, "chapter", c->chapter);
     buf_key_str(b, "section", c->section);
     buf_key_str(b, "title", c->title);
     buf_key_str(b, "content_excerpt", c->excerpt);
-    buf_key_int(b, "start", c->start);
-    buf_key_int(b, "end", c->end);
+    render_place(b, &c->document_id, c->start, c->end);
     page_link(b, link_plain(c->url) ? c->url : STR_NONE, c->section); /* an import may have brought anything */
     buf_key_num(b, "confidence_score", c->score);
     buf_c(b, '}');
@@ -125,6 +153,8 @@ render_message(struct buf *b, const struct message *m)
     buf_key_str(b, "role", m->role);
     buf_key_str(b, "content", m->content);
     render_key_time(b, "created_at", m->created_ms);
+    if (m->selection.n > 0)
+        buf_key_str(b, "selected_text", m->selection);
     if (str_is(m->role, "assistant")) {
         buf_key_str(b, "status", m->status);
         buf_key_str(b, "model", m->model);

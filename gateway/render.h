@@ -9,6 +9,10 @@
 void render_key_uuid(struct buf *b, const char *key, const struct uuid *id); /* a member; nil: null */
 void render_key_time(struct buf *b, const char *key, int64_t wall_ms);       /* a member; 0: null */
 
+/* Members document_id, chunk_id and kind: "document", or "selection" with ids of null. */
+void render_ids(struct buf *b, const struct uuid *document_id, const struct uuid *chunk_id);
+/* Members start and end; null for a selection that is of no document. */
+void render_place(struct buf *b, const struct uuid *document_id, int64_t start, int64_t end);
 /* One entry of sources[]. */
 void render_source(struct buf *b, const struct citation *c);
 void render_sources(struct buf *b, const struct citation *c, size_t n);      /* the array */

@@ -154,10 +154,8 @@ add_passage(const struct question *q, size_t i, struct buf *b)
     key_score(b, "vector_score", h->vector);
     key_score(b, "lexical_score", h->lexical);
     buf_key_str(b, "title", utf8_cut(h->title, TITLE_BYTES));
-    render_key_uuid(b, "document_id", &h->document_id);
-    render_key_uuid(b, "chunk_id", &h->chunk_id);
-    buf_key_int(b, "start", h->start);
-    buf_key_int(b, "end", h->end);
+    render_ids(b, &h->document_id, &h->chunk_id);
+    render_place(b, &h->document_id, h->start, h->end);
     buf_c(b, '}');
 }
 

@@ -263,6 +263,12 @@ filter_chunk(const struct filter *f, const struct filter_view *v)
 }
 
 bool
+filter_any(const struct filter *f)
+{
+    return f->n > 0;
+}
+
+bool
 filter_has_chunk(const struct filter *f)
 {
     for (size_t i = 0; i < f->n; i++)

@@ -28,4 +28,6 @@ bool filter_document(const struct filter *f, const struct filter_view *v); /* al
 bool filter_chunk(const struct filter *f, const struct filter_view *v);    /* chapter and section only */
 bool filter_has_chunk(const struct filter *f);                              /* does it name chapter or section */
 
+bool filter_any(const struct filter *f);                                    /* does it ask for anything */
+
 #endif

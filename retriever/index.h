@@ -55,6 +55,14 @@ struct index_query {
 /* Best passages first into rep->hits; everything is copied into the arena. ERR_INTERNAL when the arena is full. */
 enum err index_search(struct index *ix, struct words *w, const struct index_query *q, struct arena *a,
                       struct search_rep *rep);
+/* A text that a reader selected, and the names of where, which may be absent. */
+struct selected {
+    struct str text, chapter, section;
+};
+/* Where it stands in the collections, as a hit whose bytes [start, end) are what was selected; text is empty when they run over
+ * several passages. Copied into the arena. False: it was not found. */
+bool index_select(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
+                  struct hit *out);
 /* The evidence behind the score of the best passage, for calibration (tests/eval). signals may be NULL. */
 struct index_signals {
     double coverage; /* idf-weighted share of the question's words that one passage has, 0 … 1 */

@@ -15,6 +15,8 @@ struct task {
     struct filter *filter;       /* owned; NULL for CITE */
     float *vector;               /* in the call's arena */
     struct index_query query;
+    struct selected selected;    /* text absent: nothing was */
+    struct hit place;            /* of it */
     struct search_rep found;
     struct cite_rep cited;
     enum err err;
@@ -41,6 +43,11 @@ search_work(void *arg)
     struct words *w = words_new();
 
     t->err = index_search(t->r->index, w, &t->query, t->call->arena, &t->found);
+    if (t->err == ERR_OK && t->selected.text.n > 0 &&
+        index_select(t->r->index, w, &t->query, &t->selected, t->call->arena, &t->place)) {
+        t->found.selected.v = &t->place;
+        t->found.selected.n = 1;
+    }
     words_free(&w);
 }
 
@@ -169,6 +176,7 @@ take_query(struct task *t, const struct search_req *q)
     t->query.top_k = q->top_k > 0 && q->top_k <= 200 ? (size_t)q->top_k : q->top_k > 200 ? 200 : TOP_K_DEFAULT;
     t->query.threshold = q->threshold;
     t->query.all = q->all;
+    t->selected = (struct selected){ q->selection, q->chapter, q->section };
     return why;
 }
 

@@ -59,6 +59,7 @@ read_message(struct tx *t, size_t row, struct message *m)
     m->created_ms = col_ms(t, 0, row, 9);
     m->rating = col_str(t, 0, row, 24);
     m->comment = col_str(t, 0, row, 25);
+    m->selection = col_str(t, 0, row, 26);
 }
 
 static void
@@ -96,7 +97,7 @@ collect(struct tx *t, int64_t limit, struct history_rep *rep, struct citation *s
             }
             m = &rep->items.v[rep->items.n++];
             read_message(t, row, m);
-            bytes += m->content.n + m->comment.n + 512;
+            bytes += m->content.n + m->selection.n + m->comment.n + 512;
             *last = (struct place){ col_raw_time(t, 0, row, 10), m->conversation_id, col_raw_time(t, 0, row, 9), m->id };
         }
         if (col_str(t, 0, row, 11).n == 0)

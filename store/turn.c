@@ -1,7 +1,7 @@
 /* Turns: turn.begin stores the question before anything is paid for, turn.finish the answer with its citations.
  * Each is one pipeline: one transaction, one round trip.
  *
- *   begin:  session ▸ idempotency row ▸ conversation ▸ question ▸ recent history
+ *   begin:  session ▸ idempotency row ▸ (the open conversation is closed) ▸ conversation ▸ question ▸ recent history
  *   finish: (session ▸ conversation ▸ question, when the question was not stored yet)
  *           ▸ answer ▸ citations ▸ stored answer
  *
@@ -52,7 +52,7 @@ take_history(struct tx *t, int i, struct turn_begin_rep *rep)
     if (!rep->history.v)
         return false;
     for (; keep < n; keep++) {
-        bytes += utf8_cut(col_str(t, i, keep, 1), HISTORY_MESSAGE).n + 64;
+        bytes += utf8_cut(col_str(t, i, keep, 1), HISTORY_MESSAGE).n + col_str(t, i, keep, 2).n + 64;
         if (bytes > HISTORY_BYTES)
             break;
     }
@@ -61,6 +61,7 @@ take_history(struct tx *t, int i, struct turn_begin_rep *rep)
 
         to->role = col_str(t, i, keep - 1 - k, 0);
         to->content = utf8_cut(col_str(t, i, keep - 1 - k, 1), HISTORY_MESSAGE);
+        to->selection = col_str(t, i, keep - 1 - k, 2);
     }
     rep->history.n = keep;
     return true;
@@ -122,9 +123,12 @@ turn_begin(struct call *c)
         TX(t, IDEM_CLAIM, p_str(who.tenant), p_str(r->idem_scope.p ? r->idem_scope : STR("")), p_str(r->idem_key),
            p_str(r->idem_hash.p ? r->idem_hash : STR("")), p_id(&r->question_id), p_id(&who.session),
            p_i64(r->idem_lease_ms), p_id(uuid_is_nil(&r->idem_holder) ? &r->question_id : &r->idem_holder));
+    if (r->fresh && uuid_is_nil(&r->conversation_id))
+        TX(t, CONVERSATION_CLOSE, p_str(who.tenant), p_id(&who.session), p_id(&r->question_id));
     b->conversation = add_conversation(t, &r->conversation_id, &who.session, who.tenant, r->expiry_days);
     TX(t, QUESTION_ADD, p_id(&r->question_id), p_str(who.tenant), p_id(&who.session), p_id(&r->conversation_id),
-       p_str(r->question), p_str(r->page_context), p_time(0), p_i64(r->expiry_days));
+       p_str(r->question), p_str(r->page_context), p_time(0), p_i64(r->expiry_days),
+       p_str(r->selection));
     b->history = -1;
     if (r->history > 0 && !uuid_is_nil(&r->conversation_id))
         b->history = TX(t, TURN_HISTORY, p_str(who.tenant), p_id(&who.session), p_id(&r->conversation_id),
@@ -199,7 +203,7 @@ add_turn(struct tx *t, const struct turn_finish_req *r, const struct owner *who)
        p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
        p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at + 1), p_i64(r->expiry_days),
        p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms), p_str(r->question), p_time(at), p_str(r->session),
-       p_time(r->begun_ms ? r->begun_ms : at));
+       p_time(r->begun_ms ? r->begun_ms : at), p_str(r->selection));
 }
 
 void

@@ -67,24 +67,29 @@ say(const char *fmt, ...)
     buf_free(&b);
 }
 
-/* [1] title · section — "excerpt" (document id, bytes start–end) */
+/* [1] title · section — "excerpt" (document id, bytes start–end); of a reader's own selection no document */
 static void
 put_source(const json_t *s)
 {
     struct str title = json_str(s, "title"), section = json_str(s, "section");
+    bool own = str_is(json_str(s, "kind"), "selection");
 
     if (!section.p)
         section = json_str(s, "chapter");
     if (!title.p)
         title = json_str(s, "external_id");
     printf("[%lld] ", (long long)json_int(s, "n", 0));
-    put_line(stdout, title.p ? title : STR("untitled"));
+    put_line(stdout, own ? STR("the selected text") : title.p ? title : STR("untitled"));
     if (section.n > 0) {
         fputs(" · ", stdout);
         put_line(stdout, section);
     }
     fputs(" — \"", stdout);
     put_line(stdout, json_str(s, "content_excerpt"));
+    if (own) { /* no document has it */
+        fputs("\"\n", stdout);
+        return;
+    }
     fputs("\" (document ", stdout);
     put_line(stdout, json_str(s, "document_id"));
     printf(", bytes %lld–%lld)", (long long)json_int(s, "start", 0), (long long)json_int(s, "end", 0));

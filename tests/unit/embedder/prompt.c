@@ -72,7 +72,8 @@ static void
 history_is_kept_newest_first_within_its_bytes(void **state)
 {
     static char big[7000];
-    struct turn turns[3] = { { STR("user"), { big, sizeof big } }, { STR("assistant"), { big, 3000 } }, { STR("user"), STR("last") } };
+    struct turn turns[3] = { { .role = STR("user"), .content = { big, sizeof big } }, { .role = STR("assistant"), .content = { big, 3000 } },
+                              { .role = STR("user"), .content = STR("last") } };
     struct chat_req req = { .question = STR("q") };
     json_t *m;
 
@@ -106,7 +107,8 @@ roles_always_take_turns(void **state)
         json_t *m;
 
         for (unsigned i = 0; i < 6; i++)
-            turns[i] = (struct turn){ str_of(roles[pattern >> (2 * i) & 1]), pattern >> (2 * i) & 2 ? STR(" ") : STR("text") };
+            turns[i] = (struct turn){ .role = str_of(roles[pattern >> (2 * i) & 1]),
+                                      .content = pattern >> (2 * i) & 2 ? STR(" ") : STR("text") };
         m = build(&req);
         assert_true(json_array_size(m) % 2 == 1);
         for (size_t i = 0; i < json_array_size(m); i++) {

@@ -105,8 +105,8 @@ static void
 a_turn_with_history_searches_with_the_previous_exchange(void **state)
 {
     (void)state;
-    w.turns[0] = (struct turn){ STR("user"), STR("What is the cache?") };
-    w.turns[1] = (struct turn){ STR("assistant"), STR("It keeps answers.") };
+    w.turns[0] = (struct turn){ .role = STR("user"), .content = STR("What is the cache?") };
+    w.turns[1] = (struct turn){ .role = STR("assistant"), .content = STR("It keeps answers.") };
     w.n_turns = 2;
     ask("{\"question\":\"How long?\",\"session_id\":\"" SESSION "\",\"conversation_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f\"}");
     assert_true(str_is(buf_slice(&w.searched), "How long?|What is the cache?\nIt keeps answers."));

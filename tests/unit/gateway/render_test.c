@@ -36,7 +36,7 @@ a_source_has_every_field_and_absent_ones_are_null(void **state)
 {
     static const char *const keys[] = { "id",      "n",       "document_id", "external_id",     "chunk_id", "chapter",
                                         "section", "title",   "content_excerpt", "start",       "end",      "link",
-                                        "confidence_score", NULL };
+                                        "confidence_score", "kind", NULL };
     struct citation c = { .id = uuid_v4(), .n = 2, .document_id = uuid_v4(), .chunk_id = uuid_v4(),
                           .excerpt = STR("a \"quote\"\n"), .start = 7, .end = 17, .score = 0.5 };
     struct buf b = BUF_MAX(0);

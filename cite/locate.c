@@ -1,0 +1,358 @@
+/* A selection in a source. See locate.h.
+ *
+ *   both texts ─▶ what a page shows ─▶ letters and digits, folded, each with the bytes it came from ─▶ memmem ─▶ bytes of the source
+ *
+ * Both sides go through the same reader, so that a selection of the source itself is found as well. */
+#include "cite/locate.h"
+
+#include <ctype.h>
+#include <utf8proc.h>
+
+#include "cite/fold.h"
+#include "common/text.h"
+
+enum { TARGET_MAX = 2048, TAG_MAX = 1024, ENTITY_MAX = 12, LEAST_LETTERS = 4, SHORT_LETTERS = 16, TAIL_MAX = 8 };
+
+/* ---- what a page does not show */
+
+static bool
+at(struct str s, size_t i, const char *z)
+{
+    size_t n = strlen(z);
+
+    return s.n - i >= n && memcmp(s.p + i, z, n) == 0;
+}
+
+/* Behind the first `close` after i, within max bytes; 0: there is none. */
+static size_t
+behind(struct str s, size_t i, const char *close, size_t max)
+{
+    size_t left = s.n - i < max ? s.n - i : max;
+    const char *p = memmem(s.p + i, left, close, strlen(close));
+
+    return p ? (size_t)(p - s.p) + strlen(close) : 0;
+}
+
+/* Behind the bracket that closes the one at i; 0: none does. */
+static size_t
+closed(struct str s, size_t i, char open, char close)
+{
+    size_t depth = 0;
+
+    for (size_t k = i; k < s.n && k - i < TARGET_MAX; k++) {
+        depth += s.p[k] == open;
+        if (s.p[k] == close && --depth == 0)
+            return k + 1;
+        if (s.p[k] == '\n' && k + 1 < s.n && s.p[k + 1] == '\n')
+            return 0;
+    }
+    return 0;
+}
+
+static size_t
+line_end(struct str s, size_t i)
+{
+    const char *nl = memchr(s.p + i, '\n', s.n - i);
+
+    return nl ? (size_t)(nl - s.p) : s.n;
+}
+
+/* Fences and the numbers of lists. */
+static size_t
+skip_at_line(struct str s, size_t i)
+{
+    size_t k = i;
+
+    while (k < s.n && (s.p[k] == ' ' || s.p[k] == '\t' || s.p[k] == '>'))
+        k++;
+    if (at(s, k, "```") || at(s, k, "~~~"))
+        return line_end(s, k);
+    size_t d = k;
+
+    while (d < s.n && d - k < 9 && isdigit((unsigned char)s.p[d]))
+        d++;
+    return d > k && d + 1 < s.n && (s.p[d] == '.' || s.p[d] == ')') && s.p[d + 1] == ' ' ? d + 1 : i;
+}
+
+static size_t
+skip_tag(struct str s, size_t i)
+{
+    char c = i + 1 < s.n ? s.p[i + 1] : ' ';
+
+    if (at(s, i, "<!--"))
+        return behind(s, i, "-->", 8192);
+    if ((!isalpha((unsigned char)c) && c != '/') || at(s, i, "<http"))
+        return 0;
+    return behind(s, i, ">", TAG_MAX);
+}
+
+static size_t
+skip_entity(struct str s, size_t i)
+{
+    for (size_t k = i + 1; k < s.n && k - i < ENTITY_MAX; k++) {
+        if (s.p[k] == ';')
+            return k > i + 1 ? k + 1 : 0;
+        if (!isalnum((unsigned char)s.p[k]) && s.p[k] != '#')
+            return 0;
+    }
+    return 0;
+}
+
+/* Behind what begins at i and no page shows; i: the page shows it. */
+static size_t
+skip_hidden(struct str s, size_t i)
+{
+    size_t to = 0;
+
+    if (i == 0 || s.p[i - 1] == '\n')
+        to = skip_at_line(s, i);
+    if (to > i)
+        return to;
+    switch (s.p[i]) {
+    case ']':
+        if (i + 1 < s.n && s.p[i + 1] == '(')
+            to = closed(s, i + 1, '(', ')');
+        else if (i + 1 < s.n && s.p[i + 1] == '[')
+            to = closed(s, i + 1, '[', ']');
+        break;
+    case '!':
+        to = at(s, i, "![") ? closed(s, i + 1, '[', ']') : 0;
+        if (to > 0)
+            to = to < s.n && s.p[to] == '(' ? closed(s, to, '(', ')') : 0;
+        break;
+    case '<': to = skip_tag(s, i); break;
+    case '&': to = skip_entity(s, i); break;
+    case '{': to = at(s, i, "{#") || at(s, i, "{:") ? behind(s, i, "}", 128) : 0; break;
+    default: break;
+    }
+    return to > i ? to : i;
+}
+
+/* ---- letters */
+
+struct letters {
+    struct buf *out;
+    uint32_t *from;              /* for each byte of out: where its character begins; NULL: nobody asks */
+    size_t n, chars;             /* bytes, code points */
+};
+
+static void
+put(struct letters *l, const char *p, size_t n, size_t from)
+{
+    for (size_t i = 0; l->from && i < n; i++)
+        l->from[l->n + i] = (uint32_t)from;
+    buf_add(l->out, p, n);
+    l->n += n;
+    l->chars++;
+}
+
+static bool
+counts(int32_t cp)
+{
+    switch (utf8proc_category(cp)) {
+    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_NO: case UTF8PROC_CATEGORY_SM: case UTF8PROC_CATEGORY_SC:
+    case UTF8PROC_CATEGORY_SO: return true;
+    default: return false;
+    }
+}
+
+/* One character beyond ASCII. Folding may leave up to twice its bytes; what gets longer than that is kept as it is. */
+static void
+put_wide(struct letters *l, struct str c, size_t from)
+{
+    char folded[FOLD_MAX];
+    int32_t cp = 0;
+
+    utf8proc_iterate((const utf8proc_uint8_t *)c.p, (utf8proc_ssize_t)c.n, &cp);
+    if (!counts(cp))
+        return;
+    if ((cp >= 0x3041 && cp <= 0x9fff) || (cp >= 0xac00 && cp <= 0xd7a3) || cp >= 0x1f000) {
+        put(l, c.p, c.n, from); /* folding changes nothing there, and most of a text may be such */
+        return;
+    }
+    size_t n = fold_word(c, folded);
+
+    if (n > 2 * c.n)
+        put(l, c.p, c.n, from);
+    else if (n > 0)
+        put(l, folded, n, from);
+}
+
+/* What a page shows of s, as letters. */
+static void
+read_loose(struct str s, struct letters *l)
+{
+    for (size_t i = 0; i < s.n;) {
+        size_t to = skip_hidden(s, i), n;
+        char low;
+
+        if (to > i) {
+            i = to;
+            continue;
+        }
+        n = utf8_first((struct str){ s.p + i, s.n - i });
+        n = n ? n : 1;
+        if (n > 1)
+            put_wide(l, (struct str){ s.p + i, n }, i);
+        low = (char)tolower((unsigned char)s.p[i]);
+        if (n == 1 && (isalnum((unsigned char)low) || low == '%'))
+            put(l, &low, 1, i);
+        i += n;
+    }
+}
+
+static void
+read_exact(struct str s, struct letters *l)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!space_byte(s.p[i]))
+            put(l, s.p + i, 1, i);
+}
+
+/* ---- the search */
+
+void
+locator_init(struct locator *l, struct str selection)
+{
+    struct letters loose = { .out = &l->loose }, exact = { .out = &l->exact };
+
+    *l = (struct locator){ .selection = selection, .exact = BUF_MAX(selection.n + 1), .loose = BUF_MAX(2 * selection.n + 1) };
+    read_exact(selection, &exact);
+    read_loose(selection, &loose);
+    l->letters = loose.chars;
+    if (loose.chars < LEAST_LETTERS || 2 * loose.n < exact.n)
+        buf_reset(&l->loose); /* mostly signs: letters alone would be found anywhere */
+}
+
+void
+locator_fini(struct locator *l)
+{
+    buf_free(&l->exact);
+    buf_free(&l->loose);
+}
+
+static bool
+word_byte(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Nothing goes on there: neither side of the border is within a word of ASCII letters. */
+static bool
+is_border(struct str text, size_t i)
+{
+    return i == 0 || i >= text.n || !word_byte(text.p[i - 1]) || !word_byte(text.p[i]);
+}
+
+/* Emphasis that the span has one half of only. */
+static void
+balance(struct str text, struct span *x)
+{
+    size_t b = x->start, e = x->end;
+
+    while (b > 0 && strchr("*_`[", text.p[b - 1]) != NULL && text.p[b - 1] != '\0')
+        b--;
+    while (e < text.n && strchr("*_`", text.p[e]) != NULL && text.p[e] != '\0')
+        e++;
+    if (b < x->start && memmem(text.p + x->start, x->end - x->start, text.p + x->start - 1, 1) != NULL)
+        x->start = b;
+    else if (b < x->start && text.p[x->start - 1] == '[' && memchr(text.p + x->start, ']', x->end - x->start) != NULL)
+        x->start = b;
+    if (e > x->end && (memchr(text.p + x->start, text.p[x->end], x->end - x->start) != NULL))
+        x->end = e;
+}
+
+/* The signs behind the last letter of the selection, as far as the source has them there, too. */
+static void
+take_tail(const struct locator *l, struct str text, struct span *x)
+{
+    struct str s = l->selection;
+    size_t from = s.n, e = x->end;
+
+    while (from > 0 && (unsigned char)s.p[from - 1] < 0x80 && !isalnum((unsigned char)s.p[from - 1]))
+        from--;
+    if (from == s.n && s.n > 2 && utf8_first((struct str){ s.p + s.n - 3, 3 }) == 3) {
+        int32_t cp = 0;
+
+        utf8proc_iterate((const utf8proc_uint8_t *)s.p + s.n - 3, 3, &cp);
+        from = counts(cp) ? s.n : s.n - 3; /* 。 and its like */
+    }
+    for (size_t k = 0; from < s.n && k < TAIL_MAX; from++) {
+        if (space_byte(s.p[from]))
+            continue;
+        for (; e < text.n && k < TAIL_MAX && text.p[e] != s.p[from]; k++) {
+            size_t to = skip_hidden(text, e);
+
+            if (to == e && strchr("*_`~", text.p[e]) == NULL)
+                return;
+            e = to > e ? to : e + 1;
+        }
+        if (e >= text.n || text.p[e] != s.p[from])
+            return;
+        x->end = ++e;
+    }
+}
+
+static void
+take_head(const struct locator *l, struct str text, struct span *x)
+{
+    size_t n = 0;
+
+    while (n < l->selection.n && (unsigned char)l->selection.p[n] < 0x80 && !isalnum((unsigned char)l->selection.p[n]))
+        n++;
+    while (n > 0 && x->start > 0 && text.p[x->start - 1] == l->selection.p[n - 1]) {
+        x->start--;
+        n--;
+    }
+}
+
+static bool
+find(const struct locator *l, const struct letters *t, struct str needle, struct str text, struct span *out)
+{
+    struct str hay = buf_slice(t->out);
+    const char *p = hay.p;
+
+    while (p && (p = memmem(p, (size_t)(hay.p + hay.n - p), needle.p, needle.n)) != NULL) {
+        size_t first = (size_t)(p - hay.p), last = t->from[first + needle.n - 1], n = utf8_first((struct str){ text.p + last, text.n - last });
+        struct span x = { t->from[first], last + (n ? n : 1) };
+        bool whole = (first == 0 || t->from[first - 1] != x.start) &&
+                     (first + needle.n == hay.n || t->from[first + needle.n] != last);
+
+        if (whole && (l->letters >= SHORT_LETTERS || (is_border(text, x.start) && is_border(text, x.end)))) {
+            *out = x;
+            return true;
+        }
+        p++;
+    }
+    return false;
+}
+
+bool
+locate(const struct locator *l, enum locate_how how, struct str text, struct span *out)
+{
+    struct str needle = buf_slice(how == LOCATE_EXACT ? &l->exact : &l->loose);
+    struct buf b = BUF_MAX(2 * text.n + 1);
+    struct letters t = { .out = &b };
+    bool found = false;
+
+    if (needle.n == 0 || text.n < needle.n / 2 || text.n > UINT32_MAX)
+        return false;
+    t.from = mem_new((2 * text.n + 1) * sizeof *t.from);
+    if (how == LOCATE_EXACT)
+        read_exact(text, &t);
+    else
+        read_loose(text, &t);
+    if (!b.failed && b.n >= needle.n && find(l, &t, needle, text, out)) {
+        found = true;
+        if (how == LOCATE_LOOSE) {
+            take_tail(l, text, out);
+            take_head(l, text, out);
+            balance(text, out);
+        }
+    }
+    mem_free(&t.from);
+    buf_free(&b);
+    return found;
+}

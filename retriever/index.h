@@ -59,6 +59,9 @@ enum err index_search(struct index *ix, struct words *w, const struct index_quer
 struct selected {
     struct str text, chapter, section;
 };
+/* Add to what a question found what is near to the selection alone: a few passages, or all when the question found none. */
+enum err index_near(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
+                    struct search_rep *rep);
 /* Where it stands in the collections, as a hit whose bytes [start, end) are what was selected; text is empty when they run over
  * several passages. Copied into the arena. False: it was not found. */
 bool index_select(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,

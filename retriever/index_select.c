@@ -6,9 +6,10 @@
 #include <strings.h>
 
 #include "cite/locate.h"
+#include "common/text.h"
 #include "retriever/shard.h"
 
-enum { LOOK_PASSAGES = 24, SIDE_BYTES = 4096, LOOK_BYTES = 2 << 20, PART_MAX = 64 };
+enum { LOOK_PASSAGES = 24, SIDE_BYTES = 4096, LOOK_BYTES = 2 << 20, PART_MAX = 64, NEAR_BYTES = 600, NEAR_PASSAGES = 3 };
 
 struct part {                    /* of a window: one passage */
     size_t at, n;                /* in the window's text */
@@ -171,6 +172,43 @@ look_everywhere(struct seeker *s, struct index *ix, enum locate_how how)
             }
         }
     }
+}
+
+static bool
+has(const struct search_rep *rep, const struct uuid *chunk)
+{
+    for (size_t i = 0; i < rep->hits.n; i++)
+        if (uuid_eq(&rep->hits.v[i].chunk_id, chunk))
+            return true;
+    return false;
+}
+
+enum err
+index_near(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
+           struct search_rep *rep)
+{
+    struct index_query alone = *q;
+    size_t most = rep->hits.n > 0 ? NEAR_PASSAGES : q->top_k, n = rep->hits.n;
+    struct search_rep near;
+    struct hit *v;
+
+    alone.text = utf8_cut(what->text, NEAR_BYTES);
+    alone.context = STR_NONE;
+    enum err err = index_search(ix, w, &alone, a, &near);
+
+    if (err != ERR_OK)
+        return err;
+    v = arena_alloc(a, (n + most + 1) * sizeof *v);
+    if (!v)
+        return ERR_INTERNAL;
+    if (n > 0)
+        memcpy(v, rep->hits.v, n * sizeof *v);
+    for (size_t i = 0; i < near.hits.n && n < rep->hits.n + most && n < 200; i++)
+        if (!has(rep, &near.hits.v[i].chunk_id))
+            v[n++] = near.hits.v[i];
+    rep->hits.v = v;
+    rep->hits.n = n;
+    return ERR_OK;
 }
 
 bool

@@ -43,6 +43,8 @@ search_work(void *arg)
     struct words *w = words_new();
 
     t->err = index_search(t->r->index, w, &t->query, t->call->arena, &t->found);
+    if (t->err == ERR_OK && t->selected.text.n > 0)
+        t->err = index_near(t->r->index, w, &t->query, &t->selected, t->call->arena, &t->found);
     if (t->err == ERR_OK && t->selected.text.n > 0 &&
         index_select(t->r->index, w, &t->query, &t->selected, t->call->arena, &t->place)) {
         t->found.selected.v = &t->place;

@@ -211,6 +211,6 @@ def test_s2_a_selection_gives_no_orders(served):
     a = told(served, evil)
     text = prompt(served)
     border = text.split("<<<", 1)[1].split("\n", 1)[0].split(" ")[0]
-    inside = text.rsplit(f"<<<{border}\n", 1)[1].split(f"\n{border}>>>")[0]
+    inside = text.split(f"<<<{border}\n", 1)[1].split(f"\n{border}>>>")[0]
     assert evil in inside and evil not in text.replace(inside, "")
     assert "evil.example" not in a["answer"] and "<script" not in a["answer"]

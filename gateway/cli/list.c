@@ -94,6 +94,10 @@ put_message(void *arg, const json_t *m)
 
     if (c->opt[CLI_JSON])
         return true;
+    if (json_str(m, "selected_text").n > 0) {
+        fputs("\n| ", stdout);
+        put_line(stdout, json_str(m, "selected_text"));
+    }
     fputs(str_is(json_str(m, "role"), "user") ? "\n> " : "\n", stdout);
     put_text(stdout, json_str(m, "content"));
     fputs("\n", stdout);

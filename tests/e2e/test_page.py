@@ -59,7 +59,8 @@ def test_why_an_answer_is_as_it_is_can_be_opened(page, plain):
     page.wait_js("document.querySelectorAll('article:last-of-type .why dt').length >= 6")
     told = page.text("article:last-of-type .why")
     assert "The lighthouse of Varnholm" in told and "cited" in told and "search" in told and "builtin-ngram-v2" in told
-    ask(page, Q_BUILT)  # from the cache
+    page.js("conversation = null")  # what stands alone comes from the cache
+    ask(page, Q_BUILT)
     page.js("document.querySelector('article:last-of-type .why').open = true")
     page.wait_js("(w => w.textContent.includes('copied from') || (w.textContent.includes('not saved yet') && (w.open = !w.open),"
                  " false))(document.querySelector('article:last-of-type .why'))")
@@ -132,3 +133,55 @@ def test_a_question_that_failed_stays_in_the_box(page, plain):
     page.wait_js("document.querySelector('article:last-of-type .problem')")
     assert page.js("document.querySelector('#question').value") == "What was it again?"
     page.open(plain.url + "/?fresh")
+
+
+def test_a_follow_up_needs_nothing_but_to_be_asked(page, plain):
+    assert page.js("document.querySelector('#talk').hidden")  # nothing to follow on from yet
+    page.js("window.sent = []; (f => { window.fetch = (u, o) => { if (o && o.body) sent.push(JSON.parse(o.body)); return f(u, o); }; })(window.fetch)")
+    ask(page, Q_BUILT)
+    assert page.text("#anew") == "New conversation"
+    ask(page, "And who was it named after?")
+    ask(page, "When was that built?")
+    assert "Ingrid Solheim" in page.text("article:last-of-type .text")
+    session = page.js("session")
+    items = plain.messages(session, 6)
+    assert len({m["conversation_id"] for m in items}) == 1
+    page.click("#anew")
+    page.wait_js("document.querySelector('#talk').hidden && document.querySelectorAll('.begin').length == 1")
+    ask(page, "When was that built?")
+    sent = page.js("sent")
+    assert [s.get("conversation_id") for s in sent] == [None, items[0]["conversation_id"], items[0]["conversation_id"], None]
+    assert [s.get("new_conversation") for s in sent] == [None, None, None, True]
+    items = plain.messages(session, 8)
+    assert len({m["conversation_id"] for m in items}) == 2 and len(items) == 8
+    page.open(plain.url + "/?again")  # the last conversation goes on, and where it began can be seen
+    page.wait_js("document.querySelectorAll('article').length == 4 && document.querySelectorAll('.begin').length == 1")
+    ask(page, "Who built the lighthouse of Varnholm?")
+    assert [m["conversation_id"] for m in plain.messages(session, 10)][:4] == [items[0]["conversation_id"]] * 4
+    assert page.errors == []
+
+
+def test_a_conversation_that_is_gone_is_begun_anew(page, plain):
+    ask(page, Q_BUILT)
+    gone = page.js("conversation")
+    assert plain.request("DELETE", f"/api/v1/conversations/{gone}", session=page.js("session")).status_code == 204
+    ask(page, Q_BUILT)
+    assert "Ingrid Solheim" in page.text("article:last-of-type .text") and page.js("conversation") != gone
+    page.errors.clear()  # the browser notes the 404
+
+
+def test_a_selected_text_is_shown_as_what_it_is(page, plain):
+    selected = "Kites <img src=x onerror=\"window.hacked=1\"> fly because the wind pushes against them. They need a string."
+    r = plain.ask("Explain this in simple words", page.js("session"), path="/api/v1/chat/selection", selected_text=selected, chapter="Toys")
+    assert r.json()["sources"][0]["kind"] == "selection"
+    page.open(plain.url + "/?selected")
+    page.wait_js("document.querySelectorAll('article .cite').length > 0")
+    assert page.text("article .selected") == selected and "The selected text › Toys" in page.text("article .sources")
+    page.click("article .cite")
+    page.wait_js("document.querySelector('#source').open")
+    assert "no document has it" in page.text("#source-facts") and "bytes" not in page.text("#source-facts")
+    ask_more = "why?"
+    page.click("#source [data-close]")
+    ask(page, ask_more)  # the selection is known to what follows
+    assert "The selected text" in page.text("article:last-of-type .sources")
+    assert page.js("window.hacked === undefined") and page.errors == []

@@ -6,7 +6,7 @@
  * exists is never lost by a failing save: it is queued, or said not to be saved. Only complete, grounded, standalone
  * answers that nothing degraded are cached. A client that goes away cancels what runs; what it saw is kept as
  * incomplete. */
-#include "gateway/ask.h"
+#include "gateway/ask_select.h"
 
 #include "cite/support.h"
 #include "cite/language.h"

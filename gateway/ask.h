@@ -55,7 +55,6 @@ struct question {
     const char *route;                /* "query" or "selection": part of the cache key; streams share "query" */
     struct str text;                  /* the question, trimmed */
     struct str selection;             /* selected text, or absent; in a conversation perhaps that of an earlier question */
-    bool carried;                     /* it is that of an earlier question */
     struct str chapter, section;      /* where it was selected, or absent */
     bool fresh;                       /* opens a conversation of its own */
     struct str page_context;          /* or absent */
@@ -65,7 +64,7 @@ struct question {
     struct uuid session;              /* as the client gave it */
     uint8_t session_hash[32];         /* as the store knows it */
     struct uuid conversation_id;      /* given: a turn of it; later where the answer was stored */
-    bool standalone;                  /* no conversation was named */
+    bool standalone, carried;         /* no conversation was named; the selection is that of an earlier question */
     bool named;                   /* the request names the collection */
     bool settled;                 /* settings are known, or there are none */
     struct uuid question_id, message_id;
@@ -138,13 +137,6 @@ void ask_removed(const size_t n[REMOVED_KINDS]);                      /* what th
 bool ask_show(struct question *q, const struct ask_sink *sink, struct str piece);
 bool ask_show_rest(struct question *q, const struct ask_sink *sink);  /* sink NULL: nothing is shown any more */
 struct str ask_safe(struct question *q, struct str text);             /* a whole answer, in the arena; counted */
-
-/* ask_select.c. After turn.begin: a follow-up is about the text that the conversation's latest selection has. */
-void select_carry(struct question *q);
-struct str select_own(const struct question *q);                      /* what this question itself selected, or absent */
-/* After the search: the selection becomes the first of q->found. False: no room. */
-bool select_hits(struct question *q);
-void select_cited(struct citation *v, size_t n);                      /* those of the reader's own text have no offsets */
 
 /* question.c, for ask.c. */
 bool ask_cut(const struct question *q);                               /* the answer ended before its end */

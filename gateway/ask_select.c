@@ -4,7 +4,7 @@
  *   found in a document: the very bytes of it, with its title, offsets and link       not found: the reader's own (proto/selection.h)
  *
  * A retriever of the build before looks for nothing: then it is the reader's own. */
-#include "gateway/ask.h"
+#include "gateway/ask_select.h"
 
 #include "common/clock.h"
 #include "common/log.h"

@@ -3,7 +3,7 @@
  * Cache key: MD5 and SHA-256 of the same input: the deployment secret and every field that shapes the answer, each
  * with its length in front, so that no two different questions have the same input. A session's answers stay in that
  * session. What the epoch covers (documents, the collection's settings) is compared on reading instead. */
-#include "gateway/ask.h"
+#include "gateway/ask_select.h"
 
 #include <stdio.h>
 

@@ -211,6 +211,13 @@ index_near(struct index *ix, struct words *w, const struct index_query *q, const
     return ERR_OK;
 }
 
+/* A copy elsewhere is not enough while the place that the reader named may have it, too. */
+static bool
+enough(const struct seeker *s)
+{
+    return s->found && (s->at_place || (s->chapter.n == 0 && s->section.n == 0));
+}
+
 bool
 index_select(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
              struct hit *out)
@@ -226,7 +233,7 @@ index_select(struct index *ix, struct words *w, const struct index_query *q, con
                           .left = LOOK_BYTES, .arena = a, .out = out };
     locator_init(&s->l, what->text);
     pthread_rwlock_rdlock(&ix->lock);
-    for (int how = LOCATE_EXACT; how <= LOCATE_LOOSE && !s->found; how++)
+    for (int how = LOCATE_EXACT; how <= LOCATE_LOOSE && !enough(s); how++)
         look_near(s, ix, (enum locate_how)how, &near);
     for (int how = LOCATE_EXACT; how <= LOCATE_LOOSE && !s->found && !filter_any(q->filter); how++) {
         s->left = LOOK_BYTES;

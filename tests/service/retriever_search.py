@@ -70,6 +70,44 @@ def test_a_search_by_words_alone_works(back):
     assert rep["hits"][0].get("vector", 0) == 0
 
 
+def place(back, selection, **kw):
+    got = back.search("what is this?", selection=selection, **kw).get("selected", [])
+    return got[0] if got else None
+
+
+def test_a_selected_text_is_found_at_its_bytes(back):
+    p = place(back, "hold hands while they sleep.")
+    assert p["external_id"] == "otters" and p["text"] == "hold hands while they sleep." and p["score"] == 1
+    assert p["end"] - p["start"] == len(p["text"]) and p["chapter"] == "Otters"
+    assert place(back, "Otters sleep while they hold hands.") is None           # the words are there, the text is not
+    assert place(back, "The vault code of the otters is 4711.") is None         # another tenant's
+    assert place(back, "The vault code of the otters is 4711.", tenant="acme")["text"].endswith("4711.")
+    assert place(back, "Beavers build dams", filter='{"year": 2021}') is None   # what may not be searched is not found either
+    assert place(back, "while they") is not None                                # of words that no index has
+    assert "selected" not in back.search("otters")
+
+
+def test_a_selection_over_several_chunks_has_its_bytes_and_no_text(back, retriever):
+    long = "".join(f"## Part {i}\n\n" + f"Sentence number {i} of the walrus tells something **bold** about ice. " * 8 + "\n\n" for i in range(6))
+    doc = back.put("# Walrus\n\n" + long, external_id="walrus")
+    copy = back.put("# Copy\n\nSentence number 3 of the walrus tells something bold about ice.", external_id="copy")
+    wait_for("indexed", lambda: doc["status"] == copy["status"] == "ready" and retriever.metric("retriever_index_documents") == 6)
+    shown = "Sentence number 2 of the walrus tells something bold about ice.\nPart 3\nSentence number 3 of the walrus tells something bold"
+    p = place(back, shown)
+    source = doc["text"][p["start"]:p["end"]].decode()
+    assert p["external_id"] == "walrus" and p["text"] == ""
+    assert source.startswith("Sentence number 2") and "## Part 3" in source and source.endswith("bold**")
+    one = "Sentence number 3 of the walrus tells something bold about ice."
+    assert place(back, one, chapter="Copy")["external_id"] == "copy" and place(back, one, chapter="Walrus")["external_id"] == "walrus"
+    for d in (doc, copy):
+        back.delete(d)
+    wait_for("gone", lambda: retriever.metric("retriever_index_documents") == 4)
+
+
+def test_what_is_near_to_the_selection_alone_is_found_too(back):
+    assert names(back, "explain", selection="Beavers build dams of wood and mud.") == {"beavers"}
+
+
 def test_the_threshold_decides_what_counts_as_an_answer(back):
     assert back.hits("Which animals build dams of wood?")
     assert back.hits("Which animals build dams of wood?", threshold=0.999) == []

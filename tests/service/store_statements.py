@@ -103,6 +103,7 @@ def requests(hub):
     yield "session.put", {"session": s, "expiry_days": 30}, 2
     yield "turn.begin", b, 4
     yield "turn.begin", begin_req(s, conversation_id=conv, history=8), 4
+    yield "turn.begin", begin_req(s, selection="what was selected", fresh=True), 4
     yield "turn.finish", finish_req(b, idem_key="k", idem_scope="r", idem_body=b"x", idem_status=200), 4
     yield "turn.finish", finish_req(begin_req(other), question="later?"), 7
     yield "history", {"session": s, "limit": 50}, 1

@@ -59,6 +59,32 @@ def test_history_of_a_conversation_is_oldest_first_and_without_the_question(hub)
                                                        ("assistant", "An answer [1].")]
 
 
+def test_a_selected_text_stays_with_its_question(hub):
+    s, text = session(), "Selected: \u5149 [1]\n\nand more"
+    _, rep = turn(hub, s, "explain?", selection=text)
+    conv = rep["conversation_id"]
+    got = hub.ok("turn.begin", begin_req(s, "why?", conversation_id=conv, history=6))["history"]
+    assert [(t["role"], t.get("selection")) for t in got] == [("user", text), ("assistant", None)]
+    b = begin_req(s)
+    hub.ok("turn.finish", finish_req(b, question="queued?", selection=text))
+    items = hub.ok("history", {"session": s, "limit": 10})["items"]
+    assert [m.get("selection") for m in items] == [text, None, None, text, None]
+
+
+def test_a_fresh_question_opens_a_conversation_of_its_own(hub):
+    s = session()
+    first = hub.ok("turn.begin", begin_req(s, "one?"))["conversation_id"]
+    b = begin_req(s, "two?", fresh=True)
+    second = hub.ok("turn.begin", b)["conversation_id"]
+    assert second != first
+    assert hub.ok("turn.begin", b)["conversation_id"] == second  # a repeated call changes nothing
+    assert hub.ok("turn.begin", begin_req(s, "three?"))["conversation_id"] == second  # it is the open one now
+    assert hub.ok("turn.begin", begin_req(s, "four?", conversation_id=first, fresh=True))["conversation_id"] == first
+    other = session()
+    assert hub.ok("turn.begin", begin_req(other, "five?", fresh=True))["conversation_id"] not in (first, second)
+    assert hub.ok("turn.begin", begin_req(s, "six?"))["conversation_id"] == second  # another session's is left alone
+
+
 def test_an_idempotency_key_runs_once_and_replays_its_answer(hub):
     s = session()
     idem = {"idem_key": "k1", "idem_scope": "key/route", "idem_hash": b"h" * 32, "idem_lease_ms": 60000}

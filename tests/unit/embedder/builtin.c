@@ -173,6 +173,60 @@ a_question_about_the_selection_takes_its_words_from_there(void **state)
     buf_free(&out);
 }
 
+static bool
+ask_selected(const char *question, const char *selection, bool carried, struct buf *out)
+{
+    struct hit hits[2] = { { .text = str_of(selection), .document_id = { { 1 } }, .end = (int64_t)strlen(selection), .score = 1 },
+                           { .title = STR("Operating"), .text = str_of(guide), .document_id = { { 2 } }, .score = 0.5 } };
+    struct chat_req req = { .question = str_of(question), .selection = str_of(selection), .selected = true, .carried = carried };
+    bool refused;
+
+    req.hits.v = hits;
+    req.hits.n = 2;
+    buf_reset(out);
+    builtin_answer(&req, out, &(struct chat_marks){ 0 }, &refused);
+    return !refused;
+}
+
+static void
+a_selection_is_answered_about_whatever_is_asked(void **state)
+{
+    static const char *const questions[] = { "Explain this in simple words", "Was bedeutet das?", "give an example", "summarise", "why?",
+        "translate this into German", "is that true?", "\xe8\xbf\x99\xe6\x98\xaf\xe4\xbb\x80\xe4\xb9\x88\xe6\x84\x8f\xe6\x80\x9d\xef\xbc\x9f", "???", "Who is the king of Norway?" };
+    static const char *const selections[] = { "Tops spin. A spinning top stays upright because its axis resists a torque.", "## A heading", "Is it so?", "word",
+        "```\ncode()\n```", "- [ ] a box", "| a | b |", "\xf0\x9f\x98\x80\xf0\x9f\x98\x80", "Explain the difference.",
+        "\xe5\x85\x89\xe5\x90\x88\xe4\xbd\x9c\xe7\x94\xa8\xe6\x98\xaf\xe8\xbf\x87\xe7\xa8\x8b\xe3\x80\x82" };
+    struct buf out = { 0 };
+
+    (void)state;
+    for (size_t q = 0; q < sizeof questions / sizeof *questions; q++)
+        for (size_t s = 0; s < sizeof selections / sizeof *selections; s++) {
+            assert_true(ask_selected(questions[q], selections[s], false, &out));
+            assert_non_null(strstr(out.p, " ["));
+        }
+    assert_true(ask_selected(questions[0], selections[0], false, &out));
+    assert_non_null(strstr(out.p, "A spinning top stays upright because its axis resists a torque. [1]"));
+    assert_true(ask_selected("explain", "pool", false, &out)); /* a word says nothing: what documents say of it does */
+    assert_non_null(strstr(out.p, "[2]"));
+    assert_true(ask_selected("When does the janitor run?", selections[0], false, &out));
+    assert_string_equal(out.p, "The janitor runs daily at two in the morning. [2]");
+    buf_free(&out);
+}
+
+static void
+an_earlier_selection_answers_only_what_is_about_it(void **state)
+{
+    struct buf out = { 0 };
+
+    (void)state;
+    assert_true(ask_selected("why?", "A spinning top stays upright because its axis resists a torque.", true, &out));
+    assert_non_null(strstr(out.p, "[1]"));
+    assert_true(ask_selected("What resists a torque?", "A spinning top stays upright because its axis resists a torque.", true, &out));
+    assert_non_null(strstr(out.p, "[1]"));
+    assert_false(ask_selected("Who is the king of Norway?", "A spinning top stays upright because its axis resists a torque.", true, &out));
+    buf_free(&out);
+}
+
 static void
 odd_passages_do_no_harm(void **state)
 {
@@ -206,6 +260,8 @@ main(void)
         cmocka_unit_test(headings_tables_and_code_are_not_quoted_while_prose_answers),
         cmocka_unit_test(nothing_to_the_point_is_refused),
         cmocka_unit_test(a_question_about_the_selection_takes_its_words_from_there),
+        cmocka_unit_test(a_selection_is_answered_about_whatever_is_asked),
+        cmocka_unit_test(an_earlier_selection_answers_only_what_is_about_it),
         cmocka_unit_test(odd_passages_do_no_harm),
     };
 

@@ -157,6 +157,58 @@ page_and_selection_are_data(void **state)
 }
 
 static void
+a_selection_is_passage_1_and_never_cut(void **state)
+{
+    static char big[20000], other[6000];
+    struct hit hits[4] = { { .title = STR("Guide"), .text = STR("The **source**.") }, { .text = { other, sizeof other } },
+                           { .text = { other, sizeof other } }, { .text = { other, sizeof other } } };
+    struct chat_req req = { .question = STR("why?"), .selection = { big, sizeof big }, .selected = true };
+    json_t *m;
+
+    (void)state;
+    memset(big, 's', sizeof big);
+    memset(other, 'o', sizeof other);
+    req.hits.v = hits;
+    req.hits.n = 4;
+    m = build(&req);
+    assert_non_null(memmem(content(m, 3), strlen(content(m, 3)), big, sizeof big));
+    assert_non_null(strstr(content(m, 3), "[1] The text that the reader selected, from: Guide\nsss"));
+    assert_null(strstr(content(m, 3), "The **source**.")); /* as it was selected, once */
+    assert_non_null(strstr(content(m, 3), "[4]"));
+    assert_non_null(strstr(content(m, 3), "the question is about it"));
+    assert_int_equal(prompt_passages(&req), 4);
+    for (int halved = 1; halved < 6; halved++)
+        assert_true(prompt_passages_in(&req, halved) >= 2);
+    json_decref(m);
+    req.carried = true;
+    m = build(&req);
+    assert_non_null(strstr(content(m, 3), "selected earlier in this conversation"));
+    json_decref(m);
+    req.hits.n = 1;
+    assert_int_equal(prompt_passages(&req), 1);
+}
+
+static void
+an_earlier_question_names_what_was_selected(void **state)
+{
+    static char big[2000];
+    struct turn turns[2] = { { .role = STR("user"), .content = STR("why?"), .selection = { big, sizeof big } },
+                             { .role = STR("assistant"), .content = STR("So it is.") } };
+    struct chat_req req = { .question = STR("and then?") };
+    json_t *m;
+
+    (void)state;
+    memset(big, 's', sizeof big);
+    req.history.v = turns;
+    req.history.n = 2;
+    m = build(&req);
+    assert_non_null(strstr(content(m, 0), "<<<" NONCE "\nsss"));
+    assert_non_null(strstr(content(m, 0), NONCE ">>>)\nwhy?"));
+    assert_true(strlen(content(m, 0)) < 500);
+    json_decref(m);
+}
+
+static void
 a_refusal_is_recognised_and_a_cited_answer_is_not(void **state)
 {
     struct str refusal = STR("I could not find that in these documents.");
@@ -187,6 +239,8 @@ main(void)
         cmocka_unit_test(roles_always_take_turns),
         cmocka_unit_test(passages_stay_within_their_budget),
         cmocka_unit_test(page_and_selection_are_data),
+        cmocka_unit_test(a_selection_is_passage_1_and_never_cut),
+        cmocka_unit_test(an_earlier_question_names_what_was_selected),
         cmocka_unit_test(a_refusal_is_recognised_and_a_cited_answer_is_not),
         cmocka_unit_test(the_default_prompt_is_compiled_in),
     };

@@ -218,6 +218,83 @@ a_selection_shapes_search_and_key(void **state)
     assert_string_equal(w.pointer, "/chapter");
 }
 
+#define SELECT(more) "{\"selected_text\":\"kept for one\",\"question\":\"Why?\",\"session_id\":\"" SESSION "\",\"chapter\":\"Caches\"" more "}"
+
+static const json_t *
+first_source(json_t *o)
+{
+    return json_array_get(json_object_get(o, "sources"), 0);
+}
+
+static void
+a_selection_that_no_document_has_is_the_readers_own(void **state)
+{
+    json_t *o;
+
+    (void)state;
+    w.hits = 0;
+    ask_with(route_chat_selection, SELECT(""), false);
+    assert_int_equal(w.status, 200);
+    assert_true(w.selected && !w.carried && w.chat_hits == 1); /* asked although nothing was found */
+    assert_true(str_is(buf_slice(&w.first_text), "kept for one") && is_selection(&w.first.document_id));
+    assert_true(str_is(buf_slice(&w.stored_selection), "kept for one"));
+    o = body();
+    assert_true(str_is(json_str(first_source(o), "kind"), "selection") && str_is(json_str(first_source(o), "content_excerpt"), "kept for one"));
+    assert_true(json_is_null(json_object_get(first_source(o), "document_id")) && json_is_null(json_object_get(first_source(o), "start")));
+    json_decref(o);
+}
+
+static void
+a_selection_of_a_document_is_its_bytes(void **state)
+{
+    json_t *o;
+
+    (void)state;
+    w.place = (struct hit){ .chunk_id = chunk, .document_id = document, .collection = STR("docs"), .text = STR("kept _for_ one"), .start = 12,
+                            .end = 26, .score = 1 };
+    ask_with(route_chat_selection, SELECT(""), false);
+    o = body();
+    assert_int_equal(json_int(first_source(o), "start", 0), 12);
+    assert_true(str_is(json_str(first_source(o), "kind"), "document") && str_is(json_str(first_source(o), "content_excerpt"), "kept _for_ one"));
+    json_decref(o);
+    fresh(NULL);
+    w.place = (struct hit){ .chunk_id = chunk, .document_id = document, .collection = STR("docs"), .text = STR(""), .start = 84, .end = 100 };
+    ask_with(route_chat_selection, SELECT(""), false); /* over several chunks: the store has the bytes */
+    assert_true(str_is(buf_slice(&w.first_text), "kept **for** one"));
+    fresh(NULL);
+    w.place = (struct hit){ .chunk_id = chunk, .document_id = document, .collection = STR("docs"), .text = STR(""), .start = 84, .end = 90 };
+    ask_with(route_chat_selection, SELECT(""), false); /* not the bytes that were asked for: the document has changed */
+    assert_true(is_selection(&w.first.document_id));
+    fresh(NULL);
+    w.place = (struct hit){ .chunk_id = chunk, .document_id = document, .collection = STR("docs"), .text = STR(""), .start = 84, .end = 100 };
+    w.fail[KIND_DOCUMENT_TEXT] = ERR_NO_WORKER;
+    ask_with(route_chat_selection, SELECT(""), false);
+    assert_int_equal(w.status, 200);
+    assert_true(is_selection(&w.first.document_id));
+}
+
+static void
+a_follow_up_has_the_selection_of_its_conversation(void **state)
+{
+    (void)state;
+    w.turns[0] = (struct turn){ .role = STR("user"), .content = STR("Why?"), .selection = STR("the selected words") };
+    w.turns[1] = (struct turn){ .role = STR("assistant"), .content = STR("So.") };
+    w.n_turns = 2;
+    w.hits = 0;
+    ask("{\"question\":\"How?\",\"session_id\":\"" SESSION "\",\"conversation_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f\"}");
+    assert_true(w.selected && w.carried && str_is(buf_slice(&w.first_text), "the selected words"));
+    assert_int_equal(w.stored_selection.n, 0); /* it is the earlier question's */
+    fresh(NULL);
+    w.turns[0] = (struct turn){ .role = STR("user"), .content = STR("Why?"), .selection = STR("the selected words") };
+    w.n_turns = 1;
+    ask_with(route_chat_selection, SELECT(",\"conversation_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f\""), false);
+    assert_true(w.selected && !w.carried && str_is(buf_slice(&w.first_text), "kept for one"));
+    fresh(NULL);
+    ask("{\"question\":\"How?\",\"session_id\":\"" SESSION "\",\"new_conversation\":true,"
+        "\"conversation_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f\"}");
+    assert_string_equal(w.pointer, "/new_conversation");
+}
+
 int
 main(void)
 {
@@ -234,6 +311,9 @@ main(void)
         cmocka_unit_test_setup(an_answer_that_the_store_cannot_take_is_queued_or_said_to_be_lost, fresh),
         cmocka_unit_test_setup(collections_of_others_are_as_good_as_missing, fresh),
         cmocka_unit_test_setup(a_selection_shapes_search_and_key, fresh),
+        cmocka_unit_test_setup(a_selection_that_no_document_has_is_the_readers_own, fresh),
+        cmocka_unit_test_setup(a_selection_of_a_document_is_its_bytes, fresh),
+        cmocka_unit_test_setup(a_follow_up_has_the_selection_of_its_conversation, fresh),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

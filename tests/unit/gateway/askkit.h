@@ -15,6 +15,7 @@
 #include "gateway/ask.h"
 #include "gateway/edge.h"
 #include "proto/answer.h"
+#include "proto/selection.h"
 
 #define SESSION "6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f"
 #define ASKED "{\"question\":\"  How long is an answer kept? \",\"session_id\":\"" SESSION "\"}"
@@ -41,6 +42,12 @@ static struct world {
     int admitted, stored, queued, freed, opened;
     struct buf searched;        /* SEARCH's query and context */
     struct buf embedded;        /* EMBED's text */
+    struct hit place;           /* where the selection stands; start == end: nowhere */
+    struct hit first;           /* CHAT's first passage */
+    struct buf first_text;      /* its text */
+    size_t chat_hits;
+    bool selected, carried;     /* CHAT's */
+    struct buf stored_selection; /* TURN_BEGIN's */
     bool had_vector;
     struct buf finished;        /* TURN_FINISH: status and answer */
     struct buf trace;           /* TURN_FINISH: how the answer came about */
@@ -74,6 +81,7 @@ reply_of(enum kind kind)
     static struct search_rep found;
     static struct chat_rep said;
     static struct ack ack = { .count = 1 };
+    static struct document_text_rep bytes = { .text = { "kept **for** one", 16 }, .bytes = 100 };
 
     begun = (struct turn_begin_rep){ .conversation_id = conversation };
     begun.history.v = w.turns;
@@ -84,6 +92,8 @@ reply_of(enum kind kind)
     found.hits.v = hits;
     found.hits.n = w.hits;
     found.seq = w.index_seq;
+    found.selected.v = &w.place;
+    found.selected.n = w.place.end > w.place.start;
     said = (struct chat_rep){ .text = w.uncited ? STR("For a while.") : STR("For one hour [1]."), .model = STR("gpt"), .prompt_tokens = 10,
                               .completion_tokens = 5, .refused = w.refused, .degraded = w.degraded };
     switch (kind) {
@@ -92,6 +102,7 @@ reply_of(enum kind kind)
     case KIND_EMBED: return &embedded;
     case KIND_SEARCH: return &found;
     case KIND_CHAT: return &said;
+    case KIND_DOCUMENT_TEXT: return &bytes;
     default: return &ack;
     }
 }
@@ -129,6 +140,19 @@ look_idem(enum kind kind, const void *req)
 }
 
 static void
+look_chat(const struct chat_req *c)
+{
+    w.selected = c->selected;
+    w.carried = c->carried;
+    w.chat_hits = c->hits.n;
+    if (c->hits.n == 0)
+        return;
+    w.first = c->hits.v[0];
+    buf_reset(&w.first_text);
+    buf_str(&w.first_text, w.first.text);
+}
+
+static void
 look(enum kind kind, const void *req)
 {
     const struct embed_req *e = req;
@@ -136,6 +160,10 @@ look(enum kind kind, const void *req)
     const struct turn_finish_req *t = req;
 
     look_idem(kind, req);
+    if (kind == KIND_CHAT)
+        look_chat(req);
+    if (kind == KIND_TURN_BEGIN)
+        buf_str(&w.stored_selection, ((const struct turn_begin_req *)req)->selection);
     if (kind == KIND_EMBED)
         buf_str(&w.embedded, e->texts.v[0]);
     if (kind == KIND_SEARCH) {
@@ -456,6 +484,8 @@ fresh(void **state)
     buf_free(&w.turn);
     buf_free(&w.searched);
     buf_free(&w.embedded);
+    buf_free(&w.first_text);
+    buf_free(&w.stored_selection);
     buf_free(&w.finished);
     buf_free(&w.trace);
     buf_free(&w.body);

@@ -11,7 +11,7 @@
 #include "cite/fold.h"
 #include "common/text.h"
 
-enum { TARGET_MAX = 2048, TAG_MAX = 1024, ENTITY_MAX = 12, LEAST_LETTERS = 4, SHORT_LETTERS = 16, TAIL_MAX = 8 };
+enum { TARGET_MAX = 2048, TAG_MAX = 1024, ENTITY_MAX = 12, LEAST_LETTERS = 4, SHORT_LETTERS = 16, TAIL_MAX = 8, LIST_LINES = 40 };
 
 /* ---- what a page does not show */
 
@@ -57,33 +57,84 @@ line_end(struct str s, size_t i)
     return nl ? (size_t)(nl - s.p) : s.n;
 }
 
-/* Fences and the numbers of lists. */
+/* White space and the marks of quotes. */
+static size_t
+indent(struct str s, size_t i)
+{
+    while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '>'))
+        i++;
+    return i;
+}
+
+/* Behind "12. " or "12) " at i; i: there is none. */
+static size_t
+number(struct str s, size_t i)
+{
+    size_t d = i;
+
+    while (d < s.n && d - i < 9 && isdigit((unsigned char)s.p[d]))
+        d++;
+    return d > i && d + 1 < s.n && (s.p[d] == '.' || s.p[d] == ')') && s.p[d + 1] == ' ' ? d + 1 : i;
+}
+
+/* Does the number that the line at i begins with belong to a list? In the middle of a paragraph it may be one of the text. */
+static bool
+is_list(struct str s, size_t i)
+{
+    size_t k = indent(s, i), line = i;
+
+    if (i == 0 || at(s, k, "1.") || at(s, k, "1)"))
+        return true;
+    for (int up = 0; up < LIST_LINES && line > 0; up++) {
+        size_t end = --line;
+
+        while (line > 0 && s.p[line - 1] != '\n')
+            line--;
+        k = indent(s, line);
+        if (k >= end || number(s, k) > k)
+            return up == 0 || k < end;
+    }
+    return false;
+}
+
+/* Fences, the numbers of lists, and where links lead to ("[name]: address"). */
 static size_t
 skip_at_line(struct str s, size_t i)
 {
-    size_t k = i;
+    size_t k = indent(s, i), n;
 
-    while (k < s.n && (s.p[k] == ' ' || s.p[k] == '\t' || s.p[k] == '>'))
-        k++;
     if (at(s, k, "```") || at(s, k, "~~~"))
         return line_end(s, k);
-    size_t d = k;
+    if (k < s.n && s.p[k] == '[') {
+        size_t name = closed(s, k, '[', ']');
 
-    while (d < s.n && d - k < 9 && isdigit((unsigned char)s.p[d]))
-        d++;
-    return d > k && d + 1 < s.n && (s.p[d] == '.' || s.p[d] == ')') && s.p[d + 1] == ' ' ? d + 1 : i;
+        return name > 0 && name < s.n && s.p[name] == ':' ? line_end(s, name) : i;
+    }
+    n = number(s, k);
+    return n > k && is_list(s, i) ? n : i;
 }
 
 static size_t
 skip_tag(struct str s, size_t i)
 {
-    char c = i + 1 < s.n ? s.p[i + 1] : ' ';
+    size_t k = i + 1 + (i + 1 < s.n && s.p[i + 1] == '/');
 
     if (at(s, i, "<!--"))
         return behind(s, i, "-->", 8192);
-    if ((!isalpha((unsigned char)c) && c != '/') || at(s, i, "<http"))
+    if (k >= s.n || !isalpha((unsigned char)s.p[k]))
         return 0;
-    return behind(s, i, ">", TAG_MAX);
+    while (k < s.n && (isalnum((unsigned char)s.p[k]) || s.p[k] == '-'))
+        k++;
+    if (k >= s.n || strchr(" \n\t/>", s.p[k]) == NULL)
+        return 0; /* a < b, an address, a type with two parameters */
+    while (k < s.n && k - i < TAG_MAX && s.p[k] != '<' && s.p[k] != '`') {
+        size_t quoted = s.p[k] == '"' ? behind(s, k + 1, "\"", TAG_MAX) : 0;
+
+        if (s.p[k] == '>')
+            return k + 1;
+        k = quoted > 0 ? quoted : k + 1;
+    }
+    return 0;
 }
 
 static size_t
@@ -131,7 +182,7 @@ skip_hidden(struct str s, size_t i)
 /* ---- letters */
 
 struct letters {
-    struct buf *out;
+    char *out;                   /* twice the bytes that are read fit */
     uint32_t *from;              /* for each byte of out: where its character begins; NULL: nobody asks */
     size_t n, chars;             /* bytes, code points */
 };
@@ -139,10 +190,12 @@ struct letters {
 static void
 put(struct letters *l, const char *p, size_t n, size_t from)
 {
-    for (size_t i = 0; l->from && i < n; i++)
-        l->from[l->n + i] = (uint32_t)from;
-    buf_add(l->out, p, n);
-    l->n += n;
+    for (size_t i = 0; i < n; i++) {
+        l->out[l->n] = p[i];
+        if (l->from)
+            l->from[l->n] = (uint32_t)from;
+        l->n++;
+    }
     l->chars++;
 }
 
@@ -216,21 +269,20 @@ read_exact(struct str s, struct letters *l)
 void
 locator_init(struct locator *l, struct str selection)
 {
-    struct letters loose = { .out = &l->loose }, exact = { .out = &l->exact };
+    struct letters loose = { .out = mem_new(2 * selection.n + 1) }, exact = { .out = mem_new(2 * selection.n + 1) };
 
-    *l = (struct locator){ .selection = selection, .exact = BUF_MAX(selection.n + 1), .loose = BUF_MAX(2 * selection.n + 1) };
     read_exact(selection, &exact);
     read_loose(selection, &loose);
-    l->letters = loose.chars;
+    *l = (struct locator){ .selection = selection, .exact = { exact.out, exact.n }, .loose = { loose.out, loose.n }, .letters = loose.chars };
     if (loose.chars < LEAST_LETTERS || 2 * loose.n < exact.n)
-        buf_reset(&l->loose); /* mostly signs: letters alone would be found anywhere */
+        l->loose.n = 0; /* mostly signs: letters alone would be found anywhere */
 }
 
 void
 locator_fini(struct locator *l)
 {
-    buf_free(&l->exact);
-    buf_free(&l->loose);
+    mem_free(&l->exact.p);
+    mem_free(&l->loose.p);
 }
 
 static bool
@@ -311,7 +363,7 @@ take_head(const struct locator *l, struct str text, struct span *x)
 static bool
 find(const struct locator *l, const struct letters *t, struct str needle, struct str text, struct span *out)
 {
-    struct str hay = buf_slice(t->out);
+    struct str hay = { t->out, t->n };
     const char *p = hay.p;
 
     while (p && (p = memmem(p, (size_t)(hay.p + hay.n - p), needle.p, needle.n)) != NULL) {
@@ -332,19 +384,19 @@ find(const struct locator *l, const struct letters *t, struct str needle, struct
 bool
 locate(const struct locator *l, enum locate_how how, struct str text, struct span *out)
 {
-    struct str needle = buf_slice(how == LOCATE_EXACT ? &l->exact : &l->loose);
-    struct buf b = BUF_MAX(2 * text.n + 1);
-    struct letters t = { .out = &b };
+    struct str needle = how == LOCATE_EXACT ? l->exact : l->loose;
+    struct letters t = { 0 };
     bool found = false;
 
     if (needle.n == 0 || text.n < needle.n / 2 || text.n > UINT32_MAX)
         return false;
+    t.out = mem_new(2 * text.n + 1);
     t.from = mem_new((2 * text.n + 1) * sizeof *t.from);
     if (how == LOCATE_EXACT)
         read_exact(text, &t);
     else
         read_loose(text, &t);
-    if (!b.failed && b.n >= needle.n && find(l, &t, needle, text, out)) {
+    if (t.n >= needle.n && find(l, &t, needle, text, out)) {
         found = true;
         if (how == LOCATE_LOOSE) {
             take_tail(l, text, out);
@@ -353,6 +405,6 @@ locate(const struct locator *l, enum locate_how how, struct str text, struct spa
         }
     }
     mem_free(&t.from);
-    buf_free(&b);
+    mem_free(&t.out);
     return found;
 }

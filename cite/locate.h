@@ -6,11 +6,11 @@
 #include "cite/sentence.h"
 #include "common/mem.h"
 
-/* A selection, ready to be looked for. Owns its buffers. */
+/* A selection, ready to be looked for. Owns exact and loose. */
 struct locator {
     struct str selection;        /* as it was selected */
-    struct buf exact;            /* without white space */
-    struct buf loose;            /* letters and digits as a page shows them, folded; empty: too few to look for */
+    struct str exact;            /* without white space */
+    struct str loose;            /* letters and digits as a page shows them, folded; empty: too few to look for */
     size_t letters;              /* code points of loose */
 };
 void locator_init(struct locator *l, struct str selection); /* valid UTF-8 */

@@ -45,6 +45,13 @@ what_a_page_shows_is_found_in_its_source(void **state)
         { "a = b + c;\nd = e;", "a = b + c;", "a = b + c;" },
         { "What \xf0\x9f\x98\x80 is it?", "What \xf0\x9f\x98\x80 is it?", "What \xf0\x9f\x98\x80 is it?" },
         { "The footnote answers questions from documents.", "ootnote answers questions fro", "ootnote answers questions fro" },
+        { "Ask [them][x] first.\n\n[x]: https://x.example/y\n\n## Then\n\nGo on.", "Ask them first.\n\nThen\n\nGo on.",
+          "Ask [them][x] first.\n\n[x]: https://x.example/y\n\n## Then\n\nGo on." },
+        { "See:\n\n<Listing caption=\"Using the `?` of `Option<T>`\">\n\nThis is *it*.", "See:\nThis is it.",
+          "See:\n\n<Listing caption=\"Using the `?` of `Option<T>`\">\n\nThis is *it*." },
+        { "> Let's see.\n>\n> It holds a value between 0 and\n> 255. If *you* try", "between 0 and 255. If you try", "between 0 and\n> 255. If *you* try" },
+        { "1. Open\n   the *door*.\n2. Close it.", "Open the door.\nClose it.", "Open\n   the *door*.\n2. Close it." },
+        { "Of `Result<T, E>` and a < b <Listing n=\"1\">\nso *it* is.", "Of Result<T, E> and a < b so it is.", "Of `Result<T, E>` and a < b <Listing n=\"1\">\nso *it* is." },
         { "See [1] and [2] for more.", "[1] and [2] for", "[1] and [2] for" },
     };
 

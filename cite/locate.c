@@ -11,7 +11,7 @@
 #include "cite/fold.h"
 #include "common/text.h"
 
-enum { TARGET_MAX = 2048, TAG_MAX = 1024, ENTITY_MAX = 12, LEAST_LETTERS = 4, SHORT_LETTERS = 16, TAIL_MAX = 8, LIST_LINES = 40 };
+enum { TARGET_MAX = 2048, TAG_MAX = 1024, ENTITY_MAX = 12, LEAST_LETTERS = 4, SHORT_LETTERS = 16, TAIL_MAX = 8, LIST_LINES = 40, VAIN_MAX = 1 << 17 };
 
 /* ---- what a page does not show */
 
@@ -33,19 +33,22 @@ behind(struct str s, size_t i, const char *close, size_t max)
     return p ? (size_t)(p - s.p) + strlen(close) : 0;
 }
 
-/* Behind the bracket that closes the one at i; 0: none does. */
+/* Behind the bracket that closes the one at i; 0: none does. *vain: bytes of the text that were looked at for nothing. */
 static size_t
-closed(struct str s, size_t i, char open, char close)
+closed(struct str s, size_t i, char open, char close, size_t *vain)
 {
-    size_t depth = 0;
+    size_t depth = 0, k = i;
 
-    for (size_t k = i; k < s.n && k - i < TARGET_MAX; k++) {
+    if (*vain > VAIN_MAX)
+        return 0;
+    for (; k < s.n && k - i < TARGET_MAX; k++) {
         depth += s.p[k] == open;
         if (s.p[k] == close && --depth == 0)
             return k + 1;
         if (s.p[k] == '\n' && k + 1 < s.n && s.p[k + 1] == '\n')
-            return 0;
+            break;
     }
+    *vain += k - i;
     return 0;
 }
 
@@ -99,14 +102,14 @@ is_list(struct str s, size_t i)
 
 /* Fences, the numbers of lists, and where links lead to ("[name]: address"). */
 static size_t
-skip_at_line(struct str s, size_t i)
+skip_at_line(struct str s, size_t i, size_t *vain)
 {
     size_t k = indent(s, i), n;
 
     if (at(s, k, "```") || at(s, k, "~~~"))
         return line_end(s, k);
     if (k < s.n && s.p[k] == '[') {
-        size_t name = closed(s, k, '[', ']');
+        size_t name = closed(s, k, '[', ']', vain);
 
         return name > 0 && name < s.n && s.p[name] == ':' ? line_end(s, name) : i;
     }
@@ -120,7 +123,7 @@ skip_tag(struct str s, size_t i)
     size_t k = i + 1 + (i + 1 < s.n && s.p[i + 1] == '/');
 
     if (at(s, i, "<!--"))
-        return behind(s, i, "-->", 8192);
+        return behind(s, i, "-->", 4096);
     if (k >= s.n || !isalpha((unsigned char)s.p[k]))
         return 0;
     while (k < s.n && (isalnum((unsigned char)s.p[k]) || s.p[k] == '-'))
@@ -151,25 +154,25 @@ skip_entity(struct str s, size_t i)
 
 /* Behind what begins at i and no page shows; i: the page shows it. */
 static size_t
-skip_hidden(struct str s, size_t i)
+skip_hidden(struct str s, size_t i, size_t *vain)
 {
     size_t to = 0;
 
     if (i == 0 || s.p[i - 1] == '\n')
-        to = skip_at_line(s, i);
+        to = skip_at_line(s, i, vain);
     if (to > i)
         return to;
     switch (s.p[i]) {
     case ']':
         if (i + 1 < s.n && s.p[i + 1] == '(')
-            to = closed(s, i + 1, '(', ')');
+            to = closed(s, i + 1, '(', ')', vain);
         else if (i + 1 < s.n && s.p[i + 1] == '[')
-            to = closed(s, i + 1, '[', ']');
+            to = closed(s, i + 1, '[', ']', vain);
         break;
     case '!':
-        to = at(s, i, "![") ? closed(s, i + 1, '[', ']') : 0;
+        to = at(s, i, "![") ? closed(s, i + 1, '[', ']', vain) : 0;
         if (to > 0)
-            to = to < s.n && s.p[to] == '(' ? closed(s, to, '(', ')') : 0;
+            to = to < s.n && s.p[to] == '(' ? closed(s, to, '(', ')', vain) : 0;
         break;
     case '<': to = skip_tag(s, i); break;
     case '&': to = skip_entity(s, i); break;
@@ -237,8 +240,10 @@ put_wide(struct letters *l, struct str c, size_t from)
 static void
 read_loose(struct str s, struct letters *l)
 {
+    size_t vain = 0;
+
     for (size_t i = 0; i < s.n;) {
-        size_t to = skip_hidden(s, i), n;
+        size_t to = skip_hidden(s, i, &vain), n;
         char low;
 
         if (to > i) {
@@ -321,7 +326,7 @@ static void
 take_tail(const struct locator *l, struct str text, struct span *x)
 {
     struct str s = l->selection;
-    size_t from = s.n, e = x->end;
+    size_t from = s.n, e = x->end, vain = 0;
 
     while (from > 0 && (unsigned char)s.p[from - 1] < 0x80 && !isalnum((unsigned char)s.p[from - 1]))
         from--;
@@ -335,7 +340,7 @@ take_tail(const struct locator *l, struct str text, struct span *x)
         if (space_byte(s.p[from]))
             continue;
         for (; e < text.n && k < TAIL_MAX && text.p[e] != s.p[from]; k++) {
-            size_t to = skip_hidden(text, e);
+            size_t to = skip_hidden(text, e, &vain);
 
             if (to == e && strchr("*_`~", text.p[e]) == NULL)
                 return;

@@ -102,7 +102,9 @@ FUZZ_LIB := $(call src,common) $(call src,proto) $(HUB_CORE)
 # of one target: sources of a service, and the library that judges them
 FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,sanitize.c sanitize_line.c sanitize_form.c link_rule.c stranger.c origin.c)
 FUZZ_LIBS_sanitize_fuzz := -lcmark-gfm-extensions -lcmark-gfm
-build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $$(FUZZ_LIB_$$*) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/*.h)
+FUZZ_LIB_extract_fuzz := $(addprefix retriever/,extract.c markup.c markup_line.c markup_tag.c entity.c front_matter.c heading.c markdown.c)
+FUZZ_LIBS_extract_fuzz := -lmd4c -lyaml -lutf8proc
+build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $$(FUZZ_LIB_$$*) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/*.h retriever/*.h)
 	@mkdir -p $(@D)
 	clang $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB) \
 	    $(FUZZ_LIB_$*) $(FUZZ_LIBS_$*) $(LIBS_proto) $(LIBS_common) -pthread

@@ -153,20 +153,26 @@ form_field(struct request *r, const struct part *p, json_t *fields)
     return false;
 }
 
+/* A file of a form is refused by its name. false: answered. */
 static bool
 form_file(struct request *r, const struct part *p)
 {
-    struct fault f;
+    struct str shown = utf8_cut(utf8_valid(p->filename) ? p->filename : STR("?"), 200);
+    struct fault f = { .detail = "its path is its id and must have at most 500 characters: give it an id of its own" };
+    enum err e = ERR_VALIDATION;
+    char why[512];
 
     if (!record_type(p->type, p->filename)) {
-        unsupported(r);
-        return false;
-    }
-    if (!record_text_ok(p->body, &f)) {
-        reply_fault(r, &f);
-        return false;
-    }
-    return true;
+        (void)snprintf(f.detail, sizeof f.detail, "supported are files of type " RECORD_TYPES);
+        e = ERR_MEDIA_TYPE;
+    } else if (record_text_ok(p->body, &f) && (utf8_count(p->filename) <= RECORD_ID_CHARS || !utf8_valid(p->filename)))
+        return true;
+    (void)snprintf(why, sizeof why, "the file \"" STR_FMT "\": %s", STR_ARG(shown), f.detail);
+    if (e == ERR_MEDIA_TYPE)
+        reply_problem(r, e, why);
+    else
+        reply_invalid(r, "/form", why);
+    return false;
 }
 
 /* Two files of one name would be one document, and the second would replace the first without a word. false: answered. */

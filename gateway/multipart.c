@@ -132,32 +132,112 @@ multipart_init(struct multipart *m, struct str body, struct str boundary)
     return true;
 }
 
-/* RFC 8187: charset'language'percent-encoded. UTF-8 only; the name is decoded into the arena. Absent: it is malformed. */
+/* ISO 8859-1 → UTF-8, from the arena. */
+static struct str
+from_latin1(struct str s, struct arena *a)
+{
+    char *z = arena_alloc(a, 2 * s.n + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; z && i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c >= 0x80)
+            z[n++] = (char)(0xc0 | c >> 6);
+        z[n++] = (char)(c < 0x80 ? c : 0x80 | (c & 0x3f));
+    }
+    return (struct str){ z, n };
+}
+
+/* %41 → A, in place; false: a sign of percent without two digits. */
+static bool
+percent_decode(char *z, size_t *len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < *len; i++, n++)
+        if (z[i] != '%')
+            z[n] = z[i];
+        else if (i + 2 < *len && hex_parse((struct str){ z + i + 1, 2 }, z + n, 1))
+            i += 2;
+        else
+            return false;
+    *len = n;
+    return true;
+}
+
+/* RFC 8187: charset'language'percent-encoded, in UTF-8 or ISO 8859-1; the name is decoded into the arena. Absent: it is malformed. */
 static struct str
 extended(struct str v, struct arena *a)
 {
     size_t charset = find(v, "'", 1), language = charset < v.n ? find(rest(v, charset + 1), "'", 1) : 0;
+    bool latin1 = is_token((struct str){ v.p, charset }, "iso-8859-1");
     char *z;
-    size_t n = 0;
+    size_t n;
 
-    if (!is_token((struct str){ v.p, charset }, "utf-8") || charset + 1 + language >= v.n)
+    if ((!latin1 && !is_token((struct str){ v.p, charset }, "utf-8")) || charset + 1 + language >= v.n)
         return STR_NONE;
     v = rest(v, charset + 1 + language + 1);
     z = arena_dup(a, v);
-    for (size_t i = 0; z && i < v.n; i++, n++)
-        if (v.p[i] != '%')
-            z[n] = v.p[i];
-        else if (i + 2 < v.n && hex_parse((struct str){ v.p + i + 1, 2 }, z + n, 1))
-            i += 2;
-        else
-            return STR_NONE;
-    return z && utf8_valid((struct str){ z, n }) ? (struct str){ z, n } : STR_NONE;
+    n = v.n;
+    if (!z || n == 0 || !percent_decode(z, &n))
+        return STR_NONE;
+    v = (struct str){ z, n };
+    return latin1 ? from_latin1(v, a) : utf8_valid(v) ? v : STR_NONE;
+}
+
+/* RFC 2047, as mail programs and some libraries write it: =?utf-8?B?base64?=, =?utf-8?Q?caf=C3=A9?=. Absent: it is none. */
+static struct str
+encoded_word(struct str v, struct arena *a)
+{
+    struct buf b = BUF_MAX(4096);
+    size_t q = 2;
+
+    if (v.n < 8 || memcmp(v.p, "=?", 2) != 0 || memcmp(v.p + v.n - 2, "?=", 2) != 0)
+        return STR_NONE;
+    while (q < v.n && v.p[q] != '?')
+        q++;
+    if (q + 5 > v.n || v.p[q + 2] != '?' || !is_token((struct str){ v.p + 2, q - 2 }, "utf-8"))
+        return STR_NONE;
+    struct str text = { v.p + q + 3, v.n - q - 5 };
+    char *z = arena_dup(a, text);
+    size_t n = text.n;
+
+    if ((v.p[q + 1] | 32) == 'b') {
+        struct str out = base64_decode(text, &b) ? arena_str(a, buf_slice(&b)) : STR_NONE;
+
+        buf_free(&b);
+        return out.p && utf8_valid(out) ? out : STR_NONE;
+    }
+    for (size_t i = 0; z && i < n; i++)
+        z[i] = z[i] == '_' ? ' ' : z[i] == '=' ? '%' : z[i];
+    return z && (v.p[q + 1] | 32) == 'q' && percent_decode(z, &n) && utf8_valid((struct str){ z, n }) ? (struct str){ z, n } : STR_NONE;
+}
+
+/* A file's name as browsers (%22 for a quote) and curl (backslash and quote) send it. */
+static struct str
+plain_name(struct str v, struct arena *a)
+{
+    struct str word = encoded_word(v, a);
+    char *z;
+    size_t n = 0;
+
+    if (word.p || (!memmem(v.p, v.n, "%22", 3) && !memmem(v.p, v.n, "\\\"", 2)))
+        return word.p ? word : v;
+    z = arena_dup(a, v);
+    for (size_t i = 0; z && i < v.n; i++) {
+        bool quote = v.n - i >= 3 && memcmp(v.p + i, "%22", 3) == 0;
+
+        i += quote ? 2 : v.p[i] == '\\' && i + 1 < v.n && v.p[i + 1] == '"';
+        z[n++] = quote ? '"' : v.p[i];
+    }
+    return z ? (struct str){ z, n } : v;
 }
 
 static bool
 take_disposition(struct str value, struct arena *a, struct part *out)
 {
-    bool wide = false;
+    bool wide = false, broken = false;
     struct str s = rest(value, find(value, ";", 1)), key, v;
 
     if (!is_token(trim((struct str){ value.p, value.n - s.n }), "form-data"))
@@ -168,15 +248,14 @@ take_disposition(struct str value, struct arena *a, struct part *out)
         else if (is_token(key, "filename*")) {
             struct str name = extended(v, a);
 
-            if (name.p == NULL)
-                return false;
-            wide = true;
-            out->filename = name;
+            broken = name.p == NULL;
+            wide = !broken;
+            out->filename = wide ? name : out->filename;
         } else if (is_token(key, "filename")) {
-            out->filename = wide ? out->filename : v; /* RFC 6266: the wide one counts */
+            out->filename = wide ? out->filename : plain_name(v, a); /* RFC 6266: the wide one counts */
         }
     }
-    return true;
+    return !broken || out->filename.p;
 }
 
 static bool

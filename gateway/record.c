@@ -24,10 +24,20 @@ url_ok(struct str url)
     return url.n == 0 || str_starts(url, "https://") || str_starts(url, "http://") || url.p[0] == '/';
 }
 
+/* By its mark, or by every second byte being zero at the start, as texts in Latin letters have it. */
+static bool
+is_utf16(struct str s)
+{
+    bool marked = s.n >= 2 && ((s.p[0] == '\xff' && s.p[1] == '\xfe') || (s.p[0] == '\xfe' && s.p[1] == '\xff'));
+
+    return marked || (s.n >= 4 && ((s.p[0] && !s.p[1] && s.p[2] && !s.p[3]) || (!s.p[0] && s.p[1] && !s.p[2] && s.p[3])));
+}
+
 bool
 record_text_ok(struct str body, struct fault *f)
 {
     const char *why = text_trim(body).n == 0             ? "must not be empty"
+                      : is_utf16(body)                    ? "must be UTF-8, and is UTF-16: save it as UTF-8"
                       : memchr(body.p, 0, body.n) != NULL ? "must not contain U+0000"
                       : !utf8_valid(body)                 ? "must be UTF-8"
                                                           : NULL;
@@ -128,9 +138,11 @@ record_type(struct str type, struct str filename)
 {
     bool by_name = !type.p || is_type(type, "application/octet-stream") || is_type(type, "text/plain");
 
-    if (is_type(type, "text/markdown") || is_type(type, "text/x-markdown") || is_type(type, "text/mdx"))
+    if (is_type(type, "text/mdx") || (ends_in(filename, ".mdx") && (by_name || is_type(type, "text/markdown"))))
+        return "text/mdx";
+    if (is_type(type, "text/markdown") || is_type(type, "text/x-markdown"))
         return "text/markdown";
-    if (by_name && (ends_in(filename, ".md") || ends_in(filename, ".markdown") || ends_in(filename, ".mdx")))
+    if (by_name && (ends_in(filename, ".md") || ends_in(filename, ".markdown")))
         return "text/markdown";
     if (is_type(type, "text/plain") || (by_name && (ends_in(filename, ".txt") || ends_in(filename, ".text"))))
         return "text/plain";

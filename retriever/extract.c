@@ -7,30 +7,32 @@
 #include <utf8proc.h>
 
 #include "common/text.h"
+#include "retriever/front_matter.h"
 #include "retriever/markdown.h"
+#include "retriever/markup.h"
 
-static const struct {
+static const struct format_row {
     const char *mime;
     enum doc_format format;
+    bool mdx;
 } formats[] = {
-    { "text/plain", DOC_TEXT },
-    { "text/markdown", DOC_MARKDOWN },
-    { "text/x-markdown", DOC_MARKDOWN },
+    { "text/plain", DOC_TEXT, false },
+    { "text/markdown", DOC_MARKDOWN, false },
+    { "text/x-markdown", DOC_MARKDOWN, false },
+    { "text/mdx", DOC_MARKDOWN, true },
 };
 
-static bool
-find_format(struct str mime, enum doc_format *out)
+static const struct format_row *
+find_format(struct str mime)
 {
     size_t n = 0;
 
     while (n < mime.n && mime.p[n] != ';' && mime.p[n] != ' ')
         n++;
     for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
-        if (strlen(formats[i].mime) == n && strncasecmp(formats[i].mime, mime.p, n) == 0) {
-            *out = formats[i].format;
-            return true;
-        }
-    return false;
+        if (strlen(formats[i].mime) == n && strncasecmp(formats[i].mime, mime.p, n) == 0)
+            return &formats[i];
+    return NULL;
 }
 
 /* Zero-width and bidirectional controls hide text from readers, not from models. The two joiners are letters' company in Persian,
@@ -119,19 +121,23 @@ blank(struct str s)
 const char *
 extract_text(struct str mime, struct str body, enum doc_format *format, struct buf *out, char reason[256])
 {
+    const struct format_row *row = find_format(mime);
     struct buf clean = BUF_MAX(out->max);
     const char *why = NULL;
 
-    if (!find_format(mime, format)) {
+    if (!row) {
         struct str shown = utf8_valid(mime) ? utf8_cut(mime, 100) : STR("?");
 
         (void)snprintf(reason, 256, "documents of type \"" STR_FMT "\" are not supported: text/plain and text/markdown are",
                        STR_ARG(shown));
         return reason;
     }
+    *format = row->format;
     why = add_clean(body, &clean);
     if (!why && clean.failed)
         why = "the document is too large";
+    if (!why && row->format == DOC_MARKDOWN && clean.n > 0)
+        markup_hide(clean.p, clean.n, front_matter(buf_slice(&clean)), row->mdx);
     if (!why && blank(buf_slice(&clean)))
         why = "the document contains no text";
     if (!why)

@@ -1,5 +1,6 @@
-/* Documents → normalised UTF-8 text. The stored text is the document's own source (Markdown stays Markdown), so that
- * byte offsets point into what its author wrote. */
+/* Documents → normalised UTF-8 text. The stored text is the document's own source (Markdown stays Markdown) without what the rendered
+ * page does not show, line by line where it stood (markup.h), so that byte offsets point into what its author wrote and what is
+ * cited can be read. */
 #ifndef RETRIEVER_EXTRACT_H
 #define RETRIEVER_EXTRACT_H
 

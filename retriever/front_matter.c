@@ -4,11 +4,12 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "common/json.h"
 #include "common/text.h"
 
 enum { FRONT_MATTER_MAX = 65536, TITLE_MAX = 250 };
 
-enum mark { MARK_NONE, MARK_YAML, MARK_TOML };
+enum mark { MARK_NONE, MARK_YAML, MARK_TOML, MARK_JSON };
 
 static struct str
 line_at(struct str s, size_t i)
@@ -34,7 +35,47 @@ opening(struct str s)
 {
     struct str line = line_at(s, 0);
 
-    return str_is(line, "---") ? MARK_YAML : str_is(line, "+++") ? MARK_TOML : MARK_NONE;
+    return str_is(line, "---") ? MARK_YAML : str_is(line, "+++") ? MARK_TOML : line.n > 0 && line.p[0] == '{' ? MARK_JSON : MARK_NONE;
+}
+
+/* Behind the brace that closes the first one; 0: none does. */
+static size_t
+object_end(struct str s)
+{
+    size_t depth = 0;
+    bool quoted = false;
+
+    for (size_t i = 0; i < s.n && i < FRONT_MATTER_MAX; i++) {
+        char c = s.p[i];
+
+        if (quoted)
+            i += c == '\\';
+        else if (c == '{')
+            depth++;
+        else if (c == '}' && --depth == 0)
+            return i + 1;
+        quoted = (c == '"') != quoted;
+    }
+    return 0;
+}
+
+/* The object that the page begins with, text behind it. One on a single line is only settings when it sets the title. */
+static json_t *
+read_json(struct str s, size_t *end)
+{
+    size_t n = object_end(s);
+    struct str rest = line_at(s, n);
+    enum json_fault fault;
+    const char *detail;
+    json_t *o = n > 0 && rest.n == 0 && text_trim((struct str){ s.p + n, s.n - n }).n > 0
+                    ? json_read_most((struct str){ s.p, n }, JSON_BODY_VALUES, &fault, &detail) : NULL;
+
+    if (o && (json_object_size(o) == 0 || (!str_is(line_at(s, 0), "{") && !json_object_get(o, "title")))) {
+        json_decref(o);
+        o = NULL;
+    }
+    *end = next_line(s, n);
+    return o;
 }
 
 /* What stands between the two lines; its end, closing line included, in *end. */
@@ -77,7 +118,9 @@ scalar(const yaml_event_t *e)
 
 struct yaml_found {
     bool mapping;      /* the document is one */
+    bool prose;        /* its first key is no name of a setting: words, or a capital behind an empty line */
     bool broken;       /* it does not parse */
+    bool gap;          /* an empty line comes first */
     char title[4 * TITLE_MAX];
     size_t n;
 };
@@ -90,14 +133,23 @@ keep_title(struct yaml_found *f, struct str v)
         memcpy(f->title, v.p, f->n = v.n);
 }
 
+/* Is the key one of settings, such as "title", "og:title", "Author"? Prose between two rules may have a colon, too. */
+static bool
+is_name(struct str key, bool gap)
+{
+    return key.n > 0 && !memchr(key.p, ' ', key.n) && !(gap && key.p[0] >= 'A' && key.p[0] <= 'Z');
+}
+
 /* One event of the stream. key: the next scalar at depth 1 is a key. title: its value is the title. */
-struct yaml_state { int depth; bool key, title; };
+struct yaml_state { int depth; bool key, title; size_t keys; };
 
 static void
 on_event(struct yaml_found *f, struct yaml_state *st, const yaml_event_t *e)
 {
     bool scalar_here = e->type == YAML_SCALAR_EVENT && st->depth == 1 && f->mapping;
 
+    if (scalar_here && st->key && !st->keys++)
+        f->prose = !is_name(scalar(e), f->gap);
     if (scalar_here && st->key)
         st->title = str_is(scalar(e), "title") || str_is(scalar(e), "Title");
     else if (scalar_here && st->title)
@@ -119,7 +171,7 @@ read_yaml(struct str body, struct yaml_found *f)
     yaml_parser_t parser;
     yaml_event_t e;
 
-    *f = (struct yaml_found){ 0 };
+    *f = (struct yaml_found){ .gap = body.n > 0 && line_at(body, 0).n == 0 };
     if (!yaml_parser_initialize(&parser)) {
         f->broken = true;
         return;
@@ -173,13 +225,19 @@ front_matter(struct str s)
     struct yaml_found f;
     struct str body;
     size_t end;
+    json_t *o;
 
+    if (mark == MARK_JSON) {
+        o = read_json(s, &end);
+        json_decref(o);
+        return o ? end : 0;
+    }
     if (mark == MARK_NONE || !find_body(s, mark, &body, &end))
         return 0;
     if (mark == MARK_TOML)
         return any_setting(body, '=') || text_trim(body).n == 0 ? end : 0;
     read_yaml(body, &f);
-    return f.mapping || text_trim(body).n == 0 || (f.broken && any_setting(body, ':')) ? end : 0;
+    return (f.mapping && !f.prose) || text_trim(body).n == 0 || (f.broken && any_setting(body, ':')) ? end : 0;
 }
 
 /* A TOML string's escapes, and line ends of a multi-line one, become what they stand for. */
@@ -242,6 +300,29 @@ line_title(struct str body)
     return STR_NONE;
 }
 
+/* On one line, cut; from the arena. */
+static struct str
+title_line(struct str s, struct arena *a)
+{
+    char *z = s.n > 0 ? arena_dup(a, text_trim(s)) : NULL;
+    struct str t = str_of(z);
+
+    for (size_t i = 0; i < t.n; i++)
+        z[i] = z[i] == '\n' || z[i] == '\t' ? ' ' : z[i];
+    return utf8_cut(t, TITLE_MAX);
+}
+
+static struct str
+json_title(struct str s, struct arena *a)
+{
+    size_t end;
+    json_t *o = read_json(s, &end);
+    struct str t = title_line(json_str(o, "title"), a);
+
+    json_decref(o);
+    return t;
+}
+
 struct str
 front_matter_title(struct str s, struct arena *a)
 {
@@ -250,12 +331,14 @@ front_matter_title(struct str s, struct arena *a)
     struct str body;
     size_t end;
 
+    if (mark == MARK_JSON)
+        return json_title(s, a);
     if (front_matter(s) == 0 || !find_body(s, mark, &body, &end))
         return STR_NONE;
     if (mark == MARK_TOML)
-        return utf8_cut(toml_title(body, a), TITLE_MAX);
+        return title_line(toml_title(body, a), a);
     read_yaml(body, &f);
     struct str t = f.broken ? line_title(body) : (struct str){ f.title, f.n };
 
-    return utf8_cut(arena_str(a, text_trim(t)), TITLE_MAX);
+    return title_line(t, a);
 }

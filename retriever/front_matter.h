@@ -1,5 +1,5 @@
 /* Front matter: settings between two lines at the start of a page, as Jekyll, Hugo and Docusaurus read them. YAML between "---" lines
- * (YAML 1.1, libyaml), TOML between "+++" lines (TOML 1.0). */
+ * (YAML 1.1, libyaml), TOML between "+++" lines (TOML 1.0), or a JSON object (as Hugo reads it). */
 #ifndef RETRIEVER_FRONT_MATTER_H
 #define RETRIEVER_FRONT_MATTER_H
 

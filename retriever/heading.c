@@ -5,14 +5,9 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "retriever/entity.h"
 
 enum { HEADING_MAX = 200, RAW_MAX = 2000, LABELS_MAX = 16384 };
-
-/* The entities that headings have; others stay as they are written. */
-static const struct { const char *name, *text; } entities[] = {
-    { "&amp;", "&" }, { "&lt;", "<" }, { "&gt;", ">" }, { "&quot;", "\"" }, { "&apos;", "'" }, { "&#39;", "'" }, { "&nbsp;", " " },
-    { "&ndash;", "–" }, { "&mdash;", "—" }, { "&hellip;", "…" }, { "&copy;", "©" }, { "&reg;", "®" }, { "&trade;", "™" },
-};
 
 static int
 on_block(MD_BLOCKTYPE type, void *detail, void *arg)
@@ -37,6 +32,8 @@ on_text(MD_TEXTTYPE type, const MD_CHAR *p, MD_SIZE n, void *arg)
 {
     struct buf *out = arg;
     struct str t = { p, n };
+    char letters[8];
+    size_t used;
 
     switch (type) {
     case MD_TEXT_HTML: return 0;
@@ -44,9 +41,8 @@ on_text(MD_TEXTTYPE type, const MD_CHAR *p, MD_SIZE n, void *arg)
     case MD_TEXT_SOFTBR: buf_c(out, ' '); return 0;
     case MD_TEXT_NULLCHAR: return 0;
     case MD_TEXT_ENTITY:
-        for (size_t i = 0; i < sizeof(entities) / sizeof(*entities); i++)
-            if (str_is(t, entities[i].name))
-                t = str_of(entities[i].text);
+        if (entity_text(t, letters, &t.n, &used))
+            t.p = letters;
         break;
     default: break;
     }

@@ -168,6 +168,8 @@ block_next(struct str s, bool markdown, size_t *at, struct block *out)
     } else if (!markdown || !atx(line, out))
         paragraph(s, markdown, i, out);
     *at = out->end < s.n ? out->end + 1 : s.n;
+    while (out->end > i && (s.p[out->end - 1] == ' ' || s.p[out->end - 1] == '\t'))
+        out->end--; /* markup.h fills shortened lines */
     return true;
 }
 

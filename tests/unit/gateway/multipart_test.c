@@ -31,7 +31,7 @@ parts_are_read_as_they_were_sent(void **state)
     assert_int_equal(multipart_next(&m, arena, &p), MULTIPART_PART);
     assert_true(str_is(p.name, "collection") && str_is(p.body, "docs") && !p.filename.p && !p.type.p);
     assert_int_equal(multipart_next(&m, arena, &p), MULTIPART_PART);
-    assert_true(str_is(p.name, "file") && str_is(p.filename, "a \\\"b\\\".md") && str_is(p.type, "text/markdown"));
+    assert_true(str_is(p.name, "file") && str_is(p.filename, "a \"b\".md") && str_is(p.type, "text/markdown"));
     assert_true(str_is(p.body, "# One\r\n--xY\r\n"));
     assert_int_equal(multipart_next(&m, arena, &p), MULTIPART_PART);
     assert_true(p.filename.p && p.filename.n == 0 && p.body.n == 0);
@@ -47,7 +47,13 @@ a_wide_file_name_is_decoded(void **state)
         { "filename*=UTF-8'de'%c3%9cber%20uns.md; filename=\"x.md\"", "\xc3\x9c" "ber uns.md" },
         { "filename=\"x.md\"; filename*=utf-8''a%2Fb.md", "a/b.md" },
         { "filename*=utf-8''%C3.md", NULL }, { "filename*=utf-8''%zz.md", NULL }, { "filename*=koi8-r''x.md", NULL },
-        { "filename*=x.md", NULL }, { "filename*=utf-8''a%2", NULL },
+        { "filename*=x.md", NULL }, { "filename*=utf-8''a%2", NULL }, { "filename*=utf-8''", NULL },
+        { "filename*=iso-8859-1'en'%DCbersicht.md", "\xc3\x9c" "bersicht.md" }, { "filename*=\"UTF-8''a%20b.md\"", "a b.md" },
+        { "filename*=koi8-r''x.md; filename=y.md", "y.md" }, { "filename=\"y.md\"; filename*=utf-8''%C3.md", "y.md" },
+        { "filename=\"a%22b.md\"", "a\"b.md" }, { "filename=\"a\\\"b.md\"", "a\"b.md" }, { "filename=\"100%25.md\"", "100%25.md" },
+        { "filename=\"=?UTF-8?B?w5xiZXJzaWNodC5tZA==?=\"", "\xc3\x9c" "bersicht.md" },
+        { "filename=\"=?utf-8?Q?=C3=9Cber_uns.md?=\"", "\xc3\x9c" "ber uns.md" }, { "filename=\"=?x.md\"", "=?x.md" },
+        { "FileName=plain.md", "plain.md" }, { "filename = \"x;y.md\" ; size=3", "x;y.md" },
     };
 
     (void)state;

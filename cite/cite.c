@@ -364,7 +364,8 @@ cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct
         goto out;
     c->req = req;
     c->words = w;
-    words_language(w, language_of(req->answer, 0, language_of(req->question, 0, LANG_ENGLISH)));
+    words_language(w, language_given(req->hits.n > 0 ? req->hits.v[0].language : STR_NONE, req->answer,
+                                     language_of(req->question, 0, LANG_ENGLISH)));
     c->arena = a;
     c->answer = rep->answer;
     if (!req->marked && !req->refused && req->hits.n > 0) {

@@ -305,3 +305,11 @@ language_of(struct str text, uint64_t among, enum language otherwise)
         return (enum language)best;
     return first >= 0 && rows[otherwise].script != s ? (enum language)first : otherwise;
 }
+
+enum language
+language_given(struct str code, struct str text, enum language otherwise)
+{
+    enum language l;
+
+    return language_parse(code, &l) ? l : language_of(text, 0, otherwise);
+}

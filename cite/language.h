@@ -37,6 +37,8 @@ struct str language_refusal(enum language l);            /* what an answer says 
 /* The language that a text is written in, by its script, its function words and its letters. among: bits (1 << language) of those
  * that may come out, 0: all. otherwise: the answer when the text does not say, as a name or a number does not. */
 enum language language_of(struct str text, uint64_t among, enum language otherwise);
+/* The language that a collection sets by its code, else (absent, or not known) that of the text. */
+enum language language_given(struct str code, struct str text, enum language otherwise);
 
 enum script script_of(int32_t cp);                       /* of a code point */
 bool script_is_dense(enum script s);                     /* its words stand without spaces */

@@ -143,7 +143,7 @@ support_read(struct words *w, struct str question, const struct hit *h, struct s
     *out = (struct support){ .found = h->score, .said = 1 };
     asking_core(question, &core);
     r.text = buf_slice(&core);
-    words_language(w, language_of(h->text, 0, LANG_ENGLISH));
+    words_language(w, language_given(h->language, h->text, LANG_ENGLISH));
     words_each(w, r.text, take_asked, &r);
     if (!is_loose(&r)) {
         out->denial = asks_denied(&r);

@@ -164,8 +164,10 @@ quote_terms(struct digest *d)
     struct buf core = BUF_MAX(65536 + 1);
     struct str q = d->req->question;
 
-    words_language(d->words, language_of(d->req->hits.n > 0 ? utf8_cut(d->req->hits.v[0].text, 4096) : STR_NONE, 0,
-                                         language_of(q, 0, LANG_ENGLISH)));
+    const struct hit *first = d->req->hits.n > 0 ? d->req->hits.v : NULL;
+
+    words_language(d->words, language_given(first ? first->language : STR_NONE, first ? utf8_cut(first->text, 4096) : STR_NONE,
+                                            language_of(q, 0, LANG_ENGLISH)));
     asking_core(q, &core);
     quote_read(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
     if (d->n_terms < 2 && d->req->selection.n > 0 && !d->req->selected)

@@ -56,7 +56,7 @@ bool digits(struct str s, int64_t max, int64_t *out); /* a decimal number 0 … 
 /* What is wrong with a field: for callers that list faults instead of answering. */
 struct fault {
     char pointer[64];   /* JSON pointer */
-    char detail[160];   /* a phrase */
+    char detail[400];   /* a phrase */
 };
 void fault_set(struct fault *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void reply_fault(struct request *r, const struct fault *f);

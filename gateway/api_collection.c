@@ -1,13 +1,15 @@
 /* /collections: the settings that shape the answers of one body of documents. PUT replaces all of them: a setting that
  * is left out is the deployment's default again. */
+#include "cite/language.h"
 #include "gateway/api.h"
 #include "gateway/gateway.h"
 #include "gateway/render.h"
 
-static const char *const keys[] = { "prompt", "refusal", "model", "top_k", "threshold", "retention_days", NULL };
+static const char *const keys[] = { "prompt", "refusal", "model", "top_k", "threshold", "retention_days", "language", NULL };
 static const struct text_rule rule_prompt = { "prompt", 0, 16000, false, true };
 static const struct text_rule rule_refusal = { "refusal", 0, 500, false, true };
 static const struct text_rule rule_model = { "model", 0, 100, false, true };
+static const struct text_rule rule_language = { "language", 0, 35, false, true };
 
 /* The collection that the path names, if this principal may know it. */
 static bool
@@ -78,13 +80,36 @@ route_collection_get(struct request *r)
     held_free(&held);
 }
 
+/* "de", "de-AT": kept as "de". Empty: as if it were left out. */
+static bool
+parse_language(const json_t *o, struct str *out, struct fault *f)
+{
+    struct buf known = BUF_MAX(sizeof f->detail);
+    struct str given = STR_NONE;
+    enum language l;
+
+    if (!field_text(o, &rule_language, &given, f))
+        return false;
+    if (given.n == 0)
+        return true;
+    if (language_parse(given, &l)) {
+        *out = str_of(language_code(l));
+        return true;
+    }
+    for (int i = 0; i < LANGUAGES; i++)
+        buf_printf(&known, "%s%s", i ? ", " : "", language_code((enum language)i));
+    fault_set(f, "language", "is not known; known are " STR_FMT, STR_ARG(buf_slice(&known)));
+    buf_free(&known);
+    return false;
+}
+
 static bool
 parse(const json_t *o, struct collection *c, struct fault *f)
 {
     return field_text(o, &rule_prompt, &c->prompt, f) && field_text(o, &rule_refusal, &c->refusal, f) &&
            field_text(o, &rule_model, &c->model, f) && field_int(o, "top_k", 1, 20, &c->top_k, f) &&
            field_num(o, "threshold", 0, 1, &c->threshold, f) &&
-           field_int(o, "retention_days", 1, 36500, &c->retention_days, f);
+           field_int(o, "retention_days", 1, 36500, &c->retention_days, f) && parse_language(o, &c->language, f);
 }
 
 void

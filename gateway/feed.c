@@ -126,7 +126,7 @@ place(char **at, struct str s)
 static void
 settings_keep(struct feed *f, struct entry *e, const struct collection *c)
 {
-    size_t bytes = sizeof *c + c->name.n + c->prompt.n + c->refusal.n + c->model.n;
+    size_t bytes = sizeof *c + c->name.n + c->prompt.n + c->refusal.n + c->model.n + c->language.n;
     struct collection *copy;
     char *at;
 
@@ -142,6 +142,7 @@ settings_keep(struct feed *f, struct entry *e, const struct collection *c)
     copy->prompt = place(&at, c->prompt);
     copy->refusal = place(&at, c->refusal);
     copy->model = place(&at, c->model);
+    copy->language = place(&at, c->language);
     e->settings = copy;
     e->bytes = bytes;
     f->settings_bytes += bytes;
@@ -157,8 +158,10 @@ settings_copy(struct arena *a, const struct collection *from, struct collection 
     to->prompt = arena_str(a, from->prompt);
     to->refusal = arena_str(a, from->refusal);
     to->model = arena_str(a, from->model);
+    to->language = arena_str(a, from->language);
     return to->name.p != NULL && (from->prompt.p == NULL || to->prompt.p != NULL) &&
-           (from->refusal.p == NULL || to->refusal.p != NULL) && (from->model.p == NULL || to->model.p != NULL);
+           (from->refusal.p == NULL || to->refusal.p != NULL) && (from->model.p == NULL || to->model.p != NULL) &&
+           (from->language.p == NULL || to->language.p != NULL);
 }
 
 static void

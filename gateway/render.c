@@ -235,6 +235,7 @@ render_collection(struct buf *b, const struct collection *c)
     key_or_null(b, "top_k", (double)c->top_k);
     key_or_null(b, "threshold", c->threshold);
     key_or_null(b, "retention_days", (double)c->retention_days);
+    buf_key_str(b, "language", c->language);
     buf_key_int(b, "documents", c->documents);
     buf_key_int(b, "chunks", c->chunks);
     buf_key_int(b, "epoch", c->epoch);

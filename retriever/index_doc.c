@@ -212,7 +212,7 @@ lead_of(const struct index_doc *d, const struct passage *p)
     return head.n <= LEAD_MAX ? head : STR_NONE;
 }
 
-/* The whole document is read in one language: that of its title and its first page. */
+/* The whole document is read in one language: the one that its collection sets, else that of its title and its first page. */
 static void
 find_language(struct index_doc *d, const struct chunks_get_rep *rep)
 {
@@ -223,7 +223,9 @@ find_language(struct index_doc *d, const struct chunks_get_rep *rep)
         buf_c(&text, '\n');
         buf_str(&text, utf8_cut(rep->chunks.v[i].text, LANGUAGE_BYTES - text.n));
     }
-    d->language = language_of(buf_slice(&text), 0, LANG_ENGLISH);
+    d->language_set = language_parse(rep->language, &d->language);
+    if (!d->language_set)
+        d->language = language_of(buf_slice(&text), 0, LANG_ENGLISH);
     d->language_known = true;
     buf_free(&text);
 }

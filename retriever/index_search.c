@@ -341,7 +341,7 @@ copy_hit(const struct search *s, const struct candidate *c, double score, struct
         }
     *h = (struct hit){ .chunk_id = p->id, .document_id = d->id, .external_id = to[0], .collection = to[1],
         .title = to[2], .chapter = to[3], .section = to[4], .url = to[5], .text = to[6], .lead = to[7], .start = p->start,
-        .end = p->end, .vector = c->cosine, .lexical = c->bm25, .score = score };
+        .end = p->end, .language = d->language_set ? str_of(language_code(d->language)) : STR_NONE, .vector = c->cosine, .lexical = c->bm25, .score = score };
     return true;
 }
 

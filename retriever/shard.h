@@ -32,6 +32,7 @@ struct index_doc {
     char id_text[37];          /* for filters */
     enum language language;    /* of its words */
     bool language_known;       /* set by the first page */
+    bool language_set;         /* … by the collection */
     json_t *metadata;          /* object or NULL */
     struct blob *blobs;
     struct passage *v;

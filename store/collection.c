@@ -19,6 +19,7 @@ read_row(struct tx *t, int i, size_t row, struct collection *k)
     k->chunks = col_i64(t, i, row, 8);
     k->epoch = col_i64(t, i, row, 9);
     k->created_ms = col_ms(t, i, row, 10);
+    k->language = col_str(t, i, row, 11);
     return k->name.n + k->prompt.n + k->refusal.n + k->model.n + 256;
 }
 
@@ -90,7 +91,8 @@ collection_put(struct call *c)
     t->want_errors = true;
     room_collection(t, tenant, r->name);
     TX(t, COLLECTION_PUT, p_str(tenant), p_str(r->name), p_str(r->prompt), p_str(r->refusal), p_str(r->model),
-       p_i64(r->top_k), p_f64(r->threshold), p_i64(r->retention_days));
+       p_i64(r->top_k), p_f64(r->threshold), p_i64(r->retention_days), p_str(r->language));
+    TX(t, COLLECTION_AGAIN, p_str(tenant), p_str(r->name));
     add_one(t, tenant, r->name);
     tx_run(t);
 }

@@ -84,6 +84,7 @@ on_chunks(struct tx *t)
     document_row(t, 0, 0, &d);
     rep.tenant = col_str(t, 0, 0, 17);
     rep.model = col_str(t, 0, 0, 18);
+    rep.language = col_str(t, 0, 0, 19);
     while (rep.chunks.n < n && (int64_t)rep.chunks.n < chunks_rows(c->req) && bytes < CHUNKS_BYTES) {
         struct chunk *k = &rep.chunks.v[rep.chunks.n];
 
@@ -127,7 +128,8 @@ load_one(struct tx *t, size_t doc, size_t *row, struct chunks_get_rep *rep)
         return false;
     *d = (struct document){ 0 };
     document_row(t, 0, doc, d);
-    *rep = (struct chunks_get_rep){ .document = { d, 1 }, .tenant = col_str(t, 0, doc, 17), .model = col_str(t, 0, doc, 18) };
+    *rep = (struct chunks_get_rep){ .document = { d, 1 }, .tenant = col_str(t, 0, doc, 17), .model = col_str(t, 0, doc, 18),
+                                    .language = col_str(t, 0, doc, 19) };
     while (*row < rows && row_is(t, *row, &d->id))
         ++*row;
     if (!(rep->chunks.v = call_alloc(t->call, *row - from + 1, sizeof *rep->chunks.v)))

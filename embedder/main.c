@@ -62,6 +62,51 @@ check_header(const char *name, struct buf *err)
         }
 }
 
+/* The text of a PROMPT_FILE; NULL: it is not readable UTF-8 text of 1 byte to 64 KB. */
+static char *
+read_prompt(const char *path)
+{
+    struct buf b = BUF_MAX(PROMPT_MAX);
+    char block[2048], *text = NULL;
+    FILE *f = fopen(path, "re");
+    size_t n;
+
+    while (f != NULL && (n = fread(block, 1, sizeof block, f)) > 0)
+        buf_add(&b, block, n);
+    if (f != NULL && !ferror(f) && !b.failed && b.n > 0 && utf8_valid(buf_slice(&b)))
+        text = mem_dup_str(buf_slice(&b));
+    if (f != NULL)
+        fclose(f);
+    buf_free(&b);
+    return text;
+}
+
+/* PROMPT_FILE's text, or the compiled-in default; NULL after logging why the file is no good. */
+static char *
+load_prompt(const char *path)
+{
+    char *text = path[0] == 0 ? mem_dup(prompt_default()) : read_prompt(path);
+
+    if (text == NULL)
+        LOG(ERROR, NULL, M("PROMPT_FILE is not readable UTF-8 text of at most 64 KB"), KS("path", path));
+    return text;
+}
+
+static void
+check_prompt(const char *path, struct buf *err)
+{
+    size_t before = err->n;
+    char *text;
+
+    check_file("PROMPT_FILE", path, err);
+    if (path[0] == 0 || err->n > before)
+        return;
+    text = read_prompt(path);
+    if (text == NULL)
+        buf_printf(err, "PROMPT_FILE: %s is no text; allowed: UTF-8, 1 byte to 64 KB\n", path);
+    mem_free(&text);
+}
+
 static void
 check(const void *opt, struct buf *err)
 {
@@ -71,13 +116,13 @@ check(const void *opt, struct buf *err)
     const struct embedder_opt *o = opt;
 
     if (!one_of(o->role, roles))
-        buf_z(err, "EMBEDDER_ROLE: both, embed or chat\n");
+        buf_printf(err, "EMBEDDER_ROLE: \"%.100s\" is not known; allowed: both, embed or chat\n", o->role);
     if (!one_of(o->embedding_provider, providers))
-        buf_z(err, "EMBEDDING_PROVIDER: auto, builtin or openai\n");
+        buf_printf(err, "EMBEDDING_PROVIDER: \"%.100s\" is not known; allowed: auto, builtin or openai\n", o->embedding_provider);
     if (!one_of(o->chat_provider, providers))
-        buf_z(err, "CHAT_PROVIDER: auto, builtin or openai\n");
+        buf_printf(err, "CHAT_PROVIDER: \"%.100s\" is not known; allowed: auto, builtin or openai\n", o->chat_provider);
     if (!one_of(o->chat_fallback, fallbacks))
-        buf_z(err, "CHAT_FALLBACK: off or builtin\n");
+        buf_printf(err, "CHAT_FALLBACK: \"%.100s\" is not known; allowed: off or builtin\n", o->chat_fallback);
     if (((strcmp(o->embedding_provider, "openai") == 0 && o->embedding_base_url[0] == 0) ||
          strcmp(o->chat_provider, "openai") == 0) && o->api_key[0] == 0 && o->base_url[0] == 0)
         buf_z(err, "OPENAI_API_KEY or OPENAI_BASE_URL: one is needed for provider openai\n");
@@ -87,7 +132,7 @@ check(const void *opt, struct buf *err)
     check_key(o->api_key, "OPENAI_API_KEY", err);
     check_key(o->embedding_api_key, "OPENAI_EMBEDDING_API_KEY", err);
     price_check(o->model_prices, err);
-    check_file("PROMPT_FILE", o->prompt_file, err);
+    check_prompt(o->prompt_file, err);
     worker_check(o->hub_endpoints, o->bus_curve, o->bus_secret_key, o->hub_public_key, err);
     redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
     if (strchr(o->embedding_model, ' ') != NULL || strchr(o->model, ' ') != NULL)
@@ -122,30 +167,6 @@ start_upstreams(struct embedder *e, bool embed, bool chat)
         return -1;
     e->embed_upstream = own ? upstream_new(e->loop, o->embedding_base_url, o->embedding_api_key, "") : e->upstream;
     return own && e->embed_upstream == NULL ? -1 : 0;
-}
-
-/* PROMPT_FILE's text, or the compiled-in default; NULL after logging why the file is no good. */
-static char *
-load_prompt(const char *path)
-{
-    struct buf b = BUF_MAX(PROMPT_MAX);
-    char block[2048], *text = NULL;
-    size_t n;
-    FILE *f;
-
-    if (path[0] == 0)
-        return mem_dup(prompt_default());
-    f = fopen(path, "re");
-    while (f != NULL && (n = fread(block, 1, sizeof block, f)) > 0)
-        buf_add(&b, block, n);
-    if (f == NULL || ferror(f) || b.failed || b.n == 0 || !utf8_valid(buf_slice(&b)))
-        LOG(ERROR, NULL, M("PROMPT_FILE is not readable UTF-8 text of at most 64 KB"), KS("path", path));
-    else
-        text = mem_dup_str(buf_slice(&b));
-    if (f != NULL)
-        fclose(f);
-    buf_free(&b);
-    return text;
 }
 
 static int

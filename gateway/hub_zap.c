@@ -75,33 +75,59 @@ parse_line(char *line, struct allowed *out)
     return (out->services = parse_services(line)) != 0;
 }
 
+/* The lines of an open list. 0, or the number of the first that is wrong. */
+static int
+lines_read(FILE *f, struct allowed *list, size_t *n)
+{
+    char line[512];
+    int number = 0;
+
+    *n = 0;
+    while (fgets(line, sizeof line, f)) {
+        struct allowed a;
+
+        number++;
+        if (!parse_line(line, &a) || *n == KEYS_MAX)
+            return number;
+        if (a.services)
+            list[(*n)++] = a;
+    }
+    return 0;
+}
+
 static bool
 list_read(const char *path, struct allowed *list, size_t *n)
 {
     FILE *f = fopen(path, "re");
-    char line[512];
-    int number = 0;
+    int wrong;
 
     *n = 0;
     if (!f) {
         LOG(ERROR, NULL, M("HUB_ALLOW_FILE cannot be read"), KS("path", path), KS("why", strerror(errno)));
         return false;
     }
-    while (fgets(line, sizeof line, f)) {
-        struct allowed a;
-
-        number++;
-        if (!parse_line(line, &a) || *n == KEYS_MAX) {
-            LOG(ERROR, NULL, M("HUB_ALLOW_FILE: a line must be 64 hex digits and the services of that key"),
-                KS("path", path), KI("line", number));
-            fclose(f);
-            return false;
-        }
-        if (a.services)
-            list[(*n)++] = a;
-    }
+    wrong = lines_read(f, list, n);
     fclose(f);
-    return true;
+    if (wrong)
+        LOG(ERROR, NULL, M("HUB_ALLOW_FILE: a line must be 64 hex digits and the services of that key"), KS("path", path), KI("line", wrong));
+    return wrong == 0;
+}
+
+void
+zap_check(const char *path, struct buf *err)
+{
+    struct allowed *list = mem_new(KEYS_MAX * sizeof *list);
+    FILE *f = fopen(path, "re");
+    size_t n = 0;
+    int wrong = f ? lines_read(f, list, &n) : 0;
+
+    if (wrong)
+        buf_printf(err, "HUB_ALLOW_FILE: line %d of %s is wrong; allowed: 64 hex digits and the services of that key\n", wrong, path);
+    else if (f && n == 0)
+        buf_printf(err, "HUB_ALLOW_FILE: %s names no worker's key; allowed: 64 hex digits and the services of that key on each line\n", path);
+    if (f)
+        fclose(f);
+    mem_free(&list);
 }
 
 void

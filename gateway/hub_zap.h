@@ -4,12 +4,15 @@
 #ifndef GATEWAY_HUB_ZAP_H
 #define GATEWAY_HUB_ZAP_H
 
+#include "common/mem.h"
 #include "proto/curve.h"
 
 struct zap;
 
 /* Read the list and start the handler's thread, before the hub binds. NULL after logging which line is wrong. */
 struct zap *zap_start(const char *allow_file);
+/* What would be wrong with the list at a start; a file that cannot be opened is somebody else's to say. */
+void zap_check(const char *allow_file, struct buf *err);
 void zap_stop(struct zap **z);
 /* Read the list again; keeps the old one when the new is bad. */
 void zap_reload(struct zap *z);

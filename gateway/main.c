@@ -12,12 +12,14 @@
  * list of the workers' keys again; options are read at start only. */
 #include <arpa/inet.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/conn.h"
+#include "gateway/hub_zap.h"
 #include "gateway/reply.h"
 #include "proto/price.h"
 
@@ -66,6 +68,19 @@ check_strangers(const struct gateway_opt *o, struct buf *err)
         buf_z(err, "PUBLIC_URL: with AUTH=off this gateway serves its own machine only: set AUTH=on, or leave PUBLIC_URL empty\n");
 }
 
+/* Three listeners, three ports. */
+static void
+check_ports(const struct gateway_opt *o, struct buf *err)
+{
+    const char *colon = strrchr(o->hub_bind, ':');
+    long hub = colon ? strtol(colon + 1, NULL, 10) : 0;
+
+    if (o->port == o->metrics_port)
+        buf_printf(err, "METRICS_PORT: %ld is PORT, too; allowed: another one\n", o->metrics_port);
+    if (hub > 0 && (hub == o->port || hub == o->metrics_port))
+        buf_printf(err, "HUB_BIND: %ld is %s, too; allowed: another port\n", hub, hub == o->port ? "PORT" : "METRICS_PORT");
+}
+
 static void
 check(const void *opt, struct buf *err)
 {
@@ -78,6 +93,11 @@ check(const void *opt, struct buf *err)
         buf_z(err, "AUTH: off is allowed only when HOST is a loopback address (127.0.0.1)\n");
     if (*o->admin_key && strlen(o->admin_key) < 16)
         buf_z(err, "ADMIN_KEY: at least 16 characters (make secrets writes a good one)\n");
+    for (const char *k = o->admin_key; *k; k++)
+        if (*k <= ' ' || *k > '~') {
+            buf_z(err, "ADMIN_KEY: holds characters that no header carries; allowed: visible ASCII\n");
+            break;
+        }
     price_check(o->model_prices, err);
     check_endpoints("HUB_BIND", o->hub_bind, true, err);
     if (o->bus_curve) {
@@ -85,9 +105,10 @@ check(const void *opt, struct buf *err)
         if (!*o->hub_allow_file)
             buf_z(err, "HUB_ALLOW_FILE: is missing; allowed: a readable file (make secrets), needed by BUS_CURVE=on\n");
         check_file("HUB_ALLOW_FILE", o->hub_allow_file, err);
+        if (*o->hub_allow_file)
+            zap_check(o->hub_allow_file, err);
     }
-    if (o->port == o->metrics_port)
-        buf_printf(err, "METRICS_PORT: %ld is PORT, too; allowed: another one\n", o->metrics_port);
+    check_ports(o, err);
     redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
     redis_check("REDIS_STATE_URL", o->redis_state_url, REDIS_TLS_FILES(o), err);
     check_lists(o, err);

@@ -207,8 +207,17 @@ send_problem(struct request *r, enum err e, const char *detail, const char *poin
 void
 reply_problem(struct request *r, enum err e, const char *detail)
 {
+    size_t n = detail ? strspn(detail, "abcdefghijklmnopqrstuvwxyz_") : 0;
+
     if (e == ERR_UNAUTHORIZED)
         request_header_add(r, "WWW-Authenticate", "Bearer");
+    if (e == ERR_VALIDATION && n > 0 && n < 32 && str_starts(str_of(detail + n), ": ")) { /* a service says it as "field: what" */
+        char pointer[40];
+
+        (void)snprintf(pointer, sizeof pointer, "/%.*s", (int)n, detail);
+        send_problem(r, e, detail + n + 2, pointer);
+        return;
+    }
     send_problem(r, e, detail, NULL);
 }
 

@@ -16,6 +16,7 @@ void conversation_delete(struct call *c);
 void feedback(struct call *c);
 void usage(struct call *c);
 void explain(struct call *c);
+void citation_get(struct call *c);
 void collection_put(struct call *c);
 void collection_list(struct call *c);
 void collection_get(struct call *c);

@@ -218,6 +218,25 @@ parse_message(const struct tx *t, size_t row, struct import_rows *rows)
 
 struct cited { struct str title, chapter, section, excerpt, link; double score; };
 
+/* A link that a page may show: of the web, or of the site itself. Any other (javascript:, data:, //host) is dropped; the text stays. */
+static struct str
+web_link(struct str s)
+{
+    static const char *const schemes[] = { "http://", "https://" };
+    size_t n = 0;
+
+    s = text_trim(s);
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= 0x20 || strchr("\"<>\\", s.p[i]))
+            return STR_NONE;
+    for (size_t i = 0; i < 2; i++)
+        if (s.n > strlen(schemes[i]) && strncasecmp(s.p, schemes[i], strlen(schemes[i])) == 0)
+            return s;
+    while (n < s.n && s.p[n] != ':' && s.p[n] != '/' && s.p[n] != '?' && s.p[n] != '#')
+        n++;
+    return (n < s.n && s.p[n] == ':') || str_starts(s, "//") ? STR_NONE : s;
+}
+
 /* What it quotes is no document of ours: both ids are named by its link. */
 static void
 add_citation(struct import_rows *rows, size_t src, struct uuid id, struct uuid message, struct param n, const struct cited *k)
@@ -234,7 +253,7 @@ add_citation(struct import_rows *rows, size_t src, struct uuid id, struct uuid m
     r->cell[5] = cell_text(rows, k->title, NAME_MAX_BYTES);
     r->cell[6] = cell_text(rows, k->chapter, NAME_MAX_BYTES);
     r->cell[7] = cell_text(rows, k->section, NAME_MAX_BYTES);
-    r->cell[8] = cell_text(rows, k->link, LINK_MAX);
+    r->cell[8] = cell_text(rows, web_link(k->link), LINK_MAX);
     r->cell[9] = k->excerpt.n ? cell_text(rows, k->excerpt, EXCERPT_MAX) : p_str(STR(""));
     r->cell[10] = p_f64(isfinite(k->score) ? k->score : 0);
 }

@@ -73,6 +73,7 @@ static const call_fn handlers[KIND_COUNT] = {
     [KIND_FEEDBACK] = feedback,
     [KIND_USAGE] = usage,
     [KIND_EXPLAIN] = explain,
+    [KIND_CITATION] = citation_get,
     [KIND_STORE_HEALTH] = store_health,
 };
 

@@ -34,6 +34,7 @@ CALLS = {
     "GET /api/v1/conversations": ("/api/v1/conversations", None, EMPTY, EMPTY),
     "POST /api/v1/messages/{id}/feedback": ("/api/v1/messages/{message}/feedback", {"rating": "up"}, 404, 404),
     "GET /api/v1/messages/{id}/explain": ("/api/v1/messages/{message}/explain", None, 404, 404),
+    "GET /api/v1/citations/{id}": ("/api/v1/citations/{citation}", None, 404, 404),
     "GET /api/v1/usage": ("/api/v1/usage", None, OWN, None),
     "GET /api/v1/collections": ("/api/v1/collections", None, OWN, None),
     "GET /api/v1/collections/{name}": ("/api/v1/collections/{collection}", None, 404, None),
@@ -81,7 +82,7 @@ def world():
         s.request("PUT", "/api/v1/collections/only-a", key=key["own"], json={"refusal": "none"})
         job = s.request("POST", "/api/v1/documents", key=key["own"], json={"id": "x", "text": "X."}).json()["job_id"]
         spare = s.make_key(["chat"], tenant="tenant-a")["id"]
-        things = {"conversation": answer["conversation_id"], "message": answer["message_id"], "session": session, "user": user,
+        things = {"conversation": answer["conversation_id"], "message": answer["message_id"], "citation": answer["sources"][0]["id"], "session": session, "user": user,
                   "document": document, "collection": "only-a", "job": job, "key": spare}
         wait_for("the expired key is refused", lambda: s.request("GET", "/api/v1/documents", key=key["expired"]).status_code in (401, 429), 10, 0.7)
         yield s, key, things

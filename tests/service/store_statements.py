@@ -111,6 +111,7 @@ def requests(hub):
     yield "conversation.list", {"session": s, "limit": 50}, 1
     yield "feedback", {"session": s, "message_id": b["message_id"], "rating": "up"}, 1
     yield "message.explain", {"session": s, "message_id": b["message_id"]}, 1
+    yield "citation.get", {"session": s, "id": new_id(), "around": 500}, 1
     yield "usage", {"days": 7}, 1
     yield "idem.claim", claim, 1
     yield "idem.finish", {"scope": "r", "key": "c", "holder": claim["holder"], "status": 0}, 1
@@ -118,7 +119,7 @@ def requests(hub):
     yield "conversation.delete", {"session": s, "conversation_id": conv}, 1
     yield "session.delete", {"session": s}, 4
     yield "user.delete", {"user_id": "u"}, 1
-    yield "collection.put", {"name": "docs"}, 4
+    yield "collection.put", {"name": "docs"}, 5
     yield "collection.get", {"name": "docs"}, 1
     yield "collection.list", {"name": "docs"}, 2
     yield "document.put", {"collection": "docs", "mime": "text/plain", "body": b"words", "external_id": "d"}, 11

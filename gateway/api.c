@@ -106,8 +106,8 @@ api_paging(struct request *r, int64_t most, struct paging *p)
         reply_invalid(r, "/limit", "must be a whole number from 1 to 200");
         return false;
     }
-    if (page.p && (!digits(page, 1000000, &p->page) || p->page < 1)) {
-        reply_invalid(r, "/page", "must be a whole number from 1 to 1000000");
+    if (page.p && (!digits(page, 100000, &p->page) || p->page < 1)) {
+        reply_invalid(r, "/page", "must be a whole number from 1 to 100000");
         return false;
     }
     if (p->cursor.p && (p->cursor.n < 1 || p->cursor.n > 256)) {

@@ -87,8 +87,10 @@ page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct p
 
     *from = (struct page_from){ .time = INT64_MAX };
     memset(from->id.b, 0xff, sizeof from->id.b);
-    if (limit < 1 || limit > 200 || page < 0 || page > 100000 || (cursor.p && !hex_parse(cursor, b, CURSOR))) {
-        worker_fail(c, ERR_VALIDATION, 0, "limit is 1 to 200, page 1 to 100000, a cursor one of ours");
+    bool known = !cursor.p || hex_parse(cursor, b, CURSOR);
+
+    if (limit < 1 || limit > 200 || page < 0 || page > 100000 || !known) {
+        worker_fail(c, ERR_VALIDATION, 0, known ? "limit is 1 to 200, page 1 to 100000" : "cursor: is none of an earlier answer");
         return false;
     }
     from->skip = page > 1 && !cursor.p ? (page - 1) * limit : 0;

@@ -151,7 +151,7 @@ history(struct call *c)
     memset(any.b, 0xff, sizeof any.b);
     from.conversation = from.message = any;
     if (r->cursor.p && !cursor_read(r->cursor, &from)) {
-        worker_fail(c, ERR_VALIDATION, 0, "the cursor is not one of ours");
+        worker_fail(c, ERR_VALIDATION, 0, "cursor: is none of an earlier answer");
         return;
     }
     if (!(t = session_tx(c, r->session, on_history, &who)))

@@ -85,8 +85,10 @@ key_list(struct call *c)
     uint64_t be;
     struct tx *t;
 
-    if (r->limit < 0 || r->page < 0 || r->page > 100000 || (r->cursor.p && !hex_parse(r->cursor, at, CURSOR))) {
-        worker_fail(c, ERR_VALIDATION, 0, "limit is 1 to 1000, page 1 to 100000, a cursor one of ours");
+    bool known = !r->cursor.p || hex_parse(r->cursor, at, CURSOR);
+
+    if (r->limit < 0 || r->page < 0 || r->page > 100000 || !known) {
+        worker_fail(c, ERR_VALIDATION, 0, known ? "limit is 1 to 1000, page 1 to 100000" : "cursor: is none of an earlier answer");
         return;
     }
     if (r->cursor.p) {

@@ -35,12 +35,12 @@ BODIES = {
 }
 # route: field of the query: values that are wrong
 QUERIES = {
-    "GET /api/v1/chat/history": {"page": ["0", "x", "-1"], "limit": ["0", "201", "x"], "conversation_id": ["x"], "session_id": ["x"]},
-    "GET /api/v1/conversations": {"page": ["x"], "limit": ["0"]},
-    "GET /api/v1/documents": {"page": ["x"], "limit": ["201"], "collection": ["a b"]},
+    "GET /api/v1/chat/history": {"cursor": ["x", "0" * 48], "page": ["0", "x", "-1", "100001"], "limit": ["0", "201", "x"], "conversation_id": ["x"], "session_id": ["x"]},
+    "GET /api/v1/conversations": {"cursor": ["x"], "page": ["x"], "limit": ["0"]},
+    "GET /api/v1/documents": {"cursor": ["x"], "page": ["x"], "limit": ["201"], "collection": ["a b"]},
     "GET /api/v1/collections": {"page": ["x"], "limit": ["0"]},
-    "GET /api/v1/keys": {"page": ["x"], "limit": ["0"], "tenant": ["a b"]},
-    "GET /api/v1/audit": {"page": ["x"], "limit": ["201"], "cursor": ["é" * 200]},
+    "GET /api/v1/keys": {"cursor": ["x"], "page": ["x"], "limit": ["0"], "tenant": ["a b"]},
+    "GET /api/v1/audit": {"page": ["x"], "limit": ["201"], "cursor": ["x", "é" * 200]},
     "GET /api/v1/usage": {"days": ["0", "32", "x"]},
     "POST /api/v1/documents": {"collection": ["a b"]},
     "GET /api/v1/documents/{document}/text": {"start": ["x", "-1"], "end": ["x", "0"]},

@@ -9,9 +9,20 @@
 #include "common/mem.h"
 
 enum { CLUSTERS_MARKS = 8, BEGINNING = 6 }; /* marks of one letter of a dense script that are looked at; letters of a stem */
+enum { MEMOS = 2048, MEMO_BYTES = 26, MEMO_FROM = 256 };
+
+/* A word that was met before: what stemming and the lists of function words made of it. */
+struct memo {
+    uint64_t h;                  /* of the stem */
+    uint8_t n, stem_n;           /* bytes; n 0: free */
+    uint8_t language, cls;
+    char word[MEMO_BYTES], stem[MEMO_BYTES];
+};
 
 struct words {
     enum language language;
+    struct memo *memo;           /* MEMOS of them, from the MEMO_FROM-th word on */
+    size_t seen;                 /* words until then */
     struct sb_stemmer *stem[LANGUAGES];
     bool looked[LANGUAGES];      /* stem is made, or there is none */
     char last[FOLD_MAX];         /* the word before, folded, for joins */
@@ -47,6 +58,7 @@ words_free(struct words **w)
     for (int l = 0; l < LANGUAGES; l++)
         if ((*w)->stem[l])
             sb_stemmer_delete((*w)->stem[l]);
+    mem_free(&(*w)->memo);
     mem_free(w);
 }
 
@@ -139,6 +151,41 @@ emit_stemmed(struct words *w, struct str folded, enum language l, struct word *o
     emit(w, out);
 }
 
+/* The place of a word, or NULL: too long, or the texts were short so far. */
+static struct memo *
+memo_of(struct words *w, struct str folded, enum language l)
+{
+    if (folded.n > MEMO_BYTES)
+        return NULL;
+    if (!w->memo && ++w->seen < MEMO_FROM)
+        return NULL;
+    if (!w->memo)
+        w->memo = mem_new(MEMOS * sizeof(*w->memo));
+    return &w->memo[(hash_bytes(folded.p, folded.n) ^ (uint64_t)l) % MEMOS];
+}
+
+/* As emit_stemmed; most words of a text were met before. */
+static void
+emit_word(struct words *w, struct str folded, enum language l, struct word *out)
+{
+    struct memo *m = memo_of(w, folded, l);
+
+    if (m && m->n == folded.n && m->language == (uint8_t)l && memcmp(m->word, folded.p, folded.n) == 0) {
+        out->folded = folded;
+        out->stem = (struct str){ m->stem, m->stem_n };
+        out->cls = (enum word_class)m->cls;
+        out->h = m->h;
+        w->fn(w->arg, out);
+        return;
+    }
+    emit_stemmed(w, folded, l, out);
+    if (!m || out->stem.n > MEMO_BYTES)
+        return;
+    *m = (struct memo){ .h = out->h, .n = (uint8_t)folded.n, .stem_n = (uint8_t)out->stem.n, .language = (uint8_t)l, .cls = (uint8_t)out->cls };
+    memcpy(m->word, folded.p, folded.n);
+    memcpy(m->stem, out->stem.p, out->stem.n);
+}
+
 /* One word [start, end) of text; joined to the one before when a single hyphen stands between them. */
 static void
 word_found(struct words *w, size_t start, size_t end, enum script script)
@@ -150,7 +197,7 @@ word_found(struct words *w, size_t start, size_t end, enum script script)
 
     if (n == 0)
         return;
-    emit_stemmed(w, (struct str){ z, n }, l, &out);
+    emit_word(w, (struct str){ z, n }, l, &out);
     bool stop = out.cls == WORD_STOP && n > 1;
     if (w->last_n && !w->last_stop && !stop && start == w->last_end + 1 && w->text.p[w->last_end] == '-' &&
         w->last_n + n < FOLD_MAX) {
@@ -158,7 +205,7 @@ word_found(struct words *w, size_t start, size_t end, enum script script)
 
         memcpy(joined, w->last, w->last_n);
         memcpy(joined + w->last_n, z, n + 1);
-        emit_stemmed(w, (struct str){ joined, w->last_n + n }, l, &both);
+        emit_word(w, (struct str){ joined, w->last_n + n }, l, &both);
     }
     memcpy(w->last, z, n + 1);
     w->last_n = n;
@@ -174,16 +221,20 @@ cp_at(struct str s, size_t i)
 
     if (i >= s.n)
         return (struct cp){ 0 };
+    if ((unsigned char)s.p[i] < 0x80) {
+        char c = s.p[i], low = (char)(c | 32);
+
+        r.c = c;
+        r.script = low >= 'a' && low <= 'z' ? SCRIPT_LATIN : SCRIPT_NONE;
+        r.kind = r.script == SCRIPT_LATIN || (c >= '0' && c <= '9') ? CP_WORD : CP_OTHER;
+        return r;
+    }
     utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &r.c);
 
     if (n <= 0)
         return r;
     r.n = (size_t)n;
     r.script = script_of(r.c);
-    if (r.c < 0x80) {
-        r.kind = r.script == SCRIPT_LATIN || (r.c >= '0' && r.c <= '9') ? CP_WORD : CP_OTHER;
-        return r;
-    }
     utf8proc_category_t k = utf8proc_category(r.c);
 
     if (r.c == 0x200c || r.c == 0x200d || r.c == 0xad || r.c == 0x2060 || r.c == 0xfeff || (r.c >= 0xfe00 && r.c <= 0xfe0f))

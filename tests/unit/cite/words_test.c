@@ -234,10 +234,36 @@ any_bytes_are_survived(void **state)
     assert_true(run(z).n > 0);
 }
 
+/* Language, class and stem of a word are kept from where it was met first; in another language it is another word. */
+static void
+a_word_that_was_met_before_is_what_it_was(void **state)
+{
+    static const char *const codes[] = { "en", "de", "fr", "tr", "ru" };
+    static const char text[] = "Running shops' wi-fi was 1,024 gifts, die geschäftlichen Antworten gereinigt, les chevaux étaient, x "
+                               "evlerinden \xd0\xba\xd0\xbd\xd0\xb8\xd0\xb3\xd0\xb0\xd0\xbc\xd0\xb8 antidisestablishmentarianistically";
+    struct words *w = words_new();
+
+    (void)state;
+    for (int k = 0; k < 400; k++) {
+        const char *code = codes[k % 5];
+        struct got now = { 0 }, fresh = run_in(code, text);
+        enum language l = LANG_ENGLISH;
+
+        assert_true(language_parse(str_of(code), &l));
+        words_language(w, l);
+        words_each(w, STR(text), add, &now);
+        assert_true(now.n == fresh.n && now.n > 15);
+        assert_memory_equal(now.h, fresh.h, now.n * sizeof(now.h[0]));
+        assert_memory_equal(now.cls, fresh.cls, now.n * sizeof(now.cls[0]));
+    }
+    words_free(&w);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_word_that_was_met_before_is_what_it_was),
         cmocka_unit_test(forms_of_a_word_meet_in_their_own_language),
         cmocka_unit_test(a_question_shares_its_content_words_with_its_answer),
         cmocka_unit_test(other_texts_share_little),

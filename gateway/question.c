@@ -179,6 +179,7 @@ ask_turn(const struct question *q, struct turn_finish_req *t)
     t->from_cache = q->from_cache;
     t->prompt_tokens = q->from_cache ? 0 : q->prompt_tokens;
     t->completion_tokens = q->from_cache ? 0 : q->completion_tokens;
+    t->finish = ask_cut(q) ? q->finish : STR_NONE;
     t->origin_id = q->trace.origin_id;
     t->origin_ms = q->trace.origin_ms;
     t->created_ms = clock_wall_ms();

@@ -157,6 +157,8 @@ render_message(struct buf *b, const struct message *m)
         buf_key_str(b, "selected_text", m->selection);
     if (str_is(m->role, "assistant")) {
         buf_key_str(b, "status", m->status);
+        if (!str_is(m->status, "incomplete"))
+            buf_key_str(b, "finish", m->finish.n > 0 ? m->finish : STR("stop"));
         buf_key_str(b, "model", m->model);
         buf_key_num(b, "confidence", m->confidence);
         buf_key_bool(b, "grounded", m->grounded);

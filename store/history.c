@@ -60,6 +60,7 @@ read_message(struct tx *t, size_t row, struct message *m)
     m->rating = col_str(t, 0, row, 24);
     m->comment = col_str(t, 0, row, 25);
     m->selection = col_str(t, 0, row, 26);
+    m->finish = col_str(t, 0, row, 27);
 }
 
 static void

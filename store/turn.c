@@ -203,7 +203,7 @@ add_turn(struct tx *t, const struct turn_finish_req *r, const struct owner *who)
        p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
        p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(at + 1), p_i64(r->expiry_days),
        p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms), p_str(r->question), p_time(at), p_str(r->session),
-       p_time(r->begun_ms ? r->begun_ms : at), p_str(r->selection));
+       p_time(r->begun_ms ? r->begun_ms : at), p_str(r->selection), p_str(r->finish));
 }
 
 void
@@ -218,7 +218,7 @@ turn_finish_add(struct tx *t, const struct turn_finish_req *r, const struct owne
         TX(t, ANSWER_ADD, p_id(&r->message_id), p_str(tenant), p_id(&key), p_id(&r->conversation_id), p_id(&r->question_id),
            p_str(r->answer), p_str(r->status), p_str(r->model), p_f64(r->confidence), p_flag(r->grounded),
            p_flag(r->from_cache), p_i64(r->prompt_tokens), p_i64(r->completion_tokens), p_time(r->created_ms),
-           p_i64(r->expiry_days), p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms));
+           p_i64(r->expiry_days), p_str(r->trace), p_id(&r->origin_id), p_time(r->origin_ms), p_str(r->finish));
         TX(t, ANSWER_CHECK, p_id(&r->message_id), p_str(tenant));
     }
     if (r->citations.n > 0)

@@ -20,6 +20,21 @@ end_line(const struct asking *q)
     fflush(stdout);
 }
 
+/* An answer that was cut says so; on the other stream, since it is none of the answer. */
+static void
+say_cut(const json_t *v)
+{
+    struct str finish = json_str(v, "finish");
+
+    fflush(stdout);
+    if (str_is(finish, "length"))
+        say("the answer is cut off: it reached its greatest length");
+    else if (str_is(finish, "content_filter"))
+        say("the answer is cut off: by the content filter of the model");
+    else if (finish.n > 0 && !str_is(finish, "stop"))
+        say("the answer is cut off: " STR_FMT, STR_ARG(finish));
+}
+
 static void
 on_done(struct asking *q, const json_t *v)
 {
@@ -28,6 +43,7 @@ on_done(struct asking *q, const json_t *v)
         put_text(stdout, json_str(v, "answer"));
     fputc('\n', stdout);
     put_sources(json_items(v, "sources"));
+    say_cut(v);
 }
 
 static void
@@ -91,6 +107,7 @@ ask_whole(struct cli *c, struct str body)
         put_text(stdout, json_str(v, "answer"));
         fputc('\n', stdout);
         put_sources(json_items(v, "sources"));
+        say_cut(v);
     }
     if (v)
         rc = 0;

@@ -11,6 +11,7 @@ A rule is a dict; the first one that applies and is not used up answers, and wit
                       match   {member: value} that must be equal            above     more input texts than this
                       longer  the longest text (or message) has more bytes than this
                       busy    at least so many other requests are being answered
+                      mixed   true: the roles behind the system message do not alternate, from user to user
                       times   how often it answers (default: always)
     what it sends     status, type (Content-Type), headers {…}              default: 200 and what fits the body
                       body    bytes as they are; a list is sent piece by piece, a number in it is a pause in seconds
@@ -97,6 +98,12 @@ class Request:
     @property
     def longest(self):
         return max([len(t.encode()) for t in self.texts] + [len(m["content"].encode()) for m in self.body.get("messages", [])] + [0])
+
+    @property
+    def alternates(self):
+        roles = [m["role"] for m in self.body.get("messages", [])]
+        roles = roles[1:] if roles[:1] == ["system"] else roles
+        return len(roles) % 2 == 1 and all(r == ("user", "assistant")[i % 2] for i, r in enumerate(roles))
 
 
 def chunk(model, delta, finish=None):
@@ -231,7 +238,7 @@ class Server:
         return (rule.get("times", 1) > 0 and rule.get("route", r.route) == r.route and all(k in b for k in rule.get("has", ()))
                 and not any(k in b for k in rule.get("without", ())) and all(b.get(k) == v for k, v in rule.get("match", {}).items())
                 and rule.get("path", r.path) == r.path and len(r.texts) > rule.get("above", -1) and r.longest > rule.get("longer", -1)
-                and self.now >= rule.get("busy", 0))
+                and self.now >= rule.get("busy", 0) and (not rule.get("mixed") or not r.alternates))
 
     def answer(self, c, r, rule):
         pieces, kind = pieces_of(rule, {**r.body, "texts": r.texts})

@@ -16,7 +16,8 @@
 /* ---- the body ---- */
 
 static const char *const query_keys[] = { "question",   "session_id", "conversation_id", "page_context",
-                                          "collection", "top_k",      "filter",          "new_conversation", NULL };
+                                          "collection", "top_k",      "filter",          "new_conversation",
+                                          "selected_text", "chapter", "section",         NULL };
 static const char *const selection_keys[] = { "selected_text", "question",   "session_id", "chapter", "section",
                                               "conversation_id", "collection", "top_k",    "filter",  "new_conversation", NULL };
 static const struct text_rule rule_question = { "question", 1, 500, true, true };
@@ -24,6 +25,8 @@ static const struct text_rule rule_session = { "session_id", 1, 64, false, false
 static const struct text_rule rule_context = { "page_context", 0, 2000, false, true };
 static const struct text_rule rule_selected = { "selected_text", 5, 5000, true, true };
 static const struct text_rule rule_chapter = { "chapter", 1, 200, true, true };
+static const struct text_rule rule_maybe_selected = { "selected_text", 5, 5000, false, true };
+static const struct text_rule rule_maybe_chapter = { "chapter", 0, 200, false, true };
 static const struct text_rule rule_section = { "section", 0, 200, false, true };
 static const struct text_rule rule_collection = { "collection", 1, 64, false, false };
 
@@ -42,6 +45,14 @@ parse_selection(struct question *q, struct fault *f)
     return true;
 }
 
+/* A query may have a selection, too; then the names of where it was selected come along. */
+static bool
+parse_query(struct question *q, struct fault *f)
+{
+    return field_text(q->body, &rule_context, &q->page_context, f) && field_text(q->body, &rule_maybe_selected, &q->selection, f) &&
+           field_text(q->body, &rule_maybe_chapter, &q->chapter, f) && field_text(q->body, &rule_section, &q->section, f);
+}
+
 static bool
 parse_fields(struct question *q, struct str *session, struct str *collection, struct fault *f)
 {
@@ -49,7 +60,7 @@ parse_fields(struct question *q, struct str *session, struct str *collection, st
     bool selection = strcmp(q->route, "selection") == 0;
 
     return field_text(o, &rule_question, &q->text, f) && field_text(o, &rule_session, session, f) &&
-           (selection ? parse_selection(q, f) : field_text(o, &rule_context, &q->page_context, f)) &&
+           (selection ? parse_selection(q, f) : parse_query(q, f)) &&
            field_uuid(o, "conversation_id", &q->conversation_id, f) && field_text(o, &rule_collection, collection, f) &&
            field_flag(o, "new_conversation", &q->fresh, f) && field_int(o, "top_k", 1, 20, &q->top_k, f) && field_object(o, "filter", 8192, q->r->arena, &q->filter, f);
 }
@@ -131,6 +142,8 @@ ask_cache_input(const struct question *q, struct buf *in)
     add_part(in, q->collection);
     add_part(in, q->page_context);
     add_part(in, q->selection);
+    add_part(in, q->chapter);
+    add_part(in, q->section);
     add_part(in, q->filter);
     add_part(in, str_of(numbers));
     add_part(in, c->model);

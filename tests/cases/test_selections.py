@@ -163,6 +163,20 @@ def test_s2_without_a_selection_all_is_as_before(built):
     assert "could not find" in built.answered("Explain gyroscopes in simple words")["answer"]
 
 
+def test_s2_a_query_and_a_stream_may_have_a_selection(built):
+    a = check(built, built.answered("Explain this in simple words", selected_text=OWN))
+    assert a["sources"][0]["kind"] == "selection"
+    r, events = built.stream("Was bedeutet das?", selected_text=OWN, chapter="Toys")
+    kinds = [e.kind for e in events]
+    assert r.status_code == 200 and kinds[0] == "meta" and kinds[-1] == "done"
+    first = next(e.data for e in events if e.kind == "sources")["sources"][0]
+    assert first["kind"] == "selection" and first["chapter"] == "Toys" and first["start"] is None and first["content_excerpt"] == OWN
+    cited = next(e.data for e in events if e.kind == "citation")
+    assert cited["start"] is None and check(built, events[-1].data)["sources"][0]["chapter"] == "Toys"
+    for path in ("/api/v1/chat/query", "/api/v1/chat/stream"):
+        assert built.ask("q", path=path, selected_text="abcd").status_code == 422
+
+
 # ---- what follows
 def test_s2_a_follow_up_knows_the_selection(built):
     session = new_session()

@@ -185,3 +185,27 @@ def test_a_selected_text_is_shown_as_what_it_is(page, plain):
     ask(page, ask_more)  # the selection is known to what follows
     assert "The selected text" in page.text("article:last-of-type .sources")
     assert page.js("window.hacked === undefined") and page.errors == []
+
+
+def test_words_of_a_source_are_selected_and_asked_about(page, plain):
+    ask(page, Q_BUILT)
+    page.click("article:last-of-type .cite")
+    page.wait_js("document.querySelector('#source-text').innerText.includes('wooden beacon')")  # the surroundings are there
+    page.js("getSelection().selectAllChildren(document.querySelector('#source mark'))")
+    selected = page.js("getSelection().toString().trim()")
+    page.wait_js("!document.querySelector('#pick').hidden")
+    page.click("#pick")
+    page.wait_js("!document.querySelector('#source').open && !document.querySelector('#about').hidden")
+    assert page.text("#about-text") == selected and page.js("document.querySelector('#pick').hidden")
+    ask(page, "Explain this in simple words")
+    assert page.text("article:last-of-type .selected") == selected and page.js("document.querySelector('#about').hidden")
+    assert "The lighthouse of Varnholm" in page.text("article:last-of-type .sources")
+    said = page.js("document.querySelector('article:last-of-type .text').innerText.length")
+    assert said > 10 and "not answered" not in page.text("article:last-of-type .facts")
+    page.js("getSelection().selectAllChildren(document.querySelector('article:last-of-type .text'))")
+    page.wait_js("!document.querySelector('#pick').hidden")
+    page.click("#pick")
+    page.wait_js("!document.querySelector('#about').hidden")
+    page.click("#about-no")
+    page.wait_js("document.querySelector('#about').hidden")
+    assert page.errors == []

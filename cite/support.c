@@ -8,8 +8,10 @@
 #include <strings.h>
 
 #include "cite/asking.h"
+#include "cite/instruct.h"
 
 enum { ASKED_WORDS = 64, QUESTION_MAX = 65536, LONG_WORDS = 20 };
+#define UNRELATED 0.35
 
 struct asked {
     uint64_t h;
@@ -179,6 +181,32 @@ support_chance(const struct support *s)
     return 1 / (1 + exp(-x));
 }
 
+/* A selection (hit 0) is found for whatever is asked. Of a question that has words of its own, and none of them in common with it, it
+ * is hardly the answer. */
+static void
+doubt_selection(struct words *w, const struct cite_req *req, struct support *s)
+{
+    const struct hit *h = &req->hits.v[0];
+    struct reading r = { 0 };
+    struct buf core = BUF_MAX(QUESTION_MAX + 1);
+    bool any = false;
+
+    if (instructs(w, req->question, language_of(h->text, 0, LANG_ENGLISH)))
+        return;
+    asking_core(req->question, &core);
+    r.text = buf_slice(&core);
+    words_language(w, language_of(h->text, 0, LANG_ENGLISH));
+    words_each(w, r.text, take_asked, &r);
+    words_each(w, h->text, take_said, &r);
+    for (size_t i = 0; i < r.n; i++)
+        any = any || r.v[i].in_quote;
+    buf_free(&core);
+    if (!any) {
+        s->found = UNRELATED;
+        s->said = 0;
+    }
+}
+
 double
 support_confidence(struct words *w, const struct cite_req *req, const struct cite_rep *rep)
 {
@@ -193,6 +221,8 @@ support_confidence(struct words *w, const struct cite_req *req, const struct cit
         const struct hit *h = &req->hits.v[c->n - 1];
 
         support_read(w, req->question, h, c->excerpt, &s);
+        if (c->n == 1 && req->selection.n > 0)
+            doubt_selection(w, req, &s);
         best = fmax(best, support_chance(&s) * (h->score > 0 ? fmin(c->score / h->score, 1) : 0));
     }
     return best;

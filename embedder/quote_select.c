@@ -6,59 +6,25 @@
  * Quotes all the same: nothing is put into other words, since whoever could do that is a model. */
 #include <math.h>
 
-#include "cite/asking.h"
+#include "cite/instruct.h"
 #include "embedder/quote.h"
 
-enum { OWN_QUOTES = 2, TERSE_WORDS = 4, CORE_MAX = 65536 };
+enum { OWN_QUOTES = 2, TERSE_WORDS = 4 };
 #define LEAST_FOUND 0.25         /* score of a passage that may say something of the selection */
-#define LEAST_SHARE 0.3          /* of the weight of its words, unless it has three of them */
+#define LEAST_SHARE 0.3          /* of the weight of its words */
+#define LEAST_OF_MANY 0.2        /* … when it has four of them */
+#define LEAST_OF_ROW 0.5         /* … of a row or of code, which say little by themselves */
 #define UNDER 0.6                /* a word in the heading directly above */
 #define FIRST 0.5                /* what a selection begins with says what it is about */
-
-/* ---- does the question say more than what is to be done? */
-static const char *const instructions[] = {
-#define INSTRUCT(words) words,
-#include "embedder/instruct.tbl"
-#undef INSTRUCT
-};
-
-static bool
-is_instruction(struct str w)
-{
-    for (size_t i = 0; i < sizeof instructions / sizeof *instructions; i++)
-        for (const char *z = instructions[i]; *z; z += z[0] == ' ') {
-            size_t n = strcspn(z, " ");
-
-            if (n == w.n && memcmp(z, w.p, n) == 0)
-                return true;
-            z += n;
-        }
-    return false;
-}
-
-struct reading { bool more; };
-
-static void
-look_at(void *arg, const struct word *w)
-{
-    struct reading *r = arg;
-
-    r->more = r->more || (w->cls == WORD_CONTENT && !is_instruction(w->folded));
-}
 
 bool
 quote_is_about(const struct chat_req *req)
 {
     struct words *w = words_new();
-    struct buf core = BUF_MAX(CORE_MAX + 1);
-    struct reading r = { 0 };
+    bool about = instructs(w, req->question, language_of(utf8_cut(req->selection, 4096), 0, LANG_ENGLISH));
 
-    asking_core(req->question, &core);
-    words_language(w, language_of(req->question, 0, language_of(utf8_cut(req->selection, 4096), 0, LANG_ENGLISH)));
-    words_each(w, buf_slice(&core), look_at, &r);
-    buf_free(&core);
     words_free(&w);
-    return !r.more;
+    return about;
 }
 
 void
@@ -115,7 +81,7 @@ related(const struct digest *d, const struct unit *u)
     if (u->hit == 0 || h->score < LEAST_FOUND || u->own == 0 || shared < (d->n_terms > 1 ? 2u : 1u) || is_selected(d, u))
         return 0;
     has += UNDER * weight(d, u->under & ~u->own);
-    if (shared < 3 && has < LEAST_SHARE * all)
+    if (has < all * (u->kind >= UNIT_ROW ? LEAST_OF_ROW : shared > 3 ? LEAST_OF_MANY : LEAST_SHARE))
         return 0;
     return has / sqrt(8.0 + (double)u->words) + 0.2 * h->score;
 }

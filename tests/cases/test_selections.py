@@ -177,6 +177,10 @@ def test_s2_a_query_and_a_stream_may_have_a_selection(built):
         assert built.ask("q", path=path, selected_text="abcd").status_code == 422
 
 
+def test_s2_confidence_is_low_where_the_selection_does_not_say_it(built):
+    assert told(built, OWN, "Who invented this in Bavaria?")["confidence"] < 0.3 < 0.6 < told(built, OWN, "What is torque?")["confidence"]
+
+
 # ---- what follows
 def test_s2_a_follow_up_knows_the_selection(built):
     session = new_session()

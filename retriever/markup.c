@@ -351,6 +351,14 @@ code_span(struct page *p)
             copy(p, p->i + 1);
 }
 
+/* Of the blanks on both sides of what is not shown one is enough. */
+static void
+close_gap(struct page *p)
+{
+    if (p->w > p->line && p->s[p->w - 1] == ' ' && p->i < p->n && p->s[p->i] == ' ')
+        p->i++;
+}
+
 /* {expression} of MDX: only a text in quotes is shown. Braces of formulas and of {#names} are text. */
 static bool
 expression(struct page *p)
@@ -372,6 +380,8 @@ expression(struct page *p)
     p->i = end;
     if (quoted)
         put_str(p, (struct str){ in.p + 1, in.n - 2 });
+    else
+        close_gap(p);
     return true;
 }
 
@@ -397,12 +407,16 @@ angle(struct page *p)
 
     if (is_autolink((struct str){ p->s + p->i, p->n - p->i }))
         return false;
-    if (declaration(p))
+    if (declaration(p)) {
+        close_gap(p);
         return true;
+    }
     if (!tag_read(p, &t))
         return false;
     p->i = t.end;
     on_tag(p, &t);
+    if (!line_is_empty(p))
+        close_gap(p);
     return true;
 }
 

@@ -38,6 +38,9 @@ part_length(struct str s, char be[4])
     return (struct str){ be, 4 };
 }
 
+/* How pages are read, counted up when their stored text changes with it (retriever/markup.h): the same page is then another one. */
+#define READING "2"
+
 /* SHA-256 over the original's digest and every length-prefixed field that came with it. */
 static void
 fingerprint(struct put *p)
@@ -45,14 +48,17 @@ fingerprint(struct put *p)
     const struct document_put_req *r = p->item;
     const struct str fields[] = { r->title, r->url, r->chapter, r->section, r->metadata, r->mime };
     char lengths[6][4];
-    struct str parts[13] = { { (const char *)p->sha, 32 } };
+    struct str parts[14] = { { (const char *)p->sha, 32 } };
 
     sha256(&r->body, 1, p->sha);
     for (size_t i = 0; i < 6; i++) {
         parts[1 + 2 * i] = part_length(fields[i], lengths[i]);
         parts[2 + 2 * i] = (struct str){ fields[i].p ? fields[i].p : "", fields[i].n };
     }
-    sha256(parts, 13, p->fingerprint);
+    bool page = !str_starts(r->mime, "text/plain");
+
+    parts[13] = STR(READING);
+    sha256(parts, page ? 14 : 13, p->fingerprint);
 }
 
 static void

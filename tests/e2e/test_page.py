@@ -83,7 +83,7 @@ def test_a_question_about_nothing_says_so_and_has_no_source(page):
 
 
 def test_markup_in_a_document_is_shown_as_text_and_never_run(page, plain):
-    d = plain.ingest(EVIL, "evil", title="Trap <img src=x onerror=window.hacked=1>")
+    d = plain.ingest(EVIL, "evil", title="Trap <img src=x onerror=window.hacked=1>", content_type="text/plain")  # of a page its tags would be gone
     try:
         ask(page, "To how many notches of the dial is the frobnicator set?")
         page.click("article:last-of-type .cite")

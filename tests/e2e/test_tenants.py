@@ -82,6 +82,7 @@ def crosswise(me, other):
         "POST /api/v1/messages/{id}/feedback": ("POST", "/api/v1/messages/%s/feedback", other.answer["message_id"], nobody,
                                                 {"rating": "up"}),
         "GET /api/v1/messages/{id}/explain": ("GET", "/api/v1/messages/%s/explain", other.answer["message_id"], nobody, {}),
+        "GET /api/v1/citations/{id}": ("GET", "/api/v1/citations/%s", other.answer["sources"][0]["id"], nobody, {}),
         "DELETE /api/v1/keys/{id}": ("DELETE", "/api/v1/keys/%s", other.key_id, "0" * 64, {}),
         "POST /api/v1/chat/query": ("POST", "/api/v1/chat/query", other.answer["conversation_id"], nobody, query),
         "POST /api/v1/chat/selection": ("POST", "/api/v1/chat/selection", other.answer["conversation_id"], nobody, select),

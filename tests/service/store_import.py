@@ -171,6 +171,22 @@ def test_source_references_become_citations_where_there_are_none(pg, target):
     assert target.sums() == before
 
 
+@pytest.mark.parametrize("link, kept", [
+    ("https://b.example/1?a=b#c", True), ("HTTP://b.example", True), ("/guide/start", True), ("guide/start.html#a", True), ("?page=2", True),
+    ("javascript:alert(1)", False), ("JavaScript:alert(1)", False), (" javascript:x", False), ("java\tscript:x", False), ("data:text/html,x", False),
+    ("vbscript:x", False), ("file:///etc/passwd", False), ("mailto:a@b.example", False), ("//evil.example/x", False), ("https://", False),
+    ("https://a b", False), ("/\\\\evil.example", False)])
+def test_links_that_are_no_web_links_are_dropped_and_their_citation_stays(pg, target, link, kept):
+    schema = "link" + hashlib.sha256(link.encode()).hexdigest()[:8]
+    make(pg, schema)
+    fill(pg, schema, sessions=1, citations=0)
+    with contextlib.closing(pg.connect()) as c, c.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {schema}.citations (message_id, chapter, link) SELECT id, 'one', %s FROM {schema}.messages WHERE role = 'assistant' LIMIT 1", (link,))
+        c.commit()
+    target.take(pg.url, "--import-schema", schema)
+    assert target.sql("SELECT chapter, url FROM citations") == [("one", link.strip() if kept else None)]
+
+
 HOLD = """CREATE OR REPLACE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.step = 'messages' AND NEW.seen >= LEAST THEN PERFORM pg_advisory_xact_lock(5); END IF; RETURN NEW; END $$;
     CREATE OR REPLACE TRIGGER hold BEFORE INSERT OR UPDATE ON imports FOR EACH ROW EXECUTE FUNCTION hold()"""

@@ -60,7 +60,7 @@ comments_scripts_and_tags_are_not_shown(void **state)
 {
     static const struct page_case v[] = {
         { "<!-- hidden -->\nText", "\nText" + 1 },
-        { "One <!-- in\nside --> two.", "One  two." },
+        { "One <!-- in\nside --> two.", "One two." },
         { "A <b>bold</b> H<sub>2</sub>O", "A bold H2O" },
         { "<p>First.</p><p>Second.</p>", "First.\n\nSecond." },
         { "one<br>two<br />three", "one\ntwo\nthree" },
@@ -147,7 +147,7 @@ modules_and_expressions_of_mdx_are_not_shown(void **state)
         { "export const meta = {\n  title: 'x',\n\n  tags: [\"a\"]\n}\n\nText.", "Text." },
         { "export default function Page({ a }) {\n  return <b>{a}</b>\n}\n\nText.", "Text." },
         { "export default Layout;\n\nText.", "Text." }, { "export { a, b } from './c'\n\nText.", "Text." },
-        { "{/* a comment\n over lines */}\nText.", "Text." }, { "Text {props.value} more {'shown'}{\" \"}end.", "Text  more shown end." },
+        { "{/* a comment\n over lines */}\nText.", "Text." }, { "Text {props.value} more {'shown'}{\" \"}end.", "Text more shown end." },
         { "<Card onClick={() => a > b} style={{ a: '}' }}>Text</Card>", "Text" }, { "<Foo.Bar {...props} />\n\nText", "Text" },
         { "<>\n\nText\n\n</>", "Text" }, { "$\\frac{a}{b}$ and x_{i}", "$\\frac{a}{b}$ and x_{i}" }, { "## Title {#anchor}", "## Title {#anchor}" },
         { "```jsx\nimport A from 'a'\n<Card a={1}/>\n```", "```jsx\nimport A from 'a'\n<Card a={1}/>\n```" },

@@ -4,6 +4,7 @@ import uuid
 import pytest
 
 from suite import Suite, wait_for
+from test_documents import footnote
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +137,19 @@ def test_it_outlives_a_restart_and_every_retriever_follows(suite):
     wait_for("both read it in English", lambda: all(lexical(suite, name, QUERY) == 0 for _ in range(8)))
     put_collection(suite, name, language="de")
     wait_for("both read it in German", lambda: all(lexical(suite, name, QUERY) > 0 for _ in range(8)))
+
+
+def test_the_client_sets_it_and_keeps_the_other_settings(suite):
+    name = fresh()
+    put(suite, name, a=DOC)
+    put_collection(suite, name, refusal="Nein \"das\" weiß ich nicht.", top_k=7, retention_days=30)
+    r = footnote(suite, "collection", "--language", "de", name)
+    assert r.returncode == 0 and "1 documents" in r.stdout and "language de" in r.stdout, r.stderr
+    now = suite.request("GET", f"/api/v1/collections/{name}").json()
+    assert (now["language"], now["refusal"], now["top_k"], now["retention_days"]) == ("de", "Nein \"das\" weiß ich nicht.", 7, 30)
+    r = footnote(suite, "collection", "--language", "xx", name)
+    assert r.returncode == 1 and "known are en" in r.stderr
+    assert footnote(suite, "collection", "--language", "auto", name).returncode == 0
+    assert "auto" in footnote(suite, "collection", name).stdout
+    assert footnote(suite, "collection", "nobody").returncode == 1
+    assert footnote(suite, "collection", "--language", "fr", fresh()).returncode == 0

@@ -145,8 +145,7 @@ put_run(struct call *c, const struct puts *w, tx_fn done)
         url = put_column(t, w, PUT_URL, ARRAY_TEXT), chapter = put_column(t, w, PUT_CHAPTER, ARRAY_TEXT),
         section = put_column(t, w, PUT_SECTION, ARRAY_TEXT), meta = put_column(t, w, PUT_METADATA, ARRAY_TEXT),
         mime = put_column(t, w, PUT_MIME, ARRAY_TEXT);
-    const struct param state[5] = { p_str(tenant), put_column(t, w, PUT_FINGERPRINT, ARRAY_BYTEA), p_id(&w->job), p_flag(w->job_named),
-                                    p_str(w->collection) };
+    const struct param state[4] = { p_str(tenant), put_column(t, w, PUT_FINGERPRINT, ARRAY_BYTEA), p_id(&w->job), p_flag(w->job_named) };
 
     t->want_errors = true;
     room_collection(t, tenant, w->collection);
@@ -156,9 +155,9 @@ put_run(struct call *c, const struct puts *w, tx_fn done)
     tx_add(t, SQL_PUT_FIND, state, 4);
     tx_add(t, SQL_PUT_SUPERSEDE, state, 4);
     tx_add(t, SQL_PUT_DROP, state, 4);
-    tx_add(t, SQL_PUT_JOB, state, 5); /* its row is what others of the job wait for */
     TX(t, PUT_UPLOAD, state[0], state[1], state[2], state[3], put_column(t, w, PUT_SHA, ARRAY_BYTEA), title, url, chapter, section, meta, mime,
        put_column(t, w, PUT_BODY, ARRAY_BYTEA));
+    TX(t, PUT_JOB, p_id(&w->job), p_str(tenant), p_str(w->collection));
     tx_add(t, SQL_SETTLE, NULL, 0);
     TX(t, DOCUMENT_ROOM, p_str(tenant), p_str(w->collection), external, p_i64(store_of(c)->opt->max_documents),
        p_i64(store_of(c)->opt->max_bytes));

@@ -356,6 +356,7 @@ job_finish(struct call *c)
     } else {
         tx_add(t, SQL_FINISH_SWAP, mine, 3);
         tx_add(t, SQL_FINISH_DROP, mine, 2);
+        tx_add(t, SQL_FINISH_JOB, mine, 3);
         tx_add(t, SQL_FINISH_FEED, mine, 3);
     }
     tx_run(t);

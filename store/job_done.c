@@ -123,6 +123,7 @@ jobs_done(struct call *c)
     TX(t, DONE_SWAP, ids, gens, me, model, column(t, r, DONE_TEXT, ARRAY_BYTEA), column(t, r, DONE_TITLE, ARRAY_TEXT),
        column(t, r, DONE_COUNT, ARRAY_INT8));
     tx_add(t, SQL_DONE_DROP, who, 3);
+    tx_add(t, SQL_DONE_JOBS, who, 3);
     TX(t, DONE_FEED, ids, gens, me, column(t, r, DONE_EMBEDDED, ARRAY_INT8));
     tx_run(t);
 }

@@ -24,6 +24,7 @@ SMALL = {"collections_pkey", "feed_head_pkey", "cleanup_runs_pkey", "schema_migr
 NO_QUERY = {"citations_pkey": "an id is said twice by nobody; citations are read by their message",
             "audit_pkey": "a line is written twice by nobody; they are read by their time",
             "revoked_keys_pkey": "what the trigger of api_keys writes once more"}
+EXTRA = {"CLAIM": 16}     # rows that a statement may sort beyond those it returns: of the newest jobs, which go first
 CASCADE = {"ix_idempotency_user_session_id": ("idempotency", "user_session_id")}                         # the foreign key's own look-up
 
 
@@ -120,7 +121,7 @@ def test_each_index_serves_its_statement_without_reading_a_table_or_sorting(big,
         batch = name.startswith("CLEAN_")                # planned only: it would delete, and take it back
         plan = big.plans.explain(name, *args, options="" if batch else ", ANALYZE", mode=mode)
         whole = [n for n in nodes(plan) if n["Node Type"] == "Seq Scan" and n["Relation Name"] not in few]
-        most = args[0] if batch else max(plan["Actual Rows"], PAGE)
+        most = args[0] if batch else max(plan["Actual Rows"], PAGE) + EXTRA.get(name, 0)
         sorts = [n for n in nodes(plan) if "Sort" in n["Node Type"] and
                  (n["Plan Rows"] if batch else n["Actual Rows"] * n["Actual Loops"]) > most]
         if index not in indexes(plan) or whole or sorts:

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from busfake import CODES, Service
+from busfake import CODES, Service, wait_for
 from pg import Postgres
 from sql_kit import Plans, nodes, shape
 from store_kit import new_id, put
@@ -119,9 +119,51 @@ def test_a_document_that_cannot_be_stored_fails_its_lot_and_nothing_of_it_is_the
     assert len(done_lot(hub, claims)) == 2
 
 
+def test_a_single_document_does_not_wait_for_all_of_a_large_upload(hub):
+    """Of any tenant's: lots take the oldest, and one of each of the newest jobs."""
+    for at in range(0, 256, 64):
+        put_lot(hub, [f"d{at + i}" for i in range(64)])
+    one = put(hub, "a single one", collection="other", tenant="acme")
+    first = claim_lot(hub)
+    assert len(first) == 64 and one["document_id"] in [c["document_id"] for c in first]
+    assert len({c["document_id"] for c in first + claim_lot(hub) + claim_lot(hub) + claim_lot(hub)}) == 256
+    assert len(claim_lot(hub)) == 1 and not claim_lot(hub)
+
+
+def test_what_waits_longest_is_never_passed_over_by_more_than_a_quarter_of_a_lot(hub, pg):
+    old = [r["document_id"] for r in put_lot(hub, [f"d{i}" for i in range(64)])]
+    for i in range(40):
+        put(hub, f"newer {i}", external_id=f"n{i}")
+    claims = [c["document_id"] for c in claim_lot(hub)]
+    assert len(claims) == 64 and len(set(claims) & set(old)) == 48
+    assert set(old) <= set(claims) | {c["document_id"] for c in claim_lot(hub)}
+
+
+@pytest.mark.parametrize("kind", ("jobs.done", "job.finish"))
+def test_who_waits_for_a_job_that_is_being_uploaded_holds_up_no_other_tenants_changes(hub, pg, kind):
+    """The feed's row is everybody's: it is taken when the job's is held."""
+    put_lot(hub, ["a"])
+    c = claim_lot(hub)[0]
+    me = {"worker": "w", "document_id": c["document_id"], "generation": c["generation"]}
+    if kind == "job.finish":
+        hub.ok("job.text", {**me, "text": c["body"]})
+    upload = pg.connect()
+    upload.autocommit = False
+    try:
+        with upload.cursor() as cur:
+            cur.execute("select 1 from jobs for update")
+            asked = hub.begin(kind, me if kind == "job.finish" else {"worker": "w", "model": "m", "items": [whole(c)]})
+            wait_for("it waits for the job", lambda: pg.value("select count(*) from pg_locks where not granted"))
+            pg.query("select 1 from feed_head for update nowait")
+    finally:
+        upload.close()
+    asked.wait()
+    assert pg.value("select count(*) from pg_locks where not granted") == 0
+
+
 # ---- what it costs while the tables grow
 
-STEP = 1000
+STEP = 400
 
 
 def grow(pg, n):
@@ -155,17 +197,19 @@ def lot_statements():
     two = [2] * LOT
     return {
         "DOCUMENT_MAKE": ("default", "docs", [f"d{2 * i}" for i in range(1, LOT + 1)], array, *["{" + ",".join(["NULL"] * LOT) + "}"] * 5, ["text/plain"] * LOT),
-        "PUT_FIND": state, "PUT_SUPERSEDE": state, "PUT_DROP": ("default", [b"g"] * LOT, ident(1), True), "PUT_JOB": (*state, "docs"),
+        "PUT_FIND": state, "PUT_SUPERSEDE": state, "PUT_DROP": ("default", [b"g"] * LOT, ident(1), True), "PUT_JOB": (ident(1), "default", "docs"),
         "PUT_UPLOAD": ("default", [b"g"] * LOT, ident(1), True, f, *["{" + ",".join(["NULL"] * LOT) + "}"] * 5, ["text/plain"] * LOT, f),
         "CLAIMED": (array, two, "w"), "CLAIM_BACK": (array, two, "w"),
         "DONE_LOCK": (array,),
         "DONE_CHUNKS": (array, two, "w", "m", array, array, [0] * LOT, [0] * LOT, [1] * LOT, *["{" + ",".join(["NULL"] * LOT) + "}"] * 2, f, f),
         "DONE_SWAP": (array, two, "w", "m", f, "{" + ",".join(["NULL"] * LOT) + "}", [1] * LOT),
-        "DONE_DROP": (array, two, "w"), "DONE_FEED": (array, two, "w", [1] * LOT), "DONE_BEFORE": (array, [1] * LOT),
+        "DONE_DROP": (array, two, "w"), "DONE_JOBS": (array, two, "w"), "DONE_FEED": (array, two, "w", [1] * LOT), "DONE_BEFORE": (array, [1] * LOT),
         "LOAD_DOCUMENTS": (array,), "LOAD_CHUNKS": (array, 65), "CHUNKS_DOCUMENT": (ids[0],), "CHUNKS_GET": (ids[0], 0, 513),
         "VECTORS_KNOWN": ("default", "m", [hashlib.sha256(str(i).encode()).digest() for i in range(LOT)], 0),
+        **{name: ("default", ids[0], None, None) for name in (
+            "DOCUMENT_GET", "DOCUMENT_LOCK", "DOCUMENT_DROP_JOB", "DOCUMENT_DROP_CHUNKS", "DOCUMENT_FEED", "DOCUMENT_DELETE")},
         "RENEW": (ids[0], 2, "w", 1000), "JOB_TEXT": (ids[0], 2, "w", b"x", None), "FINISH_LOCK": (ids[0], 2, "w"),
-        "FINISH_DROP": (ids[0], 2), "FINISH_FEED": (ids[0], 2, "w"),
+        "FINISH_DROP": (ids[0], 2), "FINISH_JOB": (ids[0], 2, "w"), "FINISH_FEED": (ids[0], 2, "w"),
     }
 
 
@@ -180,7 +224,7 @@ def test_a_plan_made_while_the_tables_were_empty_costs_the_same_when_they_are_fu
     try:
         plans.cur.execute("SET enable_seqscan = off")                          # as store/conn.c says
         noted = "{" + ",".join(f"00000000-0000-4000-8000-{2 * i:012x}" for i in range(1, LOT + 1)) + "}"
-        plans.cur.execute("SELECT set_config('footnote.put', %s, false)", (noted,))
+        plans.cur.execute("SELECT set_config('footnote.put', %s, false), set_config('footnote.put_job', '{64,0}', false)", (noted,))
         for name, args in calls.items():
             plans.explain(name, *args)                                         # planned now, for good
         for size in (0, 1, 2):

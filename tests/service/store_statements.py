@@ -137,7 +137,7 @@ def requests(hub):
     yield "job.renew", {**me, "lease_ms": 60000}, 1
     yield "job.text", {**me, "text": b"words"}, 1
     yield "job.chunks", {**me, "model": "m", "embedded": 1, "chunks": [chunk(0, 0, 5, "words")]}, 2
-    yield "job.finish", me, 4
+    yield "job.finish", me, 5
     yield "document.text", {"document_id": doc}, 1
     yield "chunks.get", {"document_id": doc, "from_ord": 0}, 2
     yield "chunks.load", {"items": [{"document_id": doc}]}, 2
@@ -152,7 +152,7 @@ def requests(hub):
     yield "jobs.claim", {"worker": "w", "lease_ms": 60000, "limit": 64, "bytes": 1000}, 3
     small = hub.ok("document.get", {"collection": "docs", "external_id": "small"})["items"][0]["id"]
     done = {"document_id": small, "generation": 1, "text": b"small words", "chunks": [chunk(0, 0, 5, "small")]}
-    yield "jobs.done", {"worker": "w", "model": "m", "items": [done]}, 5
+    yield "jobs.done", {"worker": "w", "model": "m", "items": [done]}, 6
     for error in ({"error": "cannot", "again": True}, {"error": "cannot"}):
         doc2 = put(hub, "other words " + str(error), "docs", external_id="e")["document_id"]
         c = {"worker": "w", "lease_ms": 60000}

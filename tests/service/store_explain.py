@@ -61,7 +61,7 @@ def queries(x):
         "ix_chunks_hash": ("VECTORS_KNOWN", "default", "m", [hashlib.sha256(str(i).encode()).digest() for i in range(64)], 0),
         "changes_pkey": ("FEED", 10000, 1000),
         "ux_changes_document_id": ("FINISH_SEQ", x.document),
-        "ux_changes_collection": ("COLLECTION_PUT", "default", "x7", None, None, None, 0, 0.0, 0),
+        "ux_changes_collection": ("COLLECTION_PUT", "default", "x7", None, None, None, 0, 0.0, 0, None),
         "ix_changes_expires_at": ("CLEAN_CHANGES", 5000),
         "api_keys_pkey": ("KEY_DELETE", hashlib.sha256(b"7").digest(), "t7", None),
         "ix_api_keys_expires_at": ("CLEAN_KEYS", 5000),

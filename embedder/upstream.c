@@ -272,21 +272,6 @@ reply_end(struct transfer *t, char code[64])
     return end;
 }
 
-static enum upstream_outcome
-outcome_of(enum err e)
-{
-    switch (e) {
-    case ERR_OK: return OUT_OK;
-    case ERR_UPSTREAM_REPLY: return OUT_BAD_REPLY;
-    case ERR_UPSTREAM_REFUSED: return OUT_REFUSED;
-    case ERR_UPSTREAM_LIMITED: return OUT_LIMITED;
-    case ERR_UPSTREAM_QUOTA: return OUT_QUOTA;
-    case ERR_UPSTREAM_TIMEOUT:
-    case ERR_DEADLINE: return OUT_TIMEOUT;
-    default: return OUT_ERROR;
-    }
-}
-
 static void
 tell_breaker(struct transfer *t, const struct upstream_end *end)
 {
@@ -297,6 +282,8 @@ tell_breaker(struct transfer *t, const struct upstream_end *end)
         fuse_quota(b, now);
     else if (end->late && end->status == 0 && clock_us() - t->begun_us < FAIR_TRY_MS * 1000)
         fuse_drop(b, t->probe, now);
+    else if (end->err == ERR_DEADLINE && t->req.route == ROUTE_CHAT)    /* its own time, UPSTREAM_IDLE_TIMEOUT, was not over */
+        fuse_drop(b, t->probe && !t->told, now);
     else if (end->err == ERR_UPSTREAM || end->err == ERR_UPSTREAM_TIMEOUT || end->late)
         fuse_bad(b, t->probe && !t->told, now);
     else if (!t->told)
@@ -387,7 +374,7 @@ finish(struct transfer *t, CURLcode code)
         return;
     end = code == CURLE_OK ? reply_end(t, detail) : broken_end(t, code);
     tell_breaker(t, &end);
-    stat_add_at(&embedder_stats, UPSTREAM_CALLS, t->req.route, outcome_of(end.err), 1);
+    stat_add_at(&embedder_stats, UPSTREAM_CALLS, t->req.route, upstream_outcome(end.err), 1);
     stat_observe_at(&embedder_stats, UPSTREAM_SECONDS, t->req.route, 0, (double)(clock_us() - t->begun_us) / 1e6);
     log_failure(t, &end, code, detail);
     t->req.on_end(t->req.arg, &end);

@@ -16,6 +16,7 @@ struct upstream_fault {
     char code[64];           /* error.code, else error.type, cleaned to [A-Za-z0-9_.-]; for the log */
 };
 struct upstream_fault upstream_map(long status, struct str body);
+enum upstream_outcome upstream_outcome(enum err e);          /* for the statistics */
 /* ---- complaint.c: pure. Which of these parameters does a refusal complain about, in whatever shape? -1: none of them. */
 int upstream_blames(struct str body, const char *const *names, size_t n);
 bool upstream_too_large(struct str body);    /* of a context, a length, a number of tokens, or anything else */

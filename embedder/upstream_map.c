@@ -100,6 +100,21 @@ upstream_map(long status, struct str body)
     return f;
 }
 
+enum upstream_outcome
+upstream_outcome(enum err e)
+{
+    switch (e) {
+    case ERR_OK: return OUT_OK;
+    case ERR_UPSTREAM_REPLY: return OUT_BAD_REPLY;
+    case ERR_UPSTREAM_REFUSED: return OUT_REFUSED;
+    case ERR_UPSTREAM_LIMITED: return OUT_LIMITED;
+    case ERR_UPSTREAM_QUOTA: return OUT_QUOTA;
+    case ERR_UPSTREAM_TIMEOUT:
+    case ERR_DEADLINE: return OUT_TIMEOUT;
+    default: return OUT_ERROR;
+    }
+}
+
 static int64_t
 unit_ms(const char **p)
 {

@@ -192,7 +192,7 @@ struct chat_wait {
 static enum asked
 chat_idle(struct question *q, struct chat_wait *w)
 {
-    static const struct answer silent = { .err = ERR_UPSTREAM_TIMEOUT, .text = "the model went silent" };
+    static const struct answer silent = { .err = ERR_DEADLINE, .text = "the service that writes answers gave no sign of life" };
     int64_t now = clock_ms();
 
     if (api_gone(q->r))

@@ -5,7 +5,9 @@
 
 small    10,000 documents of 500 bytes as JSON Lines through the HTTP API, 400 a second or more until the last one is found
 restart  a retriever with 50,000 passages is ready within 5 s
-slow     a model server that takes 1 s a text, 8 texts a call, 2 calls at once embeds 1,000 passages; 5 % of its work may be lost
+slow     a model server that takes 1 s a text, 8 texts a call, 2 calls at once embeds 1,000 passages; 5 % of its work may be lost, and no document
+         may fail. Three of them side by side, each with a suite of its own: one lets further calls wait, one answers them with 429, one with
+         503; the latter two have two embedders, so that further calls come. SLOW=waits,429,503   SLOW_TEXT_S=1
 """
 import json
 import os
@@ -94,11 +96,13 @@ def upload_books(s):
 
 
 class Slow(ThreadingHTTPServer):
-    """1 s a text, at most 8 texts a call (413), at most 2 calls at once (the others wait their turn)."""
+    """TEXT_S a text, at most 8 texts a call (413), at most 2 calls at once: further ones wait their turn, or are answered with a status."""
     daemon_threads = True
+    request_queue_size = 64
 
-    def __init__(self):
-        self.slots, self.made, self.asked, self.lock = threading.Semaphore(2), 0, {}, threading.Lock()
+    def __init__(self, status=None):
+        self.status, self.slots, self.lock = status, threading.Semaphore(2), threading.Lock()
+        self.made, self.asked, self.refused, self.lost, self.busy = 0, {}, 0, 0, 0.0
         super().__init__(("127.0.0.1", 0), SlowHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -107,6 +111,7 @@ class SlowHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def answer(self, status, obj):
+        """True: it went out."""
         body = json.dumps(obj).encode()
         try:
             self.send_response(status)
@@ -114,8 +119,9 @@ class SlowHandler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            return True
         except OSError:
-            pass
+            return False
 
     def do_GET(self):
         self.answer(200, {"object": "list", "data": []})
@@ -126,36 +132,70 @@ class SlowHandler(BaseHTTPRequestHandler):
         texts = [texts] if isinstance(texts, str) else texts
         if not self.path.endswith("/embeddings"):
             self.answer(200, {"choices": [{"message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}]})
-            return
-        if len(texts) > 8:
+        elif len(texts) > 8:
             self.answer(413, {"error": {"message": "at most 8 inputs"}})
-            return
-        with self.server.slots:
-            time.sleep(float(os.environ.get("SLOW_TEXT_S", "0.1" if SHORT else "1")) * len(texts))
+        elif self.server.slots.acquire(blocking=self.server.status is None):
+            try:
+                self.make(req, texts)
+            finally:
+                self.server.slots.release()
+        else:
+            with self.server.lock:
+                self.server.refused += 1
+            self.answer(self.server.status, {"error": {"message": "too many requests at once"}})
+
+    def make(self, req, texts):
+        time.sleep(TEXT_S * len(texts))
         with self.server.lock:
             self.server.made += len(texts)
+            self.server.busy += TEXT_S * len(texts)
             for t in texts:
                 self.server.asked[t] = self.server.asked.get(t, 0) + 1
         rows = [{"index": i, "embedding": [float(len(t) % 97 + 1), float(hash(t) % 89 + 1), 3.0, 4.0]} for i, t in enumerate(texts)]
-        self.answer(200, {"data": rows, "model": req.get("model"), "usage": {"total_tokens": len(texts)}})
+        if not self.answer(200, {"data": rows, "model": req.get("model"), "usage": {"total_tokens": len(texts)}}):
+            with self.server.lock:
+                self.server.lost += len(texts)
 
     def log_message(self, *_):
         pass
 
 
-def slow(bars):
-    server = Slow()
+TEXT_S = float(os.environ.get("SLOW_TEXT_S", "0.1" if SHORT else "1"))
+
+
+def slow_server(bars, name, status):
+    server = Slow(status)
     env = {"OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_port}/v1", "OPENAI_API_KEY": "sk-test", "EMBEDDING_PROVIDER": "openai"}
     with Suite(env=ENV, service_env={"embedder": env}) as s:
-        jobs = upload(s, [small_document(random.Random(n), n) for n in range(TEXTS)], "slow")
+        if status:
+            s.add_replica("embedder")
         begun = time.monotonic()
+        jobs = upload(s, [small_document(random.Random(n), n) for n in range(TEXTS)], "slow")
         wait_jobs(s, jobs, 3600)
-        say(f"{TEXTS} texts in {time.monotonic() - begun:.0f} s, {server.made} made")
+        took = time.monotonic() - begun
         failed = s.sql("SELECT count(*) FROM footnote.documents WHERE status <> 'ready'")[0][0]
-        wasted = 100 * (server.made - len(server.asked)) / max(server.made, 1)
-        bars.most("ingest_slow_server_work_lost", wasted, 5, "%")
-        bars.line("ingest_slow_server_documents_failed", str(failed), "0", failed == 0)
+    say(f"{name}: {TEXTS} texts in {took:.0f} s, {server.made} made, {server.lost} sent to nobody, {server.refused} calls refused, "
+        f"{50 * server.busy / took:.0f} % of what the server can do")
+    wasted = 100 * (server.made - len(server.asked)) / max(server.made, 1)
+    bars.most(f"ingest_slow_server_{name}_work_lost", wasted, 5, "%")
+    bars.line(f"ingest_slow_server_{name}_documents_failed", str(failed), "0", failed == 0)
+    bars.line(f"ingest_slow_server_{name}_texts", str(len(server.asked)), f"{TEXTS} or more", len(server.asked) >= TEXTS)
     server.shutdown()
+
+
+def slow(bars):
+    kinds = {"waits": None, "429": 429, "503": 503}
+
+    def one(kind):
+        try:
+            slow_server(bars, kind, kinds[kind])
+        except BaseException as e:  # a thread's end is nobody's failure
+            bars.line(f"ingest_slow_server_{kind}", f"{type(e).__name__}: {e}"[:200], "-", False)
+    threads = [threading.Thread(target=one, args=(k,)) for k in os.environ.get("SLOW", "waits,429,503").split(",")]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
 
 
 def main():

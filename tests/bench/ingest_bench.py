@@ -7,11 +7,12 @@ small    10,000 documents of 500 bytes as JSON Lines through the HTTP API, 400 a
 restart  a retriever with 50,000 passages is ready within 5 s
 slow     a model server that takes 1 s a text, 8 texts a call, 2 calls at once embeds 1,000 passages; 5 % of its work may be lost, and no document
          may fail. Three of them side by side, each with a suite of its own: one lets further calls wait, one answers them with 429, one with
-         503; the latter two have two embedders, so that further calls come. SLOW=waits,429,503   SLOW_TEXT_S=1
+         503; the latter two have two embedders, and a reader searches meanwhile, so that further calls come. SLOW=waits,429,503   SLOW_TEXT_S=1
 """
 import json
 import os
 import random
+import socket
 import sys
 import threading
 import time
@@ -102,7 +103,7 @@ class Slow(ThreadingHTTPServer):
 
     def __init__(self, status=None):
         self.status, self.slots, self.lock = status, threading.Semaphore(2), threading.Lock()
-        self.made, self.asked, self.refused, self.lost, self.busy = 0, {}, 0, 0, 0.0
+        self.made, self.given, self.refused, self.busy = 0, set(), 0, 0.0   # texts, those that reached somebody, calls, seconds
         super().__init__(("127.0.0.1", 0), SlowHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -110,10 +111,18 @@ class Slow(ThreadingHTTPServer):
 class SlowHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def gone(self):
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+
     def answer(self, status, obj):
-        """True: it went out."""
+        """True: it went out to somebody who is still there."""
         body = json.dumps(obj).encode()
         try:
+            if self.gone():
+                return False
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -146,21 +155,25 @@ class SlowHandler(BaseHTTPRequestHandler):
 
     def make(self, req, texts):
         time.sleep(TEXT_S * len(texts))
+        rows = [{"index": i, "embedding": [float(len(t) % 97 + 1), float(hash(t) % 89 + 1), 3.0, 4.0]} for i, t in enumerate(texts)]
+        there = self.answer(200, {"data": rows, "model": req.get("model"), "usage": {"total_tokens": len(texts)}})
         with self.server.lock:
             self.server.made += len(texts)
             self.server.busy += TEXT_S * len(texts)
-            for t in texts:
-                self.server.asked[t] = self.server.asked.get(t, 0) + 1
-        rows = [{"index": i, "embedding": [float(len(t) % 97 + 1), float(hash(t) % 89 + 1), 3.0, 4.0]} for i, t in enumerate(texts)]
-        if not self.answer(200, {"data": rows, "model": req.get("model"), "usage": {"total_tokens": len(texts)}}):
-            with self.server.lock:
-                self.server.lost += len(texts)
+            self.server.given.update(texts if there else ())
 
     def log_message(self, *_):
         pass
 
 
 TEXT_S = float(os.environ.get("SLOW_TEXT_S", "0.1" if SHORT else "1"))
+
+
+def read_along(s, done):
+    n = 0
+    while not done.wait(5 * TEXT_S):
+        n += 1
+        s.search(f"harbour {WORDS[n % len(WORDS)]} {n}", collection="slow")
 
 
 def slow_server(bars, name, status):
@@ -171,15 +184,22 @@ def slow_server(bars, name, status):
             s.add_replica("embedder")
         begun = time.monotonic()
         jobs = upload(s, [small_document(random.Random(n), n) for n in range(TEXTS)], "slow")
-        wait_jobs(s, jobs, 3600)
+        done = threading.Event()
+        reader = threading.Thread(target=read_along, args=(s, done))
+        reader.start()
+        try:
+            wait_jobs(s, jobs, 3600)
+        finally:
+            done.set()
+            reader.join()
         took = time.monotonic() - begun
         failed = s.sql("SELECT count(*) FROM footnote.documents WHERE status <> 'ready'")[0][0]
-    say(f"{name}: {TEXTS} texts in {took:.0f} s, {server.made} made, {server.lost} sent to nobody, {server.refused} calls refused, "
+    say(f"{name}: {TEXTS} texts in {took:.0f} s, {server.made} made, {len(server.given)} given, {server.refused} calls refused, "
         f"{50 * server.busy / took:.0f} % of what the server can do")
-    wasted = 100 * (server.made - len(server.asked)) / max(server.made, 1)
+    wasted = 100 * (server.made - len(server.given)) / max(server.made, 1)
     bars.most(f"ingest_slow_server_{name}_work_lost", wasted, 5, "%")
     bars.line(f"ingest_slow_server_{name}_documents_failed", str(failed), "0", failed == 0)
-    bars.line(f"ingest_slow_server_{name}_texts", str(len(server.asked)), f"{TEXTS} or more", len(server.asked) >= TEXTS)
+    bars.line(f"ingest_slow_server_{name}_texts", str(len(server.given)), f"{TEXTS} or more", len(server.given) >= TEXTS)
     server.shutdown()
 
 

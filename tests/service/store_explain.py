@@ -73,7 +73,7 @@ def queries(x):
         "ix_audit_expires_at": ("CLEAN_AUDIT", 5000),
         "ix_revoked_keys_expires_at": ("CLEAN_REVOCATIONS", 5000),
         "erased_sessions_pkey": ("TURN_ADD", LAST, "default", x.row, x.conversation, NEW, "a", "complete", None, None, False,
-                                 False, 0, 0, "2026-01-01", 30, None, None, None, "q", "2026-01-01", SESSION, "2030-01-01", None),
+                                 False, 0, 0, "2026-01-01", 30, None, None, None, "q", "2026-01-01", SESSION, "2030-01-01", None, None),
         "ix_erased_sessions_expires_at": ("CLEAN_ERASURES", 5000),
     }
 

@@ -22,15 +22,11 @@ import time
 
 import psycopg2
 
+from ports import free_port
+
 BIN = os.environ.get("PG_BIN") or max(
     (os.path.join(d, "bin") for d in (os.path.join("/usr/lib/postgresql", v) for v in os.listdir("/usr/lib/postgresql"))
      if os.path.exists(os.path.join(d, "bin", "initdb"))), key=lambda p: int(p.split("/")[-2]))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def lives(pid):

@@ -11,7 +11,6 @@ Programs come from FOOTNOTE_BIN (default build/release). On a failure the last l
 """
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -28,6 +27,7 @@ import requests
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pg as kit_pg  # noqa: E402
+from ports import free_port  # noqa: E402,F401 - many tests take it from here
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BIN = os.path.join(TOP, os.environ.get("FOOTNOTE_BIN", "build/release"))
@@ -47,24 +47,6 @@ def wait_for(what, check, seconds=10.0, every=0.01):
             return value
         assert time.monotonic() < end, f"waited {seconds * SLOW:.0f} s in vain for: {what}"
         time.sleep(every)
-
-
-_given_out = set()
-
-
-def free_port():
-    """A port that nobody listens on, below the range that outgoing connections are given; each is given out once."""
-    while True:
-        port = random.SystemRandom().randint(12000, 31999)
-        if port in _given_out:
-            continue
-        with socket.socket() as s:
-            try:
-                s.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        _given_out.add(port)
-        return port
 
 
 def new_session():

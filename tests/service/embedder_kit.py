@@ -6,7 +6,6 @@ import atexit
 import json
 import os
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -18,6 +17,8 @@ import uuid
 import msgpack
 import zmq
 
+from ports import free_port
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.join(ROOT, os.environ.get("FOOTNOTE_BIN", "build/release"))
 READY, REQUEST, PARTIAL, FINAL, HEARTBEAT, DISCONNECT, CANCEL, DRAIN, NACK, CREDIT = range(1, 11)
@@ -28,12 +29,6 @@ def start(args, **how):
     child = subprocess.Popen(args, **how)
     atexit.register(lambda: child.poll() is None and child.kill())
     return child
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_for(what, seconds=10):

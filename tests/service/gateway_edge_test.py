@@ -21,18 +21,11 @@ import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.join(ROOT, os.environ.get("FOOTNOTE_BIN", "build/release"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "kit"))
+from ports import free_port  # noqa: E402
+
 ADMIN = "an-admin-key-for-the-tests-0123456789"
 ORIGIN = "https://docs.example"
-
-
-def free_ports(n):
-    socks = [socket.socket() for _ in range(n)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
-    return ports
 
 
 def wait_for(what, seconds=10.0):
@@ -49,7 +42,7 @@ class Gateway:
     """One gateway process with its own ports; options as environment."""
 
     def __init__(self, **options):
-        self.port, self.metrics, self.hub = free_ports(3)
+        self.port, self.metrics, self.hub = free_port(), free_port(), free_port()
         self.log = tempfile.NamedTemporaryFile(prefix="gateway-", suffix=".log")
         env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
         env.update(PORT=str(self.port), METRICS_PORT=str(self.metrics), HUB_BIND="tcp://127.0.0.1:%d" % self.hub,
@@ -564,7 +557,7 @@ class Redis:
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="redis-")
-        port = free_ports(1)[0]
+        port = free_port()
         self.url = "redis://127.0.0.1:%d/0" % port
         self.process = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--dir", self.dir],
                                         stdout=subprocess.DEVNULL)

@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "common/redis.h"
 #include "common/stat.h"
+#include "tests/unit/portkit.h"
 
 static char folder[] = "/tmp/fn-redis-XXXXXX";
 static char socket_path[64], url[80];
@@ -45,19 +46,6 @@ server_answers(void)
          read(fd, reply, 5) == 5 && memcmp(reply, "+PONG", 5) == 0;
     close(fd);
     return ok;
-}
-
-static int
-free_port(void)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t n = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), got = 0;
-
-    if (bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && getsockname(fd, (struct sockaddr *)&at, &n) == 0)
-        got = ntohs(at.sin_port);
-    close(fd);
-    return got;
 }
 
 static void

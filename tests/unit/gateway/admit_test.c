@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "gateway/admit.h"
+#include "tests/unit/portkit.h"
 
 static pid_t server;
 static int port;
@@ -24,19 +25,6 @@ static struct gateway_opt opt = { .rate_requests = 60, .rate_window = 60, .rate_
 static struct http_conn conn;
 static struct arena *arena;
 static uint8_t session[32] = { 7 };
-
-static int
-free_port(void)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
 
 static struct redis_val
 run(const char *const *words, size_t n, struct str last)

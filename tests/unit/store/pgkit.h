@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/portkit.h"
+
 struct pgkit {
     char root[64];
     char bin[128];
@@ -25,19 +27,6 @@ struct pgkit {
     int port;
     pid_t pid;
 };
-
-static int
-pgkit_port(void)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, n) != 0 || getsockname(fd, (struct sockaddr *)&a, &n) != 0)
-        abort();
-    close(fd);
-    return ntohs(a.sin_port);
-}
 
 /* A child that runs argv as the owner, its output in ROOT/log. */
 static pid_t
@@ -116,7 +105,7 @@ pgkit_init(struct pgkit *k)
     snprintf(data, sizeof data, "%s/data", k->root);
     if (waitpid(pgkit_spawn(k, argv), &status, 0) < 0 || status != 0)
         abort();
-    k->port = pgkit_port();
+    k->port = free_port();
     snprintf(k->url, sizeof k->url, "postgresql://footnote@127.0.0.1:%d/postgres", k->port);
     pgkit_start(k);
 }

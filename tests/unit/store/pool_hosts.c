@@ -94,7 +94,8 @@ the_loop_turns_while_a_name_server_is_silent(void **state)
     script(p, "select 7", 1, 5000);
     ticks = 0;
     on_tick(NULL);
-    turn_for(500);
+    for (int i = 0; i < 80 && ticks <= 50; i++) /* half a second, more on a machine that has no time for us */
+        turn_for(50);
     assert_true(ticks > 50);
     assert_int_equal(n_ended, 0);
     atomic_store(&name_server, 0);

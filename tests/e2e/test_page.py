@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from corpus_kit import Q_BUILT, Q_NOTHING
-from suite import SANITIZED, wait_for
+from suite import SANITIZED, Suite, wait_for
 
 pytestmark = [pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed"),
               pytest.mark.skipif(SANITIZED, reason="the page is the same in every build"), pytest.mark.limit(90)]
@@ -51,6 +51,20 @@ def test_a_question_is_asked_its_answer_and_the_cited_source_are_read(page, plai
     page.wait_js("!document.querySelector('#source').open")
     assert page.errors == []
     assert {u.split("/")[2] for u in page.requests if u.startswith("http")} == {plain.url[7:]}  # nothing from elsewhere
+
+
+def test_a_reader_without_a_key_opens_the_cited_passage_too(browser):
+    with Suite(auth="on") as s:
+        admin = s.make_key(["ingest"])["key"]
+        s.ingest("# Ferry\n\nThe first words are far away. " + "Filler. " * 300 + "\n\n## Levers\n\nMind the gap. The turquoise lever releases the anchor.\n\n"
+                 "Keep dry.\n", "ferry", key=admin)
+        browser.errors.clear()
+        browser.open(s.url + "/")
+        ask(browser, "What does the turquoise lever release?")
+        browser.click("article:last-of-type .cite")
+        browser.wait_js("document.querySelector('#source-text').innerText.includes('Keep dry')")
+        assert "releases the anchor" in browser.text("#source mark") and "Mind the gap" in browser.text("#source-text")
+        assert "far away" not in browser.text("#source-text") and browser.errors == []
 
 
 def test_why_an_answer_is_as_it_is_can_be_opened(page, plain):

@@ -225,7 +225,19 @@ support_for(struct citer *c, const struct hit *h, struct str statement)
     return s;
 }
 
-/* Exactly the passage's bytes, at most 300 characters, cut between characters (at a space when one is near). */
+/* Where the last sentence ends that begins at or behind start and is over at end; start: none. */
+static size_t
+sentences_until(struct str text, size_t start, size_t end)
+{
+    size_t at = start, last = start;
+    struct span x;
+
+    while (sentence_next(text, &at, &x) && x.end <= end)
+        last = x.end;
+    return last;
+}
+
+/* Exactly the passage's bytes, at most 300 characters, cut behind a sentence, else at a space, else between characters. */
 static struct span
 fit(struct str text, struct span x)
 {
@@ -241,7 +253,13 @@ fit(struct str text, struct span x)
             i++;
         chars++;
     }
-    if (i < x.end && space > x.start + (i - x.start) * 3 / 4)
+    if (i == x.end)
+        return x;
+    size_t whole = sentences_until(text, x.start, i);
+
+    if (whole > x.start + (i - x.start) / 3)
+        i = whole;
+    else if (space > x.start + (i - x.start) * 3 / 4)
         i = space;
     return span_trim(text, (struct span){ x.start, i });
 }
@@ -265,6 +283,48 @@ write_citation(const struct citer *c, size_t i, struct citation *out)
         .end = h->start + (int64_t)x.end, .score = score * (0.5 + 0.5 * c->best[i].overlap) };
 }
 
+/* How many bytes behind a mark of the answer go on in the passage at i, whole lines: code and lists behind their lead-in. */
+static size_t
+goes_on(struct str answer, size_t mark, struct str text, size_t i)
+{
+    const char *close = memchr(answer.p + mark, ']', answer.n - mark);
+    size_t from = close ? (size_t)(close - answer.p) + 1 : answer.n, n = 0, line = 0;
+
+    for (; from + n < answer.n && i + n < text.n && answer.p[from + n] == text.p[i + n]; n++)
+        line = text.p[i + n] == '\n' ? n : line;
+    return from + n == answer.n || i + n == text.n ? n : line;
+}
+
+/* Whoever set the marks quotes: all between the mark before and this one stands in the passage, as one piece, or behind an empty line. */
+static bool
+quoted_span(const struct citer *c, const struct marks *m, size_t i, struct str text, struct span *out)
+{
+    size_t from = 0, end = m->v[i].at, sentences = 0, at = 0;
+    struct span x, all;
+
+    if (i > 0) {
+        const char *close = memchr(c->answer.p + m->v[i - 1].at, ']', end - m->v[i - 1].at);
+
+        from = close ? (size_t)(close - c->answer.p) + 1 : end;
+    }
+    for (int k = 0; k < 2; k++) {
+        all = span_trim(c->answer, (struct span){ from, end });
+        struct str piece = cite_slice(c->answer, all);
+        const char *hit = piece.n >= QUOTE_MIN ? memmem(text.p, text.n, piece.p, piece.n) : NULL;
+
+        if (hit) {
+            *out = (struct span){ (size_t)(hit - text.p), (size_t)(hit - text.p) + piece.n };
+            while (sentence_next(piece, &at, &x))
+                sentences++;
+            out->end += goes_on(c->answer, m->v[i].at, text, out->end);
+            return sentences != 2 || utf8_count(piece) <= CITE_EXCERPT_CHARS; /* of two the second is meant */
+        }
+        for (size_t b = all.start; b + 1 < all.end; b++)
+            from = c->answer.p[b] == '\n' && c->answer.p[b + 1] == '\n' ? b : from;
+    }
+    return false;
+}
+
 static void
 look_up(struct citer *c, const struct marks *m)
 {
@@ -274,7 +334,10 @@ look_up(struct citer *c, const struct marks *m)
 
         if (best->verbatim || !cite_usable(h) || i >= LOOKED_MAX)
             continue;
-        struct support s = support_for(c, h, cite_slice(c->answer, statement_of(c->answer, m->v[i].at)));
+        struct support s = { .overlap = 1, .verbatim = true, .set = true };
+
+        if (!c->req->marked || !quoted_span(c, m, i, h->text, &s.span))
+            s = support_for(c, h, cite_slice(c->answer, statement_of(c->answer, m->v[i].at)));
 
         if (s.set && (!best->set || s.verbatim || s.overlap > best->overlap))
             *best = s;

@@ -1,6 +1,7 @@
 /* Languages. See language.h. The function words of all languages stand in one hash table that is built at the first use. */
 #include "cite/language.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -9,6 +10,11 @@
 #include "common/mem.h"
 
 enum { TABLE = 16384, LOOKED_WORDS = 400, LOOKED_BYTES = 16384, DENSE_MAX = 60, LETTER_HITS = 3 };
+#define LEAST 0.35       /* evidence below this is none */
+#define SHARE 0.06       /* … and below this share of the words: a month in a table is a function word somewhere */
+#define SHARE_MOST 2.0
+#define OTHERWISE 0.35   /* in favour of the language that is taken without evidence */
+#define UNEXPECTED 1.2   /* against a language outside of those that were expected */
 
 struct language_row { const char *code, *stemmer; enum script script; const char *refusal, *letters, *stop, *weak; };
 
@@ -202,6 +208,7 @@ language_function_word(struct str s)
 struct evidence {
     double score[LANGUAGES];
     size_t letters[SCRIPT_KANA + 1];
+    size_t words;
 };
 
 static size_t
@@ -239,10 +246,10 @@ static void
 read_evidence(struct evidence *v, struct str text)
 {
     unsigned seen[LANGUAGES] = { 0 };
-    size_t words = 0, from = 0, i = 0;
+    size_t from = 0, i = 0;
 
     text.n = text.n < LOOKED_BYTES ? text.n : LOOKED_BYTES;
-    while (i < text.n && words < LOOKED_WORDS) {
+    while (i < text.n && v->words < LOOKED_WORDS) {
         int32_t c;
         utf8proc_ssize_t got = utf8proc_iterate((const utf8proc_uint8_t *)text.p + i, (utf8proc_ssize_t)(text.n - i), &c);
         size_t n = got > 0 ? (size_t)got : 1;
@@ -254,8 +261,11 @@ read_evidence(struct evidence *v, struct str text)
         bool part = s != SCRIPT_NONE || (got > 0 && c >= 0x300 && c < 0x370);
 
         if (!part && i > from) {
-            count_word(v, (struct str){ text.p + from, i - from });
-            words++;
+            bool tag = from > 0 && (text.p[from - 1] == '<' || (from > 1 && text.p[from - 1] == '/' && text.p[from - 2] == '<'));
+
+            if (!tag)
+                count_word(v, (struct str){ text.p + from, i - from });
+            v->words++;
         }
         i += n;
         from = part ? from : i;
@@ -285,6 +295,13 @@ main_script(const struct evidence *v)
     return best;
 }
 
+/* How much language l speaks from the text, with what is held for those that were expected: a word that several languages have proves little. */
+static double
+belief(const struct evidence *v, int l, uint64_t among, enum language otherwise)
+{
+    return v->score[l] + ((enum language)l == otherwise && v->score[l] > 0 ? OTHERWISE : 0) - (among && !(among >> l & 1) ? UNEXPECTED : 0);
+}
+
 enum language
 language_of(struct str text, uint64_t among, enum language otherwise)
 {
@@ -292,14 +309,20 @@ language_of(struct str text, uint64_t among, enum language otherwise)
     int best = -1, first = -1;
 
     read_evidence(&v, text);
+    double top = fmax(LEAST, fmin(SHARE * (double)v.words, SHARE_MOST));
     enum script s = main_script(&v);
 
     for (int l = 0; l < LANGUAGES; l++) {
-        if (rows[l].script != s || (among && !(among >> l & 1)))
+        double b = belief(&v, l, among, otherwise);
+
+        if (rows[l].script != s)
             continue;
-        first = first < 0 ? l : first;
-        if (v.score[l] > 0.3 && (best < 0 || v.score[l] > v.score[best] + 1e-9))
+        if (!among || (among >> l & 1))
+            first = first < 0 ? l : first;
+        if (b > top + 1e-9) {
+            top = b;
             best = l;
+        }
     }
     if (best >= 0)
         return (enum language)best;

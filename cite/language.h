@@ -35,7 +35,7 @@ bool language_parse(struct str code, enum language *out);
 const char *language_stemmer(enum language l);           /* libstemmer's name; NULL: it has none */
 struct str language_refusal(enum language l);            /* what an answer says when the documents do not answer */
 /* The language that a text is written in, by its script, its function words and its letters. among: bits (1 << language) of those
- * that may come out, 0: all. otherwise: the answer when the text does not say, as a name or a number does not. */
+ * that are expected, 0: all; another comes out where the text clearly is in it. otherwise: the answer when the text does not say, as a name or a number does not. */
 enum language language_of(struct str text, uint64_t among, enum language otherwise);
 /* The language that a collection sets by its code, else (absent, or not known) that of the text. */
 enum language language_given(struct str code, struct str text, enum language otherwise);

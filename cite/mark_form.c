@@ -12,12 +12,14 @@ static const struct { const char *open, *close; bool label; } pairs[] = {
     { "\\[", "\\]", false }, { "[[", "]]", false }, { "[", "]", false },
     { "\xef\xbc\xbb", "\xef\xbc\xbd", false },      /* ［］ */
     { "\xe3\x80\x90", "\xe3\x80\x91", false },      /* 【】 */
+    { "\xe3\x80\x94", "\xe3\x80\x95", false },      /* 〔〕 */
+    { "\xe2\x9f\xa6", "\xe2\x9f\xa7", false },      /* ⟦⟧ */
     { "(", ")", true }, { "\xef\xbc\x88", "\xef\xbc\x89", true },
 };
 
 static const char *const labels[] = {
     "source", "sources", "passage", "passages", "document", "documents", "doc", "docs", "reference", "references", "ref", "refs",
-    "citation", "citations", "cite", "quelle", "quellen", "fuente", "fuentes", "fonte", "fonti", "fontes", "bron", "bronnen",
+    "citation", "citations", "cite", "id", "source id", "source_id", "quelle", "quellen", "fuente", "fuentes", "fonte", "fonti", "fontes", "bron", "bronnen",
     "passagem", "pasaje", "zdroj", "kaynak",
     "\xd0\xb8\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba", "\xd0\x98\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba",
     "\xe6\x9d\xa5\xe6\xba\x90", "\xe4\xbe\x86\xe6\xba\x90", "\xe5\x87\xba\xe5\x85\xb8", "\xe8\xb3\x87\xe6\x96\x99", "\xec\xb6\x9c\xec\xb2\x98",
@@ -95,17 +97,19 @@ label_at(struct str s, size_t i)
     }
     if (n == 0)
         return from;
-    for (i += n; i < s.n && strchr(" :.#", s.p[i]); i++)
+    for (i += n; i < s.n && strchr(" :.#_", s.p[i]); i++)
         ;
     long v;
     return digit_at(s, spaces(s, i), &v) ? i : from;
 }
 
-/* 【1†source】: what follows the dagger is the model's own note. */
+/* 【1†source】, [1, p. 3]: what follows the dagger is the model's own note, and a page is no passage. */
 static size_t
 skip_note(struct str s, size_t i, const char *close)
 {
-    if (!str_starts(rest(s, i), "\xe2\x80\xa0"))
+    static const char *const notes[] = { "\xe2\x80\xa0", ", p. ", ", pp. ", " p. ", ", page ", ", S. ", ", Seite ", ", section ", ", line " };
+
+    if (!one_of(rest(s, i), notes, sizeof notes / sizeof *notes))
         return i;
     for (size_t end = i + 80; i < s.n && i < end && s.p[i] != '\n'; i++)
         if (str_starts(rest(s, i), close))

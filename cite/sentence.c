@@ -1,6 +1,7 @@
 /* Where sentences end. See sentence.h. Pure functions over borrowed bytes. */
 #include "cite/sentence.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 #include <utf8proc.h>
@@ -37,7 +38,7 @@ static const char *const months[] = { "Januar", "Februar", "März", "April", "Ma
 
 static const char *const bullets[] = { "• ", "◦ ", "‣ ", "– ", "・" };
 
-enum { SPACED_MIN = 150 }; /* bytes: Thai and Lao part sentences, and longer clauses, by a space */
+enum { NOTE_MAX = 12, SPACED_MIN = 150 }; /* bytes: Thai and Lao part sentences, and longer clauses, by a space */
 
 bool
 space_byte(char c)
@@ -120,13 +121,29 @@ abbreviated(struct str s, size_t from, size_t i, size_t next)
     return false;
 }
 
-/* Closing quotes, brackets and emphasis after the stop belong to the sentence. */
+/* A note that touches the text before it: "[3]", "[^1]", "[a]", "[note 2]"; its bytes. */
+static size_t
+note_at(struct str s, size_t i)
+{
+    size_t k = i + 1;
+
+    if (i >= s.n || s.p[i] != '[')
+        return 0;
+    while (k < s.n && k < i + NOTE_MAX && (isalnum((unsigned char)s.p[k]) || strchr("^, -", s.p[k])))
+        k++;
+    bool note = k > i + 1 && k < s.n && s.p[k] == ']' && (digit(s.p[k - 1]) || k == i + 2 || s.p[i + 1] == '^');
+
+    return note && !(k + 1 < s.n && strchr("(:", s.p[k + 1])) ? k + 1 - i : 0;
+}
+
+/* Closing quotes, brackets and emphasis after the stop belong to the sentence, and so do its notes. */
 static size_t
 closers(struct str s, size_t i)
 {
     for (;;) {
         size_t n = i < s.n && strchr(".!?\"')]*_`", s.p[i]) && s.p[i] ? 1 : ONE_OF(s, i, wide_closers);
 
+        n = n ? n : note_at(s, i);
         if (n == 0)
             return i;
         i += n;

@@ -49,3 +49,26 @@ spell_neighbours(struct str word, struct buf *out)
     }
     return !out->failed;
 }
+
+bool
+spell_meant(struct str typed, struct str neighbour)
+{
+    int letters[256] = { 0 };
+    bool same = typed.n == neighbour.n;
+
+    if (neighbour.n < SPELL_LEAST || typed.n < 2)
+        return false;
+    char first = (char)tolower((unsigned char)typed.p[0]), second = (char)tolower((unsigned char)typed.p[1]);
+
+    if (typed.n <= SPELL_SHORT && neighbour.p[0] != first && !(neighbour.p[0] == second && neighbour.p[1] == first))
+        return false;
+    if (typed.n > SPELL_LEAST || neighbour.n > SPELL_LEAST)
+        return true;
+    for (size_t i = 0; same && i < typed.n; i++) {
+        letters[(unsigned char)tolower((unsigned char)typed.p[i])]++;
+        letters[(unsigned char)neighbour.p[i]]--;
+    }
+    for (int i = 0; i < 256; i++)
+        same = same && letters[i] == 0;
+    return same;
+}

@@ -176,7 +176,7 @@ support_chance(const struct support *s)
 {
     double p = fmin(fmax(s->found, 0.01), 0.999), odds = log(p / (1 - p));
     double unsaid = fmin(fmax((0.7 - s->said) / 0.25, 0), 1);
-    double x = 0.6 + 0.2 * odds + 0.8 * fmin(odds - 0.3, 0) + 1.5 * fmin(odds - 0.85, 0) * unsaid - 0.6 * s->name - 0.8 * s->number - 1.8 * s->denial - 1.8 * s->contrary;
+    double x = 0.6 + 0.2 * odds + 0.8 * fmin(odds - 0.3, 0) + 1.5 * fmin(odds - 1.1, 0) * unsaid - 0.6 * s->name - 0.8 * s->number - 1.8 * s->denial - 1.8 * s->contrary;
 
     return 1 / (1 + exp(-x));
 }

@@ -6,9 +6,10 @@
 #include <utf8proc.h>
 
 #include "cite/fold.h"
+#include "cite/inflect.h"
 #include "common/mem.h"
 
-enum { CLUSTERS_MARKS = 8, BEGINNING = 6 }; /* marks of one letter of a dense script that are looked at; letters of a stem */
+enum { CLUSTERS_MARKS = 8 }; /* marks of one letter of a dense script that are looked at */
 enum { MEMOS = 2048, MEMO_BYTES = 26, MEMO_FROM = 256 };
 
 /* A word that was met before: what stemming and the lists of function words made of it. */
@@ -107,47 +108,23 @@ emit(struct words *w, struct word *out)
     w->fn(w->arg, out);
 }
 
-/* The first letters of a stem: languages whose words bend at the end more than their stemmer knows, or that have none. */
-static struct str
-beginning(struct str s, enum language l)
-{
-    static const uint64_t bending = UINT64_C(1) << LANG_UKRAINIAN | UINT64_C(1) << LANG_POLISH | UINT64_C(1) << LANG_CZECH |
-                                    UINT64_C(1) << LANG_BULGARIAN | UINT64_C(1) << LANG_GREEK | UINT64_C(1) << LANG_TURKISH |
-                                    UINT64_C(1) << LANG_FINNISH | UINT64_C(1) << LANG_HUNGARIAN;
-    size_t n = 0;
-
-    if (!(bending >> l & 1))
-        return s;
-    for (int letters = 0; n < s.n && letters < BEGINNING; letters++)
-        for (n++; n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80; n++)
-            ;
-    return (struct str){ s.p, n };
-}
-
-/* "gereinigt" is of "reinigt". */
-static struct str
-without_participle(struct str s, enum language l)
-{
-    bool ge = l == LANG_GERMAN && s.n >= 8 && str_starts(s, "ge") && s.p[s.n - 1] == 't';
-
-    return ge ? (struct str){ s.p + 2, s.n - 2 } : s;
-}
-
-/* A folded word in its language. */
+/* A folded word in its language. z: where its stem may stand. */
 static void
-emit_stemmed(struct words *w, struct str folded, enum language l, struct word *out)
+emit_stemmed(struct words *w, struct str folded, enum language l, struct word *out, char z[FOLD_MAX])
 {
     struct sb_stemmer *stem = stemmer(w, l);
+    struct str base = inflect_before(l, folded, z);
 
-    out->folded = out->stem = folded;
+    out->folded = folded;
+    out->stem = base;
     out->cls = language_class(l, folded);
-    if (stem && folded.n > 2 && !has_digit(folded)) {
-        const sb_symbol *r = sb_stemmer_stem(stem, (const sb_symbol *)folded.p, (int)folded.n);
+    if (stem && base.n > 2 && !has_digit(base)) {
+        const sb_symbol *r = sb_stemmer_stem(stem, (const sb_symbol *)base.p, (int)base.n);
 
         if (r && sb_stemmer_length(stem) > 0)
             out->stem = (struct str){ (const char *)r, (size_t)sb_stemmer_length(stem) };
     }
-    out->stem = beginning(without_participle(out->stem, l), l);
+    out->stem = inflect_after(l, out->stem);
     emit(w, out);
 }
 
@@ -169,6 +146,7 @@ static void
 emit_word(struct words *w, struct str folded, enum language l, struct word *out)
 {
     struct memo *m = memo_of(w, folded, l);
+    char z[FOLD_MAX];
 
     if (m && m->n == folded.n && m->language == (uint8_t)l && memcmp(m->word, folded.p, folded.n) == 0) {
         out->folded = folded;
@@ -178,7 +156,7 @@ emit_word(struct words *w, struct str folded, enum language l, struct word *out)
         w->fn(w->arg, out);
         return;
     }
-    emit_stemmed(w, folded, l, out);
+    emit_stemmed(w, folded, l, out, z);
     if (!m || out->stem.n > MEMO_BYTES)
         return;
     *m = (struct memo){ .h = out->h, .n = (uint8_t)folded.n, .stem_n = (uint8_t)out->stem.n, .language = (uint8_t)l, .cls = (uint8_t)out->cls };

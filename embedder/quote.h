@@ -21,6 +21,7 @@ struct block {
     enum block_kind kind;        /* BLOCK_IDLE: pictures, tags, check boxes: never quoted */
     struct str text;             /* its lines, without white space around them */
     int level;                   /* HEADING: 1 … 6 */
+    size_t indent;               /* ITEM: columns before it */
     bool whole;                  /* CODE, FORMULA: it has its end; ITEM: of a list that goes on is no matter */
     bool apart;                  /* an empty line stands before it */
 };
@@ -33,6 +34,8 @@ struct unit {
     struct str head;             /* ROW: the lines of the table's head, quoted before it */
     struct str text;             /* what is quoted: a slice of its passage */
     struct str key;              /* the sentence or line in it that says it: its mark goes behind that */
+    struct str rest;             /* SENTENCE directly under a heading: from it to the end of its paragraph */
+    bool asked;                  /* the question has all words of the heading above */
     size_t hit;                  /* 0, 1, … */
     size_t ord;                  /* within the hit */
     uint32_t own;                /* bit i: what is quoted has term i */
@@ -54,6 +57,7 @@ struct term {
     char written[24];            /* folded; n 0: longer */
     size_t n;
     bool weak;                   /* common in questions ("explain") */
+    bool code;                   /* a name of digits and letters ("E150"), which says which one is meant */
     unsigned seen;               /* units that have it */
     double weight;
 };
@@ -61,7 +65,8 @@ struct digest {
     const struct chat_req *req;
     struct words *words;
     struct term terms[QUOTE_TERMS];
-    size_t n_terms;
+    size_t n_terms, n_strong;    /* all; those that are not weak */
+    enum language asked_in;      /* of the question */
     enum wish wish;              /* what the question wants to hear */
     struct unit *u;              /* QUOTE_UNITS */
     size_t n;
@@ -74,6 +79,8 @@ void quote_terms(struct digest *d);
 /* Terms of a text until there are max; least: the class that says least of those that are taken. */
 void quote_read(struct digest *d, struct str text, enum word_class least, size_t max);
 uint32_t quote_bits(struct digest *d, struct str text, size_t *words);
+/* Does the question have all content words, two or more, of a heading? An error that was pasted has those of its heading. */
+bool quote_asks(struct digest *d, struct str heading);
 /* Every unit of the passages that a model would be shown. */
 void quote_cut(struct digest *d);
 

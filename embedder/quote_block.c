@@ -111,6 +111,16 @@ is_idle(struct str line)
     return close != NULL && memchr(close, ')', (size_t)(line.p + line.n - close)) == line.p + line.n - 1;
 }
 
+/* What a fold is called: "<summary>Why?</summary>". */
+static struct str
+summary_of(struct str line)
+{
+    const char *open = line.n > 0 ? memmem(line.p, line.n, "<summary>", 9) : NULL;
+    const char *close = open ? memmem(open, (size_t)(line.p + line.n - open), "</summary>", 10) : NULL;
+
+    return close ? quote_trim((struct str){ open + 9, (size_t)(close - open) - 9 }) : STR_NONE;
+}
+
 /* Behind the line that closes a fence or a formula; s.n when none does. */
 static size_t
 closing(struct str s, size_t at, struct str mark, bool *whole)
@@ -206,6 +216,14 @@ quote_blocks(struct str s, struct block *out, size_t max)
             at = next_line(s, at);
             continue;
         }
+        struct str summary = summary_of(line);
+
+        if (summary.n > 0) {
+            out[n++] = (struct block){ .kind = BLOCK_HEADING, .text = summary, .level = 6 };
+            at = next_line(s, at);
+            continue;
+        }
+        b.indent = (size_t)(line.p - s.p) - at;
         if ((b.level = heading_level(line)) != 0) {
             b.kind = BLOCK_HEADING;
             end = next_line(s, at);

@@ -21,6 +21,7 @@ struct cutter {
     uint32_t under;              /* terms of the heading or question that nothing stood under yet */
     uint32_t lead;               /* terms of the sentence before a list or a table */
     bool exercise;               /* the heading says so */
+    bool asked;                  /* the question has all words of the heading at hand */
     struct unit *last;           /* the sentence before, for its neighbour */
     struct str before;           /* the sentence before in the same block; may be a question */
 };
@@ -80,16 +81,30 @@ is_lead_in(struct str s)
     return ends_with(s, ":") || ends_with(s, "\xef\xbc\x9a");
 }
 
+static bool
+letter(char c)
+{
+    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
+/* "On Fedora, run": what the sentence is about stands in the code or table behind it. */
+static bool
+is_open(struct str s)
+{
+    s = bare_end(s);
+    return s.n > 0 && strchr(".!?;", s.p[s.n - 1]) == NULL && (unsigned char)s.p[s.n - 1] < 0xe0;
+}
+
 /* Does the text, without signs before its first letter, begin with one of these words? */
 static bool
 begins_with(struct str s, const char *const *list, size_t n)
 {
-    while (s.n > 0 && !isalpha((unsigned char)s.p[0]))
+    while (s.n > 0 && !letter(s.p[0]))
         s = (struct str){ s.p + 1, s.n - 1 };
     for (size_t i = 0; i < n; i++) {
         size_t len = strlen(list[i]);
 
-        if (s.n >= len && strncasecmp(s.p, list[i], len) == 0 && (s.n == len || !isalnum((unsigned char)s.p[len])))
+        if (s.n >= len && strncasecmp(s.p, list[i], len) == 0 && (s.n == len || (unsigned char)s.p[0] >= 0xe0 || !letter(s.p[len])))
             return true;
     }
     return false;
@@ -100,7 +115,13 @@ static bool
 is_exercise(struct str s)
 {
     static const char *const verbs[] = { "explain", "define", "describe", "discuss", "compare and contrast", "summarise", "summarize",
-        "do some research", "do a little research", "find out", "think about", "reflect on", "in your own words", "can you" };
+        "do some research", "do a little research", "find out", "think about", "reflect on", "in your own words", "can you",
+        "name one", "name two", "name three", "list two", "list three", "give an example", "give two", "give three",
+        "understand what", "understand how", "understand why", "learn what", "learn how", "after this lesson you",
+        "after this chapter you", "by the end of this lesson", "by the end of this chapter", "at the end of this lesson", "erkläre", "erklären sie", "beschreibe", "beschreiben sie",
+        "nenne", "nennen sie", "definiere", "diskutiere", "expliquez", "explique", "définissez", "décrivez", "citez", "discutez",
+        "explica", "nombra", "descreva", "defina", "spiega", "descrivi", "definisci", "leg uit", "beschrijf",
+        "wyjaśnij", "opisz", "vysvětli", "popište", "açıklayın", "объясните", "Объясните", "Опишите" };
 
     return begins_with(s, verbs, sizeof verbs / sizeof verbs[0]);
 }
@@ -110,7 +131,11 @@ is_exercise_heading(struct str s)
 {
     static const char *const names[] = { "exercise", "exercises", "quiz", "challenge", "challenges", "assignment", "assignments",
         "homework", "review questions", "discussion questions", "check your understanding", "test yourself", "test your knowledge",
-        "knowledge check", "learning objectives", "learning goals", "practice problems", "pre-lecture quiz", "post-lecture quiz" };
+        "knowledge check", "learning objectives", "learning goals", "practice problems", "pre-lecture quiz", "post-lecture quiz",
+        "learning outcomes", "self-check", "self check", "study questions", "questions for review", "übung", "Übung", "übungen", "Übungen",
+        "hausaufgabe", "hausaufgaben", "lernziele", "exercice", "exercices", "devoirs", "ejercicio", "ejercicios", "deberes", "exercício",
+        "exercícios", "esercizio", "esercizi", "oefening", "oefeningen", "leerdoelen", "ćwiczenie", "ćwiczenia", "Ćwiczenia", "cvičení",
+        "alıştırma", "övning", "Övning", "Упражнение", "Упражнения", "练习", "練習", "演習", "연습" };
 
     return begins_with(s, names, sizeof names / sizeof names[0]);
 }
@@ -154,7 +179,7 @@ add_unit(struct cutter *c, enum unit_kind kind, struct str text, struct str key)
 
     if (d->n == QUOTE_UNITS || text.n < LEAST_BYTES)
         return NULL;
-    *u = (struct unit){ .kind = kind, .text = text, .key = key, .hit = c->n_hit, .ord = c->ord++, .context = c->context, .under = c->under };
+    *u = (struct unit){ .kind = kind, .text = text, .key = key, .hit = c->n_hit, .ord = c->ord++, .context = c->context, .under = c->under, .asked = c->asked };
     u->own = quote_bits(d, text, &u->words);
     u->digits = has_digit(text);
     u->name = has_name(text);
@@ -215,7 +240,9 @@ led_in(const struct cutter *c, size_t k)
     size_t i = k + 1;
 
     if (i < c->n && c->b[i].kind == BLOCK_ITEM) {
-        while (i + 1 < c->n && (c->b[i + 1].kind == BLOCK_ITEM ||
+        size_t least = c->b[k].kind == BLOCK_ITEM ? c->b[k].indent + 1 : 0; /* below an item only what is deeper */
+
+        while (i + 1 < c->n && ((c->b[i + 1].kind == BLOCK_ITEM && c->b[i + 1].indent >= least) ||
                                 (c->b[i + 1].kind == BLOCK_CODE && i + 2 < c->n && c->b[i + 2].kind == BLOCK_ITEM)))
             i++;
         return i;
@@ -266,6 +293,29 @@ add_led_in(struct cutter *c, size_t k, struct str lead)
 }
 
 /* ---- blocks */
+/* Does what follows belong to a sentence at the end of block k that has no colon: code right behind it, or behind a sentence without an
+ * end, or the items below an item? */
+static bool
+leads_on(const struct cutter *c, size_t k, struct str s)
+{
+    const struct block *next = k + 1 < c->n ? &c->b[k + 1] : NULL;
+
+    if (next == NULL)
+        return false;
+    if (next->kind == BLOCK_ITEM)
+        return c->b[k].kind == BLOCK_ITEM && next->indent > c->b[k].indent + 1 && s.n <= ITEM_BYTES;
+    return (next->kind == BLOCK_CODE && (!next->apart || is_open(s))) || ((next->kind == BLOCK_TABLE || next->kind == BLOCK_FORMULA) && is_open(s));
+}
+
+/* The paragraph from a sentence on, when it can be quoted whole. */
+static struct str
+rest_of(const struct cutter *c, size_t k, struct str s)
+{
+    struct str rest = span_of(s, c->b[k].text);
+
+    return c->b[k].kind == BLOCK_TEXT && rest.n <= QUOTE_BYTES && rest.n > s.n && !is_lead_in(rest) && !is_question(rest) ? rest : STR_NONE;
+}
+
 static void
 cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
 {
@@ -280,7 +330,7 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
     }
     if (c->exercise || is_exercise(s))
         return;
-    if (last && (is_lead_in(s) || (k + 1 < c->n && c->b[k + 1].kind == BLOCK_CODE && !c->b[k + 1].apart))) {
+    if (last && (is_lead_in(s) || leads_on(c, k, s))) {
         c->lead = quote_bits(c->d, s, &words);
         if (add_led_in(c, k, s)) {
             c->under = 0;
@@ -298,6 +348,8 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
     if (leans_back(s) && c->before.n > 0 && span_of(c->before, s).n <= QUOTE_BYTES && !is_question(c->before))
         whole = span_of(c->before, s);
     u = add_unit(c, c->b[k].kind == BLOCK_ITEM ? UNIT_ITEM : UNIT_SENTENCE, whole, s);
+    if (u != NULL && c->under != 0)
+        u->rest = rest_of(c, k, s);
     if (u != NULL && whole.n > s.n) {
         u->near |= u->own;
         u->own = quote_bits(c->d, s, &words);
@@ -436,6 +488,20 @@ cut_code(struct cutter *c, size_t k)
     }
 }
 
+/* The list that stands directly under a heading, as a whole: the steps of what the heading names. */
+static void
+add_list(struct cutter *c, size_t first)
+{
+    struct str lead = { c->b[first].text.p, 0 }, text = fit_blocks(c, lead, first, led_in(c, first - 1));
+    struct unit *u = led_in(c, first - 1) > first && !is_question(c->b[first].text) && !is_exercise(skip_marks(c->b[first].text)) ? add_unit(c, UNIT_BLOCK, text, text) : NULL;
+
+    if (u == NULL)
+        return;
+    u->near |= u->own;
+    u->own = 0;
+    c->under = 0; /* the heading names the list, not its first item */
+}
+
 static void
 cut_heading(struct cutter *c, size_t k)
 {
@@ -446,9 +512,12 @@ cut_heading(struct cutter *c, size_t k)
         s = (struct str){ s.p + 1, s.n - 1 };
     c->under = quote_bits(c->d, s, &words);
     c->context = c->title | c->under;
+    c->asked = quote_asks(c->d, s);
     c->exercise = is_exercise_heading(s);
     c->lead = 0;
     c->last = NULL;
+    if (k + 1 < c->n && c->b[k + 1].kind == BLOCK_ITEM && c->under != 0 && !c->exercise)
+        add_list(c, k + 1);
 }
 
 static void
@@ -495,6 +564,7 @@ quote_cut(struct digest *d)
         c->title = quote_bits(d, h->title, &words) | quote_bits(d, h->chapter, &words) | quote_bits(d, h->section, &words);
         c->context = c->title;
         c->exercise = is_exercise_heading(own_section(h->section));
+        c->asked = quote_asks(d, own_section(h->section));
         cut_hit(c);
     }
     mem_free(&c);

@@ -9,7 +9,7 @@
 
 #define SELECTION_TERMS 8        /* of the selected text, when the question has hardly any */
 #define LEAST_COVERAGE 0.30      /* below this nothing is quoted, however likely */
-#define SURE 0.6                 /* a hit's score from which one of several words is enough */
+#define SURE 0.5                 /* a hit's score from which one of several words is enough */
 #define ALSO 0.72                /* further quotes: at least this share of the best score */
 #define ALSO_LINES 0.95          /* … when the first is a block of lines */
 #define UNDER 0.75               /* what a word of the heading directly above counts */
@@ -17,6 +17,11 @@
 #define CONTEXT 0.4              /* … of a title or heading further up */
 #define WEAK 0.3                 /* weight of a word that is common in questions */
 #define UNSEEN 1.0               /* weight of a word that no unit has, of the rarest's */
+#define FEW 6.0                  /* terms of a question; of more the unseen ones weigh less: it tells a story */
+#define CODE 2.0                 /* weight of a name of digits and letters */
+#define SAID 0.7                 /* said enough: see support.c */
+#define IN_BLOCK 0.15            /* what code and lists say in their own words */
+#define ASKED 0.5                /* coverage under a heading that the question has in full */
 
 /* ---- words */
 struct counter {
@@ -48,6 +53,34 @@ quote_bits(struct digest *d, struct str text, size_t *words)
     return c.bits;
 }
 
+struct heading {
+    const struct digest *d;
+    size_t content, asked;
+};
+
+static void
+heading_word(void *arg, const struct word *w)
+{
+    struct heading *x = arg;
+    bool has = false;
+
+    if (w->cls == WORD_STOP)
+        return;
+    for (size_t i = 0; i < x->d->n_terms && !has; i++)
+        has = x->d->terms[i].h == w->h;
+    x->content++;
+    x->asked += has;
+}
+
+bool
+quote_asks(struct digest *d, struct str heading)
+{
+    struct heading x = { .d = d };
+
+    words_each(d->words, heading, heading_word, &x);
+    return x.content >= 2 && x.asked == x.content;
+}
+
 static void
 look_for_wish(struct digest *d, struct str word)
 {
@@ -63,6 +96,18 @@ look_for_wish(struct digest *d, struct str word)
             d->wish = WISH_NAME;
 }
 
+static bool
+is_code(struct str s)
+{
+    size_t digits = 0, letters = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        digits += isdigit((unsigned char)s.p[i]) != 0;
+        letters += isalpha((unsigned char)s.p[i]) != 0;
+    }
+    return digits >= 2 && (letters > 0 || digits >= 3);
+}
+
 static void
 add_term(void *arg, const struct word *w)
 {
@@ -71,13 +116,13 @@ add_term(void *arg, const struct word *w)
     struct term *t;
 
     look_for_wish(d, w->folded);
-    if (w->cls > c->least || d->n_terms >= c->max)
+    if (w->cls > c->least || d->n_terms >= c->max || (c->least < WORD_STOP && language_class(d->asked_in, w->folded) == WORD_STOP))
         return;
     for (size_t i = 0; i < d->n_terms; i++)
         if (d->terms[i].h == w->h)
             return;
     t = &d->terms[d->n_terms++];
-    *t = (struct term){ .h = w->h, .weak = w->cls == WORD_WEAK };
+    *t = (struct term){ .h = w->h, .weak = w->cls == WORD_WEAK, .code = is_code(w->folded) };
     if (w->folded.n < sizeof t->written)
         memcpy(t->written, w->folded.p, t->n = w->folded.n);
 }
@@ -119,6 +164,7 @@ knows(const struct vocabulary *v, uint64_t h)
 
 struct speller {
     const struct vocabulary *v;
+    struct str typed;
     uint64_t meant;
     bool found;
 };
@@ -128,7 +174,7 @@ try_spelling(void *arg, const struct word *w)
 {
     struct speller *s = arg;
 
-    if (s->found || w->cls == WORD_STOP || w->end - w->start <= SPELL_LEAST || !knows(s->v, w->h))
+    if (s->found || w->cls == WORD_STOP || !spell_meant(s->typed, w->folded) || !knows(s->v, w->h))
         return;
     s->meant = w->h;
     s->found = true;
@@ -147,7 +193,7 @@ correct_terms(struct digest *d)
     }
     for (size_t i = 0; i < d->n_terms; i++) {
         struct term *t = &d->terms[i];
-        struct speller s = { .v = &v };
+        struct speller s = { .v = &v, .typed = { t->written, t->n } };
         struct buf b = BUF_MAX(65536);
 
         if (t->n >= SPELL_LEAST && !knows(&v, t->h) && spell_neighbours((struct str){ t->written, t->n }, &b))
@@ -166,8 +212,9 @@ quote_terms(struct digest *d)
 
     const struct hit *first = d->req->hits.n > 0 ? d->req->hits.v : NULL;
 
+    d->asked_in = language_of(q, 0, LANG_ENGLISH);
     words_language(d->words, language_given(first ? first->language : STR_NONE, first ? utf8_cut(first->text, 4096) : STR_NONE,
-                                            language_of(q, 0, LANG_ENGLISH)));
+                                            d->asked_in));
     asking_core(q, &core);
     quote_read(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
     if (d->n_terms < 2 && d->req->selection.n > 0 && !d->req->selected)
@@ -185,16 +232,18 @@ weigh_terms(struct digest *d)
 {
     double total = 0, most = 1;
 
+    d->n_strong = 0;
     for (size_t i = 0; i < d->n_terms; i++) {
         struct term *t = &d->terms[i];
 
-        t->weight = t->seen == 0 ? 0 : (1.0 + 0.5 * log(1.0 + (double)d->n / (1.0 + t->seen))) * (t->weak ? WEAK : 1);
+        t->weight = t->seen == 0 ? 0 : (1.0 + 0.5 * log(1.0 + (double)d->n / (1.0 + t->seen))) * (t->weak ? WEAK : t->code ? CODE : 1);
         most = t->weight > most ? t->weight : most;
     }
     for (size_t i = 0; i < d->n_terms; i++) {
         struct term *t = &d->terms[i];
 
-        t->weight = t->seen == 0 ? UNSEEN * most * (t->weak ? WEAK : 1) : t->weight;
+        d->n_strong += !t->weak;
+        t->weight = t->seen == 0 ? UNSEEN * most * (t->weak ? WEAK : 1) * fmin(1, FEW / (double)d->n_terms) : t->weight;
         total += t->weight;
     }
     return total;
@@ -215,7 +264,11 @@ coverage(const struct digest *d, struct unit *u, double total)
         direct += share >= 1 ? d->terms[i].weight : 0;
     }
     u->direct = total > 0 ? direct / total : 0;
-    return total > 0 && (u->own | u->under) != 0 ? sum / total : 0;
+    sum = total > 0 && (u->own | u->under) != 0 ? sum / total : 0;
+    if (!u->asked)
+        return sum;
+    u->direct = fmax(u->direct, SAID);
+    return fmax(sum, u->under != 0 ? ASKED + 0.5 * sum : ASKED);
 }
 
 /* How much of the question the first cell of a row has: "Station 3" is not the row that has a 3 elsewhere. */
@@ -262,7 +315,7 @@ static bool
 may_quote(const struct digest *d, const struct unit *u)
 {
     uint32_t any = u->own | u->under | u->near | u->context;
-    bool enough = d->n_terms == 1 || (any & (any - 1)) != 0 || d->req->hits.v[u->hit].score >= SURE;
+    bool enough = d->n_strong <= 1 || (any & (any - 1)) != 0 || d->req->hits.v[u->hit].score >= SURE;
 
     return d->all || (enough && u->coverage >= LEAST_COVERAGE);
 }
@@ -298,6 +351,16 @@ order(const struct unit **q, size_t n)
         }
 }
 
+static bool
+has_code(const struct digest *d, uint32_t bits)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < d->n_terms; i++)
+        any = any || ((bits >> i & 1) && d->terms[i].code);
+    return any;
+}
+
 /* What the question says and the quotes do not: is one of them likely to answer all the same? */
 static bool
 likely(struct digest *d, const struct unit *const *q, size_t n)
@@ -312,7 +375,11 @@ likely(struct digest *d, const struct unit *const *q, size_t n)
         buf_c(&quote, '\n');
         buf_str(&quote, q[i]->text);
         support_read(d->words, d->req->question, &d->req->hits.v[q[i]->hit], buf_slice(&quote), &s);
-        s.said = q[i]->direct;
+        if (s.number && is_table(q[i]))
+            continue;            /* "Station 151" of 150 */
+        s.said = q[i]->direct + (q[i]->kind == UNIT_BLOCK ? IN_BLOCK : 0);
+        if (q[i]->first && has_code(d, q[i]->first))
+            s.said = fmax(s.said, SAID);
         s.found = sqrt(fmax(s.found * d->req->hits.v[0].score, 0)); /* what is first may be what cannot be quoted */
         any = support_chance(&s) >= SUPPORT_LEAST;
         buf_free(&quote);
@@ -337,6 +404,8 @@ quote_pick(struct digest *d, const struct unit **out)
         }
         if (best == NULL || (n > 0 && best->score < out[0]->score * (out[0]->kind > UNIT_ITEM ? ALSO_LINES : ALSO)))
             break;
+        if (best->rest.n > 0 && best->direct < SAID && (best->under & ~best->own) != 0)
+            d->u[best - d->u].text = d->u[best - d->u].key = best->rest; /* a heading asks: its paragraph answers */
         out[n++] = best;
     }
     order(out, n);

@@ -75,6 +75,8 @@ struct index_signals {
     double matched;  /* how many content words of the question it has */
     double z;        /* its cosine in standard deviations above the collection's mean; 0: too few were seen to tell */
     double lift;     /* its cosine above what two texts of the collection have anyhow */
+    double named;    /* 1: the question has all words, three or more, of the passage's own heading; of two 0.75 */
+    double passages; /* in the collections that are searched */
     bool semantic;   /* the vectors are of a model that knows meanings, not words */
     double cosine;   /* of the best passage */
     double words;    /* content words of the question */

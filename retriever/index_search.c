@@ -139,6 +139,7 @@ word_count(const struct index_doc *d, const struct passage *p, uint64_t h)
 struct heads {              /* which words of the question stand in headings */
     const struct search *s;
     bool has[QUERY_TERMS];
+    size_t content, asked;  /* words of the own heading; those that the question has */
 };
 
 static bool
@@ -160,6 +161,32 @@ head_word(void *arg, const struct word *w)
         x->has[i] = x->has[i] || is_form(&x->s->words.v[i], w->h);
 }
 
+static void
+own_word(void *arg, const struct word *w)
+{
+    struct heads *x = arg;
+    bool has = false;
+
+    if (w->cls == WORD_STOP)
+        return;
+    for (size_t i = 0; i < x->s->words.n && !has; i++)
+        has = !x->s->words.v[i].context && is_form(&x->s->words.v[i], w->h);
+    x->content++;
+    x->asked += has;
+}
+
+/* The heading that the passage stands under: the last part of "A > B > C". */
+static struct str
+own_heading(const struct passage *p)
+{
+    struct str s = p->section.n ? p->section : p->chapter;
+
+    for (size_t i = s.n; i > 2; i--)
+        if (memcmp(s.p + i - 3, " > ", 3) == 0)
+            return (struct str){ s.p + i, s.n - i };
+    return s;
+}
+
 /* How much of the question one passage has; with its context when that says more ("and how long does it take?"). */
 static void
 cover(const struct search *s, struct words *w, struct candidate *c)
@@ -174,6 +201,9 @@ cover(const struct search *s, struct words *w, struct candidate *c)
     words_each(w, p->chapter, head_word, &x);
     words_each(w, p->section, head_word, &x);
     words_each(w, p->lead, head_word, &x);
+    words_each(w, own_heading(p), own_word, &x);
+    if (x.content >= 2 && x.asked == x.content)
+        c->sig.named = x.content == 2 ? 0.75 : 1;
     for (size_t i = 0; i < s->words.n; i++) {
         const struct query_term *t = &s->words.v[i];
         double tf = 0;
@@ -308,13 +338,12 @@ relevance(const struct search *s, struct index_signals *best)
         sig.cosine = c->cosine;
         sig.words = words;
         sig.semantic = c->vector && rank_semantic(s->q->model);
-        sig.lift = c->cosine;
+        sig.lift = rank_lift(s->q->model, c->cosine, s->mean, s->by_vector.seen > Z_SEEN);
+        sig.passages = s->passages;
         sig.z = 0;
 
         if (s->by_vector.seen > Z_SEEN && c->vector)
             sig.z = (c->cosine - s->mean) / fmax(s->deviation, 1e-6);
-        if (s->by_vector.seen > Z_SEEN)
-            sig.lift -= fmax(s->mean - 0.1, 0);
         double r = rank_relevance(&sig);
 
         if (i == 0 || r > top) {

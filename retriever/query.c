@@ -136,6 +136,7 @@ passages_with_any(const struct reader *r, const struct query_term *t)
 
 struct speller {
     const struct reader *r;
+    struct str typed;
     uint64_t best;              /* the commonest neighbour */
     double df;                  /* passages that have it */
     bool stop;                  /* a stop word is a neighbour */
@@ -146,7 +147,7 @@ try_spelling(void *arg, const struct word *w)
 {
     struct speller *p = arg;
     bool stop = w->cls == WORD_STOP;
-    double df = stop || w->end - w->start <= SPELL_LEAST ? 0 : passages_with(p->r, w->h);
+    double df = stop || !spell_meant(p->typed, w->folded) ? 0 : passages_with(p->r, w->h);
 
     p->stop = p->stop || (stop && w->end - w->start >= SPELL_LEAST);
     if (df > p->df) {
@@ -159,8 +160,8 @@ try_spelling(void *arg, const struct word *w)
 static bool
 correct(const struct reader *r, struct query_term *t)
 {
-    struct speller p = { .r = r };
     struct str raw = { r->text.p + t->start, t->end - t->start };
+    struct speller p = { .r = r, .typed = raw };
     struct buf b = BUF_MAX(TEXT_MAX);
 
     words_language(r->words, r->own);
@@ -169,7 +170,7 @@ correct(const struct reader *r, struct query_term *t)
     buf_free(&b);
     if (p.stop)
         t->weight = 0;
-    if (p.stop || p.df <= 0 || raw.n <= SPELL_LEAST)
+    if (p.stop || p.df <= 0)
         return false;
     t->h[0] = p.best;
     t->n_forms = 1;
@@ -189,7 +190,7 @@ weigh(const struct reader *r, struct query_term *t, size_t *tried)
         if (correct(r, t))
             df = passages_with_any(r, t);
     }
-    t->idf *= rank_idf(r->passages, df) * place;
+    t->idf *= df > 0 ? rank_idf(r->passages, df) * place : 0; /* what is nowhere finds nothing: it goes when there are too many */
     t->weight *= rank_rarity(r->passages, df) * place * (df > 0 ? 1 : RANK_UNKNOWN);
 }
 

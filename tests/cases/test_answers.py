@@ -1,10 +1,15 @@
 """Built-in answers and relevance by words: what is quoted, what never is, under which heading. R2, R6 and the small inputs of the
 field's cases, each with neighbours. Built-in embedding and answers, nothing configured."""
+import json
+import os
+
 import pytest
 
 from suite import Suite
 
 HELD = []
+HERE = os.path.dirname(os.path.abspath(__file__))
+NEIGHBOURS = [json.loads(line) for line in open(os.path.join(HERE, "answers", "neighbours.jsonl"), encoding="utf-8")]
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +178,28 @@ def test_confidence_falls_where_the_question_asks_for_something_else(suite):
     elsewhere = again(suite, "Who built the bridge over the Saale?", HELD[-1])
     assert sure["grounded"] and sure["confidence"] > 0.5, sure
     assert other["confidence"] < sure["confidence"] and elsewhere["confidence"] < sure["confidence"], (other, elsewhere)
+
+
+# ---- neighbours of all kinds: what the answer says, what it never has; says null: refused
+@pytest.mark.parametrize("n", NEIGHBOURS, ids=[n["id"] for n in NEIGHBOURS])
+def test_a_neighbour_is_answered_right(suite, n):
+    a = answer(suite, n["question"], n["text"])
+    if n["says"] is None:
+        assert not a["grounded"] and not a["sources"] and a["confidence"] == 0, a
+        return
+    assert a["grounded"] and a["sources"], a
+    assert [x for x in n["says"] if x not in a["answer"]] == [] and [x for x in n["never"] if x in a["answer"]] == [], a
+
+
+# ---- excerpts: what is quoted, not only its last sentence
+def test_an_excerpt_is_the_whole_quote_where_it_fits(suite):
+    a = answer(suite, "What is URDF?", "# Robots\n\n## What is URDF?\n\nA tree of links and joints. Tools draw the machine from it.\n")
+    assert a["sources"][0]["content_excerpt"] == "A tree of links and joints. Tools draw the machine from it.", a
+    a = answer(suite, "How do I start the service?", "# Service\n\nTo start the service, run:\n\n```\nmake run\n```\n")
+    assert a["sources"][0]["content_excerpt"] == "To start the service, run:\n\n```\nmake run\n```", a
+
+
+def test_an_excerpt_is_cut_behind_a_sentence(suite):
+    long = " ".join(f"Part {w} of the {w} kiln stands on its own brick floor." for w in ("red", "blue", "green", "grey", "black", "white", "brown", "pink"))
+    a = answer(suite, "What is a kiln floor?", f"# Kilns\n\n## What is a kiln floor?\n\n{long}\n")
+    assert a["sources"] and all(s["content_excerpt"].endswith(".") for s in a["sources"]), a

@@ -28,6 +28,14 @@ def vector(text):
     return [x / norm for x in v]
 
 
+def narrow(text):
+    """Of a model whose vectors all point one way: any two texts have a cosine of some .7."""
+    text = text.removeprefix("query: ").removeprefix("passage: ")
+    v = [0.84, *(0.543 * x for x in vector(text))]
+    norm = math.sqrt(sum(x * x for x in v))
+    return [x / norm for x in v]
+
+
 class Model(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked = []
@@ -40,7 +48,7 @@ class Model(http.server.BaseHTTPRequestHandler):
         if self.path.endswith("/embeddings"):
             texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
             self.reply("application/json", json.dumps({"model": body["model"], "data": [
-                {"index": i, "embedding": vector(t)} for i, t in enumerate(texts)], "usage": {"prompt_tokens": 1, "total_tokens": 1}}))
+                {"index": i, "embedding": (narrow if "e5" in body["model"] else vector)(t)} for i, t in enumerate(texts)], "usage": {"prompt_tokens": 1, "total_tokens": 1}}))
             return
         user = body["messages"][-1]["content"]
         Model.asked.append(user)
@@ -57,14 +65,23 @@ class Model(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-@pytest.fixture(scope="module")
-def suite():
+def with_model(name):
     server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://{LOOPBACK}:{server.server_address[1]}/v1"
-    with Suite(service_env={"embedder": {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-test", "OPENAI_EMBEDDING_MODEL": "meanings"}}) as s:
+    with Suite(service_env={"embedder": {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-test", "OPENAI_EMBEDDING_MODEL": name}}) as s:
         yield s
     server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def suite():
+    yield from with_model("meanings")
+
+
+@pytest.fixture(scope="module")
+def one_way():
+    yield from with_model("e5-small-v2")
 
 
 def add(suite, collection, *texts):
@@ -115,3 +132,33 @@ def test_R1_words_alone_pass_where_the_vector_is_weak(suite):
     add(suite, "r1-words", "The zyx-17 valve is lubricated with graphite.")
     a, asked = ask(suite, "With what is the zyx-17 valve lubricated?", "r1-words")
     assert asked and a["grounded"], a
+
+
+# ---- a model whose vectors all point one way
+def test_R1_a_strong_vector_passes_also_where_all_cosines_are_high(one_way):
+    add(one_way, "r1-narrow", "To end your membership, write to us.")
+    a, asked = ask(one_way, "How do I cancel my subscription?", "r1-narrow")
+    assert asked and a["grounded"], a
+
+
+@pytest.mark.parametrize("others", [0, 5, 60])
+def test_R1_high_cosines_of_everything_ask_no_model(one_way, others):
+    name = f"r1-narrow-{others}"
+    add(one_way, name, "To end your membership, write to us.", *(f"Leaflet {i} tells of rivers and hills of county {i}." for i in range(others)))
+    a, asked = ask(one_way, "Which wine goes with salmon?", name)
+    assert not asked and not a["grounded"] and a["confidence"] == 0, a
+    a, asked = ask(one_way, "How do I cancel my subscription?", name)
+    assert asked and "membership" in a["answer"], a
+
+
+# ---- after a change of model
+def test_R1_what_has_no_vector_of_the_new_model_counts_by_its_words_in_full(suite):
+    add(suite, "r1-half", "The zyx-18 valve is lubricated with graphite.", "The opening hours of the museum are nine to five.")
+    suite.service_extra["embedder"]["OPENAI_EMBEDDING_MODEL"] = "meanings-2"
+    suite.restart("embedder")
+    r = suite.request("POST", "/api/v1/documents?wait=1", json={"id": "new", "title": "", "text": "The car of the director stands in the garage.", "collection": "r1-half"})
+    assert r.status_code == 200, r.text
+    for question, right in (("With what is the zyx-18 valve lubricated?", "graphite"), ("Which opening hours does the museum have?", "nine to five"),
+                            ("Where may I leave my auto abstellen?", "garage")):
+        a, asked = ask(suite, question, "r1-half")
+        assert asked and right in a["sources"][0]["content_excerpt"], a

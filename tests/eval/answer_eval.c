@@ -186,6 +186,8 @@ write_evidence(const struct program *p, struct str question, const struct search
     buf_key_num(b, "coverage", e.coverage);
     buf_key_num(b, "wish", e.wish);
     buf_key_num(b, "terms", e.terms);
+    buf_key_num(b, "strong", e.strong);
+    buf_key_num(b, "missing", e.missing);
     buf_key_num(b, "rank", (double)e.hit);
     buf_key_num(b, "found", s.found);
     buf_key_bool(b, "name", s.name);

@@ -149,29 +149,30 @@ def ask_lib(sets, args):
 
 def ask_http(sets, _args):
     sys.path.insert(0, os.path.join(TOP, "tests", "kit"))
-    from suite import Suite, new_session, wait_for
+    from suite import Suite, new_session
     out = {}
     env = {"RATE_LIMIT_REQUESTS": "1000000", "RATE_LIMIT_PER_HOUR": "1000000", "RATE_LIMIT_ADDR_REQUESTS": "1000000"}
     with Suite(env=env) as s:
         for one in sets:
-            body = "".join(json.dumps({"id": d.id, "title": d.title or None, "text": d.raw, "collection": one.name,
-                                       }) + "\n" for d in one.documents.values()
-                           if not d.markdown)
+            ids = {}  # of the documents that have no id of their own
+            body = "".join(json.dumps({"id": d.id, "title": d.title or None, "text": d.raw, "collection": one.name}) + "\n"
+                           for d in one.documents.values() if not d.markdown)
             if body:
-                r = s.post("/api/v1/documents?wait=1", data=body.encode(), headers={"Content-Type": "application/jsonl"}, timeout=120)
+                r = s.request("POST", f"/api/v1/documents?wait=1&collection={one.name}", data=body.encode(), timeout=120,
+                              headers={"Content-Type": "application/jsonl"})
                 assert r.status_code in (200, 202), r.text
             for d in one.documents.values():
                 if d.markdown:
-                    r = s.post(f"/api/v1/documents?wait=1&collection={one.name}", data=d.raw.encode(), timeout=120,
-                               headers={"Content-Type": "text/markdown", "X-Filename": d.id})
+                    r = s.request("POST", f"/api/v1/documents?wait=1&collection={one.name}", data=d.raw.encode(), timeout=120,
+                                  headers={"Content-Type": "text/markdown", "X-Filename": d.id})
                     assert r.status_code == 200, r.text
-            wait_for("all documents are ready", lambda one=one: s.get(f"/api/v1/documents?collection={one.name}&limit=1").json() is not None, 60)
+                    ids[r.json()["document_id"]] = d.id
 
             def ask(q, one=one):
                 r = s.ask(q.text, session=new_session(), collection=one.name)
                 assert r.status_code == 200, r.text
                 a = r.json()
-                cites = [{"doc": c.get("external_id") or c.get("document"), "start": c["start"], "end": c["end"],
+                cites = [{"doc": ids.get(c["document_id"]) or c["external_id"], "start": c["start"], "end": c["end"],
                           "section": c.get("section"), "excerpt": c["content_excerpt"]} for c in a["sources"]]
                 return q.id, {"refused": not a["grounded"], "answer": a["answer"], "confidence": a["confidence"], "hits": [],
                               "citations": cites}

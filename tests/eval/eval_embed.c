@@ -42,11 +42,15 @@ eval_quote(struct str question, const struct search_rep *found, struct eval_evid
 
     quote_terms(&d);
     quote_cut(&d);
+    double missing = 0;
     bool any = quote_pick(&d, q) > 0;
 
+    for (size_t i = 0; any && i < d.n_terms; i++)
+        missing += !d.terms[i].weak && d.terms[i].seen == 0;
     if (any)
         *out = (struct eval_evidence){ .text = q[0]->text, .hit = q[0]->hit, .direct = q[0]->direct, .coverage = q[0]->coverage,
-            .wish = d.wish == WISH_ANY ? 0 : (d.wish == WISH_NUMBER ? q[0]->digits : q[0]->name) ? 1 : -1, .terms = (double)d.n_terms };
+            .wish = d.wish == WISH_ANY ? 0 : (d.wish == WISH_NUMBER ? q[0]->digits : q[0]->name) ? 1 : -1, .terms = (double)d.n_terms,
+            .strong = (double)d.n_strong, .missing = missing };
     mem_free(&d.u);
     words_free(&d.words);
     return any;

@@ -11,7 +11,7 @@ void eval_answer(struct str question, const struct search_rep *found, struct buf
 struct eval_evidence {
     struct str text;
     size_t hit;
-    double direct, coverage, wish, terms;
+    double direct, coverage, wish, terms, strong, missing; /* strong: terms that are not weak; missing: of them, in no passage */
 };
 bool eval_quote(struct str question, const struct search_rep *found, struct eval_evidence *out);
 

@@ -75,13 +75,23 @@ a_name_or_a_number_leaves_the_language_open(void **state)
 }
 
 static void
-only_languages_that_are_there_come_out(void **state)
+a_language_that_is_not_there_comes_out_only_where_the_text_clearly_is_in_it(void **state)
 {
     uint64_t among = UINT64_C(1) << LANG_ENGLISH | UINT64_C(1) << LANG_DANISH;
 
     (void)state;
     assert_int_equal(language_of(str_of("Hva koster en billett, og hvor kan jeg kjøpe den?"), among, LANG_ENGLISH), LANG_DANISH);
-    assert_int_equal(language_of(str_of("Wo ist das?"), among, LANG_DANISH), LANG_DANISH);
+    assert_int_equal(language_of(str_of("Kestrel ist"), among, LANG_DANISH), LANG_DANISH);
+    assert_int_equal(language_of(str_of("Wo ist das?"), among, LANG_DANISH), LANG_GERMAN);
+    assert_int_equal(language_of(str_of("What does the Pro plan cost when I pay in advance?"), UINT64_C(1) << LANG_CZECH, LANG_CZECH), LANG_ENGLISH);
+}
+
+static void
+one_word_in_a_table_of_many_is_no_evidence(void **state)
+{
+    (void)state;
+    assert_int_equal(language_of(str_of("City Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec Oslo Rome Bern Basel Chur Thun Olten Wil"), 0, LANG_ENGLISH), LANG_ENGLISH);
+    assert_int_equal(language_of(str_of("<table><tr><td>Plan</td><td>Price</td></tr><tr><td>Basic</td><td>5</td></tr></table>"), 0, LANG_ENGLISH), LANG_ENGLISH);
 }
 
 static void
@@ -117,7 +127,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_is_read_in_its_own_language),
         cmocka_unit_test(a_name_or_a_number_leaves_the_language_open),
-        cmocka_unit_test(only_languages_that_are_there_come_out),
+        cmocka_unit_test(a_language_that_is_not_there_comes_out_only_where_the_text_clearly_is_in_it),
+        cmocka_unit_test(one_word_in_a_table_of_many_is_no_evidence),
         cmocka_unit_test(codes_are_taken_as_people_write_them),
         cmocka_unit_test(each_language_refuses_in_its_own_words_and_script),
     };

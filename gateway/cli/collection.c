@@ -1,6 +1,4 @@
 /* `footnote collection NAME`: a collection's settings; --language changes that one and keeps the others. */
-#include <stdlib.h>
-
 #include "common/text.h"
 #include "gateway/cli/cli.h"
 
@@ -29,13 +27,14 @@ put_settings(struct buf *b, const json_t *now, struct str language)
     buf_c(b, '{');
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         const json_t *v = json_object_get(now, kept[i]);
-        char *z = v && !json_is_null(v) ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
 
-        if (z) {
-            buf_key(b, kept[i]);
-            buf_z(b, z);
-        }
-        free(z);
+        if (!v || json_is_null(v))
+            continue;
+        buf_key(b, kept[i]);
+        if (json_is_string(v))
+            buf_json(b, (struct str){ json_string_value(v), json_string_length(v) });
+        else
+            buf_json_num(b, json_number_value(v));
     }
     if (!str_is(language, "auto"))
         buf_key_str(b, "language", language);

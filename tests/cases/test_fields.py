@@ -17,7 +17,7 @@ KEY = {"label": "k", "scopes": ["chat"]}
 # route: (a body that is right, field: values that are wrong)
 BODIES = {
     "POST /api/v1/chat/query": (ASK, {"question": [None, "", 7, LONG, "a\0b"], "session_id": [None, "x", 7, LONG], "page_context": [7, LONG], "collection": [7, ""],
-                                      "conversation_id": ["x", 7], "top_k": [0, 21, "5", 1.5], "filter": ["x", [1]], "new_conversation": ["yes", 1], "unknown_field": [1]}),
+                                      "conversation_id": ["x", 7], "new_conversation": ["yes", 1], "top_k": [0, 21, "5", 1.5], "filter": ["x", [1]], "unknown_field": [1]}),
     "POST /api/v1/chat/stream": (ASK, {"question": [None, "", LONG], "top_k": [0], "session_id": ["x"]}),
     "POST /api/v1/chat/selection": ({**ASK, "selected_text": "Some words", "chapter": "1"}, {"selected_text": [None, "abc", 7, LONG], "chapter": [None, "", 7, LONG],
                                                                                           "section": [7, LONG]}),

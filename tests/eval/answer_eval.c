@@ -83,6 +83,20 @@ embed(struct program *p, struct str text, float *out)
     return at != NULL;
 }
 
+/* The text as it is stored, which offsets count in. */
+static void
+write_stored(struct str collection, struct str id, struct str text)
+{
+    struct buf out = BUF_MAX((size_t)1 << 27);
+
+    buf_c(&out, '{');
+    buf_key_str(&out, "stored", id);
+    buf_key_str(&out, "collection", collection);
+    buf_key_str(&out, "text", text);
+    (void)printf("%.*s}\n", (int)out.n, out.p);
+    buf_free(&out);
+}
+
 static void
 add_document(struct program *p, const json_t *o)
 {
@@ -99,6 +113,7 @@ add_document(struct program *p, const json_t *o)
         (void)fprintf(stderr, STR_FMT ": %s\n", STR_ARG(id), why ? why : "too many parts");
         exit(1);
     }
+    write_stored(name, id, buf_slice(&text));
     if (title.n == 0)
         title = extract_title(buf_slice(&text), format, a);
     struct document d = { .id = uuid_named((struct str[]){ name, id }, 2), .external_id = id, .collection = name, .title = title, .status = STR("ready") };

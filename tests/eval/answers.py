@@ -43,6 +43,7 @@ class Document:
         self.id, self.title, self.raw, self.markdown = ident, title, text, markdown
         self.text = normal(text)
         self.bytes = self.text.encode()
+        self.stored = self.bytes           # as the retriever stored it: markup is hidden there
         self.heads = headings(self.bytes) if markdown else []
 
     def section(self, name):
@@ -140,10 +141,13 @@ def ask_lib(sets, args):
     extra = ["-v", args.vectors] if args.vectors else []
     done = subprocess.run([os.path.join(BIN, "eval", "answer_eval"), *extra, *args.extra], input="\n".join(rows) + "\n", text=True,
                           stdout=subprocess.PIPE, check=True)
-    out = {}
+    out, by_name = {}, {s.name: s for s in sets}
     for line in done.stdout.splitlines():
         r = json.loads(line)
-        out[tuple(r["id"].split("\t"))] = r
+        if "stored" in r:
+            by_name[r["collection"]].documents[r["stored"]].stored = r["text"].encode()
+        else:
+            out[tuple(r["id"].split("\t"))] = r
     return out
 
 
@@ -167,6 +171,7 @@ def ask_http(sets, _args):
                                   headers={"Content-Type": "text/markdown", "X-Filename": d.id})
                     assert r.status_code == 200, r.text
                     ids[r.json()["document_id"]] = d.id
+                    d.stored = s.request("GET", f"/api/v1/documents/{r.json()['document_id']}/text").content
 
             def ask(q, one=one):
                 r = s.ask(q.text, session=new_session(), collection=one.name)
@@ -201,7 +206,7 @@ def judge(one, q, a):
     r["inexact"] = r["mislabelled"] = r["ragged"] = 0
     for c in a["citations"]:
         d = one.documents[c["doc"]]
-        r["inexact"] += d.bytes[c["start"]:c["end"]] != c["excerpt"].encode()
+        r["inexact"] += d.stored[c["start"]:c["end"]] != c["excerpt"].encode()
         if d.markdown:
             label = plain((c["section"] or "").split(" > ")[-1])
             r["mislabelled"] += label != plain(strip_marks(d.label(c["start"]))) and bool(label)

@@ -35,31 +35,35 @@ LDFLAGS := $(OPT_$(VARIANT)) $(LINK_$(VARIANT)) -pthread
 lib_msgpack := $(call msgpack_flags,libs)
 LIBS_common := -lhiredis -ljansson -lssl -lcrypto -lm
 LIBS_proto := -lzmq $(lib_msgpack)
-LIBS_cite := -lstemmer -lutf8proc
-LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_cite)
-LIBS_embedder := -lcurl $(LIBS_cite)
-LIBS_retriever := -lmd4c -lyaml $(LIBS_cite)
+LIBS_text := -lstemmer -lutf8proc
+LIBS_cite := $(LIBS_text)
+LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_text)
+LIBS_embedder := -lcurl $(LIBS_text)
+LIBS_retriever := -lmd4c -lyaml $(LIBS_text)
 LIBS_store := -lpq
 LIBS_janitor :=
 
 # ---- objects -------------------------------------------------------------------------------------------------------
-src = $(wildcard $(1)/*.c)
+# a folder's own sources and those of its wings
+src = $(wildcard $(1)/*.c $(1)/*/*.c)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call src,$(1)))
-LIBRARIES := common proto cite
+LIBRARIES := common proto text cite
 lib_objs = $(filter-out %/main.o,$(call obj,$(1)))
 COMMON_A := $(OUT)/lib/libcommon.a
 PROTO_A := $(OUT)/lib/libproto.a
-CITE_A := $(OUT)/lib/libcite.a
+TEXT_A := $(OUT)/lib/libtext.a
+CITE_A := $(OUT)/lib/libcite.a $(TEXT_A)
 # of our libraries, those above proto that a service shares with another
+SHARED_cite := $(TEXT_A)
 SHARED_gateway := $(CITE_A)
-SHARED_embedder := $(CITE_A)
+SHARED_embedder := $(TEXT_A)
 SHARED_retriever := $(CITE_A)
 
 .PHONY: build
 build: $(PROGRAMS) ## compile the five services and the client
 
 # the build's name stands in one file, so that a commit does not compile all the others anew
-$(OUT)/obj/common/proc_stat.o: CPPFLAGS += -DFOOTNOTE_BUILD='"$(BUILD_ID)"'
+$(OUT)/obj/common/process/proc_stat.o: CPPFLAGS += -DFOOTNOTE_BUILD='"$(BUILD_ID)"'
 $(OUT)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -67,7 +71,7 @@ $(OUT)/obj/%.o: %.c
 define library
 $(OUT)/lib/lib$(1).a: $(call lib_objs,$(1))
 	@mkdir -p $$(@D)
-	rm -f $$@ && ar rcs $$@ $$^
+	rm -f $$@ && ar qcs $$@ $$^
 endef
 $(foreach l,$(LIBRARIES) $(SERVICES),$(eval $(call library,$(l))))
 
@@ -77,7 +81,7 @@ $(OUT)/footnote-$(1): $(OUT)/obj/$(1)/main.o $(OUT)/lib/lib$(1).a $(SHARED_$(1))
 endef
 $(foreach s,$(SERVICES),$(eval $(call program,$(s))))
 
-$(OUT)/footnote: $(call obj,gateway/cli) $(COMMON_A)
+$(OUT)/footnote: $(call obj,client) $(COMMON_A)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcurl $(LIBS_common)
 
 # ---- unit tests: tests/unit/PART/NAME.c links PART's library ---------------------------------------------------------
@@ -97,14 +101,14 @@ test-unit: unit-build ## unit tests (cmocka)
 # ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services --------------------
 FUZZ_SECONDS ?= 30
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-HUB_CORE := $(addprefix gateway/,hub_blame.c hub_core.c hub_queue.c hub_timer.c hub_worker.c)
+HUB_CORE := $(addprefix gateway/hub/,blame.c core.c queue.c timer.c worker.c)
 FUZZ_LIB := $(call src,common) $(call src,proto) $(HUB_CORE)
 # of one target: sources of a service, and the library that judges them
-FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,sanitize.c sanitize_line.c sanitize_form.c link_rule.c stranger.c origin.c)
+FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,$(addprefix safe/,sanitize.c sanitize_line.c sanitize_form.c link_rule.c) edge/stranger.c edge/origin.c)
 FUZZ_LIBS_sanitize_fuzz := -lcmark-gfm-extensions -lcmark-gfm
-FUZZ_LIB_extract_fuzz := $(addprefix retriever/,extract.c markup.c markup_line.c markup_tag.c entity.c front_matter.c heading.c markdown.c)
+FUZZ_LIB_extract_fuzz := $(addprefix retriever/extract/,extract.c markup.c markup_line.c markup_tag.c entity.c front_matter.c heading.c markdown.c)
 FUZZ_LIBS_extract_fuzz := -lmd4c -lyaml -lutf8proc
-build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $$(FUZZ_LIB_$$*) $(wildcard common/*.h proto/*.h proto/*.tbl gateway/*.h retriever/*.h)
+build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $$(FUZZ_LIB_$$*) $(wildcard common/*.h common/*/*.h proto/*.h proto/*.tbl gateway/*.h gateway/*/*.h retriever/*.h retriever/*/*.h)
 	@mkdir -p $(@D)
 	clang $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB) \
 	    $(FUZZ_LIB_$*) $(FUZZ_LIBS_$*) $(LIBS_proto) $(LIBS_common) -pthread
@@ -117,7 +121,7 @@ $(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o $(OUT)/obj/tests/kit/upst
 	$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl
 # what .incbin takes in, which -MMD does not see
 $(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt
-$(OUT)/obj/gateway/api_page.o: gateway/web/index.html
+$(OUT)/obj/gateway/api/page.o: gateway/web/index.html
 $(OUT)/loadgen: $(OUT)/obj/tests/kit/loadgen.o $(OUT)/obj/tests/kit/loadgen_user.o
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 $(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o $(OUT)/obj/tests/kit/fault_link.o
@@ -234,7 +238,7 @@ profile: build kit $(BENCH_HTTP) ## where a cache hit and an uncached question s
 	@FOOTNOTE_BIN=$(OUT) tests/bench/profile.sh
 .PHONY: source-folders
 source-folders:
-	@echo $(LIBRARIES) $(SERVICES)
+	@echo $(LIBRARIES) $(SERVICES) client
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
 

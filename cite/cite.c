@@ -7,7 +7,7 @@
  *   confidence = the best of: score of the passage × (0.5 + 0.5 × share of the statement's words that the excerpt has) */
 #include "cite/cite_int.h"
 
-#include "common/text.h"
+#include "common/text/text.h"
 
 enum { QUOTE_MIN = 12, EVIDENCE_BYTES = 8 << 20 };
 

@@ -2,7 +2,7 @@
 #ifndef CITE_CITE_H
 #define CITE_CITE_H
 
-#include "cite/words.h"
+#include "text/words.h"
 #include "proto/msg.h"
 
 enum { CITE_EXCERPT_CHARS = 300 };

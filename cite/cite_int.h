@@ -4,7 +4,7 @@
 
 #include "cite/cite.h"
 #include "cite/marks.h"
-#include "cite/sentence.h"
+#include "text/sentence.h"
 
 enum { STATEMENT_WORDS = 256, SENTENCES_MAX = 512, CITED_MAX = 200, LOOKED_MAX = 400 };
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/text.h"
+#include "common/text/text.h"
 
 #define MAX_LINE PIPE_BUF
 #define TAIL 16 /* kept free for what closes a line */

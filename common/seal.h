@@ -3,7 +3,7 @@
 #define COMMON_SEAL_H
 
 #include "common/mem.h"
-#include "common/text.h"
+#include "common/text/text.h"
 
 #define SEAL_EXTRA 28 /* bytes that sealing adds: nonce and tag */
 

@@ -66,7 +66,7 @@ bool think_push(struct think *k, struct str text);          /* false: no more is
 bool think_end(struct think *k);                            /* the text is over */
 void think_fini(struct think *k);
 
-/* ---- chat.c, chat_openai.c, chat_builtin.c */
+/* ---- chat.c, openai/chat.c, builtin/chat.c */
 #define BUILTIN_CHAT_MODEL "builtin-extractive-v1"
 /* Where the marks of an answer stand: whoever writes it knows, and nobody has to guess. */
 struct chat_marks {

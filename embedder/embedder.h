@@ -3,11 +3,11 @@
 #ifndef EMBEDDER_EMBEDDER_H
 #define EMBEDDER_EMBEDDER_H
 
-#include "common/loop.h"
-#include "common/opt.h"
-#include "common/proc.h"
-#include "common/redis.h"
-#include "common/stat.h"
+#include "common/process/loop.h"
+#include "common/process/opt.h"
+#include "common/process/proc.h"
+#include "common/redis/redis.h"
+#include "common/process/stat.h"
 #include "proto/price.h"
 #include "proto/worker.h"
 #include "embedder/tokens.h"
@@ -20,7 +20,7 @@ struct embedder_opt {
 
 enum embedder_stat {
 #define STAT_TBL "embedder/stat.tbl"
-#include "common/stat_enum.h"
+#include "common/process/stat_enum.h"
 #undef STAT_TBL
     EMBEDDER_STATS
 };
@@ -49,7 +49,7 @@ struct embedder {
     char *prompt;                        /* system prompt in force */
 };
 
-/* ---- embed_builtin.c: the model as a pure function: unit length; a text without words gets a vector too */
+/* ---- builtin/embed.c: the model as a pure function: unit length; a text without words gets a vector too */
 #define BUILTIN_EMBED_MODEL "builtin-ngram-v2"
 #define BUILTIN_EMBED_DIMS 384
 void builtin_embed(struct tokens *t, struct str text, float *out, size_t dims);

@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "common/text.h"
+#include "common/text/text.h"
 
 static char canary[2 * (LEAK_CANARY / 2) + 1];
 static char line[64];

@@ -3,23 +3,23 @@
  * Offers on the bus: EMBED (texts → unit vectors) and CHAT (question and passages → streamed answer), or one of them
  * (EMBEDDER_ROLE). Models: an OpenAI-compatible server, or the built-in ones, which need nothing.
  *
- *   hub ─▶ worker ─▶ embed.c ─▶ embed_cache.c (Redis) ─▶ embed_openai.c ─▶ upstream.c ─▶ model server
- *                 │                                   └▶ embed_builtin.c ─▶ threads
- *                 └▶ chat.c ─▶ prompt.c, chat_openai.c ─▶ upstream.c ─▶ sse.c
- *                            └▶ chat_builtin.c ─▶ threads
+ *   hub ─▶ worker ─▶ embed.c ─▶ embed_cache.c (Redis) ─▶ openai/embed.c ─▶ upstream.c ─▶ model server
+ *                 │                                   └▶ builtin/embed.c ─▶ threads
+ *                 └▶ chat.c ─▶ prompt.c, openai/chat.c ─▶ upstream.c ─▶ sse.c
+ *                            └▶ builtin/chat.c ─▶ threads
  *
  * One thread, one loop; only the built-in models compute on threads. Holds the API key; no state that matters. SIGTERM: no new
  * calls, those in flight finish (answers up to 120 s), exit 0. SIGHUP: PROMPT_FILE is read again. */
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/check.h"
+#include "common/text/check.h"
 #include "common/log.h"
-#include "common/redis.h"
+#include "common/redis/redis.h"
 #include "embedder/chat.h"
 #include "embedder/embed.h"
 #include "embedder/leak.h"
-#include "embedder/upstream.h"
+#include "embedder/openai/upstream.h"
 #include "proto/price.h"
 
 #define OPT_STRUCT struct embedder_opt

@@ -12,8 +12,8 @@
  * chat) there are no rules. */
 #include <ctype.h>
 
-#include "common/json.h"
-#include "common/text.h"
+#include "common/text/json.h"
+#include "common/text/text.h"
 #include "embedder/embedder.h"
 #include "embedder/leak.h"
 

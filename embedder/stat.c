@@ -13,7 +13,7 @@ static const char *const chat_sources[] = { "upstream", "builtin", "degraded", N
 
 static const struct stat_def defs[] = {
 #define STAT_TBL "embedder/stat.tbl"
-#include "common/stat_rows.h"
+#include "common/process/stat_rows.h"
 #undef STAT_TBL
 };
 

@@ -2,7 +2,7 @@
 #include "embedder/tokens.h"
 
 #include "common/mem.h"
-#include "common/text.h"
+#include "common/text/text.h"
 
 #define TEXT_MAX 65536          /* bytes of one text; the rest is not looked at */
 #define LANGUAGE_BYTES 4096     /* of it that its language is told from */

@@ -1,8 +1,8 @@
-/* Tokens: the words of a text, one after the other, as the index counts them (cite/words.h). */
+/* Tokens: the words of a text, one after the other, as the index counts them (text/words.h). */
 #ifndef EMBEDDER_TOKENS_H
 #define EMBEDDER_TOKENS_H
 
-#include "cite/words.h"
+#include "text/words.h"
 
 struct token {
     uint64_t h;          /* of the stem: what is compared */

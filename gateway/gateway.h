@@ -5,14 +5,14 @@
 
 #include <stdatomic.h>
 
-#include "common/opt.h"
-#include "common/proc.h"
-#include "common/redis.h"
-#include "common/stat.h"
-#include "gateway/edge.h"
-#include "gateway/memory.h"
-#include "gateway/request.h"
-#include "gateway/stranger.h"
+#include "common/process/opt.h"
+#include "common/process/proc.h"
+#include "common/redis/redis.h"
+#include "common/process/stat.h"
+#include "gateway/edge/edge.h"
+#include "gateway/edge/memory.h"
+#include "gateway/request/request.h"
+#include "gateway/edge/stranger.h"
 
 struct gateway_opt {
 #define OPT OPT_FIELD
@@ -22,7 +22,7 @@ struct gateway_opt {
 
 enum {
 #define STAT_TBL "gateway/stat.tbl"
-#include "common/stat_enum.h"
+#include "common/process/stat_enum.h"
 #undef STAT_TBL
     GW_STATS
 };
@@ -37,9 +37,9 @@ enum turn_outcome { TURN_QUEUED, TURN_FULL, TURN_FAILED };
 struct http;      /* http.c: the server */
 struct limiter;   /* limit.c: buckets in this process */
 struct keyring;   /* auth.c: the API keys */
-struct feed;      /* feed.c: epochs and collections */
+struct feed;      /* watch/epochs.c: epochs and collections */
 struct health;    /* health.c: last probe */
-struct keeper;    /* idem_keep.c: leases of idempotency keys */
+struct keeper;    /* admit/lease.c: leases of idempotency keys */
 
 struct gateway {
     const struct gateway_opt *opt;
@@ -130,12 +130,12 @@ void limit_headers(const struct limit_state *s, struct buf *out);
 /* cache.c: charge the address only, in this process (public routes, and what answers before admit). */
 bool admit_address(struct request *r, bool charge);
 void admit_init(void);
-/* feed.c */
+/* watch/epochs.c */
 struct feed *feed_start(struct gateway *gw);
 void feed_stop(struct feed **f);
 double feed_age_s(struct feed *f);
 int64_t feed_seq(struct feed *f);
-/* idem_keep.c */
+/* admit/lease.c */
 struct keeper *keeper_start(struct gateway *gw);
 void keeper_stop(struct keeper **k);
 /* health.c */

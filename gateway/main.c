@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "common/check.h"
+#include "common/text/check.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/conn.h"
-#include "gateway/hub_zap.h"
-#include "gateway/reply.h"
+#include "gateway/edge/conn.h"
+#include "gateway/hub/zap.h"
+#include "gateway/request/reply.h"
 #include "proto/price.h"
 
 static const struct opt_def opts[] = {

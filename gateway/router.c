@@ -1,6 +1,6 @@
 /* Exact routes from route.tbl: no prefixes, no case folding, no trailing slashes. {id} and {name} match one segment that
  * is not empty. A HEAD is served by the GET of its path. */
-#include "gateway/edge.h"
+#include "gateway/edge/edge.h"
 
 #define METHOD(m) METHOD_##m
 const struct route routes[] = {

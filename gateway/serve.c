@@ -8,10 +8,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/audit.h"
-#include "gateway/conn.h"
-#include "gateway/idempotency.h"
-#include "gateway/reply.h"
+#include "gateway/api/audit.h"
+#include "gateway/edge/conn.h"
+#include "gateway/admit/idempotency.h"
+#include "gateway/request/reply.h"
 
 #define DOOR_LINES 20              /* of the access log, a second, for what is refused at the door */
 #define ARENA_MAX (192u << 20)    /* replies of 64 MB, decoded and rendered, fit */

@@ -1,6 +1,6 @@
 /* The edge's statistics, derived from stat.tbl. */
-#include "gateway/ask.h"
-#include "gateway/reply.h"
+#include "gateway/ask/ask.h"
+#include "gateway/request/reply.h"
 
 extern const char *const cut_labels[], *const cache_labels[], *const policy_labels[], *const turn_labels[], *const idem_labels[];
 
@@ -8,7 +8,7 @@ struct stat_set gateway_stats;
 
 static const struct stat_def rows[] = {
 #define STAT_TBL "gateway/stat.tbl"
-#include "common/stat_rows.h"
+#include "common/process/stat_rows.h"
 #undef STAT_TBL
 };
 

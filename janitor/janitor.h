@@ -2,9 +2,9 @@
 #ifndef JANITOR_JANITOR_H
 #define JANITOR_JANITOR_H
 
-#include "common/opt.h"
-#include "common/proc.h"
-#include "common/stat.h"
+#include "common/process/opt.h"
+#include "common/process/proc.h"
+#include "common/process/stat.h"
 #include "janitor/cron.h"
 #include "proto/worker.h"
 
@@ -16,7 +16,7 @@ struct janitor_opt {
 
 enum {
 #define STAT_TBL "janitor/stat.tbl"
-#include "common/stat_enum.h"
+#include "common/process/stat_enum.h"
 #undef STAT_TBL
 };
 extern struct stat_set janitor_stats;

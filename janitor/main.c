@@ -6,7 +6,7 @@
  * an advisory lock for each batch. SIGTERM: the batch that is out ends at the store, exit 0. */
 #include <stdio.h>
 
-#include "common/check.h"
+#include "common/text/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "janitor/janitor.h"
@@ -31,7 +31,7 @@ const char *const cleanup_names[] = {
 struct stat_set janitor_stats;
 static const struct stat_def stat_rows[] = {
 #define STAT_TBL "janitor/stat.tbl"
-#include "common/stat_rows.h"
+#include "common/process/stat_rows.h"
 #undef STAT_TBL
 };
 

@@ -1,7 +1,7 @@
 /* Packing and checking of stored answers (answer.h). */
 #include "proto/answer.h"
 
-#include "common/text.h"
+#include "common/text/text.h"
 
 static void
 put_be(struct buf *b, uint64_t v, int bytes)

@@ -1,7 +1,7 @@
 /* CURVE keys on ZeroMQ sockets (curve.h). libzmq derives and makes keys in Z85 text; sockets take the raw bytes. */
 #include "proto/curve.h"
 
-#include "common/text.h"
+#include "common/text/text.h"
 #include "proto/zsock.h"
 
 #define Z85_BYTES 41 /* 40 characters and a NUL */

@@ -4,7 +4,7 @@
 #define PROTO_MSG_H
 
 #include "common/mem.h"
-#include "common/text.h"
+#include "common/text/text.h"
 #include "proto/err.h"
 
 struct strs {

@@ -3,7 +3,7 @@
 #ifndef PROTO_PRICE_H
 #define PROTO_PRICE_H
 
-#include "common/stat.h"
+#include "common/process/stat.h"
 #include "common/str.h"
 
 struct price {

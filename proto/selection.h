@@ -4,7 +4,7 @@
 #ifndef PROTO_SELECTION_H
 #define PROTO_SELECTION_H
 
-#include "common/text.h"
+#include "common/text/text.h"
 
 /* No document has it: made by hand, version 8 (RFC 9562). */
 #define SELECTION_ID ((struct uuid){ { 0x5e, 0x1e, 0xc7, 0xed, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 0 } })

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/check.h"
+#include "common/text/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "proto/worker_int.h"
@@ -20,7 +20,7 @@ struct stat_set bus_stats;
 
 static const struct stat_def bus_stat_rows[] = {
 #define STAT_TBL "proto/bus_stat.tbl"
-#include "common/stat_rows.h"
+#include "common/process/stat_rows.h"
 #undef STAT_TBL
 };
 

@@ -7,8 +7,8 @@
 #ifndef PROTO_WORKER_H
 #define PROTO_WORKER_H
 
-#include "common/loop.h"
-#include "common/opt.h"
+#include "common/process/loop.h"
+#include "common/process/opt.h"
 #include "proto/msg.h"
 
 struct worker;

@@ -11,8 +11,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/proc.h"
-#include "common/resolve.h"
+#include "common/process/proc.h"
+#include "common/redis/resolve.h"
 #include "proto/worker_int.h"
 
 #define BACKOFF_MIN_MS 10 /* a hub that is restarted is back soon; doubles with each failure, plus up to half as much */

@@ -2,14 +2,14 @@
 #ifndef PROTO_WORKER_INT_H
 #define PROTO_WORKER_INT_H
 
-#include "common/stat.h"
+#include "common/process/stat.h"
 #include "proto/curve.h"
 #include "proto/worker.h"
 #include "proto/zsock.h"
 
 enum {
 #define STAT_TBL "proto/bus_stat.tbl"
-#include "common/stat_enum.h"
+#include "common/process/stat_enum.h"
 #undef STAT_TBL
 };
 extern struct stat_set bus_stats;

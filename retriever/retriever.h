@@ -2,10 +2,10 @@
 #ifndef RETRIEVER_RETRIEVER_H
 #define RETRIEVER_RETRIEVER_H
 
-#include "common/proc.h"
-#include "common/stat.h"
+#include "common/process/proc.h"
+#include "common/process/stat.h"
 #include "proto/worker.h"
-#include "retriever/index.h"
+#include "retriever/index/index.h"
 
 struct retriever_opt {
 #define OPT OPT_FIELD
@@ -15,7 +15,7 @@ struct retriever_opt {
 
 enum {
 #define STAT_TBL "retriever/stat.tbl"
-#include "common/stat_enum.h"
+#include "common/process/stat_enum.h"
 #undef STAT_TBL
 };
 enum job_result { JOB_DONE, JOB_FAILED, JOB_AGAIN, JOB_LOST };

@@ -5,7 +5,7 @@ static const char *const job_results[] = { "done", "failed", "again", "lost", NU
 
 static const struct stat_def defs[] = {
 #define STAT_TBL "retriever/stat.tbl"
-#include "common/stat_rows.h"
+#include "common/process/stat_rows.h"
 #undef STAT_TBL
 };
 

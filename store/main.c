@@ -10,9 +10,9 @@
  * SIGTERM: no new work, what is in flight ends (DRAIN_TIMEOUT), connections are closed, exit 0. */
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/redis.h"
-#include "store/conn.h"
-#include "store/import.h"
+#include "common/redis/redis.h"
+#include "store/pool/conn.h"
+#include "store/import/import.h"
 #include "store/stats.h"
 
 #define JOIN_MS 2000 /* without a database the store joins the bus after that, to say so */

@@ -9,7 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/redis.h"
+#include "common/redis/redis.h"
 #include "proto/answer.h"
 #include "store/stats.h"
 #include "store/store.h"

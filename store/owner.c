@@ -8,7 +8,7 @@
 #include "store/owner.h"
 
 #include "common/log.h"
-#include "store/conn.h"
+#include "store/pool/conn.h"
 
 /* Of two addresses the one counts that was given more directly: with DATABASE_URL in the environment or as a flag, the
  * owner's in a file (compose mounts one) is that of another database. */

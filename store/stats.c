@@ -1,7 +1,7 @@
 /* The store's statistics, from stat.tbl. */
 #include "store/stats.h"
 
-#include "store/conn.h"
+#include "store/pool/conn.h"
 
 struct stat_set store_stats;
 
@@ -22,7 +22,7 @@ static const char *const statement_names[] = {
 static const struct stat_def defs[] = {
 #undef STAT_TBL
 #define STAT_TBL "store/stat.tbl"
-#include "common/stat_rows.h"
+#include "common/process/stat_rows.h"
 };
 
 void

@@ -2,12 +2,12 @@
 #ifndef STORE_STATS_H
 #define STORE_STATS_H
 
-#include "common/stat.h"
+#include "common/process/stat.h"
 
 enum {
 #undef STAT_TBL
 #define STAT_TBL "store/stat.tbl"
-#include "common/stat_enum.h"
+#include "common/process/stat_enum.h"
     STORE_STATS
 };
 extern struct stat_set store_stats;

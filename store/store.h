@@ -2,10 +2,10 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
-#include "common/proc.h"
+#include "common/process/proc.h"
 #include "proto/worker.h"
-#include "store/handlers.h"
-#include "store/pool.h"
+#include "store/calls/handlers.h"
+#include "store/pool/pool.h"
 
 struct store_opt {
 #define OPT(type, field, name, def, min, max, help) OPT_C_##type field;

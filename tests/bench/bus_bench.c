@@ -1,10 +1,10 @@
-/* bus-bench: what the bus alone costs. HTTP threads ask through gateway/hub.h, a worker in a child process answers through
+/* bus-bench: what the bus alone costs. HTTP threads ask through gateway/hub/hub.h, a worker in a child process answers through
  * proto/worker.h; 300 bytes there and 300 bytes back over TCP. bus-bare is the least that such a bus can cost.
  *
  *   usage: bus-bench      prints its port and the worker's pid; serves until SIGTERM (bus_bench.h) */
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/hub.h"
+#include "gateway/hub/hub.h"
 #include "proto/worker.h"
 #include "tests/bench/bus_bench.h"
 

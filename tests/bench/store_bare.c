@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
-#include "store/pool.h"
+#include "store/pool/pool.h"
 #include "tests/bench/store_data.h"
 
 #define CONNECTIONS_MAX 64

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "common/text.h"
+#include "common/text/text.h"
 
 #define BENCH_CITATIONS 5
 #define BENCH_QUESTION 80

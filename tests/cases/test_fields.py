@@ -57,7 +57,7 @@ def suite():
 def fields_of_sources():
     """Names in text rules and calls of field_*() of the gateway."""
     found = set()
-    for path in glob.glob(os.path.join(TOP, "gateway", "*.c")):
+    for path in glob.glob(os.path.join(TOP, "gateway", "**", "*.c"), recursive=True):
         with open(path) as f:
             text = f.read()
         found |= set(re.findall(r'struct text_rule \w+ = \{ "(\w+)"', text))

@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "cite/cite.h"
-#include "cite/support.h"
-#include "common/json.h"
-#include "common/text.h"
-#include "retriever/chunk.h"
-#include "retriever/index.h"
-#include "retriever/markdown.h"
+#include "text/support.h"
+#include "common/text/json.h"
+#include "common/text/text.h"
+#include "retriever/extract/chunk.h"
+#include "retriever/index/index.h"
+#include "retriever/extract/markdown.h"
 #include "tests/eval/eval_embed.h"
 
 enum { BUILTIN_DIMS = 384, TARGET = 1100 };

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "embedder/quote.h"
+#include "embedder/builtin/quote.h"
 
 void
 eval_embed(const char *p, size_t n, float *out, size_t dims)

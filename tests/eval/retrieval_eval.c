@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/json.h"
-#include "common/text.h"
-#include "retriever/chunk.h"
-#include "retriever/index.h"
+#include "common/text/json.h"
+#include "common/text/text.h"
+#include "retriever/extract/chunk.h"
+#include "retriever/index/index.h"
 #include "tests/eval/eval_embed.h"
 
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/text.h"
-#include "retriever/extract.h"
-#include "retriever/markup.h"
+#include "common/text/text.h"
+#include "retriever/extract/extract.h"
+#include "retriever/extract/markup.h"
 
 static const char *const tokens[] = {
     "<", ">", "</", "/>", "<b>", "</b>", "<td>", "</td>", "<tr>", "</tr>", "<table>", "</table>", "<pre>", "</pre>", "<!--", "-->", "{", "}",

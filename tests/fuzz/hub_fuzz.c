@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
-#include "gateway/hub_core.h"
+#include "gateway/hub/core.h"
 
 #define ASKS 32
 #define PEERS 4

@@ -7,7 +7,7 @@
 #include <cmark-gfm-core-extensions.h>
 #include <cmark-gfm.h>
 
-#include "gateway/sanitize.h"
+#include "gateway/safe/sanitize.h"
 
 static const char *const tokens[] = {
     "[", "]", "(", ")", "](", "![", "!", "<", ">", "`", "``", "```", "~~~", "\n", "\n\n", " ", "    ", "  ", "   ",

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 2
 findings=0
 say() { printf '%s\n' "$*"; findings=$((findings + 1)); }
 code() { git ls-files --cached --others --exclude-standard -- "$@"; }
-product=$(code 'common/*.[ch]' 'proto/*.[ch]' 'cite/*.[ch]' 'gateway/*.[ch]' 'embedder/*.[ch]' 'retriever/*.[ch]' 'store/*.[ch]' 'janitor/*.[ch]')
+product=$(code 'common/*.[ch]' 'proto/*.[ch]' 'text/*.[ch]' 'cite/*.[ch]' 'gateway/*.[ch]' 'client/*.[ch]' 'embedder/*.[ch]' 'retriever/*.[ch]' 'store/*.[ch]' 'janitor/*.[ch]')
 
 for f in $product; do
     n=$(wc -l < "$f"); max=600; [[ $f == *.h ]] && max=150
@@ -26,11 +26,12 @@ layer() { # layer FILES-PATTERN FORBIDDEN-INCLUDE-REGEX WHY
     hits=$(grep -nE "^#include \"($2)" $(code "$1/*.[ch]") /dev/null)
     [ -z "$hits" ] || while read -r l; do say "$l ($3)"; done <<<"$hits"
 }
-layer common '(proto|cite|gateway|embedder|retriever|store|janitor)/' 'common knows no service'
-layer proto '(cite|gateway|embedder|retriever|store|janitor)/' 'proto knows no service'
-layer cite '(gateway|embedder|retriever|store|janitor)/' 'cite knows no service'
-for s in gateway embedder retriever store janitor; do
-    others=$(printf '%s\n' gateway embedder retriever store janitor | grep -vx $s | paste -sd'|')
+layer common '(proto|text|cite|gateway|client|embedder|retriever|store|janitor)/' 'common knows no service'
+layer proto '(text|cite|gateway|client|embedder|retriever|store|janitor)/' 'proto knows no service'
+layer text '(cite|gateway|client|embedder|retriever|store|janitor)/' 'text knows no service'
+layer cite '(gateway|client|embedder|retriever|store|janitor)/' 'cite knows no service'
+for s in gateway client embedder retriever store janitor; do
+    others=$(printf '%s\n' gateway client embedder retriever store janitor | grep -vx $s | paste -sd'|')
     layer $s "($others)/" 'a service never includes another'
 done
 
@@ -47,15 +48,15 @@ only() { # only HEADER-REGEX ALLOWED-FILES-REGEX
     hits=$(grep -nE "^#include <($1)" $product /dev/null | grep -vE "^($2):")
     [ -z "$hits" ] || while read -r l; do say "$l (one place per foreign library)"; done <<<"$hits"
 }
-only 'zmq|czmq' 'proto/zsock\.[ch]|proto/worker_conn\.c|gateway/hub[a-z_]*\.c'
-only 'libpq|postgres' 'store/(pool|conn|tx|stats|url)[a-z_]*\.[ch]'
-only 'curl' 'embedder/upstream[a-z_]*\.[ch]|gateway/cli/.*'
-only 'civetweb' 'gateway/(http|conn)\.[ch]'
-only 'hiredis' 'common/redis_conn\.c'
+only 'zmq|czmq' 'proto/zsock\.[ch]|proto/worker_conn\.c|gateway/hub/[a-z_]*\.c'
+only 'libpq|postgres' 'store/(pool/[a-z_]*|stats)\.[ch]'
+only 'curl' 'embedder/openai/upstream[a-z_]*\.[ch]|client/.*'
+only 'civetweb' 'gateway/edge/(http|conn)\.[ch]'
+only 'hiredis' 'common/redis/conn\.c'
 only 'msgpack' 'proto/msg\.c'
-only 'openssl' 'common/(digest|seal|redis_tls)\.c'
-only 'md4c' 'retriever/heading\.c'
-only 'yaml' 'retriever/front_matter\.c'
+only 'openssl' 'common/(digest|seal|redis/tls)\.c'
+only 'md4c' 'retriever/extract/heading\.c'
+only 'yaml' 'retriever/extract/front_matter\.c'
 
 # What the image is built from goes into its context: an ignored source would be missed only by who builds the image.
 kept_out=$(code Makefile 'deploy/prompts/*' $(for d in $(make --no-print-directory -s source-folders); do echo "$d/*"; done) |

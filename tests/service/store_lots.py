@@ -222,7 +222,7 @@ def rows_read(plan):
 def test_a_plan_made_while_the_tables_were_empty_costs_the_same_when_they_are_full(pg):
     plans, calls, cost = Plans(pg), lot_statements(), {}
     try:
-        plans.cur.execute("SET enable_seqscan = off")                          # as store/conn.c says
+        plans.cur.execute("SET enable_seqscan = off")                          # as store/pool/conn.c says
         noted = "{" + ",".join(f"00000000-0000-4000-8000-{2 * i:012x}" for i in range(1, LOT + 1)) + "}"
         plans.cur.execute("SELECT set_config('footnote.put', %s, false), set_config('footnote.put_job', '{64,0}', false)", (noted,))
         for name, args in calls.items():

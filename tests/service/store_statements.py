@@ -178,7 +178,7 @@ def requests(hub):
 def jobs():
     """The clean-up jobs there are, as the janitor's table names them."""
     text = "".join(s.name + " " for s in statements().values() if s.name.startswith("CLEAN_"))
-    path = os.path.join(os.path.dirname(__file__), "..", "..", "store", "clean.tbl")
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "store", "calls", "clean.tbl")
     with open(path) as f:
         names = re.findall(r'^CLEAN\w*\("(\w+)", (\w+)', f.read(), re.M)
     assert names and all("CLEAN_" + n[1] + " " in text for n in names)

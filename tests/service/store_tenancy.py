@@ -2,6 +2,7 @@
 
 A plan shows what is really compared on every table that is read, whatever the text looks like; so a condition that stands
 in the wrong place, or on another alias, is found out."""
+import glob
 import os
 import re
 import subprocess
@@ -143,11 +144,9 @@ def test_every_statement_of_the_table_is_used():
     """Named by the store's code as the compiler sees it, apart from the list itself."""
     named = set()
     flags = subprocess.run(["pkg-config", "--cflags", "libpq", "hiredis", "jansson"], capture_output=True, text=True).stdout.split()
-    for f in sorted(os.listdir(os.path.join(ROOT, "store"))):
-        if f.endswith(".c"):
-            text = subprocess.run(["cc", "-E", "-P", "-D_GNU_SOURCE", "-I", ROOT, *flags, os.path.join(ROOT, "store", f)],
-                                  capture_output=True, text=True, check=True).stdout
-            named |= set(re.findall(r"\bSQL_(\w+)", re.sub(r"enum sql_id \{.*?\};", "", text, flags=re.S)))
+    for f in sorted(glob.glob(os.path.join(ROOT, "store/**/*.c"), recursive=True)):
+        text = subprocess.run(["cc", "-E", "-P", "-D_GNU_SOURCE", "-I", ROOT, *flags, f], capture_output=True, text=True, check=True).stdout
+        named |= set(re.findall(r"\bSQL_(\w+)", re.sub(r"enum sql_id \{.*?\};", "", text, flags=re.S)))
     assert set(TABLE) - named == set()
 
 

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "gateway/hub_core.h"
+#include "gateway/hub/core.h"
 
 #define HUBS 2
 #define WORKERS 3

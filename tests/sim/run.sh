@@ -7,7 +7,7 @@ schedules=${1:-1000000} per_bug=${2:-100000}
 out=build/sim
 mkdir -p $out
 flags=(-std=c11 -O2 -g -D_GNU_SOURCE)
-rest=$(ls common/*.c proto/*.c)
+rest=$(ls common/*.c common/*/*.c proto/*.c)
 libs="-lzmq $(pkg-config --libs msgpack-c 2>/dev/null || pkg-config --libs msgpack) -lhiredis -ljansson -lssl -lcrypto -lm -pthread"
 short=0
 # compile what never changes once
@@ -19,7 +19,7 @@ for f in $rest; do
 done
 build() { # build INCLUDE-FIRST OUT
     # shellcheck disable=SC2086 # libs is a list
-    gcc "${flags[@]}" -I"$1" -I. -o "$2" tests/sim/hub_sim.c tests/sim/sim_world.c "$1"/gateway/hub_{blame,core,queue,timer,worker}.c $out/obj/*.o $libs
+    gcc "${flags[@]}" -I"$1" -I. -o "$2" tests/sim/hub_sim.c tests/sim/sim_world.c "$1"/gateway/hub/{blame,core,queue,timer,worker}.c $out/obj/*.o $libs
 }
 build . $out/hub_sim || exit 1
 if result=$($out/hub_sim --schedules "$schedules"); then echo "hub_simulator $result ok"; else echo "$result"; echo "hub_simulator violation SHORT"; short=1; fi

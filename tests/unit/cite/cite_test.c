@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "cite/cite.h"
-#include "common/text.h"
+#include "common/text/text.h"
 
 static const char *const passages[] = {
     "Sensors gather data from the physical world. A soil moisture sensor measures how wet the soil is. Actuators do the "

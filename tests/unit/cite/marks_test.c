@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "cite/marks.h"
-#include "common/text.h"
+#include "common/text/text.h"
 
 static const struct str documents[] = {
     { "The maple loses its leaves in October [1].", 42 }, { "The birch loses its leaves in October [2].", 42 },

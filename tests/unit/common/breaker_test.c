@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "common/breaker.h"
+#include "common/redis/breaker.h"
 
 static bool
 fail_at(struct breaker *b, int64_t now_ms)

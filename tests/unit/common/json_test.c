@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "common/json.h"
+#include "common/text/json.h"
 
 static enum json_fault
 fault_of(struct str s)

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/loop.h"
+#include "common/process/loop.h"
 #include "common/mem.h"
 
 static struct loop *l;

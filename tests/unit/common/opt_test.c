@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/opt.h"
+#include "common/process/opt.h"
 
 struct test_opt {
     const char *url, *key, *host;

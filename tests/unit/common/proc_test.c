@@ -19,10 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/admin.h"
+#include "common/process/admin.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/proc.h"
+#include "common/process/proc.h"
 
 /* ---- the service ------------------------------------------------------------------------------------------------- */
 
@@ -33,7 +33,7 @@ struct opt {
 #define OPT_STRUCT struct opt
 static const struct opt_def rows[] = {
 #define OPT OPT_ROW
-#include "common/opt.tbl"
+#include "common/process/opt.tbl"
 #undef OPT
     OPT_ROW(int, metrics_port, "METRICS_PORT", "0", 0, 65535, "Internal port.")
     OPT_ROW(secret, secret, "SECRET", "", 0, 0, "A secret.")

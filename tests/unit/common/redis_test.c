@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "common/redis_url.h"
+#include "common/redis/url.h"
 
 static void
 nothing_is_connected_before_the_first_call(void **state)

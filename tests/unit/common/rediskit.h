@@ -21,8 +21,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/redis.h"
-#include "common/stat.h"
+#include "common/redis/redis.h"
+#include "common/process/stat.h"
 #include "tests/unit/portkit.h"
 
 static char folder[] = "/tmp/fn-redis-XXXXXX";

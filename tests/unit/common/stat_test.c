@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "common/stat.h"
+#include "common/process/stat.h"
 
 enum { HITS, SIZE, TOOK, PER_KIND, LAST_ROW };
 

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/text.h"
+#include "common/text/text.h"
 
 static void
 only_well_formed_utf8_is_valid(void **state)

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "embedder/pace.h"
+#include "embedder/openai/pace.h"
 
 static void
 a_quick_server_is_soon_given_all_it_takes(void **state)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/json.h"
+#include "common/text/json.h"
 #include "embedder/embedder.h"
 
 #define NONCE "0123456789abcdef01234567"

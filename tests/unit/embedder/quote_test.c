@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "embedder/quote.h"
+#include "embedder/builtin/quote.h"
 
 static void
 lines_become_blocks(void **state)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "embedder/embed.h"
-#include "embedder/upstream.h"
+#include "embedder/openai/upstream.h"
 
 static void
 statuses_and_codes_map_to_our_errors(void **state)

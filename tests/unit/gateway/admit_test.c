@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "gateway/admit.h"
+#include "gateway/admit/admit.h"
 #include "tests/unit/portkit.h"
 
 static pid_t server;

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "gateway/ask.h"
-#include "gateway/edge.h"
+#include "gateway/ask/ask.h"
+#include "gateway/edge/edge.h"
 #include "proto/answer.h"
 #include "proto/selection.h"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/conn_addr.h"
+#include "gateway/edge/conn_addr.h"
 
 static void
 each_address_is_counted_by_itself(void **s)

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/conn.h"
+#include "gateway/edge/conn.h"
 #include "gateway/gateway.h"
 
 static int

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/edge.h"
+#include "gateway/edge/edge.h"
 
 static struct head
 head_of(const char *method, const char *target)

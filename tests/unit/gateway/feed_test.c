@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
-#include "gateway/auth.h"
+#include "gateway/admit/auth.h"
 
 static struct gateway gw;
 

@@ -15,9 +15,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/stat.h"
-#include "gateway/hub.h"
-#include "gateway/hub_int.h"
+#include "common/process/stat.h"
+#include "gateway/hub/hub.h"
+#include "gateway/hub/call_int.h"
 #include "proto/worker.h"
 
 static char address[64];

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/hub_core.h"
+#include "gateway/hub/core.h"
 
 #define LOG_MAX 4096
 

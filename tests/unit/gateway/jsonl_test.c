@@ -6,8 +6,8 @@
 /* cmocka wants the above first */
 #include <cmocka.h>
 
-#include "gateway/jsonl.h"
-#include "gateway/record.h"
+#include "gateway/upload/jsonl.h"
+#include "gateway/upload/record.h"
 
 static void
 lines_keep_their_numbers_when_empty_ones_are_passed_over(void **state)

@@ -8,7 +8,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "gateway/memory.h"
+#include "gateway/edge/memory.h"
 
 static bool
 within(struct memory *m, bool tight, int64_t ms)

@@ -7,7 +7,7 @@
 /* cmocka wants the above first */
 #include <cmocka.h>
 
-#include "gateway/multipart.h"
+#include "gateway/upload/multipart.h"
 
 static struct arena *arena;
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/edge.h"
+#include "gateway/edge/edge.h"
 
 static void
 a_path_is_decoded_once(void **s)

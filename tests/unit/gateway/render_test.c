@@ -6,7 +6,7 @@
 /* cmocka wants the above first */
 #include <cmocka.h>
 
-#include "gateway/render.h"
+#include "gateway/request/render.h"
 
 static json_t *
 parsed(struct buf *b)

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "common/json.h"
-#include "gateway/reply.h"
+#include "common/text/json.h"
+#include "gateway/request/reply.h"
 
 static struct http_conn conn;
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/edge.h"
+#include "gateway/edge/edge.h"
 
 static const struct route *
 find(enum method m, const char *path, struct str *arg, bool *known, char allow[64])

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/sanitize.h"
+#include "gateway/safe/sanitize.h"
 
 static char *listed[] = { "good.example", ".below.example" };
 static const struct names hosts = { listed, 2, false };

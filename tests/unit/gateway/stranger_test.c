@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/stranger.h"
+#include "gateway/edge/stranger.h"
 
 static const char *
 sign(const char *name, const char *version)

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "gateway/idempotency.h"
-#include "gateway/upload.h"
+#include "gateway/admit/idempotency.h"
+#include "gateway/upload/upload.h"
 
 struct ask {
     enum kind kind;

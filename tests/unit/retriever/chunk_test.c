@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cite/sentence.h"
-#include "common/text.h"
-#include "retriever/chunk.h"
-#include "retriever/front_matter.h"
-#include "retriever/markdown.h"
+#include "text/sentence.h"
+#include "common/text/text.h"
+#include "retriever/extract/chunk.h"
+#include "retriever/extract/front_matter.h"
+#include "retriever/extract/markdown.h"
 
 static const char *
 extract(const char *mime, struct str body, struct buf *out)

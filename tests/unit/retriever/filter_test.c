@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/json.h"
-#include "retriever/filter.h"
+#include "common/text/json.h"
+#include "retriever/index/filter.h"
 
 static bool
 passes(const char *filter)

@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "retriever/front_matter.h"
-#include "retriever/heading.h"
-#include "retriever/markdown.h"
+#include "retriever/extract/front_matter.h"
+#include "retriever/extract/heading.h"
+#include "retriever/extract/markdown.h"
 
 static void
 a_heading_is_named_as_it_is_shown(void **state)

@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/text.h"
-#include "retriever/dot.h"
-#include "retriever/index.h"
+#include "common/text/text.h"
+#include "retriever/index/dot.h"
+#include "retriever/index/index.h"
 
 enum { DIMS = 40 };
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/mem.h"
-#include "retriever/markup.h"
+#include "retriever/extract/markup.h"
 
 /* Without blanks at the ends of lines, and with one empty line for several. */
 static void

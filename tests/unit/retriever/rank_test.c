@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "retriever/rank.h"
+#include "retriever/index/rank.h"
 
 static double
 by_vector(const char *model, double cosine, double mean, bool many)

@@ -1,4 +1,4 @@
-/* The ten rules of QueuePool (store/pool.c), a test or more for each, against a private Postgres. */
+/* The ten rules of QueuePool (store/pool/pool.c), a test or more for each, against a private Postgres. */
 #include "poolkit.h"
 
 static void

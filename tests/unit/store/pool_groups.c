@@ -1,8 +1,8 @@
-/* Group commit (store/lanes.c): transactions of one kind that come together share pipelines and connections, and yet each
+/* Group commit (store/pool/lanes.c): transactions of one kind that come together share pipelines and connections, and yet each
  * ends by itself. */
 #include "poolkit.h"
 
-#include "store/lanes.h"
+#include "store/pool/lanes.h"
 
 /* Notes its number in a table of its own; what: the job that is marked, NULL: a statement whose table is not there. */
 static struct tx *

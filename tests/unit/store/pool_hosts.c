@@ -5,7 +5,7 @@
 #include <netdb.h>
 #include <stdatomic.h>
 
-#include "store/hosts.h"
+#include "store/pool/hosts.h"
 
 /* In this program getaddrinfo knows names of its own; the rest goes to libc's. */
 static atomic_int name_server; /* 0: answers, 1: silent, 2: says no */

@@ -11,7 +11,7 @@
 
 #include "common/clock.h"
 #include "pgkit.h"
-#include "store/conn.h"
+#include "store/pool/conn.h"
 #include "store/stats.h"
 #include "store/store.h"
 

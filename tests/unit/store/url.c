@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "store/pool.h"
+#include "store/pool/pool.h"
 
 static void
 check(const char *in, const char *want, const char *want_dropped)

@@ -1,0 +1,524 @@
+/* Answers of an OpenAI-compatible server: POST /chat/completions with stream on.
+ *
+ *   prompt ─▶ upstream ─▶ sse ─▶ chunk ─▶ think ─▶ chat_emit      the end: [DONE], or a finish_reason and a clean end
+ *                     └▶ a plain completion, though a stream was asked ─▶ chunk
+ *
+ * A reply is whole only then; anything less after the first token is ERR_UPSTREAM_CUT. A parameter that the server refuses by
+ * name is left out from then on, for that model, and the call is made again at once. What is too large for the model's context is
+ * halved, for this call only: the limit of the answer, then the passages too. What the server writes in errors is never passed on. */
+#include <ctype.h>
+
+#include "common/clock.h"
+#include "common/text/json.h"
+#include "common/log.h"
+#include "embedder/chat.h"
+#include "embedder/openai/upstream.h"
+
+#define EVENT_MAX (1 << 20)
+#define REPLY_MAX (16 << 20)     /* of all events together */
+#define COMPLAINT_MAX 16384      /* of an error inside of a 200 */
+#define HALVINGS 5               /* of the limit and the passages, for one call */
+#define LEAST_LIMIT 16           /* tokens of an answer */
+#define LIMITED_MS 1000          /* after "too many requests" inside of a 200 */
+#define TOO_LONG "the question with its passages is too long for the model"
+
+enum { DROP_USAGE = 1, DROP_TEMPERATURE = 2, DROP_MAX_TOKENS = 4, DROP_LIMIT = 8, DROP_STREAM = 16, DROP_SYSTEM = 32 };
+static const char *const optional[] = { "stream_options", "temperature", "max_tokens", "max_completion_tokens", "stream", "streaming",
+                                        "system role", "system message", "system messages", "role 'system'", "role: system",
+                                        "roles must alternate", "user and assistant roles" };
+static const unsigned optional_bit[] = { DROP_USAGE, DROP_TEMPERATURE, DROP_MAX_TOKENS, DROP_LIMIT, DROP_STREAM, DROP_STREAM,
+                                         DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM };
+#define OPTIONALS (sizeof optional / sizeof *optional)
+
+/* What each model of the server refused so far; loop thread only. A deployment has a handful of models. */
+#define MODELS_MAX 64
+static struct { char model[129]; unsigned without; } known[MODELS_MAX];
+static size_t n_known;
+
+struct stream {
+    struct chat_run *run;
+    struct transfer *transfer;
+    struct sse sse;
+    struct think think;
+    struct buf plain;            /* a completion that is no event stream */
+    struct buf raw;              /* its text so far, thoughts and all */
+    struct buf complaint;        /* an error inside of a 200 */
+    enum { FORM_UNKNOWN, FORM_EVENTS, FORM_PLAIN } form;
+    unsigned without;            /* parameters this call went out without */
+    int halved;                  /* how often sizes were halved */
+    size_t bytes;                /* of the reply so far */
+    int64_t sent_us;             /* when it went out */
+    char model[129];
+    bool done;                   /* [DONE] came */
+    bool full;                   /* the answer is as long as it may be */
+    bool junk;                   /* an event that is no chunk */
+    bool error;                  /* an error object came */
+    bool by_delta;               /* text came in deltas */
+    bool ending;                 /* the stream ended well: a piece of an event is nothing */
+    bool thought;                /* the model thought */
+    bool tool;                   /* the model called a tool */
+    long status;                 /* of the error object; 0: it has none */
+    char code[64];               /* its code, cleaned */
+};
+
+static void send_off(struct stream *s);
+
+static unsigned *
+refused_by(const char *model)
+{
+    for (size_t i = 0; i < n_known; i++)
+        if (strcmp(known[i].model, model) == 0)
+            return &known[i].without;
+    if (n_known == MODELS_MAX)
+        n_known = 0;             /* all is learned anew: it costs a refused call each */
+    memcpy(known[n_known].model, model, strlen(model) + 1);
+    known[n_known].without = 0;
+    return &known[n_known++].without;
+}
+
+static void
+stream_fini(struct stream *s)
+{
+    sse_fini(&s->sse);
+    think_fini(&s->think);
+    buf_free(&s->plain);
+    buf_free(&s->raw);
+    buf_free(&s->complaint);
+}
+
+static void
+stream_free(struct stream *s)
+{
+    s->run->impl = NULL;
+    stream_fini(s);
+    mem_free(&s);
+}
+
+static void
+keep(char *out, size_t cap, struct str s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n && n + 1 < cap; i++)
+        if (s.p[i] > ' ' && s.p[i] < 0x7f && s.p[i] != '"')
+            out[n++] = s.p[i];
+    out[n] = 0;
+}
+
+/* ---- reading */
+
+static bool
+emit(void *arg, struct str text)
+{
+    struct stream *s = arg;
+
+    return chat_emit(s->run, text);
+}
+
+static void
+forget(void *arg)
+{
+    struct stream *s = arg;
+
+    chat_forget(s->run);
+}
+
+/* What is new of a chunk. A message may be a piece, or all so far, or, behind deltas, all of it once more. */
+static struct str
+news(struct stream *s, const struct chat_chunk *c)
+{
+    size_t have = s->raw.n;
+    struct str text = c->text;
+
+    if (!c->message)
+        s->by_delta |= text.n > 0;
+    else if (text.n >= have && (have == 0 || memcmp(text.p, s->raw.p, have) == 0))
+        text = (struct str){ text.p + have, text.n - have };
+    else if (s->by_delta)
+        return STR_NONE;
+    buf_str(&s->raw, text);
+    return text;
+}
+
+static void
+take_chunk(struct stream *s, const struct chat_chunk *c)
+{
+    struct chat_run *r = s->run;
+    struct str text = news(s, c);
+
+    s->thought |= c->thought;
+    s->tool |= c->tool;
+    if (c->finish.n > 0) {
+        keep(r->finish, sizeof r->finish, str_of(chat_finish_name(c->finish)));
+        s->error |= strcmp(r->finish, "error") == 0;
+    }
+    if (c->prompt_tokens >= 0) {
+        r->prompt_tokens = c->prompt_tokens;
+        r->completion_tokens = c->completion_tokens;
+    }
+    if (text.n > 0 && !think_push(&s->think, text)) {
+        s->full = true;
+        keep(r->finish, sizeof r->finish, STR("length"));
+    }
+}
+
+static void
+take_error(struct stream *s, const struct chat_chunk *c, struct str data)
+{
+    s->error = true;
+    s->status = c->status;
+    keep(s->code, sizeof s->code, c->code);
+    buf_str(&s->complaint, data);
+}
+
+static void each_line(struct stream *s, struct str all);
+
+static void
+on_event(void *arg, struct str data)
+{
+    struct stream *s = arg;
+    struct chat_chunk c;
+
+    if (s->done || s->full || s->error || s->junk)
+        return;
+    switch (chat_chunk_parse(data, &c)) {
+    case CHAT_EV_DONE:
+        s->done = true;
+        break;
+    case CHAT_EV_ERROR:
+        take_error(s, &c, data);
+        break;
+    case CHAT_EV_CHUNK:
+        take_chunk(s, &c);
+        break;
+    case CHAT_EV_SKIP:
+        break;
+    case CHAT_EV_JUNK:
+        if (memchr(data.p, '\n', data.n) != NULL)
+            each_line(s, data);      /* no blank lines between the events */
+        else if (!s->ending && !chat_chunk_each(data, on_event, s))
+            s->junk = true;
+        break;
+    }
+    chat_chunk_free(&c);
+}
+
+static void
+each_line(struct stream *s, struct str all)
+{
+    while (all.n > 0) {
+        const char *nl = memchr(all.p, '\n', all.n);
+        size_t n = nl ? (size_t)(nl - all.p) : all.n;
+
+        on_event(s, (struct str){ all.p, n });
+        n += nl != NULL;
+        all = (struct str){ all.p + n, all.n - n };
+    }
+}
+
+/* A stream of events, or a completion as plain JSON? The first byte that says something tells. */
+static void
+find_form(struct stream *s, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n && s->form == FORM_UNKNOWN; i++)
+        if (!isspace((unsigned char)p[i]) && !strchr("\xef\xbb\xbf", p[i]))
+            s->form = p[i] == '{' || p[i] == '[' ? FORM_PLAIN : FORM_EVENTS;
+}
+
+static bool
+on_data(void *arg, const char *p, size_t n)
+{
+    struct stream *s = arg;
+
+    s->bytes += n;
+    find_form(s, p, n);
+    if (s->bytes > REPLY_MAX)
+        s->junk = true;
+    else if (s->form == FORM_PLAIN)
+        buf_add(&s->plain, p, n);
+    else
+        sse_push(&s->sse, p, n);
+    chat_flush(s->run); /* what arrived together goes on together: a part costs a trip over the bus */
+    if (sse_overflow(&s->sse) || s->plain.failed)
+        s->junk = true;
+    return !s->full && !s->junk && !s->error;
+}
+
+/* A plain completion, a list of chunks, or one JSON object a line. */
+static void
+read_plain(struct stream *s)
+{
+    struct str all = buf_slice(&s->plain);
+    struct chat_chunk c;
+    enum chat_event how;
+
+    while (all.n > 0 && strchr("\xef\xbb\xbf \t\r\n", all.p[0]))
+        all = (struct str){ all.p + 1, all.n - 1 };
+    if (chat_chunk_each(all, on_event, s))
+        return;
+    how = chat_chunk_parse(all, &c);
+    chat_chunk_free(&c);
+    on_event(s, all);
+    s->done |= !s->error && how == CHAT_EV_CHUNK;
+}
+
+static void
+read_rest(struct stream *s)
+{
+    if (s->form == FORM_PLAIN) {
+        read_plain(s);
+        return;
+    }
+    s->ending = true;
+    sse_end(&s->sse);
+}
+
+/* ---- refusals */
+
+static bool
+is_refusal(const struct upstream_end *end)
+{
+    return end->status == 400 || end->status == 413 || end->status == 422;
+}
+
+/* Smaller, for this call only. */
+static bool
+halve(struct stream *s)
+{
+    if (s->halved == HALVINGS)
+        return false;
+    s->halved++;
+    LOG(INFO, s->run->call->trace, M("too large for the model's context; asking again for less"), KS("model", s->model), KI("halved", s->halved));
+    return true;
+}
+
+/* Which parameter that was sent is meant? -1: none. A failure of the server may be one of its template, which is about roles. */
+static int
+blamed(const struct stream *s, const struct upstream_end *end)
+{
+    const char *names[OPTIONALS];
+    int which[OPTIONALS], k;
+    size_t n = 0;
+
+    for (size_t i = 0; i < OPTIONALS; i++) {
+        if ((s->without & optional_bit[i]) || (end->status == 500 && optional_bit[i] != DROP_SYSTEM))
+            continue;
+        names[n] = optional[i];
+        which[n++] = (int)i;
+    }
+    k = upstream_blames(end->body, names, n);
+    return k < 0 ? -1 : which[k];
+}
+
+/* A refusal that we can do something about: ask again, without what it names, or for less. */
+static bool
+ask_again(struct stream *s, const struct upstream_end *end)
+{
+    int i;
+    bool limit;
+
+    if (!is_refusal(end) && end->status != 500)
+        return false;
+    i = blamed(s, end);
+    limit = i >= 0 && (optional_bit[i] & (DROP_MAX_TOKENS | DROP_LIMIT));
+    if ((i < 0 || limit) && (end->status == 413 || (end->status == 500 ? upstream_too_long : upstream_too_large)(end->body)))
+        return halve(s);
+    if (i >= 0 && optional_bit[i] == DROP_LIMIT && !(s->without & DROP_MAX_TOKENS))
+        i = 2;                   /* not sent: the name stands there as the advice to use it */
+    if (i < 0)
+        return false;
+    *refused_by(s->model) |= optional_bit[i];
+    LOG(INFO, s->run->call->trace, M("the model server does not take a parameter; going on without"), KS("model", s->model),
+        KS("parameter", optional[i]));
+    return true;
+}
+
+/* The same inside of a 200, before the first word. */
+static bool
+ask_again_inside(struct stream *s)
+{
+    struct upstream_end end = { .status = s->status ? s->status : 400, .body = buf_slice(&s->complaint) };
+
+    return s->error && s->run->answer.n == 0 && !s->complaint.failed && ask_again(s, &end);
+}
+
+static void
+fail(struct stream *s, enum err err, int64_t retry_after_ms, const char *text)
+{
+    struct chat_run *r = s->run;
+
+    stream_free(s);
+    chat_fail(r, err, retry_after_ms, text);
+}
+
+static void
+broke_off(struct stream *s, const struct upstream_end *end)
+{
+    struct chat_run *r = s->run;
+
+    LOG(WARN, r->call->trace, M("the model server's answer is not whole"), KI("bytes", s->bytes), KI("answer", r->answer.n),
+        KB("error_object", s->error), KS("code", s->code), KB("junk", s->junk));
+    if (s->junk) {
+        fail(s, ERR_UPSTREAM_REPLY, 0, "the model server sent something unusable");
+    } else if (s->error) {
+        struct upstream_fault f = upstream_map(s->status ? s->status : 500, buf_slice(&s->complaint));
+
+        fail(s, f.err, f.err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : 0, s->halved == HALVINGS ? TOO_LONG : f.text);
+    } else if (end->err != ERR_OK) {
+        fail(s, end->err, end->retry_after_ms, end->text);
+    } else {
+        fail(s, ERR_UPSTREAM, 0, "the model server broke its reply off");
+    }
+}
+
+/* It ended well, and there is no text. */
+static void
+no_answer(struct stream *s)
+{
+    const char *finish = s->run->finish;
+    bool thought = s->thought || s->think.thought || s->think.in;
+
+    if (strcmp(finish, "content_filter") == 0)
+        fail(s, ERR_UPSTREAM_REFUSED, 0, "the model server's content filter withheld the answer");
+    else if (strcmp(finish, "length") == 0 || s->think.in)
+        fail(s, ERR_UPSTREAM_REPLY, 0, "the model used up its tokens before it wrote an answer: MAX_OUTPUT_TOKENS is too small");
+    else
+        fail(s, ERR_UPSTREAM_REPLY, 0, s->tool ? "the model called a tool instead of writing an answer" :
+                                       thought ? "the model thought and wrote no answer" : "the model server sent an empty answer");
+}
+
+static void
+on_end(void *arg, const struct upstream_end *end)
+{
+    struct stream *s = arg;
+    struct chat_run *r = s->run;
+    char model[sizeof s->model];
+
+    s->transfer = NULL;
+    r->upstream_us += clock_us() - s->sent_us;
+    if (end->err == ERR_OK)
+        read_rest(s);
+    if (ask_again(s, end) || ask_again_inside(s)) {
+        send_off(s);
+        return;
+    }
+    if (end->status != 200) {
+        fail(s, end->err, end->retry_after_ms, s->halved == HALVINGS ? TOO_LONG : end->text);
+        return;
+    }
+    s->full |= !think_end(&s->think);
+    if (!s->done && !s->full && (end->err != ERR_OK || s->error || s->junk || r->finish[0] == 0)) {
+        broke_off(s, end);
+        return;
+    }
+    if (r->answer.n == 0) {
+        no_answer(s);
+        return;
+    }
+    if (r->finish[0] == 0)
+        keep(r->finish, sizeof r->finish, STR("stop"));
+    memcpy(model, s->model, sizeof model);
+    price_count(&upstream_spent, TOKENS_PROMPT, 0, str_of(model), false, r->prompt_tokens);
+    price_count(&upstream_spent, TOKENS_COMPLETION, 0, str_of(model), true, r->completion_tokens);
+    if (r->prompt_tokens <= 0)
+        stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_CHAT, 0, 1);
+    stream_free(s);
+    chat_finish(r, model);
+}
+
+static bool
+build_body(struct stream *s, struct buf *out)
+{
+    const struct embedder_opt *opt = s->run->e->opt;
+    uint8_t raw[12];
+    char nonce[25];
+    struct prompt_opt prompt = { .system = s->run->e->prompt, .nonce = nonce, .no_system = (s->without & DROP_SYSTEM) != 0,
+                                 .halved = s->halved > 0 ? s->halved - 1 : 0 };
+    int64_t limit = opt->max_output_tokens >> s->halved;
+    size_t before;
+    bool ok;
+
+    random_bytes(raw, sizeof raw);
+    hex_text(raw, sizeof raw, nonce);
+    buf_c(out, '{');
+    buf_key_str(out, "model", str_of(s->model));
+    buf_key(out, "messages");
+    before = out->n;
+    ok = prompt_messages(s->run->call->req, &prompt, out);
+    s->run->prompt_bytes = (int64_t)(out->n - before);
+    s->run->passages = prompt_passages_in(s->run->call->req, prompt.halved);
+    buf_key_bool(out, "stream", !(s->without & DROP_STREAM));
+    if (!(s->without & (DROP_USAGE | DROP_STREAM))) {
+        buf_key(out, "stream_options");
+        buf_z(out, "{\"include_usage\":true}");
+    }
+    if (!(s->without & DROP_TEMPERATURE))
+        buf_key_num(out, "temperature", opt->temperature);
+    if (!(s->without & DROP_MAX_TOKENS))
+        buf_key_int(out, "max_tokens", limit < LEAST_LIMIT ? LEAST_LIMIT : limit);
+    else if (!(s->without & DROP_LIMIT))
+        buf_key_int(out, "max_completion_tokens", limit < LEAST_LIMIT ? LEAST_LIMIT : limit);
+    buf_c(out, '}');
+    return ok && !out->failed;
+}
+
+/* Nothing of a call before is left. */
+static void
+stream_begin(struct stream *s)
+{
+    char model[sizeof s->model];
+
+    memcpy(model, s->model, sizeof model);
+    stream_fini(s);
+    *s = (struct stream){ .run = s->run, .halved = s->halved, .without = *refused_by(s->model), .plain = BUF_MAX(REPLY_MAX),
+                          .raw = BUF_MAX(REPLY_MAX), .complaint = BUF_MAX(COMPLAINT_MAX) };
+    memcpy(s->model, model, sizeof model);
+    sse_init(&s->sse, EVENT_MAX, on_event, s);
+    think_init(&s->think, emit, forget, s);
+    s->run->finish[0] = 0;
+}
+
+static void
+send_off(struct stream *s)
+{
+    struct chat_run *r = s->run;
+    struct buf body = BUF_MAX(4 << 20);
+    struct upstream_req req = {
+        .route = ROUTE_CHAT, .path = "/chat/completions", .body = &body, .deadline_ms = r->call->deadline_ms,
+        .max_body = REPLY_MAX, .idle_s = r->e->opt->idle_timeout, .trace = r->call->trace, .on_data = on_data,
+        .on_end = on_end, .arg = s,
+    };
+
+    stream_begin(s);
+    if (build_body(s, &body)) {
+        s->sent_us = clock_us();
+        s->transfer = upstream_start(r->e->upstream, &req);
+        return;
+    }
+    buf_free(&body);
+    fail(s, ERR_VALIDATION, 0, "the question with its passages is too large");
+}
+
+void
+chat_openai_run(struct chat_run *r)
+{
+    const struct chat_req *req = r->call->req;
+    struct stream *s = mem_new(sizeof *s);
+
+    s->run = r;
+    r->impl = s;
+    keep(s->model, sizeof s->model, req->model.n > 0 ? req->model : str_of(r->e->opt->model));
+    chat_wait(r);
+    send_off(s);
+}
+
+void
+chat_openai_cancel(struct chat_run *r)
+{
+    struct stream *s = r->impl;
+
+    if (s == NULL)
+        return;
+    upstream_cancel(&s->transfer);
+    stream_free(s);
+}

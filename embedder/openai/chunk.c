@@ -1,0 +1,247 @@
+/* One event of a chat completion stream, or a whole completion. Servers differ: text stands in delta.content, message.content or
+ * text, as a string or as a list of parts; thoughts in fields of their own; usage in a chunk without choices; errors as an object, a
+ * string or a detail. What is not understood is skipped as long as it can be no text; broken JSON is junk, since text may be lost. */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "common/text/json.h"
+#include "embedder/chat.h"
+
+#define WORD_MAX 64             /* "ping", "keep-alive": a longer event that is no JSON is junk */
+
+static struct str
+bare(struct str s)
+{
+    while (s.n > 0 && isspace((unsigned char)s.p[0]))
+        s = (struct str){ s.p + 1, s.n - 1 };
+    while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+/* A count as a number or as digits in a string; 0: none. */
+static int64_t
+count_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    double d = json_is_number(v) ? json_number_value(v) : json_is_string(v) ? strtod(json_string_value(v), NULL) : 0;
+
+    return d > 0 && d < 1e15 ? (int64_t)d : 0;
+}
+
+static void
+take_usage(const json_t *u, struct chat_chunk *out)
+{
+    int64_t prompt = count_of(u, "prompt_tokens"), completion = count_of(u, "completion_tokens");
+
+    if (!json_is_object(u))
+        return;
+    prompt = prompt ? prompt : count_of(u, "input_tokens");
+    completion = completion ? completion : count_of(u, "output_tokens");
+    if (prompt > 0 || completion > 0) {
+        out->prompt_tokens = prompt;
+        out->completion_tokens = completion;
+    }
+}
+
+/* Beside the choices, in one of them, or under a name of the server's own. */
+static void
+read_usage(const json_t *root, struct chat_chunk *out)
+{
+    take_usage(json_object_get(root, "usage"), out);
+    if (out->prompt_tokens < 0)
+        take_usage(json_object_get(json_object_get(root, "x_groq"), "usage"), out);
+}
+
+/* Text of one part. Parts of other types are thoughts, images, tools. */
+static struct str
+part_text(const json_t *part, struct chat_chunk *out)
+{
+    struct str type = json_str(part, "type");
+
+    if (json_is_string(part))
+        return (struct str){ json_string_value(part), json_string_length(part) };
+    if (type.n == 0 || str_is(type, "text") || str_is(type, "output_text"))
+        return json_str(part, "text");
+    if (str_is(type, "refusal"))
+        return json_str(part, "refusal");
+    out->thought = true;
+    return STR_NONE;
+}
+
+/* Text of a content: a string, a part, or a list of them. */
+static struct str
+content_text(const json_t *v, struct chat_chunk *out)
+{
+    const json_t *part;
+    size_t i;
+
+    if (!json_is_array(v))
+        return part_text(v, out);
+    json_array_foreach(v, i, part)
+        buf_str(&out->joined, part_text(part, out));
+    return out->joined.n > 0 ? buf_slice(&out->joined) : STR_NONE;
+}
+
+static bool
+has_thought(const json_t *o)
+{
+    static const char *const fields[] = { "reasoning_content", "reasoning", "reasoning_details", "thinking", "thought" };
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const json_t *v = json_object_get(o, fields[i]);
+
+        if (v != NULL && !json_is_null(v))
+            return true;
+    }
+    return false;
+}
+
+/* A delta or a message: its text, and what else stands there. */
+static struct str
+read_said(const json_t *o, struct chat_chunk *out)
+{
+    struct str text;
+
+    if (!json_is_object(o))
+        return STR_NONE;
+    text = content_text(json_object_get(o, "content"), out);
+    out->thought |= has_thought(o);
+    out->tool |= json_array_size(json_object_get(o, "tool_calls")) > 0 || json_is_object(json_object_get(o, "function_call"));
+    return text.n > 0 ? text : json_str(o, "refusal");
+}
+
+static void
+read_choice(const json_t *choice, struct chat_chunk *out)
+{
+    if (json_int(choice, "index", 0) != 0)
+        return;                                         /* a second answer, which nobody asked for */
+    out->finish = json_str(choice, "finish_reason");
+    if (out->prompt_tokens < 0)
+        take_usage(json_object_get(choice, "usage"), out);
+    out->text = read_said(json_object_get(choice, "delta"), out);
+    if (out->text.n == 0 && json_is_string(json_object_get(choice, "text")))
+        out->text = json_str(choice, "text");
+    if (out->text.n > 0)
+        return;
+    out->text = read_said(json_object_get(choice, "message"), out);
+    out->message = out->text.n > 0;
+}
+
+/* 429, "429": some errors inside of a 200 say what they are by the number of HTTP. */
+static long
+status_in(const json_t *error)
+{
+    int64_t n = count_of(error, "code");
+
+    n = n ? n : count_of(error, "status");
+    return n >= 400 && n <= 599 ? (long)n : 0;
+}
+
+static bool
+read_error(const json_t *root, struct chat_chunk *out)
+{
+    const json_t *error = json_object_get(root, "error");
+
+    if (error == NULL || json_is_null(error)) {
+        if (!str_is(json_str(root, "object"), "error") && (json_object_get(root, "detail") == NULL || json_object_get(root, "choices") != NULL))
+            return false;
+        error = root;
+    }
+    out->code = json_str(error, "code");
+    if (out->code.n == 0)
+        out->code = json_str(error, "type");
+    out->status = status_in(error);
+    return true;
+}
+
+enum chat_event
+chat_chunk_parse(struct str data, struct chat_chunk *out)
+{
+    enum json_fault fault;
+    const char *detail;
+    const json_t *choices;
+    json_t *root;
+
+    *out = (struct chat_chunk){ .prompt_tokens = -1, .completion_tokens = -1, .joined = BUF_MAX(1 << 20) };
+    data = bare(data);
+    if (str_is(data, "[DONE]"))
+        return CHAT_EV_DONE;
+    if (data.n == 0 || str_is(data, "null"))
+        return CHAT_EV_SKIP;
+    root = json_read(data, &fault, &detail);
+    out->json = root;
+    if (root == NULL)
+        return data.p[0] != '{' && data.n <= WORD_MAX && data.p[0] != '<' ? CHAT_EV_SKIP : CHAT_EV_JUNK;
+    if (!json_is_object(root))
+        return CHAT_EV_SKIP;
+    if (read_error(root, out))
+        return CHAT_EV_ERROR;
+    read_usage(root, out);
+    choices = json_object_get(root, "choices");
+    if (choices != NULL && !json_is_null(choices) && !json_is_array(choices) && !json_is_object(choices))
+        return CHAT_EV_JUNK;
+    if (json_is_object(choices))
+        read_choice(choices, out);
+    else if (json_array_size(choices) > 0)
+        read_choice(json_array_get(choices, 0), out);
+    else if (choices == NULL && out->prompt_tokens < 0)
+        return CHAT_EV_SKIP;
+    return CHAT_EV_CHUNK;
+}
+
+static int
+into_buf(const char *p, size_t n, void *arg)
+{
+    buf_add(arg, p, n);
+    return 0;
+}
+
+bool
+chat_chunk_each(struct str data, void (*fn)(void *arg, struct str data), void *arg)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *root = json_read(data, &fault, &detail);
+    bool list = json_is_array(root);
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(root, i, one) {
+        struct buf b = BUF_MAX(4 << 20);
+
+        if (json_dump_callback(one, into_buf, &b, JSON_COMPACT | JSON_ENCODE_ANY) == 0 && !b.failed)
+            fn(arg, buf_slice(&b));
+        buf_free(&b);
+    }
+    json_decref(root);
+    return list;
+}
+
+void
+chat_chunk_free(struct chat_chunk *c)
+{
+    buf_free(&c->joined);
+    json_decref(c->json);
+    c->json = NULL;
+}
+
+/* ---- why it ended */
+
+const char *
+chat_finish_name(struct str reason)
+{
+    static const struct { const char *begins, *name; } names[] = {
+        { "length", "length" }, { "max_", "length" }, { "model_length", "length" }, { "model_context", "length" }, { "token_limit", "length" },
+        { "incomplete", "length" }, { "content_filter", "content_filter" }, { "content-filter", "content_filter" }, { "contentfilter", "content_filter" },
+        { "content_policy", "content_filter" }, { "safety", "content_filter" }, { "recitation", "content_filter" }, { "blocklist", "content_filter" },
+        { "prohibited", "content_filter" }, { "spii", "content_filter" }, { "refusal", "content_filter" }, { "guardrail", "content_filter" },
+        { "sensitive", "content_filter" }, { "moderation", "content_filter" }, { "error", "error" }, { "abort", "error" }, { "cancel", "error" },
+        { "insufficient_", "error" }, { "network_error", "error" }, { "malformed", "error" },
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].begins) <= reason.n && strncasecmp(names[i].begins, reason.p, strlen(names[i].begins)) == 0)
+            return names[i].name;
+    return "stop";
+}

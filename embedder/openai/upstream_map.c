@@ -1,0 +1,219 @@
+/* What a model server's error means here, Retry-After values, and the breaker. Pure functions; upstream.c does the talking.
+ * Error codes: OpenAI, "Error codes" guide; insufficient_quota and billing_hard_limit_reached cannot be mended by waiting. */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "common/text/json.h"
+#include "embedder/openai/upstream.h"
+
+#define FUSE_FAILURES 5
+#define FUSE_FIRST_MS 1000
+#define FUSE_LAST_MS 8000
+#define FUSE_QUOTA_MS 60000
+
+static void
+clean(char *out, size_t cap, struct str s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n && n + 1 < cap; i++)
+        if (isalnum((unsigned char)s.p[i]) || strchr("_.-", s.p[i]) != NULL)
+            out[n++] = s.p[i];
+    out[n] = 0;
+}
+
+static bool
+is_billing(const char *code)
+{
+    static const char *const codes[] = { "insufficient_quota", "billing_hard_limit_reached", "billing_not_active" };
+
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (strcmp(code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
+static void
+read_code(struct str body, struct upstream_fault *f)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *root = json_read(body, &fault, &detail);
+    const json_t *error = json_object_get(root, "error");
+    struct str code = json_str(error, "code"), type = json_str(error, "type");
+
+    clean(f->code, sizeof f->code, code.n > 0 ? code : type);
+    if (!is_billing(f->code)) {
+        char other[64];
+
+        clean(other, sizeof other, type);
+        if (is_billing(other))
+            memcpy(f->code, other, sizeof other);
+    }
+    json_decref(root);
+}
+
+static const struct status_rule {
+    long from, to;
+    enum err err;
+    const char *text;
+} rules[] = {
+    { 300, 399, ERR_UPSTREAM_REPLY,   "the model server redirects, which is not followed" },
+    { 401, 401, ERR_UPSTREAM_REFUSED, "the model server does not accept the key" },
+    { 402, 402, ERR_UPSTREAM_QUOTA,   "the model account has no quota left" },
+    { 403, 403, ERR_UPSTREAM_REFUSED, "the model server forbids the request" },
+    { 404, 404, ERR_UPSTREAM_REFUSED, "the model server does not know the model or the route" },
+    { 405, 405, ERR_UPSTREAM_REFUSED, "the model server does not know the route" },
+    { 408, 408, ERR_UPSTREAM_TIMEOUT, "the model server gave up waiting" },
+    { 429, 429, ERR_UPSTREAM_LIMITED, "the model server is limiting requests" },
+    { 400, 499, ERR_UPSTREAM_REFUSED, "the model server refused the request" },
+    { 501, 501, ERR_UPSTREAM_REFUSED, "the model server does not offer this" },
+    { 504, 504, ERR_UPSTREAM_TIMEOUT, "the model server did not answer in time" },
+    { 500, 599, ERR_UPSTREAM,         "the model server failed" },
+};
+
+struct upstream_fault
+upstream_map(long status, struct str body)
+{
+    struct upstream_fault f = { .err = ERR_UPSTREAM_REPLY, .text = "the model server sent an unusual status" };
+
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (status < rules[i].from || status > rules[i].to)
+            continue;
+        f.err = rules[i].err;
+        f.text = rules[i].text;
+        break;
+    }
+    read_code(body, &f);
+    if (status == 500 && upstream_too_long(body)) {      /* llama.cpp, template engines: what was sent was no good */
+        f.err = ERR_UPSTREAM_REFUSED;
+        f.text = "the model server refused the request: it is too long for the model";
+    }
+    if (status == 400 && upstream_names_key(body))
+        f.text = "the model server does not accept the key";
+    if ((status == 400 || status == 403 || status == 422) && upstream_filtered(body))
+        f.text = "the model server's content filter refused the request";
+    if ((status == 429 || status == 403) && is_billing(f.code)) {
+        f.err = ERR_UPSTREAM_QUOTA;
+        f.text = "the model account has no quota left";
+    }
+    return f;
+}
+
+enum upstream_outcome
+upstream_outcome(enum err e)
+{
+    switch (e) {
+    case ERR_OK: return OUT_OK;
+    case ERR_UPSTREAM_REPLY: return OUT_BAD_REPLY;
+    case ERR_UPSTREAM_REFUSED: return OUT_REFUSED;
+    case ERR_UPSTREAM_LIMITED: return OUT_LIMITED;
+    case ERR_UPSTREAM_QUOTA: return OUT_QUOTA;
+    case ERR_UPSTREAM_TIMEOUT:
+    case ERR_DEADLINE: return OUT_TIMEOUT;
+    default: return OUT_ERROR;
+    }
+}
+
+static int64_t
+unit_ms(const char **p)
+{
+    static const struct { const char *name; int64_t ms; } units[] = {
+        { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 },
+    };
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        size_t n = strlen(units[i].name);
+
+        if (strncmp(*p, units[i].name, n) != 0)
+            continue;
+        *p += n;
+        return units[i].ms;
+    }
+    return 0;
+}
+
+int64_t
+upstream_wait_ms(struct str value)
+{
+    char z[32];
+    const char *p = z;
+    double total = 0;
+
+    while (value.n > 0 && isspace((unsigned char)value.p[value.n - 1]))
+        value.n--;
+    while (value.n > 0 && isspace((unsigned char)value.p[0]))
+        value = (struct str){ value.p + 1, value.n - 1 };
+    if (value.n == 0 || value.n >= sizeof z)
+        return -1;
+    memcpy(z, value.p, value.n);
+    z[value.n] = 0;
+    while (*p != 0) {
+        char *end;
+        double v;
+        int64_t unit;
+
+        if (!isdigit((unsigned char)*p))
+            return -1;
+        v = strtod(p, &end);
+        p = end;
+        unit = unit_ms(&p);
+        if (unit == 0 && (*p != 0 || total > 0))
+            return -1;
+        total += v * (double)(unit == 0 ? 1000 : unit);
+    }
+    return total > 86400000.0 ? 86400000 : (int64_t)total;
+}
+
+enum err
+fuse_ask(struct fuse *b, int64_t now_ms, bool *probe, int64_t *wait_ms)
+{
+    *probe = false;
+    *wait_ms = 0;
+    if (b->state == FUSE_CLOSED)
+        return ERR_OK;
+    if (b->state == FUSE_OPEN && now_ms >= b->until_ms) {
+        b->state = FUSE_PROBE;
+        *probe = true;
+        return ERR_OK;
+    }
+    *wait_ms = b->state == FUSE_PROBE ? 250 : b->until_ms - now_ms;
+    return b->quota ? ERR_UPSTREAM_QUOTA : ERR_UPSTREAM;
+}
+
+void
+fuse_good(struct fuse *b, bool probe)
+{
+    if (b->state == FUSE_CLOSED || (probe && b->state == FUSE_PROBE))
+        *b = (struct fuse){ .state = FUSE_CLOSED };
+}
+
+void
+fuse_bad(struct fuse *b, bool probe, int64_t now_ms)
+{
+    if (b->state == FUSE_CLOSED && ++b->failures < FUSE_FAILURES)
+        return;
+    if (b->state != FUSE_CLOSED && !(probe && b->state == FUSE_PROBE))
+        return; /* a late failure of the time before it opened */
+    b->open_ms = b->open_ms == 0 ? FUSE_FIRST_MS : b->open_ms * 2 > FUSE_LAST_MS ? FUSE_LAST_MS : b->open_ms * 2;
+    b->until_ms = now_ms + b->open_ms;
+    b->state = FUSE_OPEN;
+    b->quota = false;
+}
+
+void
+fuse_quota(struct fuse *b, int64_t now_ms)
+{
+    b->state = FUSE_OPEN;
+    b->quota = true;
+    b->until_ms = now_ms + FUSE_QUOTA_MS;
+}
+
+void
+fuse_drop(struct fuse *b, bool probe, int64_t now_ms)
+{
+    if (!probe || b->state != FUSE_PROBE)
+        return;
+    b->state = FUSE_OPEN;
+    b->until_ms = b->quota ? now_ms + FUSE_QUOTA_MS : now_ms;
+}

@@ -1,0 +1,108 @@
+/* A base URL as people write it → where calls go. Pure but for curl's parser, which is the one that will read it.
+ *
+ *   http://host                         → http://host/v1/…, and without /v1 when that is not there
+ *   https://host/v1/                    → https://host/v1/…
+ *   https://host/v1/chat/completions    → the same
+ *   https://x/deployments/d?api-version=2024-06-01 → https://x/deployments/d/…?api-version=2024-06-01 */
+#include <curl/curl.h>
+#include <strings.h>
+
+#include "embedder/openai/upstream.h"
+
+static bool
+ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+static void
+cut_end(char *path)
+{
+    static const char *const routes[] = { "/chat/completions", "/completions", "/embeddings" };
+    size_t n = strlen(path);
+
+    while (n > 0 && path[n - 1] == '/')
+        path[--n] = 0;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (ends_with(path, routes[i])) {
+            path[n - strlen(routes[i])] = 0;
+            return;
+        }
+}
+
+static const char *
+take_apart(CURLU *u, struct base_url *out)
+{
+    char *host = NULL, *path = NULL, *query = NULL, *user = NULL, *fragment = NULL, *whole = NULL;
+    const char *why = NULL;
+
+    curl_url_get(u, CURLUPART_USER, &user, 0);
+    curl_url_get(u, CURLUPART_FRAGMENT, &fragment, 0);
+    if (user != NULL)
+        why = "must hold no user name: the key has an option of its own";
+    else if (fragment != NULL)
+        why = "must hold no #fragment";
+    else if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || host[0] == 0)
+        why = "names no host";
+    else if (curl_url_get(u, CURLUPART_PATH, &path, 0) != CURLUE_OK)
+        why = "cannot be read";
+    if (why == NULL) {
+        curl_url_get(u, CURLUPART_QUERY, &query, 0);
+        cut_end(path);
+        curl_url_set(u, CURLUPART_QUERY, NULL, 0);
+        curl_url_set(u, CURLUPART_PATH, path, 0);
+        curl_url_get(u, CURLUPART_URL, &whole, 0);
+        *out = (struct base_url){ .prefix = mem_dup(whole), .query = mem_dup(query ? query : "") };
+        for (size_t n = strlen(out->prefix); n > 0 && out->prefix[n - 1] == '/'; n--)
+            out->prefix[n - 1] = 0;
+        out->azure = strstr(out->query, "api-version=") != NULL || ends_with(host, ".azure.com");
+        out->bare = path[0] == 0;
+        out->open = query == NULL && !ends_with(path, "/v1") && strstr(path, "/deployments/") == NULL;
+    }
+    curl_free(host), curl_free(path), curl_free(query), curl_free(user), curl_free(fragment), curl_free(whole);
+    return why;
+}
+
+const char *
+base_url_read(const char *text, struct base_url *out)
+{
+    CURLU *u;
+    const char *why;
+
+    *out = (struct base_url){ .prefix = NULL };
+    if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
+        return "must begin with http:// or https://";
+    for (const char *c = text; *c != 0; c++)
+        if (*c <= ' ' || *c == 0x7f)
+            return "holds spaces";
+    u = curl_url();
+    why = curl_url_set(u, CURLUPART_URL, text, 0) != CURLUE_OK ? "is no URL: scheme, host, port (1 to 65535) and path" : take_apart(u, out);
+    curl_url_cleanup(u);
+    return why;
+}
+
+void
+base_url_fini(struct base_url *b)
+{
+    mem_free(&b->prefix);
+    mem_free(&b->query);
+}
+
+char *
+base_url_auth(const struct base_url *base, const char *key, const char *header)
+{
+    struct buf b = BUF_MAX(8192);
+    char *line;
+
+    if (key == NULL || key[0] == 0)
+        return NULL;
+    if (header[0] == 0)
+        header = base->azure ? "api-key" : "Authorization";
+    buf_printf(&b, "%s: %s%s", header, strcasecmp(header, "Authorization") == 0 ? "Bearer " : "", key);
+    line = mem_dup(b.p);
+    explicit_bzero(b.p, b.n);
+    buf_free(&b);
+    return line;
+}

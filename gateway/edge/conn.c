@@ -1,0 +1,422 @@
+/* The guard over client connections. civetweb has no total time for headers, bodies or answers, no cap by address, and lets
+ * connections beyond its threads wait without a word; so accept(), recv() and close() of this executable pass through here:
+ *
+ *   accept → IDLE → (first byte) HEADER → (request known) WORK ⇄ BODY, WORK ⇄ WRITE → (answered) IDLE → … → close → CLOSING
+ *
+ * Only descriptors that the public port accepted are in the table; for all others each call is one look at an atomic.
+ * conn_place.c decides who comes in and who has to leave for another, conn_watch.c who is too slow: it shuts the reading side
+ * of late headers and bodies, and cuts readers off. Refused at accept: over MAX_CONN_PER_ADDR, over 80 % of the descriptors,
+ * and, with a 503, when every thread works on a whole request.
+ *
+ * One lock keeps a descriptor from being reused while it is being cut. No call that can wait for a client is made under it,
+ * and none of its loops runs a call of the kernel for each connection at each accept. An answer that its client has not taken
+ * when the server closes stays open as CLOSING: it has no thread, but a limit. */
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/edge/conn_int.h"
+
+/* What the kernel holds for a client beyond what the client has room for. Without it, some megabytes of answers to requests
+ * that were sent in advance would be made for somebody who reads none. */
+#define UNSENT_MAX 65536
+
+struct guard guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
+const char *const cut_labels[] = { "slow_header", "slow_body", "idle", "address", "descriptors", "saturated",
+                                   "slow_reader", "scarce", NULL };
+static _Thread_local int last_fd = -1;
+static _Thread_local char *head_start; /* where the first read of a connection goes, and so each of its heads */
+
+typedef int (*accept_fn)(int, struct sockaddr *, socklen_t *);
+typedef int (*close_fn)(int);
+typedef int (*listen_fn)(int, int);
+typedef ssize_t (*recv_fn)(int, void *, size_t, int);
+
+/* The thread sanitizer closes files while it writes a report; a second report out of slot_of would lock it up. */
+#ifdef __SANITIZE_THREAD__
+#define UNWATCHED __attribute__((no_sanitize("thread"), noinline))
+#else
+#define UNWATCHED
+#endif
+
+static UNWATCHED struct slot *
+slot_of(int fd)
+{
+    if (fd < 0 || !atomic_load_explicit(&guard.on, memory_order_acquire) || fd >= guard.n_slots)
+        return NULL;
+    return &guard.slots[fd];
+}
+
+static UNWATCHED struct slot *
+slot_used(int fd)
+{
+    struct slot *s = slot_of(fd);
+
+    return s && atomic_load_explicit(&s->phase, memory_order_relaxed) != CONN_NONE ? s : NULL;
+}
+
+static bool
+public_port(int listener)
+{
+    struct sockaddr_in a;
+    socklen_t n = sizeof a;
+
+    return getsockname(listener, (struct sockaddr *)&a, &n) == 0 && a.sin_family == AF_INET &&
+           ntohs(a.sin_port) == guard.gw->opt->port;
+}
+
+static void
+say_busy(int fd)
+{
+    static const char body[] = "{\"type\":\"urn:footnote:error:overloaded\",\"status\":503,\"code\":\"overloaded\"}";
+    char text[512];
+    int n = snprintf(text, sizeof text,
+                     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+                     "Cache-Control: no-store\r\nRetry-After: 1\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                     sizeof body - 1, body);
+
+    if (send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
+        shutdown(fd, SHUT_WR);
+}
+
+/* dlsym gives functions as data pointers: POSIX says that this conversion holds. */
+#define REAL(type, name) ((type)(uintptr_t)dlsym(RTLD_NEXT, name))
+
+int
+listen(int fd, int backlog)
+{
+    listen_fn real = REAL(listen_fn, "listen");
+    int rc = real(fd, backlog);
+
+    if (rc == 0 && atomic_load(&guard.on) && public_port(fd))
+        atomic_store(&guard.listener, fd);
+    return rc;
+}
+
+int accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len);
+int
+accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len)
+{
+    static _Atomic(accept_fn) real;
+    accept_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+    static const int unsent_max = UNSENT_MAX;
+    enum verdict v;
+    int fd;
+
+    if (fn == NULL)
+        atomic_store(&real, fn = REAL(accept_fn, "accept"));
+    fd = fn(listener, sa, len);
+    if (fd < 0 || !atomic_load(&guard.on) || sa == NULL || sa->sa_family != AF_INET || !public_port(listener))
+        return fd;
+    pthread_mutex_lock(&guard.lock);
+    v = place_take(fd, in->sin_addr.s_addr);
+    pthread_mutex_unlock(&guard.lock);
+    if (v == CONN_WELCOME) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
+        return fd;
+    }
+    if (v == CONN_BUSY)
+        say_busy(fd);
+    close(fd);
+    errno = ECONNABORTED;
+    return -1;
+}
+
+/* Under the lock. The thread is done with this connection; if its client has no room for the rest of the answer, the watchdog
+ * waits for it. */
+static bool
+stays_open(int fd, const struct slot *s, bool unsent)
+{
+    return unsent && atomic_load(&guard.on) && !atomic_load(&s->cut) && fd < guard.max_fds / 2;
+}
+
+int
+close(int fd)
+{
+    static _Atomic(close_fn) real;
+    close_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
+    struct slot *s = slot_used(fd);
+    bool unsent, stays;
+
+    if (fn == NULL)
+        atomic_store(&real, fn = REAL(close_fn, "close"));
+    if (s == NULL)
+        return fn(fd);
+    if (fd == last_fd)
+        last_fd = -1;
+    unsent = conn_unsent(fd) > 0;
+    /* The place is given back under the lock, the descriptor after it: a close can take as long as a client that does not
+     * read likes (SO_LINGER), and nobody else may wait for that. The kernel gives the number away only once it is closed. */
+    pthread_mutex_lock(&guard.lock);
+    stays = stays_open(fd, s, unsent);
+    place_leave(s, stays ? CONN_CLOSING : CONN_NONE);
+    atomic_fetch_add(&guard.closing, stays);
+    pthread_mutex_unlock(&guard.lock);
+    return stays ? 0 : fn(fd);
+}
+
+/* A tab is as good as a blank around and in a value (RFC 9110, section 5.5), but the library refuses a head that has one. Only
+ * header lines are changed: not the request line, and nothing behind the head that these bytes belong to. */
+static void
+blanks_for_tabs(char *p, size_t n)
+{
+    char *all = p + n, *head = head_start != NULL && head_start <= p ? head_start : p, *line, *end;
+
+    if (memchr(p, '\t', n) == NULL)
+        return;
+    while (all - head >= 2 && head[0] == '\r' && head[1] == '\n')
+        head += 2;
+    line = memmem(head, (size_t)(all - head), "\r\n", 2);
+    end = line ? memmem(line, (size_t)(all - line), "\r\n\r\n", 4) : all;
+    for (char *c = line == NULL ? all : line > p ? line : p; c < (end ? end : all); c++)
+        if (*c == '\t')
+            *c = ' ';
+}
+
+ssize_t
+recv(int fd, void *p, size_t n, int flags)
+{
+    static _Atomic(recv_fn) real;
+    recv_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
+    struct slot *s = slot_used(fd);
+    ssize_t got;
+
+    if (fn == NULL)
+        atomic_store(&real, fn = REAL(recv_fn, "recv"));
+#ifdef __SANITIZE_THREAD__
+    if (s == NULL) /* libzmq's own: it guards its buffers by atomics that the sanitizer cannot see */
+        return (ssize_t)syscall(SYS_recvfrom, fd, p, n, flags, NULL, NULL);
+#endif
+    got = fn(fd, p, n, flags);
+    if (s == NULL || (flags & MSG_PEEK) != 0)
+        return got;
+    last_fd = fd;
+    if (atomic_load_explicit(&s->fresh, memory_order_relaxed)) {
+        atomic_store_explicit(&s->fresh, false, memory_order_relaxed);
+        head_start = p;
+    }
+    if (got <= 0)
+        return got;
+    if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_IDLE)
+        conn_phase_set(fd, CONN_HEADER, (int64_t)guard.gw->opt->header_timeout * 1000);
+    atomic_fetch_add_explicit(&s->moved, got, memory_order_relaxed);
+    if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_HEADER)
+        blanks_for_tabs(p, (size_t)got);
+    return got;
+}
+
+const char *
+conn_head_start(void)
+{
+    return head_start;
+}
+
+int64_t
+conn_head_bytes(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s && atomic_load(&s->phase) == CONN_HEADER ? atomic_load(&s->moved) : 0;
+}
+
+int
+conn_current(void)
+{
+    return slot_used(last_fd) ? last_fd : -1;
+}
+
+void
+conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms)
+{
+    struct slot *s = slot_used(fd);
+    int64_t now = clock_ms();
+
+    if (s == NULL)
+        return;
+    atomic_store(&s->until_ms, limit_ms > 0 ? now + limit_ms : 0);
+    atomic_store(&s->since_ms, now);
+    atomic_store_explicit(&s->moved, 0, memory_order_relaxed);
+    atomic_store(&s->phase, phase);
+    if (phase == CONN_WORK && conn_was_let_go(fd))
+        place_stays(s);
+}
+
+enum conn_phase
+conn_write_begin(int fd)
+{
+    struct slot *s = slot_used(fd);
+    enum conn_phase was = s ? (enum conn_phase)atomic_load(&s->phase) : CONN_NONE;
+
+    if (s != NULL)
+        conn_phase_set(fd, CONN_WRITE, 0);
+    return was;
+}
+
+void
+conn_wrote(int fd, size_t n)
+{
+    struct slot *s = slot_used(fd);
+
+    if (s != NULL)
+        atomic_fetch_add_explicit(&s->moved, (int64_t)n, memory_order_relaxed);
+}
+
+void
+conn_buffer_limit(int fd, int bytes)
+{
+    int half = bytes / 2; /* the kernel doubles it, for its own book-keeping */
+
+    if (slot_used(fd) != NULL)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof half);
+}
+
+bool
+conn_header_pending(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s != NULL && atomic_load(&s->phase) == CONN_HEADER && !atomic_load(&s->cut);
+}
+
+bool
+conn_was_cut(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s != NULL && atomic_load(&s->cut) != 0 && !conn_was_let_go(fd);
+}
+
+bool
+conn_was_pushed(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s != NULL && atomic_load(&s->cut) == 1 + CUT_PUSHED;
+}
+
+/* What had come before the shutdown, or comes on its way, can still be read. */
+bool
+conn_was_let_go(int fd)
+{
+    struct slot *s = slot_used(fd);
+
+    return s != NULL && atomic_load(&s->cut) == 1 + CUT_IDLE;
+}
+
+bool
+conn_gone(int fd)
+{
+    char c;
+    struct slot *s = slot_used(fd);
+    ssize_t got;
+
+    if (s == NULL || atomic_load(&s->cut))
+        return false;
+    got = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+bool
+conn_descriptors_scarce(void)
+{
+    int fd = dup(STDERR_FILENO);
+    bool scarce = fd >= 0 ? fd >= guard.n_slots / 10 * 9 : errno == EMFILE || errno == ENFILE;
+
+    if (fd >= 0)
+        close(fd);
+    return scarce && guard.n_slots > 0;
+}
+
+long
+conn_count(void)
+{
+    return atomic_load(&guard.count) + atomic_load(&guard.closing);
+}
+
+long
+conn_closing(void)
+{
+    return atomic_load(&guard.closing);
+}
+
+bool
+conn_guard_start(struct gateway *gw)
+{
+    struct rlimit rl = { 1024, 1024 };
+
+    getrlimit(RLIMIT_NOFILE, &rl);
+    guard.gw = gw;
+    guard.n_slots = rl.rlim_cur < 65536 ? (int)rl.rlim_cur : 65536;
+    guard.max_fds = (long)guard.n_slots * 8 / 10;
+    if (guard.slots == NULL)
+        guard.slots = mem_new((size_t)guard.n_slots * sizeof *guard.slots);
+    if (guard.addrs == NULL)
+        guard.addrs = addr_table_new((size_t)guard.n_slots);
+    nap_init(&guard.nap);
+    atomic_store(&guard.on, true);
+    if (pthread_create(&guard.watchdog, NULL, conn_watch, NULL) == 0)
+        return true;
+    atomic_store(&guard.on, false);
+    LOG(ERROR, NULL, M("no thread for the connection guard"));
+    return false;
+}
+
+/* civetweb looks at its stop flag only when its poll of the port returns, 2 s later at worst; a port that is shut down
+ * makes it return at once. */
+void
+conn_guard_leave(void)
+{
+    int listener = atomic_exchange(&guard.listener, 0);
+
+    if (listener > 0)
+        shutdown(listener, SHUT_RDWR);
+    pthread_mutex_lock(&guard.lock);
+    if (atomic_load(&guard.on))
+        place_empty();
+    pthread_mutex_unlock(&guard.lock);
+}
+
+static void
+end_closing(int fd, struct slot *s)
+{
+    bool closing;
+
+    pthread_mutex_lock(&guard.lock);
+    closing = atomic_load(&s->phase) == CONN_CLOSING;
+    if (closing) {
+        place_uncount(s);
+        atomic_store(&s->phase, CONN_NONE);
+        atomic_fetch_sub(&guard.closing, 1);
+    }
+    pthread_mutex_unlock(&guard.lock);
+    if (closing)
+        close(fd);
+}
+
+/* The table stays: a thread of some library may be between looking at the switch and at its slot. */
+void
+conn_guard_stop(void)
+{
+    if (!atomic_load(&guard.on))
+        return;
+    nap_end(&guard.nap);
+    pthread_join(guard.watchdog, NULL);
+    nap_fini(&guard.nap);
+    pthread_mutex_lock(&guard.lock);
+    atomic_store(&guard.on, false);
+    pthread_mutex_unlock(&guard.lock);
+    for (int fd = 0; fd <= atomic_load(&guard.top); fd++)
+        end_closing(fd, &guard.slots[fd]);
+}

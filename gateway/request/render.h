@@ -1,0 +1,35 @@
+/* JSON of what services answer, as API.md names it. Every function appends one whole value (or, where it says so,
+ * one member) to b; strings are escaped; absent ones are null; ids are UUID text; times are RFC 3339 in UTC. */
+#ifndef GATEWAY_RENDER_H
+#define GATEWAY_RENDER_H
+
+#include "common/text/json.h"
+#include "proto/msg.h"
+
+void render_key_uuid(struct buf *b, const char *key, const struct uuid *id); /* a member; nil: null */
+void render_key_time(struct buf *b, const char *key, int64_t wall_ms);       /* a member; 0: null */
+
+/* Members document_id, chunk_id and kind: "document", or "selection" with ids of null. */
+void render_ids(struct buf *b, const struct uuid *document_id, const struct uuid *chunk_id);
+/* Members start and end; null for a selection that is of no document. */
+void render_place(struct buf *b, const struct uuid *document_id, int64_t start, int64_t end);
+/* One entry of sources[]. */
+void render_source(struct buf *b, const struct citation *c);
+void render_sources(struct buf *b, const struct citation *c, size_t n);      /* the array */
+/* A passage as a source that the answer may cite as [n] (streams send them before there is an answer): a verbatim
+ * slice of at most 300 characters from the beginning of the passage, with the offsets of that slice. */
+void render_candidate(struct buf *b, const struct hit *h, int64_t n, const struct uuid *id);
+/* A search result; explain adds the vector and the lexical score. */
+void render_hit(struct buf *b, const struct hit *h, bool explain);
+void render_message(struct buf *b, const struct message *m);
+void render_conversation(struct buf *b, const struct conversation *c);
+void render_session(struct buf *b, const struct uuid *id, const struct session_rep *s); /* api/session.c */
+void render_document(struct buf *b, const struct document *d);
+void render_collection(struct buf *b, const struct collection *c);
+void render_job(struct buf *b, const struct job_rep *j);
+/* Without the key itself, which nobody has. id is the SHA-256 of the key in hex. */
+void render_api_key(struct buf *b, const struct api_key *k);
+/* Members of an API key but for its id: shared by the list and by the answer to its creation. */
+void render_api_key_members(struct buf *b, const struct api_key *k);
+
+#endif

@@ -1,0 +1,126 @@
+/* One HTTP request as the API handlers see it: already checked at the edge, routed, authenticated and (unless the route
+ * has ADMITS) rate-limited. Handlers run on an HTTP thread, may wait for the bus, and answer exactly once. */
+#ifndef GATEWAY_REQUEST_H
+#define GATEWAY_REQUEST_H
+
+#include "common/text/json.h"
+#include "common/redis/redis.h"
+#include "gateway/hub/hub.h"
+
+enum method { METHOD_GET, METHOD_POST, METHOD_PUT, METHOD_DELETE, METHOD_HEAD, METHOD_OPTIONS, METHOD_OTHER };
+enum who { WHO_PUBLIC, WHO_SESSION, WHO_CHAT, WHO_INGEST, WHO_ADMIN };
+enum { SCOPE_CHAT = 1, SCOPE_INGEST = 2, SCOPE_ADMIN = 4 };
+
+struct gateway;      /* gateway.h: options, hub, Redis, keys, epochs */
+struct http_conn;    /* http.c: the connection */
+struct idem;         /* idempotency.h */
+
+struct principal {
+    char tenant[65];              /* "default" unless the key says otherwise */
+    unsigned scopes;              /* SCOPE_ bits */
+    bool anonymous;               /* no key: a browser with a session id */
+    uint8_t key_hash[32];         /* SHA-256 of the key; zero when anonymous */
+    const struct api_key *key;    /* limits, collections, origins; NULL when anonymous or AUTH=off. In the arena */
+};
+
+struct request {
+    struct gateway *gw;
+    struct http_conn *conn;
+    struct arena *arena;          /* everything of this request */
+    const char *id;               /* request id: X-Request-ID, or minted */
+    const struct route *route;
+    enum method method;
+    struct str path;              /* decoded */
+    struct str arg;               /* what {id} or {name} matched; absent otherwise */
+    struct str body;              /* whole body; absent when none */
+    struct str content_type;      /* without parameters, lower case; absent when none */
+    struct principal who;
+    char peer[64];                /* client address for limits (IPv6: its /64) */
+    int64_t start_us;             /* clock_us() of arrival */
+    int64_t auth_us;              /* how long it took to know who asks */
+    int64_t deadline_ms;          /* clock_ms() by which the answer must be there (X-Request-Timeout-Ms) */
+    bool no_cache;                /* Cache-Control: no-cache was sent */
+    struct redis_budget redis;    /* how long it may wait for Redis, in all */
+    struct idem *idem;            /* its Idempotency-Key, or NULL */
+    int status;                   /* set by the answer */
+    struct str audited;           /* what it was done to, where the path does not say; absent: the path's own */
+    struct buf headers;           /* extra header lines for the answer, added with request_header_add */
+};
+
+/* Request parts. Slices live as long as the request. */
+struct str request_header(const struct request *r, const char *name);    /* absent: STR_NONE */
+const char *request_query(const struct request *r);                      /* as sent, after '?'; NULL: none */
+struct str request_param(struct request *r, const char *name);           /* decoded query parameter; absent: STR_NONE */
+
+/* Answers: exactly one of them. JSON is one write (header and body in one buffer). body is a whole JSON text. */
+void reply_json(struct request *r, int status, struct str body);
+void reply_bytes(struct request *r, int status, const char *content_type, struct str body);
+void reply_empty(struct request *r, int status);
+/* Problem object (RFC 9457) of an error; detail: a phrase for people, or NULL for the error's own text. */
+void reply_problem(struct request *r, enum err e, const char *detail);
+/* 422 with errors[{pointer, detail}], e.g. "/question", "must have 1 to 500 characters". */
+void reply_invalid(struct request *r, const char *pointer, const char *detail);
+/* A failed call to a service: its error as a problem object, with Retry-After. */
+void reply_answer_error(struct request *r, const struct answer *a);
+void request_header_add(struct request *r, const char *name, const char *value);
+void request_retry_after(struct request *r, int64_t ms);
+
+/* Server-sent events. stream_begin sends the headers; each event is one write. false: the client has gone. */
+bool stream_begin(struct request *r);
+bool stream_event(struct request *r, const char *event, const char *id, struct str json);
+bool stream_ping(struct request *r);
+void stream_end(struct request *r);
+/* A long answer of JSON Lines: 200, then whole lines as they come. false: the client has gone, or the drain's time is over. */
+bool lines_begin(struct request *r);
+bool lines_write(struct request *r, struct str lines);
+void lines_end(struct request *r, bool whole);   /* not whole: the connection is cut, so that the client can tell */
+
+/* The body as a JSON object with a closed set of keys; NULL after a problem was sent. keys: NULL-terminated. */
+json_t *request_json(struct request *r, const char *const *keys);
+/* The session of the request: X-Session-ID, or the given text (body field or ?session_id=). Must be a UUID version 4.
+ * Fills hash (SHA-256 over deployment-independent text form, lower case). false after a problem was sent. */
+bool request_session(struct request *r, struct str given, struct uuid *id, uint8_t hash[32]);
+
+/* Rate limits and the query cache in one Redis round trip. Without a probe (NULL): limits only. */
+struct cache_probe {
+    char key[128];                /* fn:q:<tenant>:<md5>; "" = do not look */
+    uint8_t sha256[32];           /* of the same input, compared with the value's */
+    int64_t epoch;                /* of the collection; another epoch is a miss */
+    struct str turn;              /* packed turn to append to fn:turns on a hit; absent: do not append */
+};
+struct cache_hit {
+    bool hit;
+    bool appended;                /* the turn went to fn:turns */
+    struct str value;             /* the packed answer (proto/answer.h), in the arena */
+    const char *outcome;          /* as the metric query_cache_total names it */
+};
+/* session_hash: NULL for requests without a session. false: 429 (or 503) was sent. Redis away: local limiter, no hit. */
+bool admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct cache_hit *hit);
+/* The cache alone, for a request that was admitted without a probe. Nothing is appended. */
+void cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit);
+/* SET with TTL, and membership in the session's set of keys; failures are counted only. */
+void cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct str value);
+/* Drop every cache entry of a session (erasure). true: it had none, for sure, so no hit of it can wait in fn:turns either. */
+bool cache_erase_session(struct request *r, const uint8_t *session_hash);
+/* Append a packed turn to fn:turns. false: Redis is away or the stream is full. */
+bool turns_append(struct request *r, struct str turn);
+
+/* Epochs from the change feed (gateway/watch/epochs.c). false: no news for 1 s; do not use the cache. Absent collection: 0. */
+bool epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch);
+/* A change that this gateway made: its epoch counts from now on, before the feed tells. */
+void feed_moved(struct gateway *gw, const char *tenant, struct str collection, int64_t seq);
+/* The settings of a collection changed through this gateway. */
+void feed_settings_changed(struct gateway *gw, const char *tenant, struct str collection);
+/* A collection's settings, copied into the arena; the store is asked when they are not known. ERR_NOT_FOUND: it does not exist. */
+enum err collection_of(struct request *r, struct str name, const struct collection **out);
+/* The same without asking; false: not known here, if there are any. */
+bool collection_known(struct request *r, struct str name, const struct collection **out);
+/* May this principal use that collection? */
+bool collection_allowed(const struct request *r, struct str name);
+
+/* Handlers, one a row of route.tbl. */
+#define ROUTE(id, method, path, who, body, flags, handler, summary) void handler(struct request *r);
+#include "gateway/route.tbl"
+#undef ROUTE
+
+#endif

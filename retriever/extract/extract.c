@@ -1,0 +1,155 @@
+/* Extraction: bytes of a document → the text that is stored, chunked and quoted. See extract.h.
+ * Everything here is data from a stranger: refused with a reason, never asserted. */
+#include "retriever/extract/extract.h"
+
+#include <stdio.h>
+#include <strings.h>
+#include <utf8proc.h>
+
+#include "common/text/text.h"
+#include "retriever/extract/front_matter.h"
+#include "retriever/extract/markdown.h"
+#include "retriever/extract/markup.h"
+
+static const struct format_row {
+    const char *mime;
+    enum doc_format format;
+    bool mdx;
+} formats[] = {
+    { "text/plain", DOC_TEXT, false },
+    { "text/markdown", DOC_MARKDOWN, false },
+    { "text/x-markdown", DOC_MARKDOWN, false },
+    { "text/mdx", DOC_MARKDOWN, true },
+};
+
+static const struct format_row *
+find_format(struct str mime)
+{
+    size_t n = 0;
+
+    while (n < mime.n && mime.p[n] != ';' && mime.p[n] != ' ')
+        n++;
+    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
+        if (strlen(formats[i].mime) == n && strncasecmp(formats[i].mime, mime.p, n) == 0)
+            return &formats[i];
+    return NULL;
+}
+
+/* Zero-width and bidirectional controls hide text from readers, not from models. The two joiners are letters' company in Persian,
+ * Indic scripts and pictographs: they stay behind what is not ASCII. */
+static bool
+stripped(utf8proc_int32_t c, bool after_ascii)
+{
+    if (c == 0x200c || c == 0x200d)
+        return after_ascii;
+    return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
+           (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+           (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
+}
+
+/* What ends a line or a page, beside \n (Unicode Standard, section 5.8): words on both sides stay apart. */
+static bool
+line_end(utf8proc_int32_t c)
+{
+    return c == '\r' || c == '\v' || c == '\f' || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
+static const char *
+add_clean(struct str body, struct buf *out)
+{
+    size_t i = 0, run = 0;
+
+    while (i < body.n) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t n =
+            utf8proc_iterate((const utf8proc_uint8_t *)body.p + i, (utf8proc_ssize_t)(body.n - i), &c);
+
+        if (n <= 0)
+            return "the document is not valid UTF-8 text";
+        if (c == 0)
+            return "the document contains NUL bytes: it is not a text file";
+        bool line = line_end(c) && !(c == '\r' && i + 1 < body.n && body.p[i + 1] == '\n');
+
+        if (line || c == '\r' || stripped(c, i == 0 || (unsigned char)body.p[i - 1] < 0x80)) {
+            buf_add(out, body.p + run, i - run);
+            if (line)
+                buf_c(out, '\n');
+            run = i + (size_t)n;
+        }
+        i += (size_t)n;
+    }
+    buf_add(out, body.p + run, i - run);
+    return NULL;
+}
+
+static bool
+all_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static const char *
+compose(struct str clean, struct buf *out)
+{
+    utf8proc_uint8_t *map = NULL;
+    utf8proc_ssize_t n;
+
+    if (all_ascii(clean)) {
+        buf_str(out, clean);
+        return NULL;
+    }
+    n = utf8proc_map((const utf8proc_uint8_t *)clean.p, (utf8proc_ssize_t)clean.n, &map,
+                     UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (n >= 0)
+        buf_add(out, map, (size_t)n);
+    mem_free(&map);
+    return n < 0 ? "the document's characters could not be normalised" : NULL;
+}
+
+static bool
+blank(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] != ' ' && s.p[i] != '\n' && s.p[i] != '\t')
+            return false;
+    return true;
+}
+
+const char *
+extract_text(struct str mime, struct str body, enum doc_format *format, struct buf *out, char reason[256])
+{
+    const struct format_row *row = find_format(mime);
+    struct buf clean = BUF_MAX(out->max);
+    const char *why = NULL;
+
+    if (!row) {
+        struct str shown = utf8_valid(mime) ? utf8_cut(mime, 100) : STR("?");
+
+        (void)snprintf(reason, 256, "documents of type \"" STR_FMT "\" are not supported: text/plain and text/markdown are",
+                       STR_ARG(shown));
+        return reason;
+    }
+    *format = row->format;
+    why = add_clean(body, &clean);
+    if (!why && clean.failed)
+        why = "the document is too large";
+    if (!why && row->format == DOC_MARKDOWN && clean.n > 0)
+        markup_hide(clean.p, clean.n, front_matter(buf_slice(&clean)), row->mdx);
+    if (!why && blank(buf_slice(&clean)))
+        why = "the document contains no text";
+    if (!why)
+        why = compose(buf_slice(&clean), out);
+    if (!why && out->failed)
+        why = "the document is too large";
+    buf_free(&clean);
+    return why;
+}
+
+struct str
+extract_title(struct str text, enum doc_format format, struct arena *a)
+{
+    return format == DOC_MARKDOWN ? md_title(text, a) : STR_NONE;
+}

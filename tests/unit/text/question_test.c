@@ -1,0 +1,161 @@
+/* Questions: what stands around them, misspelt words, inflections, and how likely a quote answers. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "text/asking.h"
+#include "text/inflect.h"
+#include "text/spell.h"
+#include "text/support.h"
+#include "common/text/text.h"
+
+static void
+what_stands_around_a_question_is_blanked_byte_for_byte(void **state)
+{
+    static const struct { const char *question, *core; } cases[] = {
+        { "hi, can you tell me what a pump is?", "  ,                 what a pump is?" },
+        { "Bonjour, o\xc3\xb9 est la pompe ?", "       , o\xc3\xb9 est la pompe ?" },
+        { "I'd like to know the fee, thanks", "                 the fee,       " },
+        { "thanks", "thanks" },
+        { "", "" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf b = BUF_MAX(1000);
+
+        asking_core(str_of(cases[i].question), &b);
+        assert_true(str_is(buf_slice(&b), cases[i].core));
+        buf_free(&b);
+    }
+}
+
+static void
+a_short_word_is_corrected_only_where_that_is_likely(void **state)
+{
+    static const struct { const char *typed, *meant; bool may; } cases[] = {
+        { "lmap", "lamp", true },  { "cahs", "cash", true }, { "motr", "motor", true }, { "love", "move", false }, { "bread", "read", false },
+        { "humms", "hums", true }, { "fuze", "fuse", false }, { "paramter", "parameter", true }, { "uqery", "query", true }, { "tea", "teas", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(spell_meant(str_of(cases[i].typed), str_of(cases[i].meant)), cases[i].may);
+}
+
+static void
+neighbours_are_one_letter_away(void **state)
+{
+    struct buf b = BUF_MAX(65536);
+
+    (void)state;
+    assert_false(spell_neighbours(STR("abc"), &b));
+    assert_false(spell_neighbours(STR("E150"), &b));
+    assert_true(spell_neighbours(STR("Lmap"), &b));
+    assert_non_null(memmem(b.p, b.n, "\nlamp\n", 6));
+    assert_null(memmem(b.p, b.n, "\nlmap\n", 6));
+    buf_free(&b);
+}
+
+static uint64_t last;
+
+static void
+take(void *arg, const struct word *w)
+{
+    (void)arg;
+    last = w->h;
+}
+
+static uint64_t
+stem(struct words *w, const char *word)
+{
+    words_each(w, str_of(word), take, NULL);
+    return last;
+}
+
+static void
+forms_of_one_word_are_one(void **state)
+{
+    static const struct { enum language l; const char *a, *b; bool same; } cases[] = {
+        { LANG_ENGLISH, "fed", "feeds", true },   { LANG_ENGLISH, "children", "child", true }, { LANG_ENGLISH, "five", "5", true },
+        { LANG_ENGLISH, "gases", "gas", true },   { LANG_ENGLISH, "Jul", "July", true },       { LANG_ENGLISH, "maximum", "max", true },
+        { LANG_ENGLISH, "tyre", "tired", false }, { LANG_ENGLISH, "feed", "fee", false },      { LANG_ENGLISH, "feeding", "fed", true },
+        { LANG_FRENCH, "co\xc3\xbbtent", "co\xc3\xbbte", true },                           { LANG_FRENCH, "moment", "mom", false },
+        { LANG_TURKISH, "aynas\xc4\xb1", "ayna", true },                                    { LANG_GERMAN, "gereinigt", "reinigt", true },
+    };
+    struct words *w = words_new();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        words_language(w, cases[i].l);
+        if ((stem(w, cases[i].a) == stem(w, cases[i].b)) != cases[i].same)
+            fail_msg("%s, %s", cases[i].a, cases[i].b);
+    }
+    words_free(&w);
+}
+
+/* Every form is found: the table is sorted. */
+static void
+every_irregular_form_is_found(void **state)
+{
+    static const struct { const char *form, *base; } all[] = {
+#define IRREGULAR(form, base) { form, base },
+#include "text/inflect.tbl"
+#undef IRREGULAR
+    };
+    char z[FOLD_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        assert_true(str_is(inflect_before(LANG_ENGLISH, str_of(all[i].form), z), all[i].base));
+    assert_true(str_is(inflect_before(LANG_ENGLISH, STR("fe"), z), "fe"));
+    assert_true(str_is(inflect_before(LANG_ENGLISH, STR("zzz"), z), "zzz"));
+}
+
+static struct support
+supported(const char *question, const char *text, double found)
+{
+    struct words *w = words_new();
+    struct hit h = { .text = str_of(text), .score = found };
+    struct support s;
+
+    support_read(w, str_of(question), &h, h.text, &s);
+    words_free(&w);
+    return s;
+}
+
+static void
+a_quote_that_lacks_what_is_asked_is_less_likely(void **state)
+{
+    const char *text = "The bridge over the Wern was built in 1893 by the engineer Anna Holl.";
+    struct support sure = supported("Who built the bridge over the Wern?", text, 0.8), name = supported("Who built the bridge over the Saale?", text, 0.8),
+                   number = supported("Who built the bridge over the Wern in 1895?", text, 0.8), denial = supported("Who did not build the bridge over the Wern?", text, 0.8);
+
+    (void)state;
+    assert_true(!sure.name && !sure.number && !sure.denial && !sure.contrary && name.name && number.number && denial.denial);
+    assert_true(supported("Which is the lowest gate?", "The highest gate is the red one.", 0.8).contrary);
+    assert_true(support_chance(&sure) > support_chance(&name) && support_chance(&sure) > support_chance(&number));
+    assert_true(support_chance(&denial) < SUPPORT_LEAST && support_chance(&sure) >= SUPPORT_LEAST);
+    sure.found = 0.3;
+    sure.said = 0.3;
+    assert_true(support_chance(&sure) < SUPPORT_LEAST); /* the chance meeting of a common word */
+    assert_false(supported("Number 7 of 9 is said to have been read by ERROR_7 <main>", text, 0.8).number); /* a pasted line */
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_stands_around_a_question_is_blanked_byte_for_byte),
+        cmocka_unit_test(a_short_word_is_corrected_only_where_that_is_likely),
+        cmocka_unit_test(neighbours_are_one_letter_away),
+        cmocka_unit_test(forms_of_one_word_are_one),
+        cmocka_unit_test(every_irregular_form_is_found),
+        cmocka_unit_test(a_quote_that_lacks_what_is_asked_is_less_likely),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,74 @@
+/* Neighbours of a word. See spell.h. No dictionary is kept: who asks looks the neighbours up where the words are. */
+#include "text/spell.h"
+
+#include <ctype.h>
+
+static void
+put(struct buf *out, const char *z, size_t n)
+{
+    buf_add(out, z, n);
+    buf_c(out, '\n');
+}
+
+bool
+spell_neighbours(struct str word, struct buf *out)
+{
+    char z[SPELL_MOST + 2], w[SPELL_MOST];
+
+    if (word.n < SPELL_LEAST || word.n > SPELL_MOST)
+        return false;
+    for (size_t i = 0; i < word.n; i++) {
+        if (!isalpha((unsigned char)word.p[i]))
+            return false;
+        w[i] = (char)tolower((unsigned char)word.p[i]);
+    }
+    for (size_t i = 0; i <= word.n; i++) {
+        memcpy(z, w, i);
+        if (i < word.n) {
+            memcpy(z + i, w + i + 1, word.n - i - 1);
+            put(out, z, word.n - 1);
+        }
+        if (i + 1 < word.n && w[i] != w[i + 1]) {
+            memcpy(z, w, word.n);
+            z[i] = w[i + 1];
+            z[i + 1] = w[i];
+            put(out, z, word.n);
+        }
+        memcpy(z, w, word.n);
+        for (char c = 'a'; c <= 'z' && i < word.n; c++) {
+            z[i] = c;
+            if (c != w[i])
+                put(out, z, word.n);
+        }
+        memcpy(z, w, i);
+        memcpy(z + i + 1, w + i, word.n - i);
+        for (char c = 'a'; c <= 'z'; c++) {
+            z[i] = c;
+            put(out, z, word.n + 1);
+        }
+    }
+    return !out->failed;
+}
+
+bool
+spell_meant(struct str typed, struct str neighbour)
+{
+    int letters[256] = { 0 };
+    bool same = typed.n == neighbour.n;
+
+    if (neighbour.n < SPELL_LEAST || typed.n < 2)
+        return false;
+    char first = (char)tolower((unsigned char)typed.p[0]), second = (char)tolower((unsigned char)typed.p[1]);
+
+    if (typed.n <= SPELL_SHORT && neighbour.p[0] != first && !(neighbour.p[0] == second && neighbour.p[1] == first))
+        return false;
+    if (typed.n > SPELL_LEAST || neighbour.n > SPELL_LEAST)
+        return true;
+    for (size_t i = 0; same && i < typed.n; i++) {
+        letters[(unsigned char)tolower((unsigned char)typed.p[i])]++;
+        letters[(unsigned char)neighbour.p[i]]--;
+    }
+    for (int i = 0; i < 256; i++)
+        same = same && letters[i] == 0;
+    return same;
+}

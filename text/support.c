@@ -1,0 +1,229 @@
+/* The chance that a quote answers. See support.h. A question with a name, a number or a denial asks for just that: a passage on the same
+ * matter that lacks it looks right and is not (Rajpurkar et al., "Know What You Don't Know", 2018, whose unanswerable questions were
+ * made by exchanging them). */
+#include "text/support.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <strings.h>
+
+#include "text/asking.h"
+#include "text/instruct.h"
+
+enum { ASKED_WORDS = 64, QUESTION_MAX = 65536, LONG_WORDS = 20 };
+#define UNRELATED 0.35
+
+struct asked {
+    uint64_t h;
+    bool name, number;
+    bool in_passage, in_quote;
+};
+
+/* Words that exchange a question for its contrary. */
+static const char *const contraries[][2] = {
+    { "most", "least" }, { "more", "less" }, { "more", "fewer" }, { "first", "last" }, { "highest", "lowest" }, { "high", "low" },
+    { "higher", "lower" }, { "largest", "smallest" }, { "larger", "smaller" }, { "large", "small" }, { "oldest", "youngest" },
+    { "oldest", "newest" }, { "longest", "shortest" }, { "before", "after" }, { "increase", "decrease" }, { "increased", "decreased" },
+    { "best", "worst" }, { "always", "never" }, { "maximum", "minimum" }, { "north", "south" }, { "east", "west" }, { "northern", "southern" },
+    { "eastern", "western" }, { "positive", "negative" }, { "success", "failure" }, { "win", "lose" }, { "won", "lost" },
+    { "allow", "forbid" }, { "allowed", "forbidden" }, { "early", "late" }, { "earliest", "latest" }, { "strong", "weak" },
+    { "stronger", "weaker" }, { "majority", "minority" }, { "inside", "outside" }, { "internal", "external" }, { "increasing", "decreasing" },
+    { "public", "private" }, { "enable", "disable" }, { "enabled", "disabled" }, { "like", "dislike" }, { "agree", "disagree" },
+    { "above", "below" }, { "rise", "fall" }, { "ancient", "modern" }, { "major", "minor" }, { "good", "bad" }, { "legal", "illegal" },
+};
+enum { CONTRARIES = sizeof contraries / sizeof *contraries };
+
+struct reading {
+    struct str text;             /* of the question, blanked where it says nothing */
+    struct asked v[ASKED_WORDS];
+    size_t n, words;
+    bool passage;                /* while the passage is read; else the quote and its headings */
+    bool denies;                 /* what is read */
+    uint64_t one, other;         /* bit i: it has that half of pair i */
+};
+
+static bool
+is_denial(struct str s)
+{
+    static const char *const words[] = { "no", "not", "never", "nor", "none", "neither", "nobody", "cannot", "without", "except", "nicht",
+        "kein", "keine", "nie", "niemals", "ohne", "pas", "jamais", "sans", "aucun", "nunca", "sin", "mai", "senza", "non", "nao", "sem" };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_is(s, words[i]))
+            return true;
+    return false;
+}
+
+/* A capital that no sentence begins with. */
+static bool
+is_name(struct str text, const struct word *w)
+{
+    size_t i = w->start;
+
+    if (!isupper((unsigned char)text.p[i]))
+        return false;
+    while (i > 0 && (text.p[i - 1] == ' ' || strchr("\"'([*_`", text.p[i - 1]) != NULL))
+        i--;
+    return i > 0 && strchr(".!?:\n", text.p[i - 1]) == NULL;
+}
+
+static void
+take_contraries(struct reading *r, struct str s)
+{
+    for (size_t i = 0; i < CONTRARIES; i++) {
+        r->one |= (uint64_t)str_is(s, contraries[i][0]) << i;
+        r->other |= (uint64_t)str_is(s, contraries[i][1]) << i;
+    }
+}
+
+static void
+take_asked(void *arg, const struct word *w)
+{
+    struct reading *r = arg;
+
+    r->denies = r->denies || is_denial(w->folded);
+    take_contraries(r, w->folded);
+    r->words++;
+    if (w->cls != WORD_CONTENT || r->n == ASKED_WORDS || r->text.p[w->start] == ' ')
+        return;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].h == w->h)
+            return;
+    r->v[r->n++] = (struct asked){ .h = w->h, .name = is_name(r->text, w), .number = isdigit((unsigned char)r->text.p[w->start]) != 0 };
+}
+
+static void
+take_said(void *arg, const struct word *w)
+{
+    struct reading *r = arg;
+
+    r->denies = r->denies || is_denial(w->folded);
+    take_contraries(r, w->folded);
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].h == w->h) {
+            r->v[i].in_passage = true;
+            r->v[i].in_quote = r->v[i].in_quote || !r->passage;
+        }
+}
+
+static bool
+has_not(struct str s) /* "isn't" */
+{
+    return memmem(s.p, s.n, "n't", 3) != NULL || memmem(s.p, s.n, "n\xe2\x80\x99t", 5) != NULL;
+}
+
+static bool
+has(struct str s, const char *z)
+{
+    return memmem(s.p, s.n, z, strlen(z)) != NULL;
+}
+
+/* A story, or a line of a log: not every word of it must be in the answer. */
+static bool
+is_loose(const struct reading *r)
+{
+    for (size_t i = 0; i < r->text.n; i++)
+        if (strchr("_{}<>=\\/", r->text.p[i]) != NULL)
+            return true;
+    return r->words > LONG_WORDS;
+}
+
+static bool
+asks_denied(const struct reading *r)
+{
+    return (r->denies || has_not(r->text)) && !has(r->text, "not only") && !has(r->text, "or not");
+}
+
+void
+support_read(struct words *w, struct str question, const struct hit *h, struct str quote, struct support *out)
+{
+    const struct str heads[] = { h->title, h->chapter, h->section, h->lead };
+    struct buf core = BUF_MAX(QUESTION_MAX + 1);
+    struct reading r = { 0 };
+    uint64_t one, other;
+
+    *out = (struct support){ .found = h->score, .said = 1 };
+    asking_core(question, &core);
+    r.text = buf_slice(&core);
+    words_language(w, language_given(h->language, h->text, LANG_ENGLISH));
+    words_each(w, r.text, take_asked, &r);
+    if (!is_loose(&r)) {
+        out->denial = asks_denied(&r);
+        one = r.one;
+        other = r.other;
+        r.passage = true;
+        words_each(w, h->text, take_said, &r);
+        r.passage = false;
+        for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+            words_each(w, heads[i], take_said, &r);
+        r.denies = false;
+        r.one = r.other = 0;
+        words_each(w, quote, take_said, &r);
+        out->denial = out->denial && !r.denies && !has_not(quote);
+        out->contrary = ((one & r.other & ~r.one) | (other & r.one & ~r.other)) != 0;
+        for (size_t i = 0; i < r.n; i++) {
+            out->name = out->name || (r.v[i].name && !r.v[i].in_quote);
+            out->number = out->number || (r.v[i].number && !r.v[i].in_passage);
+        }
+    }
+    buf_free(&core);
+}
+
+/* Fitted on squad (answerable against unanswerable) and on questions against other sets' passages. Where retrieval is unsure, a quote
+ * that says little of the question is the chance meeting of a common word. */
+double
+support_chance(const struct support *s)
+{
+    double p = fmin(fmax(s->found, 0.01), 0.999), odds = log(p / (1 - p));
+    double unsaid = fmin(fmax((0.7 - s->said) / 0.25, 0), 1);
+    double x = 0.6 + 0.2 * odds + 0.8 * fmin(odds - 0.3, 0) + 1.5 * fmin(odds - 1.1, 0) * unsaid - 0.6 * s->name - 0.8 * s->number - 1.8 * s->denial - 1.8 * s->contrary;
+
+    return 1 / (1 + exp(-x));
+}
+
+/* A selection (hit 0) is found for whatever is asked. Of a question that has words of its own, and none of them in common with it, it
+ * is hardly the answer. */
+static void
+doubt_selection(struct words *w, const struct cite_req *req, struct support *s)
+{
+    const struct hit *h = &req->hits.v[0];
+    struct reading r = { 0 };
+    struct buf core = BUF_MAX(QUESTION_MAX + 1);
+    bool any = false;
+
+    if (instructs(w, req->question, language_of(h->text, 0, LANG_ENGLISH)))
+        return;
+    asking_core(req->question, &core);
+    r.text = buf_slice(&core);
+    words_language(w, language_of(h->text, 0, LANG_ENGLISH));
+    words_each(w, r.text, take_asked, &r);
+    words_each(w, h->text, take_said, &r);
+    for (size_t i = 0; i < r.n; i++)
+        any = any || r.v[i].in_quote;
+    buf_free(&core);
+    if (!any) {
+        s->found = UNRELATED;
+        s->said = 0;
+    }
+}
+
+double
+support_confidence(struct words *w, const struct cite_req *req, const struct cite_rep *rep)
+{
+    double best = 0;
+
+    for (size_t i = 0; i < rep->citations.n; i++) {
+        const struct citation *c = &rep->citations.v[i];
+        struct support s;
+
+        if (c->n < 1 || (size_t)c->n > req->hits.n)
+            continue;
+        const struct hit *h = &req->hits.v[c->n - 1];
+
+        support_read(w, req->question, h, c->excerpt, &s);
+        if (c->n == 1 && req->selection.n > 0)
+            doubt_selection(w, req, &s);
+        best = fmax(best, support_chance(&s) * (h->score > 0 ? fmin(c->score / h->score, 1) : 0));
+    }
+    return best;
+}

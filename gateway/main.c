@@ -20,7 +20,16 @@
 #include "common/log.h"
 #include "gateway/edge/conn.h"
 #include "gateway/hub/zap.h"
-#include "gateway/request/reply.h"
+#include "gateway/admit/admit.h"
+#include "gateway/admit/lease.h"
+#include "gateway/admit/limit.h"
+#include "gateway/ask/ask.h"
+#include "gateway/edge/http.h"
+#include "gateway/gateway.h"
+#include "gateway/serve.h"
+#include "gateway/watch/epochs.h"
+#include "gateway/watch/health.h"
+#include "gateway/watch/keyring.h"
 #include "proto/price.h"
 
 static const struct opt_def opts[] = {
@@ -147,6 +156,18 @@ secrets(struct gateway *gw)
     names_parse(&gw->strangers.answer_hosts, gw->opt->answer_link_hosts, 253);
 }
 
+static bool
+listen_at(struct gateway *gw)
+{
+    const struct gateway_opt *o = gw->opt;
+    struct guard_config guard = { .port = o->port, .threads = o->http_threads, .header_timeout = o->header_timeout,
+                                  .write_timeout = o->write_timeout, .min_client_rate = o->min_client_rate,
+                                  .max_per_address = o->max_conn_per_addr, .proxies = &gw->proxies };
+    struct http_config http = { o->host, o->port, o->http_threads, { serve, serve_refused, gw } };
+
+    return conn_guard_start(&guard) && (gw->http = http_start(&http)) != NULL;
+}
+
 static int
 start(struct proc *p)
 {
@@ -159,14 +180,14 @@ start(struct proc *p)
     gw->opt = p->opt;
     signal(SIGPIPE, SIG_IGN);
     gateway_stats_register();
+    ask_stats_register();
     price_init(o->model_prices);
     secrets(gw);
     admit_init();
     memory_init(&gw->memory, o->memory_limit);
     gw->limiter = limiter_new((size_t)gw->opt->http_threads);
     if (connect_redis(gw) != 0 || (gw->hub = hub_new(&hub)) == NULL || (gw->keys = keyring_start(gw)) == NULL ||
-        (gw->feed = feed_start(gw)) == NULL || (gw->keeper = keeper_start(gw)) == NULL || (gw->health = health_start(gw)) == NULL || !conn_guard_start(gw) ||
-        (gw->http = http_start(gw)) == NULL)
+        (gw->feed = feed_start(gw)) == NULL || (gw->keeper = keeper_start(gw)) == NULL || (gw->health = health_start(gw)) == NULL || !listen_at(gw))
         return -1;
     LOG(INFO, NULL, M("listening"), KS("host", gw->opt->host), KI("port", gw->opt->port), KB("auth", gw->opt->auth));
     return 0;

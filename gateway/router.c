@@ -1,6 +1,8 @@
 /* Exact routes from route.tbl: no prefixes, no case folding, no trailing slashes. {id} and {name} match one segment that
  * is not empty. A HEAD is served by the GET of its path. */
-#include "gateway/edge/edge.h"
+#include "gateway/router.h"
+
+#include "gateway/api/api.h"
 
 #define METHOD(m) METHOD_##m
 const struct route routes[] = {
@@ -10,13 +12,6 @@ const struct route routes[] = {
 #undef ROUTE
 };
 const size_t route_count = sizeof routes / sizeof routes[0];
-
-const char *const route_labels[] = {
-#define ROUTE(id, method, path, who, body, flags, handler, summary) #method " " path,
-#include "gateway/route.tbl"
-#undef ROUTE
-    "none", NULL
-};
 
 static bool
 path_match(const char *pattern, struct str path, struct str *arg)

@@ -11,12 +11,19 @@
 #include "gateway/api/audit.h"
 #include "gateway/edge/conn.h"
 #include "gateway/admit/idempotency.h"
-#include "gateway/request/reply.h"
+#include "gateway/admit/admit.h"
+#include "gateway/admit/auth.h"
+#include "gateway/admit/limit.h"
+#include "gateway/edge/path.h"
+#include "gateway/edge/status.h"
+#include "gateway/gateway.h"
+#include "gateway/request/body.h"
+#include "gateway/router.h"
+#include "gateway/serve.h"
+#include "gateway/api/api.h"
 
 #define DOOR_LINES 20              /* of the access log, a second, for what is refused at the door */
 #define ARENA_MAX (192u << 20)    /* replies of 64 MB, decoded and rendered, fit */
-
-const char *const idem_labels[] = { "unclaimed", "lost", "stored", "freed", "replayed", "in_progress", "mismatch", "failed", NULL };
 
 /* Our own trace context when none came: the parent for every hop is this request. */
 static void
@@ -89,6 +96,21 @@ cors(struct request *r)
         r->conn->origin = origin;
 }
 
+/* 204 to OPTIONS: Allow, and what a preflight asks when the origin is known. */
+static void
+reply_preflight(struct request *r, const char *allow)
+{
+    request_header_add(r, "Allow", allow);
+    if (r->conn->origin != NULL && head_get(&r->conn->head, "Access-Control-Request-Method") != NULL) {
+        request_header_add(r, "Access-Control-Allow-Methods", allow);
+        request_header_add(r, "Access-Control-Allow-Headers",
+                           "Authorization, Content-Type, X-Session-ID, X-Request-ID, X-Request-Timeout-Ms, "
+                           "Idempotency-Key, Cache-Control, Last-Event-ID, traceparent");
+        request_header_add(r, "Access-Control-Max-Age", "600");
+    }
+    reply_empty(r, 204);
+}
+
 static bool
 find_route(struct request *r)
 {
@@ -109,12 +131,6 @@ find_route(struct request *r)
     return r->route != NULL;
 }
 
-long
-serve_max(const struct gateway *gw)
-{
-    return gw->opt->max_requests < gw->opt->http_threads ? gw->opt->max_requests : gw->opt->http_threads;
-}
-
 /* The request is whole. Only now it takes one of the MAX_REQUESTS: slow bodies hold a thread, but keep nobody from working. */
 static bool
 begin_work(struct request *r)
@@ -122,7 +138,7 @@ begin_work(struct request *r)
     if (!r->conn->working)
         return true;
     r->conn->busy = &r->gw->busy;
-    if (atomic_fetch_add(&r->gw->busy, 1) < serve_max(r->gw))
+    if (atomic_fetch_add(&r->gw->busy, 1) < gateway_most(r->gw))
         return true;
     reply_problem(r, ERR_BUSY, NULL);
     return false;
@@ -142,7 +158,7 @@ room(struct request *r)
         reply_problem(r, ERR_DRAINING, NULL);
         return false;
     }
-    if (atomic_load(&r->gw->busy) * 10 > serve_max(r->gw) * 9 || memory_tight(&r->gw->memory)) {
+    if (atomic_load(&r->gw->busy) * 10 > gateway_most(r->gw) * 9 || memory_tight(&r->gw->memory)) {
         reply_problem(r, ERR_BUSY, NULL);
         return false;
     }
@@ -206,7 +222,7 @@ charge(struct request *r)
     if (r->route->flags & ADMITS)
         return true;
     if (r->route->who == WHO_PUBLIC)
-        return admit_address(r, r->route->handler != route_healthz && r->route->handler != route_readyz);
+        return admit_address(r, (r->route->flags & UNCHARGED) == 0);
     if (session) {
         part = str_of(uuid_text(&id, text));
         sha256(&part, 1, hash);
@@ -322,8 +338,9 @@ drop_rest(struct request *r)
 }
 
 void
-serve(struct gateway *gw, struct http_conn *c, const char *peer)
+serve(void *ctx, struct http_conn *c, const char *peer)
 {
+    struct gateway *gw = ctx;
     struct arena *arena = arena_new(ARENA_MAX);
     struct request r = { .gw = gw, .conn = c, .arena = arena, .start_us = clock_us(), .method = METHOD_OTHER };
 
@@ -350,4 +367,49 @@ serve(struct gateway *gw, struct http_conn *c, const char *peer)
     buf_free(&r.headers);
     buf_free(&c->body);
     arena_free(&arena);
+}
+
+static enum err
+err_of_status(int status)
+{
+    return status == 413 || status == 431 ? ERR_HEADERS_LARGE
+           : status == 408                ? ERR_TIMEOUT_BODY
+           : status == 501                ? ERR_TRANSFER_CODING
+           : status == 505                ? ERR_BAD_REQUEST
+           : status >= 500                ? ERR_INTERNAL
+                                          : ERR_BAD_REQUEST;
+}
+
+/* A method that the library does not know: 405 or 404, as for any other wrong method. */
+static void
+reply_unknown_method(struct request *r)
+{
+    const char *target = r->conn->head.target;
+    char allow[64];
+    struct str arg;
+    bool known;
+
+    router_find(METHOD_OTHER, (struct str){ target, strcspn(target, "?") }, &arg, &known, allow);
+    if (known)
+        request_header_add(r, "Allow", allow);
+    reply_problem(r, known ? ERR_METHOD : ERR_NOT_FOUND, NULL);
+}
+
+void
+serve_refused(void *gw, struct http_conn *c, int status)
+{
+    const char *given = head_get(&c->head, "X-Request-ID");
+    struct uuid u = uuid_v7();
+    char id[37];
+    struct request r = { .gw = gw, .conn = c, .method = METHOD_OTHER };
+
+    r.id = given && request_id_valid(given) ? given : uuid_text(&u, id);
+    if (c->head.method != NULL)
+        reply_unknown_method(&r);
+    else
+        reply_problem(&r, err_of_status(status), NULL);
+    stat_inc(&gateway_stats, GW_EDGE_REFUSED);
+    stat_add_at(&gateway_stats, GW_REQUESTS, route_count, status_label(r.status), 1);
+    LOG(INFO, r.id, M("request"), KS("route", "none"), KS("method", "OTHER"), KI("status", r.status));
+    buf_free(&r.headers);
 }

@@ -13,9 +13,10 @@
 #include "common/log.h"
 #include "gateway/admit/admit.h"
 #include "proto/answer.h"
-
-const char *const cache_labels[] = { "hit", "miss", "stale", "collision", "bad", "bypass", "stored", "store_failed", NULL };
-const char *const policy_labels[] = { "session", "key", "hour", "address", "auth", "concurrency", NULL };
+#include "gateway/admit/cache.h"
+#include "gateway/admit/limit.h"
+#include "gateway/gateway.h"
+#include "gateway/request/handler.h"
 
 /* KEYS: a bucket for each policy, then the cache key and the stream. ARGV: number of policies, step and tau of each in µs
  * (limit.c), then how a right value begins ("FA02", SHA-256, epoch), turn ("" none), the stream's maximum.

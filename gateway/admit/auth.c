@@ -6,6 +6,9 @@
 #include "common/clock.h"
 #include "gateway/admit/auth.h"
 #include "gateway/gateway.h"
+#include "gateway/admit/admit.h"
+#include "gateway/admit/limit.h"
+#include "gateway/watch/keyring.h"
 
 /* The key in Authorization: Bearer; absent without the header; an empty slice when the header is malformed. */
 static struct str
@@ -255,4 +258,37 @@ auth_check(struct request *r)
         return false;
     }
     return fail(r, NULL);
+}
+
+bool
+collection_allowed(const struct request *r, struct str name)
+{
+    const struct api_key *k = r->who.key;
+
+    if (r->who.anonymous)
+        return names_have(&r->gw->strangers.collections, name);
+    if (k == NULL || k->collections.n == 0)
+        return true;
+    for (size_t i = 0; i < k->collections.n; i++)
+        if (str_eq(k->collections.v[i], name))
+            return true;
+    return false;
+}
+
+struct str
+api_first_collection(const struct request *r)
+{
+    const struct names *open = &r->gw->strangers.collections;
+    const struct api_key *k = r->who.key;
+
+    if (r->who.anonymous)
+        return open->n > 0 ? str_of(open->v[0]) : STR_NONE;
+    return k && k->collections.n > 0 ? k->collections.v[0] : STR_NONE;
+}
+
+bool
+api_is_root(const struct request *r)
+{
+    return r->who.key == NULL ? (r->who.scopes & SCOPE_ADMIN) != 0
+                              : r->gw->has_admin && bytes_equal(r->who.key_hash, r->gw->admin_hash, 32);
 }

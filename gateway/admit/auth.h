@@ -1,20 +1,23 @@
-/* keyring.c, which knows the keys, to auth.c, which decides, and to those who tell it of changes. */
+/* Who asks, and what they may use (auth.c, scope.c). A function that returns false has answered, unless it says otherwise. */
 #ifndef GATEWAY_AUTH_H
 #define GATEWAY_AUTH_H
 
-#include "gateway/gateway.h"
+#include "gateway/request/request.h"
 
-enum key_known { KEY_NONE, KEY_FOUND, KEY_UNSURE };
-/* Is there such a key? FOUND: *out is a copy in the arena, expired or not. UNSURE: it cannot be told now. May wait for the
- * feed and for the store, see keyring.c. */
-enum key_known keyring_find(struct keyring *k, const uint8_t hash[32], struct arena *a, const struct api_key **out);
-bool keyring_has_origin(struct keyring *k, struct str origin);
-bool keyring_ready(struct keyring *k);    /* keys are known, or at least can be asked for */
-/* The feed heard of change seq of the keys, or that the database is away; asked: clock_ms() of its question. */
-void keyring_heard(struct keyring *k, int64_t seq, int64_t asked);
-void keyring_away(struct keyring *k, int64_t asked);
-/* Wait until the keys are known up to that change, at most so long; the same for a key that was revoked here. */
-void keyring_reach(struct keyring *k, int64_t seq, int64_t ms);
-void keyring_revoked(struct keyring *k, const uint8_t hash[32], int64_t seq);
+/* Who asks: fills r->who. */
+bool auth_check(struct request *r);
+/* May a page of that origin read our answers (preflights: no key is known yet)? */
+bool auth_origin_known(struct gateway *gw, const struct head *h, const char *origin);
+
+/* May this principal use that collection? Answers nothing. */
+bool collection_allowed(const struct request *r, struct str name);
+struct str api_first_collection(const struct request *r); /* the first of those listed for this principal; absent: none */
+bool api_is_root(const struct request *r);           /* ADMIN_KEY, or AUTH=off: whoever may do everything */
+/* Collection of a question, search or upload: the named one, or the default one of this principal. A named one that
+ * is not the principal's: 404. */
+bool api_collection(struct request *r, struct str given, struct str *name);
+/* Is this key restricted to some collections? Then what concerns the whole tenant is not for it. */
+bool api_restricted(const struct request *r);
+bool api_whole_tenant(struct request *r);            /* false: it is, and 403 was sent */
 
 #endif

@@ -4,11 +4,11 @@
 
 #include "common/log.h"
 #include "gateway/admit/admit.h"
+#include "gateway/admit/cache.h"
+#include "gateway/gateway.h"
 
 #define VALUE_MAX 1048576u
 #define SET_THIN 512              /* members of a session's set from which on it is looked through at times */
-
-const char *const turn_labels[] = { "queued", "full", "failed", NULL };
 
 /* KEYS: a session's set. Members whose entries have expired go. */
 static struct redis_script thin;

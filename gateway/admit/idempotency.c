@@ -13,7 +13,7 @@
 #include "common/log.h"
 #include "common/seal.h"
 #include "gateway/request/handler.h"
-#include "gateway/edge/edge.h"
+#include "gateway/edge/origin.h"
 
 #define SETTLE_MS 2000        /* an answer that exists waits no longer than this for being stored */
 
@@ -101,6 +101,7 @@ idem_begin(struct request *r)
     fingerprint(r, i->hash);
     i->holder = uuid_v7();
     r->idem = i;
+    r->before_answer = idem_settle;
     return true;
 }
 

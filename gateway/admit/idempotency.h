@@ -8,12 +8,11 @@
 #ifndef GATEWAY_IDEMPOTENCY_H
 #define GATEWAY_IDEMPOTENCY_H
 
+#include "gateway/edge/stats.h"
 #include "gateway/request/request.h"
 
 #define IDEM_LEASE_MS 5000     /* renewed while the request runs (lease.c): a dead gateway's keys are free after it */
 #define IDEM_BODY_MAX 524288   /* larger answers are not stored: the request may run again */
-
-enum idem_outcome { IDEM_UNCLAIMED, IDEM_RUNNING, IDEM_STORED, IDEM_FREED, IDEM_REPLAYED, IDEM_BUSY, IDEM_MISMATCH, IDEM_FAILED };
 
 struct kept {                  /* on the list of leases that are renewed */
     const struct idem *idem;

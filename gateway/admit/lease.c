@@ -9,6 +9,7 @@
 #include "gateway/admit/idempotency.h"
 #include "gateway/gateway.h"
 #include "common/nap.h"
+#include "gateway/admit/lease.h"
 
 #define RENEW_MS 1500  /* a lease outlives two renewals that fail */
 #define BATCH 64       /* claims under way at once */

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "gateway/gateway.h"
+#include "gateway/admit/limit.h"
 
 #define SETS 16384u
 #define WAYS 4u
@@ -176,27 +177,4 @@ limiter_key_leave(struct limiter *l, const uint8_t hash[32])
             break;
         }
     pthread_mutex_unlock(&l->key_lock);
-}
-
-static int64_t
-seconds_up(int64_t ms)
-{
-    return (ms + 999) / 1000;
-}
-
-/* RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), and the older X-RateLimit-*. */
-void
-limit_headers(const struct limit_state *s, struct buf *out)
-{
-    const struct policy *p;
-
-    if (s->n == 0)
-        return;
-    p = &s->p[s->violated >= 0 ? s->violated : 0];
-    buf_z(out, "RateLimit-Policy: ");
-    for (size_t i = 0; i < s->n; i++)
-        buf_printf(out, "%s\"%s\";q=%ld;w=%ld", i ? ", " : "", s->p[i].name, s->p[i].q, s->p[i].w);
-    buf_printf(out, "\r\nRateLimit: \"%s\";r=%ld;t=%lld\r\n", p->name, p->remaining, (long long)seconds_up(p->reset_ms));
-    buf_printf(out, "X-RateLimit-Limit: %ld\r\nX-RateLimit-Remaining: %ld\r\nX-RateLimit-Reset: %lld\r\n", p->q,
-               p->remaining, (long long)seconds_up(clock_wall_ms() + p->reset_ms));
 }

@@ -5,10 +5,13 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/api/audit.h"
 #include "gateway/gateway.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
+#include "gateway/admit/limit.h"
 
 #define ROW_MS 2000          /* the answer is sent: only the connection's next request waits */
 

@@ -1,4 +1,5 @@
 /* POST /chat/query, POST /chat/selection, GET /chat/history. The question path itself is in ask/run.c. */
+#include "gateway/api/api.h"
 #include "gateway/ask/ask.h"
 #include "gateway/request/render.h"
 

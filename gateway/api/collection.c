@@ -1,9 +1,12 @@
 /* /collections: the settings that shape the answers of one body of documents. PUT replaces all of them: a setting that
  * is left out is the deployment's default again. */
 #include "text/language.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/gateway.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
+#include "gateway/watch/epochs.h"
 
 static const char *const keys[] = { "prompt", "refusal", "model", "top_k", "threshold", "retention_days", "language", NULL };
 static const struct text_rule rule_prompt = { "prompt", 0, 16000, false, true };

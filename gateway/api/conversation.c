@@ -1,7 +1,9 @@
 /* Conversations of one's own session, and what one thought of an answer. The session is named by X-Session-ID (or the body,
  * or the query of the old widget); a conversation or message that is not that session's is as good as missing. */
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/cache.h"
 
 static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
 static const struct text_rule rule_rating = { "rating", 1, 16, true, false };

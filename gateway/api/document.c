@@ -3,8 +3,12 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
+#include "gateway/upload/searchable.h"
+#include "gateway/watch/epochs.h"
 
 /* Find a document by what the path says. false: answered. *doc lives as long as held. */
 static bool

@@ -1,5 +1,6 @@
 /* GET /messages/{id}/explain: how an answer of one's own session came about, as it was stored with it (trace.c). The session is
  * named as on the other routes of messages; an answer that is not that session's is as good as missing. */
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
 

@@ -6,6 +6,7 @@
  * One page is in memory at a time; each is written before the next is asked for. */
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
 

@@ -2,8 +2,11 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
+#include "gateway/upload/searchable.h"
 
 #define EVERY_MS 250
 #define PING_MS 15000

@@ -5,10 +5,16 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
+#include "gateway/edge/origin.h"
+#include "gateway/gateway.h"
+#include "gateway/watch/keyring.h"
 
 #define DAY_MS 86400000LL
+#define REACH_MS 500             /* until a new key counts here */
 
 static const char *const keys[] = { "label",      "tenant",   "scopes",       "collections", "origins",
                                     "per_minute", "per_hour", "expires_days", NULL };
@@ -183,7 +189,7 @@ create(struct request *r, struct api_key *k)
     sha256(&s, 1, hash);
     k->hash = (struct str){ (const char *)hash, 32 };
     if (api_get(r, &held, KIND_KEY_PUT, k, &a)) {
-        api_key_made(r, ((const struct ack *)a.msg)->seq);
+        keyring_reach(r->gw->keys, ((const struct ack *)a.msg)->seq, REACH_MS);
         r->audited = arena_str(r->arena, str_of(hex_text(hash, 32, id)));
         buf_c(&b, '{');
         buf_key_str(&b, "id", str_of(hex_text(hash, 32, id)));
@@ -266,7 +272,7 @@ route_key_delete(struct request *r)
     else if (!tenant.p && str_is(req.tenant, "default"))
         req.tenant = STR_NONE; /* an admin of the default tenant may revoke any key */
     if (api_get(r, &held, KIND_KEY_DELETE, &req, &a)) {
-        api_key_revoked(r, hash, ((const struct ack *)a.msg)->seq);
+        keyring_revoked(r->gw->keys, hash, ((const struct ack *)a.msg)->seq);
         reply_empty(r, 204);
     }
     held_free(&held);

@@ -3,6 +3,7 @@
  * its own style and script by a nonce that every answer has anew. */
 #include <stdio.h>
 
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 
 __asm__(".section .rodata\n"

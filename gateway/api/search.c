@@ -1,7 +1,9 @@
 /* POST /search: ranked passages without an answer, weak ones too. When no embedding can be had for a passing reason,
  * the words alone are searched, and the answer says so. */
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
 
 static const char *const keys[] = { "query", "top_k", "collection", "filter", "explain", NULL };
 static const struct text_rule rule_query = { "query", 1, 2000, true, true };

@@ -1,7 +1,11 @@
 /* /sessions: make, read, erase; /users: erase. A session id is a secret: whoever has it may read and erase that session. */
 #include "common/clock.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
+#include "gateway/admit/cache.h"
+#include "gateway/edge/origin.h"
 
 static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
 static const struct text_rule rule_user = { "user_id", 1, 200, false, true };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "gateway/api/api.h"
 #include "gateway/ask/ask.h"
 #include "gateway/request/render.h"
 

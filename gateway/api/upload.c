@@ -1,9 +1,11 @@
 /* POST /documents, in four forms: a JSON object, JSON Lines, a raw text body, multipart/form-data with files. The forms
  * only differ in how they are read; record.c checks what they hold and upload/batch.c takes it to the store. */
+#include "gateway/api/api.h"
 #include "gateway/upload/jsonl.h"
 #include "gateway/upload/multipart.h"
 #include "gateway/upload/record.h"
 #include "gateway/upload/upload.h"
+#include "gateway/admit/auth.h"
 
 static void
 put_object(struct upload *u)

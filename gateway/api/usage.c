@@ -1,7 +1,9 @@
 /* GET /usage: what the admin's own tenant was asked in the last days, how much of it the documents answered, and the tokens
  * it took. */
 #include "common/clock.h"
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
+#include "gateway/admit/auth.h"
 
 #define DAYS 7
 #define DAYS_MAX 31

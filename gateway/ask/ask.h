@@ -10,6 +10,7 @@
 
 #include "cite/cite.h"
 #include "gateway/request/handler.h"
+#include "gateway/admit/admit.h"
 #include "gateway/admit/idempotency.h"
 #include "gateway/safe/sanitize.h"
 

@@ -10,6 +10,9 @@
 #include "common/clock.h"
 #include "gateway/request/render.h"
 #include "proto/answer.h"
+#include "gateway/admit/admit.h"
+#include "gateway/admit/auth.h"
+#include "gateway/watch/epochs.h"
 
 #define OVERLOAD_RETRY_SPREAD 3
 

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "proto/answer.h"
+#include "gateway/admit/cache.h"
 
 #define LOOK_MS 250         /* how often a waiting question looks after its client */
 #define FIRST_TOKEN_MS 20000

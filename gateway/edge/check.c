@@ -1,10 +1,13 @@
 /* Strict request check (RFC 9112, RFC 9110 section 5). The HTTP library below is lenient; whatever two programs in a row
  * could read differently is refused here and the connection ends, so that no hidden second request can run.
  * Pure: a parsed head goes in, a verdict and the body's framing come out. */
-#include "gateway/edge/edge.h"
 
 #include <ctype.h>
+#include <string.h>
 #include <strings.h>
+
+#include "gateway/edge/check.h"
+#include "gateway/edge/path.h"
 
 const char *const method_names[] = { "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "OTHER" };
 

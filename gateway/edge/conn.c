@@ -33,8 +33,6 @@
 #define UNSENT_MAX 65536
 
 struct guard guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
-const char *const cut_labels[] = { "slow_header", "slow_body", "idle", "address", "descriptors", "saturated",
-                                   "slow_reader", "scarce", NULL };
 static _Thread_local int last_fd = -1;
 static _Thread_local char *head_start; /* where the first read of a connection goes, and so each of its heads */
 
@@ -73,7 +71,7 @@ public_port(int listener)
     socklen_t n = sizeof a;
 
     return getsockname(listener, (struct sockaddr *)&a, &n) == 0 && a.sin_family == AF_INET &&
-           ntohs(a.sin_port) == guard.gw->opt->port;
+           ntohs(a.sin_port) == guard.cfg.port;
 }
 
 static void
@@ -210,7 +208,7 @@ recv(int fd, void *p, size_t n, int flags)
     if (got <= 0)
         return got;
     if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_IDLE)
-        conn_phase_set(fd, CONN_HEADER, (int64_t)guard.gw->opt->header_timeout * 1000);
+        conn_phase_set(fd, CONN_HEADER, (int64_t)guard.cfg.header_timeout * 1000);
     atomic_fetch_add_explicit(&s->moved, got, memory_order_relaxed);
     if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_HEADER)
         blanks_for_tabs(p, (size_t)got);
@@ -352,12 +350,12 @@ conn_closing(void)
 }
 
 bool
-conn_guard_start(struct gateway *gw)
+conn_guard_start(const struct guard_config *cfg)
 {
     struct rlimit rl = { 1024, 1024 };
 
     getrlimit(RLIMIT_NOFILE, &rl);
-    guard.gw = gw;
+    guard.cfg = *cfg;
     guard.n_slots = rl.rlim_cur < 65536 ? (int)rl.rlim_cur : 65536;
     guard.max_fds = (long)guard.n_slots * 8 / 10;
     if (guard.slots == NULL)

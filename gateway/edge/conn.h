@@ -7,12 +7,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct gateway;
+struct cidrs;
+
+struct guard_config {
+    long port;                    /* the public one */
+    long threads;                 /* connections that can have one */
+    long header_timeout, write_timeout; /* seconds */
+    long min_client_rate;         /* bytes a second */
+    long max_per_address;         /* connections */
+    const struct cidrs *proxies;  /* those of these addresses count for nobody */
+};
 
 enum conn_phase { CONN_NONE, CONN_IDLE, CONN_HEADER, CONN_BODY, CONN_WORK, CONN_WRITE, CONN_CLOSING };
-enum cut { CUT_HEADER, CUT_BODY, CUT_IDLE, CUT_ADDRESS, CUT_DESCRIPTORS, CUT_SATURATED, CUT_READER, CUT_PUSHED };
 
-bool conn_guard_start(struct gateway *gw);   /* before the public port listens; false after logging why */
+bool conn_guard_start(const struct guard_config *cfg); /* before the public port listens; false after logging why */
 /* Before the server stops: no new connections, and every one that waits for its next request ends, so that no thread
  * waits with it. */
 void conn_guard_leave(void);

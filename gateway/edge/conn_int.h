@@ -8,7 +8,8 @@
 
 #include "gateway/edge/conn.h"
 #include "gateway/edge/conn_addr.h"
-#include "gateway/gateway.h"
+#include "gateway/edge/origin.h"
+#include "gateway/edge/stats.h"
 #include "common/nap.h"
 
 struct slot {
@@ -31,7 +32,7 @@ struct slot {
 };
 
 struct guard {
-    struct gateway *gw;
+    struct guard_config cfg;
     struct slot *slots;           /* by descriptor */
     int n_slots;                  /* the table's size */
     _Atomic int top;              /* highest descriptor in use so far */

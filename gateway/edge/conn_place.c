@@ -117,7 +117,7 @@ held(void)
 long
 place_scarce(void)
 {
-    long more = held() - guard.gw->opt->http_threads * 9 / 10;
+    long more = held() - guard.cfg.threads * 9 / 10;
 
     return more > 0 ? more : 0;
 }
@@ -129,8 +129,8 @@ is_proxy(uint32_t ip)
 {
     char text[INET_ADDRSTRLEN];
 
-    return guard.gw->proxies.n > 0 && inet_ntop(AF_INET, &ip, text, sizeof text) != NULL &&
-           cidrs_have(&guard.gw->proxies, text);
+    return guard.cfg.proxies->n > 0 && inet_ntop(AF_INET, &ip, text, sizeof text) != NULL &&
+           cidrs_have(guard.cfg.proxies, text);
 }
 
 static bool
@@ -145,7 +145,7 @@ within_limits(int fd, uint32_t ip, bool proxy)
 {
     if (fd >= guard.n_slots || fd >= guard.max_fds)
         return refused(CUT_DESCRIPTORS);
-    if (!proxy && addr_count(guard.addrs, ip) >= guard.gw->opt->max_conn_per_addr)
+    if (!proxy && addr_count(guard.addrs, ip) >= guard.cfg.max_per_address)
         return refused(CUT_ADDRESS);
     return true;
 }
@@ -165,7 +165,7 @@ slot_take(int fd, uint32_t ip, bool proxy)
     atomic_store(&s->fresh, true);
     atomic_store(&s->moved, 0);
     atomic_store(&s->since_ms, now);
-    atomic_store(&s->until_ms, now + 2000 * (int64_t)guard.gw->opt->header_timeout);
+    atomic_store(&s->until_ms, now + 2000 * (int64_t)guard.cfg.header_timeout);
     atomic_store(&s->phase, CONN_IDLE);
     if (fd > atomic_load(&guard.top))
         atomic_store(&guard.top, fd);
@@ -179,7 +179,7 @@ place_take(int fd, uint32_t ip)
 
     if (!within_limits(fd, ip, proxy))
         return CONN_REFUSED;
-    if (held() >= guard.gw->opt->http_threads && !place_make(0)) {
+    if (held() >= guard.cfg.threads && !place_make(0)) {
         count_cut(CUT_SATURATED);
         return CONN_BUSY;
     }

@@ -56,7 +56,7 @@ acked(int fd, uint64_t *out)
 static int64_t
 window_length_ms(int fd)
 {
-    int64_t whole = (int64_t)guard.gw->opt->write_timeout * 1000;
+    int64_t whole = (int64_t)guard.cfg.write_timeout * 1000;
 
     return whole - whole * (fd % SPREAD) / (10 * SPREAD);
 }
@@ -64,7 +64,7 @@ window_length_ms(int fd)
 static uint64_t
 least_in_window(int fd)
 {
-    return (uint64_t)guard.gw->opt->min_client_rate * (uint64_t)window_length_ms(fd) / 1000;
+    return (uint64_t)guard.cfg.min_client_rate * (uint64_t)window_length_ms(fd) / 1000;
 }
 
 /* A body: of what is announced, some must come. */

@@ -1,9 +1,9 @@
 /* The HTTP server: the only file that knows civetweb. It takes what the library parsed, looks at the raw bytes behind it
  * for what the library forgives (check.c judges), and gives reading and writing to the rest.
  *
- *   civetweb thread → begin_request → head_fill → serve() → answer → 1 (handled; the library does nothing itself)
+ *   civetweb thread → begin_request → head_fill → the handler (serve.c) → answer → 1 (handled; the library does nothing itself)
  *
- * No document root, no forms, no websockets, no TLS, no decoding: LIBRARIES.md says why. Answers that the library makes
+ * No document root, no forms, no websockets, no TLS, no decoding: the library has known holes there. Answers that the library makes
  * itself (unreadable requests) come through http_error and get our shape. Stopping cuts replies: drain first. */
 #include <civetweb.h>
 #include <stdio.h>
@@ -11,14 +11,14 @@
 
 #include "common/log.h"
 #include "gateway/edge/conn.h"
-#include "gateway/gateway.h"
-#include "gateway/request/reply.h"
+#include "gateway/edge/http.h"
 
 #define HEAD_BYTES 16384          /* of a request line and its headers */
 #define WRITE_STEP 65536u         /* larger answers go out in steps, so that the guard sees how fast they are taken */
 
 struct http {
     struct mg_context *ctx;
+    struct http_handlers to;
 };
 
 void
@@ -103,10 +103,11 @@ static int
 on_request(struct mg_connection *mg)
 {
     const struct mg_request_info *ri = mg_get_request_info(mg);
+    const struct http *h = ri->user_data;
     struct http_conn c = { .mg = mg, .fd = conn_current(), .limits.violated = -1 };
 
     head_fill(ri, &c.head);
-    serve(ri->user_data, &c, ri->remote_addr);
+    h->to.serve(h->to.ctx, &c, ri->remote_addr);
     return 1;
 }
 
@@ -139,6 +140,7 @@ static int
 on_error(struct mg_connection *mg, int status, const char *text)
 {
     const struct mg_request_info *ri = mg_get_request_info(mg);
+    const struct http *h = mg_get_user_data(mg_get_context(mg));
     struct http_conn c = { .mg = mg, .fd = -1, .limits.violated = -1 };
     char id[129];
 
@@ -154,7 +156,7 @@ on_error(struct mg_connection *mg, int status, const char *text)
         c.head.target = ri->request_uri;
         find_request_id(ri, id, &c.head);
     }
-    reply_raw_error(&c, status);
+    h->to.refused(h->to.ctx, &c, status);
     return 0;
 }
 
@@ -162,6 +164,7 @@ on_error(struct mg_connection *mg, int status, const char *text)
 static void
 on_close(const struct mg_connection *mg)
 {
+    const struct http *h = mg_get_user_data(mg_get_context(mg));
     struct http_conn c = { .fd = -1, .limits.violated = -1 };
     int fd = conn_current();
 
@@ -169,7 +172,7 @@ on_close(const struct mg_connection *mg)
         return;
     memcpy(&c.mg, &mg, sizeof mg);
     c.close = true;
-    reply_raw_error(&c, 400);
+    h->to.refused(h->to.ctx, &c, 400);
 }
 
 static int
@@ -218,7 +221,7 @@ http_read(struct http_conn *c, void *p, size_t n)
 }
 
 struct http *
-http_start(struct gateway *gw)
+http_start(const struct http_config *cfg)
 {
     /* linger_timeout_ms -2: SO_LINGER is left alone. With any other value a thread waits in close() for a client that does
      * not read its answer; the kernel delivers it just as well without a thread. */
@@ -230,22 +233,20 @@ http_start(struct gateway *gw)
                               "listen_backlog", "1024", "decode_url", "no", "access_control_allow_origin", "",
                               "access_control_allow_methods", "", "access_control_allow_headers", "",
                               "linger_timeout_ms", "-2", "static_file_max_age", "0", NULL };
-    struct http *h;
-    struct mg_context *ctx;
+    struct http *h = mem_new(sizeof *h);
     struct mg_callbacks cb = callbacks;
 
-    snprintf(port, sizeof port, "%s:%ld", gw->opt->host, gw->opt->port);
+    snprintf(port, sizeof port, "%s:%ld", cfg->host, cfg->port);
     snprintf(head, sizeof head, "%d", HEAD_BYTES);
-    snprintf(threads, sizeof threads, "%ld", gw->opt->http_threads);
+    snprintf(threads, sizeof threads, "%ld", cfg->threads);
     mg_init_library(0);
-    ctx = mg_start(&cb, gw, options);
-    if (ctx == NULL) {
+    h->to = cfg->to;
+    h->ctx = mg_start(&cb, h, options);
+    if (h->ctx == NULL) {
         LOG(ERROR, NULL, M("cannot listen; is the port in use?"), KS("address", port));
         mg_exit_library();
-        return NULL;
+        mem_free(&h);
     }
-    h = mem_new(sizeof *h);
-    h->ctx = ctx;
     return h;
 }
 

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "common/mem.h"
-#include "gateway/edge/edge.h"
+#include "gateway/edge/origin.h"
 
 /* Next comma-separated item without surrounding blanks; false at the end. */
 static bool

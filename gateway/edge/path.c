@@ -3,7 +3,7 @@
 #include <ctype.h>
 
 #include "common/text/text.h"
-#include "gateway/edge/edge.h"
+#include "gateway/edge/path.h"
 
 static int
 hex_digit(char c)

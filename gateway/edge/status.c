@@ -1,5 +1,5 @@
 /* The statuses that this gateway answers with: their reason phrases and their closed list of metric labels. */
-#include "gateway/request/reply.h"
+#include "gateway/edge/status.h"
 
 #define STATUSES(X) \
     X(200, "OK") X(201, "Created") X(202, "Accepted") X(204, "No Content") X(304, "Not Modified") \

@@ -12,6 +12,7 @@
 
 #include "common/mem.h"
 #include "gateway/edge/stranger.h"
+#include "gateway/edge/origin.h"
 
 /* ---- lists of names */
 

@@ -2,7 +2,9 @@
 #ifndef GATEWAY_STRANGER_H
 #define GATEWAY_STRANGER_H
 
-#include "gateway/edge/edge.h"
+
+#include "common/text/text.h"
+#include "gateway/edge/check.h"
 
 struct names { char **v; size_t n; bool any; };                /* any: the list was "*" */
 

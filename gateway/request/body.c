@@ -3,6 +3,7 @@
  * bodies together may hold BODY_TOTAL bytes; over that a request is told to come again. */
 #include "gateway/edge/conn.h"
 #include "gateway/gateway.h"
+#include "gateway/request/body.h"
 
 #define BODY_TOTAL (512L << 20)
 #define READ_STEP 65536u

@@ -1,7 +1,7 @@
 /* What the API handlers share: settings of the deployment, fields of bodies and parameters, calls to services.
  * A function that returns false has already answered. */
-#ifndef GATEWAY_API_H
-#define GATEWAY_API_H
+#ifndef GATEWAY_HANDLER_H
+#define GATEWAY_HANDLER_H
 
 #include "common/text/text.h"
 #include "gateway/request/request.h"
@@ -18,14 +18,9 @@ struct str api_secret(const struct request *r);      /* deployment secret: part 
 bool api_save_hits(const struct request *r);         /* SAVE_CACHE_HITS */
 int64_t api_expiry_days(const struct request *r);    /* SESSION_EXPIRY_DAYS */
 int64_t api_stream_ms(const struct request *r);      /* STREAM_TIMEOUT */
-struct str api_first_collection(const struct request *r); /* the first of those listed for this principal; absent: none */
 struct str api_link_hosts(const struct request *r);  /* ANSWER_LINK_HOSTS as set, and PUBLIC_URL: part of every cache key */
 bool api_gone(const struct request *r);              /* the client has gone away */
-bool api_is_root(const struct request *r);           /* ADMIN_KEY, or AUTH=off: whoever may do everything */
 void api_usual_rates(const struct request *r, int64_t *minute, int64_t *hour); /* of an admin's key without rates of its own */
-/* Change seq of the keys counts here before the answer, on other gateways within 250 ms. */
-void api_key_made(struct request *r, int64_t seq);
-void api_key_revoked(struct request *r, const uint8_t hash[32], int64_t seq);
 
 /* A problem object as text, for the error event of a stream. */
 void api_problem(struct request *r, enum err e, const char *detail, struct buf *b);
@@ -79,12 +74,6 @@ bool field_object(const json_t *o, const char *key, size_t max_bytes, struct are
 /* An array of 1 to 64 strings of at most max bytes; slices point into o. */
 bool field_strs(const json_t *o, const char *key, size_t max, struct arena *a, struct strs *out, struct fault *f);
 
-/* Collection of a question, search or upload: the named one, or the default one of this principal. A named one that
- * is not the principal's: 404. */
-bool api_collection(struct request *r, struct str given, struct str *name);
-/* Is this key restricted to some collections? Then what concerns the whole tenant is not for it. */
-bool api_restricted(const struct request *r);
-bool api_whole_tenant(struct request *r);            /* false: it is, and 403 was sent */
 /* ?page=&limit=&cursor= */
 struct paging {
     int64_t page, limit;
@@ -96,8 +85,5 @@ void render_paging(struct buf *b, const struct paging *p, bool has_more, struct 
 bool api_path_session(struct request *r, struct uuid *id, uint8_t hash[32]);
 /* Send a buffer and release it; a buffer that overflowed becomes 500. */
 void api_reply(struct request *r, int status, struct buf *b);
-
-/* How far the index has come with these collections (at most 64), as a retriever says; INT64_MAX when none answers. */
-int64_t api_index_seq(struct request *r, struct str *collections, size_t n);
 
 #endif

@@ -5,6 +5,7 @@
 #include "gateway/safe/link_rule.h"
 #include "gateway/request/page_link.h"
 #include "proto/selection.h"
+#include "gateway/edge/origin.h"
 
 #define EXCERPT_CHARS 300
 

@@ -1,6 +1,7 @@
 /* What handlers ask of a request: headers, query parameters, the JSON body with its closed set of keys, the session. */
-#include "gateway/edge/edge.h"
 #include "gateway/gateway.h"
+#include "gateway/edge/path.h"
+#include "gateway/request/handler.h"
 
 struct str
 request_header(const struct request *r, const char *name)

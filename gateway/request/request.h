@@ -5,14 +5,13 @@
 
 #include "common/text/json.h"
 #include "common/redis/redis.h"
+#include "gateway/edge/http.h"
 #include "gateway/hub/hub.h"
+#include "gateway/request/route.h"
 
-enum method { METHOD_GET, METHOD_POST, METHOD_PUT, METHOD_DELETE, METHOD_HEAD, METHOD_OPTIONS, METHOD_OTHER };
-enum who { WHO_PUBLIC, WHO_SESSION, WHO_CHAT, WHO_INGEST, WHO_ADMIN };
 enum { SCOPE_CHAT = 1, SCOPE_INGEST = 2, SCOPE_ADMIN = 4 };
 
 struct gateway;      /* gateway.h: options, hub, Redis, keys, epochs */
-struct http_conn;    /* http.c: the connection */
 struct idem;         /* idempotency.h */
 
 struct principal {
@@ -42,6 +41,7 @@ struct request {
     bool no_cache;                /* Cache-Control: no-cache was sent */
     struct redis_budget redis;    /* how long it may wait for Redis, in all */
     struct idem *idem;            /* its Idempotency-Key, or NULL */
+    void (*before_answer)(struct request *r, int status, struct str body); /* runs once, before an answer is written; or NULL */
     int status;                   /* set by the answer */
     struct str audited;           /* what it was done to, where the path does not say; absent: the path's own */
     struct buf headers;           /* extra header lines for the answer, added with request_header_add */
@@ -75,52 +75,13 @@ bool lines_begin(struct request *r);
 bool lines_write(struct request *r, struct str lines);
 void lines_end(struct request *r, bool whole);   /* not whole: the connection is cut, so that the client can tell */
 
+/* Has the client of a waiting request gone away? */
+bool request_gone(const struct request *r);
 /* The body as a JSON object with a closed set of keys; NULL after a problem was sent. keys: NULL-terminated. */
 json_t *request_json(struct request *r, const char *const *keys);
 /* The session of the request: X-Session-ID, or the given text (body field or ?session_id=). Must be a UUID version 4.
  * Fills hash (SHA-256 over deployment-independent text form, lower case). false after a problem was sent. */
 bool request_session(struct request *r, struct str given, struct uuid *id, uint8_t hash[32]);
 
-/* Rate limits and the query cache in one Redis round trip. Without a probe (NULL): limits only. */
-struct cache_probe {
-    char key[128];                /* fn:q:<tenant>:<md5>; "" = do not look */
-    uint8_t sha256[32];           /* of the same input, compared with the value's */
-    int64_t epoch;                /* of the collection; another epoch is a miss */
-    struct str turn;              /* packed turn to append to fn:turns on a hit; absent: do not append */
-};
-struct cache_hit {
-    bool hit;
-    bool appended;                /* the turn went to fn:turns */
-    struct str value;             /* the packed answer (proto/answer.h), in the arena */
-    const char *outcome;          /* as the metric query_cache_total names it */
-};
-/* session_hash: NULL for requests without a session. false: 429 (or 503) was sent. Redis away: local limiter, no hit. */
-bool admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct cache_hit *hit);
-/* The cache alone, for a request that was admitted without a probe. Nothing is appended. */
-void cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit);
-/* SET with TTL, and membership in the session's set of keys; failures are counted only. */
-void cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe, struct str value);
-/* Drop every cache entry of a session (erasure). true: it had none, for sure, so no hit of it can wait in fn:turns either. */
-bool cache_erase_session(struct request *r, const uint8_t *session_hash);
-/* Append a packed turn to fn:turns. false: Redis is away or the stream is full. */
-bool turns_append(struct request *r, struct str turn);
-
-/* Epochs from the change feed (gateway/watch/epochs.c). false: no news for 1 s; do not use the cache. Absent collection: 0. */
-bool epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch);
-/* A change that this gateway made: its epoch counts from now on, before the feed tells. */
-void feed_moved(struct gateway *gw, const char *tenant, struct str collection, int64_t seq);
-/* The settings of a collection changed through this gateway. */
-void feed_settings_changed(struct gateway *gw, const char *tenant, struct str collection);
-/* A collection's settings, copied into the arena; the store is asked when they are not known. ERR_NOT_FOUND: it does not exist. */
-enum err collection_of(struct request *r, struct str name, const struct collection **out);
-/* The same without asking; false: not known here, if there are any. */
-bool collection_known(struct request *r, struct str name, const struct collection **out);
-/* May this principal use that collection? */
-bool collection_allowed(const struct request *r, struct str name);
-
-/* Handlers, one a row of route.tbl. */
-#define ROUTE(id, method, path, who, body, flags, handler, summary) void handler(struct request *r);
-#include "gateway/route.tbl"
-#undef ROUTE
 
 #endif

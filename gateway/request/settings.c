@@ -1,7 +1,7 @@
-/* The settings that API handlers need from struct gateway: the one file of the API that looks into it. */
+/* The settings that API handlers need from struct gateway (handler.h). */
 #include "gateway/request/handler.h"
-#include "gateway/admit/auth.h"
-#include "gateway/request/reply.h"
+#include "gateway/gateway.h"
+#include "gateway/request/problem.h"
 
 struct hub *
 api_hub(const struct request *r)
@@ -36,17 +36,6 @@ api_expiry_days(const struct request *r)
 }
 
 struct str
-api_first_collection(const struct request *r)
-{
-    const struct names *open = &r->gw->strangers.collections;
-    const struct api_key *k = r->who.key;
-
-    if (r->who.anonymous)
-        return open->n > 0 ? str_of(open->v[0]) : STR_NONE;
-    return k && k->collections.n > 0 ? k->collections.v[0] : STR_NONE;
-}
-
-struct str
 api_link_hosts(const struct request *r)
 {
     const struct gateway_opt *o = r->gw->opt;
@@ -66,13 +55,6 @@ api_gone(const struct request *r)
     return request_gone(r);
 }
 
-bool
-api_is_root(const struct request *r)
-{
-    return r->who.key == NULL ? (r->who.scopes & SCOPE_ADMIN) != 0
-                              : r->gw->has_admin && bytes_equal(r->who.key_hash, r->gw->admin_hash, 32);
-}
-
 void
 api_usual_rates(const struct request *r, int64_t *minute, int64_t *hour)
 {
@@ -80,18 +62,6 @@ api_usual_rates(const struct request *r, int64_t *minute, int64_t *hour)
 
     *minute = o->rate_addr; /* as admit.c's of a key that administers */
     *hour = o->rate_addr * 60;
-}
-
-void
-api_key_made(struct request *r, int64_t seq)
-{
-    keyring_reach(r->gw->keys, seq, 500);
-}
-
-void
-api_key_revoked(struct request *r, const uint8_t hash[32], int64_t seq)
-{
-    keyring_revoked(r->gw->keys, hash, seq);
 }
 
 void

@@ -1,7 +1,9 @@
 /* Server-sent events (WHATWG HTML, section 9.2): chunked, one write an event, the connection ends with the stream. A
  * client that left is noticed before each write by looking at its socket. */
 #include "gateway/edge/conn.h"
-#include "gateway/request/reply.h"
+#include "gateway/gateway.h"
+#include "gateway/request/head.h"
+#include "gateway/request/problem.h"
 
 #define STREAM_BUFFER 65536       /* of a client that reads slowly */
 

@@ -1,6 +1,7 @@
 /* Judging addresses (link_rule.h). A browser forgives much: white space, entities, backslashes, user names. Only what needs no
  * forgiveness is looked at; all else is refused. */
 #include "gateway/safe/link_rule.h"
+#include "gateway/edge/origin.h"
 
 #include <ctype.h>
 #include <strings.h>

@@ -12,6 +12,9 @@
 #include "common/clock.h"
 #include "gateway/admit/idempotency.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
+#include "gateway/upload/searchable.h"
+#include "gateway/watch/epochs.h"
 
 #define POLL_MS 25
 #define POLL_MAX_MS 200

@@ -13,6 +13,8 @@
 #include "gateway/admit/auth.h"
 #include "gateway/gateway.h"
 #include "common/nap.h"
+#include "gateway/watch/epochs.h"
+#include "gateway/watch/keyring.h"
 
 #define TICK_MS 100
 #define FRESH_MS 1000
@@ -402,19 +404,4 @@ collection_of(struct request *r, struct str name, const struct collection **out)
     if (e == ERR_OK)
         *out = mine;
     return e;
-}
-
-bool
-collection_allowed(const struct request *r, struct str name)
-{
-    const struct api_key *k = r->who.key;
-
-    if (r->who.anonymous)
-        return names_have(&r->gw->strangers.collections, name);
-    if (k == NULL || k->collections.n == 0)
-        return true;
-    for (size_t i = 0; i < k->collections.n; i++)
-        if (str_eq(k->collections.v[i], name))
-            return true;
-    return false;
 }

@@ -9,25 +9,16 @@
 #include <pthread.h>
 
 #include "common/clock.h"
-#include "common/text/json.h"
 #include "common/log.h"
 #include "gateway/edge/conn.h"
-#include "gateway/admit/auth.h"
-#include "gateway/gateway.h"
+#include "gateway/watch/health.h"
+#include "gateway/watch/keyring.h"
 
 #define PROBE_MS 1000
 #define MISSING_MS 100        /* the same, while the database is missed */
 #define OLD_MS 500
 #define STORE_MS 1000         /* for the store's answer */
 #define PATIENCE_MS 200       /* for a newer look; then the last one counts */
-
-struct look {
-    struct hub_view bus;
-    bool store, postgres;         /* the store answers; its database does */
-    bool cache, state;            /* both Redis servers answer */
-    struct store_health_rep rep;  /* of the store */
-    int64_t at_ms;                /* clock_ms(); 0: never */
-};
 
 struct health {
     struct gateway *gw;
@@ -83,8 +74,8 @@ last_look(struct health *h)
     return l;
 }
 
-static struct look
-fresh_look(struct health *h)
+struct look
+health_look(struct health *h)
 {
     int64_t now = clock_ms();
     struct look l;
@@ -177,9 +168,8 @@ reason(struct buf *b, const char *text)
     buf_printf(b, "%s%s", b->n ? ", " : "", text);
 }
 
-/* Can a question be answered? Redis may be away. */
-static bool
-ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
+bool
+health_ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
 {
     static const enum service_id needed[] = { SERVICE_EMBED, SERVICE_CHAT, SERVICE_RETRIEVE, SERVICE_STORE };
     size_t before = reasons->n;
@@ -195,7 +185,7 @@ ready_by(const struct gateway *gw, const struct look *l, struct buf *reasons)
         reason(reasons, "keys");
     if (atomic_load(&gw->draining))
         reason(reasons, "draining");
-    if (atomic_load(&gw->busy) * 10 > serve_max(gw) * 9)
+    if (atomic_load(&gw->busy) * 10 > gateway_most(gw) * 9)
         reason(reasons, "saturated");
     if (conn_descriptors_scarce())
         reason(reasons, "descriptors");
@@ -208,69 +198,5 @@ health_ready(struct gateway *gw, struct buf *reasons)
     struct look l = last_look(gw->health);
 
     hub_look(gw->hub, &l.bus);
-    return ready_by(gw, &l, reasons);
-}
-
-void
-route_healthz(struct request *r)
-{
-    reply_json(r, 200, STR("{\"status\":\"ok\"}"));
-}
-
-void
-route_readyz(struct request *r)
-{
-    struct look l = fresh_look(r->gw->health);
-    struct buf reasons = BUF_MAX(1024), out = BUF_MAX(4096);
-    bool ready = ready_by(r->gw, &l, &reasons);
-
-    buf_c(&out, '{');
-    buf_key_str(&out, "status", str_of(ready ? "ready" : "not_ready"));
-    buf_key_str(&out, "missing", buf_slice(&reasons));
-    buf_key_str(&out, "redis", str_of(l.cache && l.state ? "ok" : "degraded"));
-    buf_c(&out, '}');
-    reply_json(r, ready ? 200 : 503, buf_slice(&out));
-    buf_free(&reasons);
-    buf_free(&out);
-}
-
-static void
-put_services(const struct look *l, struct buf *out)
-{
-    buf_key(out, "services");
-    buf_c(out, '{');
-    for (size_t i = 0; i < SERVICE_COUNT; i++) {
-        buf_key(out, service_names[i]);
-        buf_c(out, '{');
-        buf_key_str(out, "status", str_of(l->bus.service[i].workers <= 0 ? "down" : l->bus.service[i].capacity <= 0 ? "starting" : "ok"));
-        buf_key_int(out, "workers", l->bus.service[i].workers);
-        buf_key_int(out, "capacity", l->bus.service[i].capacity);
-        buf_key_int(out, "outstanding", l->bus.service[i].outstanding);
-        buf_key_int(out, "queued", l->bus.service[i].queued);
-        buf_c(out, '}');
-    }
-    buf_key(out, "postgres");
-    buf_z(out, l->postgres ? "{\"status\":\"ok\"}" : "{\"status\":\"down\"}");
-    buf_key(out, "redis");
-    buf_z(out, l->cache && l->state ? "{\"status\":\"ok\"}" : "{\"status\":\"down\"}");
-    buf_c(out, '}');
-}
-
-void
-route_health(struct request *r)
-{
-    struct look l = fresh_look(r->gw->health);
-    struct buf reasons = BUF_MAX(1024), out = BUF_MAX(16384);
-    bool ready = ready_by(r->gw, &l, &reasons);
-    bool whole = l.cache && l.state && l.bus.service[SERVICE_JANITOR].workers > 0;
-
-    buf_c(&out, '{');
-    buf_key_str(&out, "status", str_of(!ready ? "down" : whole ? "ok" : "degraded"));
-    buf_key_str(&out, "version", str_of(footnote_version));
-    buf_key_str(&out, "build", str_of(footnote_build));
-    put_services(&l, &out);
-    buf_c(&out, '}');
-    reply_json(r, 200, buf_slice(&out));
-    buf_free(&reasons);
-    buf_free(&out);
+    return health_ready_by(gw, &l, reasons);
 }

@@ -17,6 +17,8 @@
 #include "common/log.h"
 #include "gateway/admit/auth.h"
 #include "gateway/watch/keytable.h"
+#include "gateway/gateway.h"
+#include "gateway/watch/keyring.h"
 
 #define LATE_MS 250           /* of the feed: then a request waits for it */
 #define PATIENCE_MS 500       /* but not when it is late by so much */

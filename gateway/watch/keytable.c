@@ -1,6 +1,7 @@
 /* Two hash tables: keys by SHA-256, and origins with how many keys are bound to each (keytable.h). A key with all it refers
  * to is one block of memory; max_bytes bounds all blocks together. */
 #include "gateway/watch/keytable.h"
+#include "gateway/edge/origin.h"
 
 #define KEY_SLOTS 65536u
 #define ORIGIN_SLOTS 4096u

@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "gateway/admit/admit.h"
 #include "tests/unit/portkit.h"
+#include "gateway/admit/cache.h"
+#include "gateway/admit/limit.h"
+#include "gateway/gateway.h"
 
 static pid_t server;
 static int port;

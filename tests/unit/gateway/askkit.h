@@ -13,7 +13,10 @@
 
 #include "common/clock.h"
 #include "gateway/ask/ask.h"
-#include "gateway/edge/edge.h"
+#include "gateway/admit/auth.h"
+#include "gateway/admit/cache.h"
+#include "gateway/edge/http.h"
+#include "gateway/watch/epochs.h"
 #include "proto/answer.h"
 #include "proto/selection.h"
 

@@ -15,7 +15,11 @@
 #include <cmocka.h>
 
 #include "gateway/edge/conn.h"
-#include "gateway/gateway.h"
+#include "gateway/edge/http.h"
+#include "gateway/edge/origin.h"
+#include "gateway/edge/stats.h"
+
+static const struct cidrs nobody;
 
 static int
 connect_to(long port)
@@ -56,13 +60,12 @@ listen_on(long *port)
 static void
 a_request_that_meets_the_end_of_its_idle_connection_is_read_and_was_not_slow(void **s)
 {
-    struct gateway_opt opt = { .http_threads = 1, .header_timeout = 5, .max_conn_per_addr = 8, .write_timeout = 10, .min_client_rate = 1024 };
-    struct gateway gw = { .opt = &opt };
+    struct guard_config opt = { .threads = 1, .header_timeout = 5, .max_per_address = 8, .write_timeout = 10, .min_client_rate = 1024, .proxies = &nobody };
     int listener = listen_on(&opt.port), client[2], server[2];
     char got[8];
 
     (void)s;
-    assert_true(conn_guard_start(&gw));
+    assert_true(conn_guard_start(&opt));
     client[0] = connect_to(opt.port);
     server[0] = accept_on(listener);
     assert_false(conn_was_let_go(server[0]));
@@ -124,16 +127,15 @@ reset_close(int fd)
     close(fd);
 }
 
-static const struct gateway_opt eight = { .http_threads = 8, .header_timeout = 5, .max_conn_per_addr = 8, .write_timeout = 10,
-                                          .min_client_rate = 1024 };
+static const struct guard_config eight = { .threads = 8, .header_timeout = 5, .max_per_address = 8, .write_timeout = 10,
+                                          .min_client_rate = 1024, .proxies = &nobody };
 
 /* A minute of linger, and too few descriptors for the watchdog to wait instead: a close under the guard's lock would let
  * nobody in before it is over. */
 static void
 a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out(void **s)
 {
-    struct gateway_opt opt = eight;
-    struct gateway gw = { .opt = &opt };
+    struct guard_config opt = eight;
     struct rlimit was, few = { 32, 0 };
     int listener = listen_on(&opt.port), unread, fresh, server, fill[16];
     struct closing c = { .fd = -1 };
@@ -143,7 +145,7 @@ a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out(void **s)
     getrlimit(RLIMIT_NOFILE, &was);
     few.rlim_max = was.rlim_max;
     setrlimit(RLIMIT_NOFILE, &few);
-    assert_true(conn_guard_start(&gw));
+    assert_true(conn_guard_start(&opt));
     for (size_t i = 0; i < 10; i++)
         fill[i] = dup(listener);
     c.fd = unread_answer(opt.port, listener, &unread);
@@ -174,15 +176,14 @@ a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out(void **s)
 static void
 an_unread_answer_at_close_holds_no_thread_and_is_cut_off(void **s)
 {
-    struct gateway_opt opt = eight;
-    struct gateway gw = { .opt = &opt };
+    struct guard_config opt = eight;
     int listener = listen_on(&opt.port), unread, fresh, server;
     char some[512];
 
     (void)s;
     opt.write_timeout = 1;
-    opt.http_threads = 1;
-    assert_true(conn_guard_start(&gw));
+    opt.threads = 1;
+    assert_true(conn_guard_start(&opt));
     server = unread_answer(opt.port, listener, &unread);
     close(server);
     assert_int_equal(conn_closing(), 1);
@@ -248,15 +249,14 @@ read_slowly(int fd, size_t step, const struct writing *w, bool to_the_end)
 static bool
 is_answered(size_t step, bool to_the_end)
 {
-    struct gateway_opt opt = eight;
-    struct gateway gw = { .opt = &opt };
+    struct guard_config opt = eight;
     int listener = listen_on(&opt.port), client;
     struct writing w = { .n = 400000 };
     pthread_t thread;
 
     opt.write_timeout = 1;
     opt.min_client_rate = 50000;
-    assert_true(conn_guard_start(&gw));
+    assert_true(conn_guard_start(&opt));
     client = connect_to(opt.port);
     w.fd = accept_on(listener);
     conn_buffer_limit(w.fd, 8192);
@@ -301,14 +301,13 @@ static void
 when_places_are_scarce_the_slowest_of_the_address_that_holds_most_goes_and_no_request_at_work(void **s)
 {
     static const char *const from[6] = { "127.0.0.2", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.4" };
-    struct gateway_opt opt = eight;
-    struct gateway gw = { .opt = &opt };
+    struct guard_config opt = eight;
     int listener = listen_on(&opt.port), client[6], server[6], late;
     char some[64];
 
     (void)s;
-    opt.http_threads = 6;
-    assert_true(conn_guard_start(&gw));
+    opt.threads = 6;
+    assert_true(conn_guard_start(&opt));
     for (size_t i = 0; i < 6; i++) {
         client[i] = connect_from(opt.port, from[i]);
         server[i] = accept_on(listener);
@@ -344,13 +343,12 @@ a_tab_in_a_header_is_read_as_a_blank_wherever_the_head_is_cut(void **s)
 {
     static const char head[] = "\r\nGET\t/ HTTP/1.1\r\nHost:\th\r\nA: b\tc\t\r\n\r\nbody\t\tbody";
     static const char want[] = "\r\nGET\t/ HTTP/1.1\r\nHost: h\r\nA: b c \r\n\r\nbody\t\tbody";
-    struct gateway_opt opt = eight;
-    struct gateway gw = { .opt = &opt };
+    struct guard_config opt = eight;
     int listener = listen_on(&opt.port);
     char got[128];
 
     (void)s;
-    assert_true(conn_guard_start(&gw));
+    assert_true(conn_guard_start(&opt));
     for (size_t cut = 1; cut < sizeof head - 1; cut++) {
         int client = connect_to(opt.port), server = accept_on(listener);
         size_t n = 0;

@@ -5,7 +5,8 @@
 
 #include <cmocka.h>
 
-#include "gateway/edge/edge.h"
+#include "gateway/edge/check.h"
+#include "gateway/edge/origin.h"
 
 static struct head
 head_of(const char *method, const char *target)

@@ -9,7 +9,10 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "gateway/gateway.h"
 #include "gateway/admit/auth.h"
+#include "gateway/watch/epochs.h"
+#include "gateway/watch/keyring.h"
 
 static struct gateway gw;
 

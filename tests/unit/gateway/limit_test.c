@@ -6,7 +6,8 @@
 #include <cmocka.h>
 #include <pthread.h>
 
-#include "gateway/gateway.h"
+#include "gateway/admit/limit.h"
+#include "gateway/request/head.h"
 
 static void
 exactly_the_quota_passes_at_once(void **s)

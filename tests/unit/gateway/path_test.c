@@ -5,7 +5,9 @@
 
 #include <cmocka.h>
 
-#include "gateway/edge/edge.h"
+#include <string.h>
+
+#include "gateway/edge/path.h"
 
 static void
 a_path_is_decoded_once(void **s)

@@ -6,7 +6,11 @@
 #include <cmocka.h>
 
 #include "common/text/json.h"
-#include "gateway/request/reply.h"
+#include "gateway/edge/status.h"
+#include "gateway/gateway.h"
+#include "gateway/request/head.h"
+#include "gateway/request/problem.h"
+#include "gateway/serve.h"
 
 static struct http_conn conn;
 

@@ -5,7 +5,9 @@
 
 #include <cmocka.h>
 
-#include "gateway/edge/edge.h"
+#include "gateway/api/api.h"
+#include "gateway/edge/stats.h"
+#include "gateway/router.h"
 
 static const struct route *
 find(enum method m, const char *path, struct str *arg, bool *known, char allow[64])

@@ -8,8 +8,12 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "gateway/admit/auth.h"
 #include "gateway/admit/idempotency.h"
+#include "gateway/api/api.h"
+#include "gateway/upload/searchable.h"
 #include "gateway/upload/upload.h"
+#include "gateway/watch/epochs.h"
 
 struct ask {
     enum kind kind;

@@ -1,6 +1,7 @@
 /* What is searchable: `ready` and `done` are said of what a retriever has in its index, not of what is stored. */
 #include "common/clock.h"
 #include "gateway/request/handler.h"
+#include "gateway/upload/searchable.h"
 
 #define PATIENCE_MS 1000 /* with a retriever that restarts the store's word must do */
 

@@ -1,0 +1,11 @@
+/* The handlers of route.tbl, one a row. Each runs on an HTTP thread and answers exactly once. */
+#ifndef GATEWAY_API_H
+#define GATEWAY_API_H
+
+#include "gateway/request/handler.h"
+
+#define ROUTE(id, method, path, who, body, flags, handler, summary) void handler(struct request *r);
+#include "gateway/route.tbl"
+#undef ROUTE
+
+#endif

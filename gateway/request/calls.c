@@ -1,0 +1,58 @@
+/* Calls to services that stay open until their handler is done with the replies, and the answers made of them (handler.h). */
+#include "gateway/request/handler.h"
+
+void
+held_add(struct held *h, struct ask *q)
+{
+    if (h->n == API_HELD_MAX) {
+        ask_free(&h->v[0]); /* the oldest answer was used long ago */
+        memmove(&h->v[0], &h->v[1], (API_HELD_MAX - 1) * sizeof h->v[0]);
+        h->n--;
+    }
+    h->v[h->n++] = q;
+}
+
+void
+held_free(struct held *h)
+{
+    while (h->n > 0)
+        ask_free(&h->v[--h->n]);
+}
+
+enum err
+api_ask(struct request *r, struct held *h, enum kind kind, const void *req, int64_t deadline_ms, struct answer *out)
+{
+    struct ask *q = NULL;
+    enum err e;
+
+    memset(out, 0, sizeof *out);
+    e = ask_once(api_hub(r), kind, req, r->who.tenant, r->id, deadline_ms, &q, out);
+    if (q)
+        held_add(h, q);
+    return e;
+}
+
+bool
+api_get(struct request *r, struct held *h, enum kind kind, const void *req, struct answer *out)
+{
+    if (api_ask(r, h, kind, req, r->deadline_ms, out) == ERR_OK)
+        return true;
+    reply_answer_error(r, out);
+    return false;
+}
+
+void
+api_reply(struct request *r, int status, struct buf *b)
+{
+    if (b->failed)
+        reply_problem(r, ERR_INTERNAL, "the answer is too large");
+    else
+        reply_json(r, status, buf_slice(b));
+    buf_free(b);
+}
+
+void
+reply_fault(struct request *r, const struct fault *f)
+{
+    reply_invalid(r, f->pointer, f->detail);
+}

@@ -10,7 +10,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/admit/auth.h"
 #include "gateway/gateway.h"
 #include "common/nap.h"
 #include "gateway/watch/epochs.h"

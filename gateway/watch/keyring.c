@@ -15,7 +15,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/admit/auth.h"
 #include "gateway/watch/keytable.h"
 #include "gateway/gateway.h"
 #include "gateway/watch/keyring.h"

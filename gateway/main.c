@@ -165,7 +165,10 @@ listen_at(struct gateway *gw)
                                   .max_per_address = o->max_conn_per_addr, .proxies = &gw->proxies };
     struct http_config http = { o->host, o->port, o->http_threads, { serve, serve_refused, gw } };
 
-    return conn_guard_start(&guard) && (gw->http = http_start(&http)) != NULL;
+    if (!conn_guard_start(&guard) || (gw->http = http_start(&http)) == NULL)
+        return false;
+    conn_guard_listens();
+    return true;
 }
 
 static int

@@ -1,27 +1,26 @@
 /* The guard over client connections. civetweb has no total time for headers, bodies or answers, no cap by address, and lets
- * connections beyond its threads wait without a word; so accept(), recv() and close() of this executable pass through here:
+ * connections beyond its threads wait without a word; so each connection is in a table, by its descriptor:
  *
- *   accept → IDLE → (first byte) HEADER → (request known) WORK ⇄ BODY, WORK ⇄ WRITE → (answered) IDLE → … → close → CLOSING
+ *   enter → IDLE → (first byte) HEADER → (request known) WORK ⇄ BODY, WORK ⇄ WRITE → (answered) IDLE → … → leave → CLOSING
  *
- * Only descriptors that the public port accepted are in the table; for all others each call is one look at an atomic.
+ * guard.c says when one enters and when bytes come, http.c when one leaves. Only what the public port accepted is in the table.
  * conn_place.c decides who comes in and who has to leave for another, conn_watch.c who is too slow: it shuts the reading side
  * of late headers and bodies, and cuts readers off. Refused at accept: over MAX_CONN_PER_ADDR, over 80 % of the descriptors,
  * and, with a 503, when every thread works on a whole request.
  *
  * One lock keeps a descriptor from being reused while it is being cut. No call that can wait for a client is made under it,
  * and none of its loops runs a call of the kernel for each connection at each accept. An answer that its client has not taken
- * when the server closes stays open as CLOSING: it has no thread, but a limit. */
+ * when the server closes is held open by a second descriptor, as CLOSING: it has no thread, but a limit. */
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -36,19 +35,7 @@ struct guard guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static _Thread_local int last_fd = -1;
 static _Thread_local char *head_start; /* where the first read of a connection goes, and so each of its heads */
 
-typedef int (*accept_fn)(int, struct sockaddr *, socklen_t *);
-typedef int (*close_fn)(int);
-typedef int (*listen_fn)(int, int);
-typedef ssize_t (*recv_fn)(int, void *, size_t, int);
-
-/* The thread sanitizer closes files while it writes a report; a second report out of slot_of would lock it up. */
-#ifdef __SANITIZE_THREAD__
-#define UNWATCHED __attribute__((no_sanitize("thread"), noinline))
-#else
-#define UNWATCHED
-#endif
-
-static UNWATCHED struct slot *
+static struct slot *
 slot_of(int fd)
 {
     if (fd < 0 || !atomic_load_explicit(&guard.on, memory_order_acquire) || fd >= guard.n_slots)
@@ -56,22 +43,12 @@ slot_of(int fd)
     return &guard.slots[fd];
 }
 
-static UNWATCHED struct slot *
+static struct slot *
 slot_used(int fd)
 {
     struct slot *s = slot_of(fd);
 
     return s && atomic_load_explicit(&s->phase, memory_order_relaxed) != CONN_NONE ? s : NULL;
-}
-
-static bool
-public_port(int listener)
-{
-    struct sockaddr_in a;
-    socklen_t n = sizeof a;
-
-    return getsockname(listener, (struct sockaddr *)&a, &n) == 0 && a.sin_family == AF_INET &&
-           ntohs(a.sin_port) == guard.cfg.port;
 }
 
 static void
@@ -88,81 +65,113 @@ say_busy(int fd)
         shutdown(fd, SHUT_WR);
 }
 
-/* dlsym gives functions as data pointers: POSIX says that this conversion holds. */
-#define REAL(type, name) ((type)(uintptr_t)dlsym(RTLD_NEXT, name))
-
-int
-listen(int fd, int backlog)
+static bool
+public_port(int fd)
 {
-    listen_fn real = REAL(listen_fn, "listen");
-    int rc = real(fd, backlog);
+    struct sockaddr_in a;
+    socklen_t n = sizeof a;
 
-    if (rc == 0 && atomic_load(&guard.on) && public_port(fd))
-        atomic_store(&guard.listener, fd);
-    return rc;
+    return getsockname(fd, (struct sockaddr *)&a, &n) == 0 && a.sin_family == AF_INET && ntohs(a.sin_port) == guard.cfg.port;
 }
 
-int accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len);
-int
-accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len)
+bool
+conn_is_public(int listener)
 {
-    static _Atomic(accept_fn) real;
-    accept_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
-    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+    int known = atomic_load(&guard.listener);
+
+    return atomic_load(&guard.on) && (known > 0 ? listener == known : public_port(listener));
+}
+
+bool
+conn_enter(int fd, uint32_t ip, uint16_t port)
+{
     static const int unsent_max = UNSENT_MAX;
     enum verdict v;
-    int fd;
 
-    if (fn == NULL)
-        atomic_store(&real, fn = REAL(accept_fn, "accept"));
-    fd = fn(listener, sa, len);
-    if (fd < 0 || !atomic_load(&guard.on) || sa == NULL || sa->sa_family != AF_INET || !public_port(listener))
-        return fd;
     pthread_mutex_lock(&guard.lock);
-    v = place_take(fd, in->sin_addr.s_addr);
+    v = place_take(fd, ip, port);
     pthread_mutex_unlock(&guard.lock);
-    if (v == CONN_WELCOME) {
+    if (v == CONN_WELCOME)
         setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
-        return fd;
-    }
-    if (v == CONN_BUSY)
+    else if (v == CONN_BUSY)
         say_busy(fd);
-    close(fd);
-    errno = ECONNABORTED;
+    return v == CONN_WELCOME;
+}
+
+/* A descriptor of our own of the same connection, whose client has no room for the rest of its answer; -1: none is needed. */
+static int
+second_descriptor(int fd, const struct slot *s)
+{
+    bool stays = conn_unsent(fd) > 0 && atomic_load(&guard.on) && !atomic_load(&s->cut) && fd < guard.max_fds / 2;
+    int copy = stays ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+    if (copy < guard.n_slots)
+        return copy;
+    close(copy);
     return -1;
 }
 
-/* Under the lock. The thread is done with this connection; if its client has no room for the rest of the answer, the watchdog
- * waits for it. */
-static bool
-stays_open(int fd, const struct slot *s, bool unsent)
+/* Under the lock: the watchdog closes the copy when the client has taken the answer, or is too slow. */
+static void
+begin_closing(int copy, const struct slot *s)
 {
-    return unsent && atomic_load(&guard.on) && !atomic_load(&s->cut) && fd < guard.max_fds / 2;
+    struct slot *c = &guard.slots[copy];
+
+    c->ip = s->ip;
+    c->proxy = s->proxy;
+    c->addr = NULL;
+    c->seen_ms = c->window_ms = 0;
+    atomic_store(&c->cut, 0);
+    atomic_store(&c->leaving, false);
+    atomic_store(&c->since_ms, clock_ms());
+    atomic_store(&c->until_ms, 0);
+    atomic_store(&c->phase, CONN_CLOSING);
+    if (copy > atomic_load(&guard.top))
+        atomic_store(&guard.top, copy);
+    atomic_fetch_add(&guard.closing, 1);
 }
 
-int
-close(int fd)
+static bool
+is_of(int fd, struct in_addr ip, uint16_t port)
 {
-    static _Atomic(close_fn) real;
-    close_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
-    struct slot *s = slot_used(fd);
-    bool unsent, stays;
+    const struct slot *s = slot_used(fd);
 
-    if (fn == NULL)
-        atomic_store(&real, fn = REAL(close_fn, "close"));
-    if (s == NULL)
-        return fn(fd);
+    return s != NULL && atomic_load(&s->phase) != CONN_CLOSING && s->ip == ip.s_addr && s->port == htons(port);
+}
+
+/* The connection of that client: as a rule the one that this thread read last. -1: it is not in the table. */
+static int
+find(const char *ip, uint16_t port)
+{
+    struct in_addr a;
+    int fd = last_fd;
+
+    if (inet_pton(AF_INET, ip, &a) != 1)
+        return -1;
+    pthread_mutex_lock(&guard.lock);
+    if (!is_of(fd, a, port))
+        for (fd = atomic_load(&guard.top); fd >= 0 && !is_of(fd, a, port); fd--)
+            ;
+    pthread_mutex_unlock(&guard.lock);
+    return fd;
+}
+
+void
+conn_leave(const char *ip, uint16_t port)
+{
+    int fd = find(ip, port), copy;
+    struct slot *s = slot_used(fd);
+
     if (fd == last_fd)
         last_fd = -1;
-    unsent = conn_unsent(fd) > 0;
-    /* The place is given back under the lock, the descriptor after it: a close can take as long as a client that does not
-     * read likes (SO_LINGER), and nobody else may wait for that. The kernel gives the number away only once it is closed. */
+    if (s == NULL)
+        return;
+    copy = second_descriptor(fd, s);
     pthread_mutex_lock(&guard.lock);
-    stays = stays_open(fd, s, unsent);
-    place_leave(s, stays ? CONN_CLOSING : CONN_NONE);
-    atomic_fetch_add(&guard.closing, stays);
+    if (copy >= 0)
+        begin_closing(copy, s);
+    place_leave(s);
     pthread_mutex_unlock(&guard.lock);
-    return stays ? 0 : fn(fd);
 }
 
 /* A tab is as good as a blank around and in a value (RFC 9110, section 5.5), but the library refuses a head that has one. Only
@@ -183,36 +192,29 @@ blanks_for_tabs(char *p, size_t n)
             *c = ' ';
 }
 
-ssize_t
-recv(int fd, void *p, size_t n, int flags)
+void
+conn_received(int fd, char *p, ssize_t got)
 {
-    static _Atomic(recv_fn) real;
-    recv_fn fn = atomic_load_explicit(&real, memory_order_relaxed);
     struct slot *s = slot_used(fd);
-    ssize_t got;
 
-    if (fn == NULL)
-        atomic_store(&real, fn = REAL(recv_fn, "recv"));
-#ifdef __SANITIZE_THREAD__
-    if (s == NULL) /* libzmq's own: it guards its buffers by atomics that the sanitizer cannot see */
-        return (ssize_t)syscall(SYS_recvfrom, fd, p, n, flags, NULL, NULL);
-#endif
-    got = fn(fd, p, n, flags);
-    if (s == NULL || (flags & MSG_PEEK) != 0)
-        return got;
     last_fd = fd;
     if (atomic_load_explicit(&s->fresh, memory_order_relaxed)) {
         atomic_store_explicit(&s->fresh, false, memory_order_relaxed);
         head_start = p;
     }
     if (got <= 0)
-        return got;
+        return;
     if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_IDLE)
         conn_phase_set(fd, CONN_HEADER, (int64_t)guard.cfg.header_timeout * 1000);
     atomic_fetch_add_explicit(&s->moved, got, memory_order_relaxed);
     if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_HEADER)
         blanks_for_tabs(p, (size_t)got);
-    return got;
+}
+
+bool
+conn_is_ours(int fd)
+{
+    return slot_used(fd) != NULL;
 }
 
 const char *
@@ -369,6 +371,17 @@ conn_guard_start(const struct guard_config *cfg)
     atomic_store(&guard.on, false);
     LOG(ERROR, NULL, M("no thread for the connection guard"));
     return false;
+}
+
+void
+conn_guard_listens(void)
+{
+    int listens;
+    socklen_t n = sizeof listens;
+
+    for (int fd = 0; fd < guard.n_slots; fd++)
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) == 0 && listens && public_port(fd))
+            atomic_store(&guard.listener, fd);
 }
 
 /* civetweb looks at its stop flag only when its poll of the port returns, 2 s later at worst; a port that is shut down

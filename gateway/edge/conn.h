@@ -1,11 +1,11 @@
-/* The guard over client connections: who is connected since when and in which phase. It stands in front of accept(),
- * recv() and close() of the whole executable (conn.c) and touches only what the public port accepted. */
+/* The guard over client connections (conn.c): who is connected since when and in which phase. */
 #ifndef GATEWAY_CONN_H
 #define GATEWAY_CONN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct cidrs;
 
@@ -25,6 +25,16 @@ bool conn_guard_start(const struct guard_config *cfg); /* before the public port
  * waits with it. */
 void conn_guard_leave(void);
 void conn_guard_stop(void);
+void conn_guard_listens(void);               /* the public port listens: after the server has started */
+
+/* What guard.c sees of the public port's connections. */
+bool conn_is_public(int listener);           /* is that descriptor the public port? */
+bool conn_enter(int fd, uint32_t ip, uint16_t port); /* accepted, from that IPv4 address (network order). false: close it */
+bool conn_is_ours(int fd);                   /* did the public port accept it? */
+void conn_received(int fd, char *p, ssize_t got); /* bytes at p, which it may change: blanks for tabs in heads */
+/* The server is about to close this thread's connection, whose client has that address and port. */
+void conn_leave(const char *ip, uint16_t port);
+
 /* The client connection that this thread read last, or -1. */
 int conn_current(void);
 /* A phase begins; limit_ms: how long it may last (0: any time). */

@@ -22,6 +22,7 @@ struct slot {
     atomic_bool leaving;          /* counted in guard.leaving */
     struct addr_entry *addr;      /* under the lock: who it counts for; NULL: nobody */
     uint32_t ip;                  /* IPv4, network order */
+    uint16_t port;                /* of its client, network order */
     bool proxy;                   /* of TRUSTED_PROXIES */
     /* of the watchdog, under the lock: a window of time in which a least number of bytes must move */
     int64_t seen_ms;              /* since_ms of the phase it has looked at */
@@ -53,8 +54,8 @@ extern struct guard guard;
 enum verdict { CONN_WELCOME, CONN_BUSY, CONN_REFUSED };
 
 /* conn_place.c; under the lock, but for place_stays */
-enum verdict place_take(int fd, uint32_t ip);
-void place_leave(struct slot *s, enum conn_phase next);  /* its thread is done with it: NONE or CLOSING */
+enum verdict place_take(int fd, uint32_t ip, uint16_t port);
+void place_leave(struct slot *s);                        /* its thread is done with it */
 void place_uncount(struct slot *s);                      /* its address holds one less */
 void place_stays(struct slot *s);
 void place_cut(int fd, struct slot *s, enum cut why);

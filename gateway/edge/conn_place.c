@@ -173,7 +173,7 @@ slot_take(int fd, uint32_t ip, bool proxy)
 }
 
 enum verdict
-place_take(int fd, uint32_t ip)
+place_take(int fd, uint32_t ip, uint16_t port)
 {
     bool proxy = is_proxy(ip);
 
@@ -183,6 +183,7 @@ place_take(int fd, uint32_t ip)
         count_cut(CUT_SATURATED);
         return CONN_BUSY;
     }
+    guard.slots[fd].port = port;
     slot_take(fd, ip, proxy);
     return CONN_WELCOME;
 }
@@ -204,11 +205,11 @@ place_uncount(struct slot *s)
 }
 
 void
-place_leave(struct slot *s, enum conn_phase next)
+place_leave(struct slot *s)
 {
     place_stays(s);
     place_uncount(s);
     atomic_store(&s->since_ms, clock_ms());
-    atomic_store(&s->phase, (int)next);
+    atomic_store(&s->phase, CONN_NONE);
     atomic_fetch_sub(&guard.count, 1);
 }

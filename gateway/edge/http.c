@@ -162,17 +162,25 @@ on_error(struct mg_connection *mg, int status, const char *text)
 
 /* Bytes came, but the library neither asked us nor refused: a target that is not ours, such as http://other/. */
 static void
-on_close(const struct mg_connection *mg)
+refuse_pending(const struct http *h, const struct mg_connection *mg)
 {
-    const struct http *h = mg_get_user_data(mg_get_context(mg));
     struct http_conn c = { .fd = -1, .limits.violated = -1 };
-    int fd = conn_current();
 
-    if (!conn_header_pending(fd))
-        return;
     memcpy(&c.mg, &mg, sizeof mg);
     c.close = true;
     h->to.refused(h->to.ctx, &c, 400);
+}
+
+/* The library is about to close it. */
+static void
+on_close(const struct mg_connection *mg)
+{
+    const struct http *h = mg_get_user_data(mg_get_context(mg));
+    const struct mg_request_info *ri = mg_get_request_info(mg);
+
+    if (conn_header_pending(conn_current()))
+        refuse_pending(h, mg);
+    conn_leave(ri->remote_addr, (uint16_t)ri->remote_port);
 }
 
 static int

@@ -31,6 +31,8 @@ connect_to(long port)
     return fd;
 }
 
+static struct sockaddr_in peer[256];       /* by descriptor: whom it was accepted from */
+
 static int
 accept_on(int listener)
 {
@@ -38,8 +40,20 @@ accept_on(int listener)
     socklen_t n = sizeof from;
     int fd = accept(listener, (struct sockaddr *)&from, &n);
 
-    assert_true(fd >= 0);
+    assert_true(fd >= 0 && fd < 256);
+    peer[fd] = from;
     return fd;
+}
+
+/* As the server closes: it says so before, and ends its side of the connection. */
+static void
+server_close(int fd)
+{
+    char ip[INET_ADDRSTRLEN];
+
+    conn_leave(inet_ntop(AF_INET, &peer[fd].sin_addr, ip, sizeof ip), ntohs(peer[fd].sin_port));
+    shutdown(fd, SHUT_WR);
+    close(fd);
 }
 
 static int
@@ -80,7 +94,7 @@ a_request_that_meets_the_end_of_its_idle_connection_is_read_and_was_not_slow(voi
     assert_false(conn_gone(server[0]));
     for (int i = 0; i < 2; i++) {
         close(client[i]);
-        close(server[i]);
+        server_close(server[i]);
     }
     assert_int_equal(conn_count(), 0);
     conn_guard_stop();
@@ -97,7 +111,7 @@ close_it(void *arg)
 {
     struct closing *c = arg;
 
-    close(c->fd);
+    server_close(c->fd);
     atomic_store(&c->over, true);
     return NULL;
 }
@@ -166,7 +180,7 @@ a_close_that_waits_for_a_client_that_does_not_read_keeps_nobody_out(void **s)
     for (size_t i = 0; i < 10; i++)
         close(fill[i]);
     close(fresh);
-    close(server);
+    server_close(server);
     conn_guard_stop();
     setrlimit(RLIMIT_NOFILE, &was);
     close(listener);
@@ -185,7 +199,7 @@ an_unread_answer_at_close_holds_no_thread_and_is_cut_off(void **s)
     opt.threads = 1;
     assert_true(conn_guard_start(&opt));
     server = unread_answer(opt.port, listener, &unread);
-    close(server);
+    server_close(server);
     assert_int_equal(conn_closing(), 1);
     assert_int_equal(conn_count(), 1);
     fresh = connect_to(opt.port); /* the one thread's place is free */
@@ -198,7 +212,7 @@ an_unread_answer_at_close_holds_no_thread_and_is_cut_off(void **s)
     assert_int_equal(errno, ECONNRESET);
     close(unread);
     close(fresh);
-    close(server);
+    server_close(server);
     assert_int_equal(conn_count(), 0);
     conn_guard_stop();
     close(listener);
@@ -264,7 +278,7 @@ is_answered(size_t step, bool to_the_end)
     read_slowly(client, step, &w, to_the_end);
     pthread_join(thread, NULL);
     close(client);
-    close(w.fd);
+    server_close(w.fd);
     conn_guard_stop();
     close(listener);
     return w.whole;
@@ -325,12 +339,12 @@ when_places_are_scarce_the_slowest_of_the_address_that_holds_most_goes_and_no_re
     for (int i = 0; i < 6; i++)
         assert_int_equal(conn_was_pushed(server[i]), i == 3);
     late = connect_from(opt.port, "127.0.0.5");
-    close(server[3]);
+    server_close(server[3]);
     server[3] = accept_on(listener);
     assert_false(conn_was_cut(server[1]));
     for (size_t i = 0; i < 6; i++) {
         close(client[i]);
-        close(server[i]);
+        server_close(server[i]);
     }
     close(late);
     conn_guard_stop();
@@ -363,7 +377,7 @@ a_tab_in_a_header_is_read_as_a_blank_wherever_the_head_is_cut(void **s)
         assert_int_equal(conn_head_start() - got, 0);
         assert_memory_equal(got, want, n);
         close(client);
-        close(server);
+        server_close(server);
     }
     conn_guard_stop();
     close(listener);

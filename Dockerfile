@@ -8,7 +8,7 @@ ARG BASE=debian:trixie-slim
 FROM ${BASE} AS build
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make pkg-config \
-      libzmq3-dev libpq-dev libhiredis-dev libcurl4-openssl-dev libmsgpack-c-dev libcivetweb-dev libjansson-dev \
+      libzmq3-dev libczmq-dev libpq-dev libhiredis-dev libcurl4-openssl-dev libmsgpack-c-dev libcivetweb-dev libjansson-dev \
       libssl-dev libstemmer-dev libutf8proc-dev libmd4c-dev libyaml-dev >/dev/null \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -23,7 +23,7 @@ RUN make -j"${JOBS}" build BUILD_ID="${BUILD_ID}" \
 
 FROM ${BASE}
 RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libzmq5 libpq5 libhiredis1.1.0 \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libzmq5 libczmq4 libpq5 libhiredis1.1.0 \
       libcurl4t64 libmsgpack-c2 libcivetweb1 libjansson4 libssl3t64 libstemmer0d libutf8proc3 libmd4c0 libyaml-0-2 ca-certificates tzdata \
       >/dev/null \
  && rm -rf /var/lib/apt/lists/* \

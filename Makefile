@@ -25,7 +25,7 @@ LINK_release := -pie -Wl,-z,relro,-z,now
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
         -Wframe-larger-than=4096 -Werror
 # Library names differ between Debian 12 and 13: ask pkg-config for both.
-PKGS := libzmq libpq hiredis libcurl jansson openssl
+PKGS := libczmq libzmq libpq hiredis libcurl jansson openssl
 msgpack_flags = $(shell pkg-config --$(1) msgpack-c 2>/dev/null || pkg-config --$(1) msgpack 2>/dev/null)
 CPPFLAGS := -I. -D_GNU_SOURCE \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(call msgpack_flags,cflags)
@@ -34,7 +34,7 @@ LDFLAGS := $(OPT_$(VARIANT)) $(LINK_$(VARIANT)) -pthread
 
 lib_msgpack := $(call msgpack_flags,libs)
 LIBS_common := -lhiredis -ljansson -lssl -lcrypto -lm
-LIBS_proto := -lzmq $(lib_msgpack)
+LIBS_proto := -lczmq -lzmq $(lib_msgpack)
 LIBS_text := -lstemmer -lutf8proc
 LIBS_cite := $(LIBS_text)
 LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_text)
@@ -145,7 +145,7 @@ $(OUT)/bench/store-bare: $(OUT)/obj/tests/bench/store_bare.o $(OUT)/lib/libstore
 kit: $(UPSTREAM_STUB) $(OUT)/loadgen $(OUT)/fault-proxy ## the test kit's programs
 
 # ---- packages: everything that comes from Debian, in one place -------------------------------------------------------
-DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libpq-dev libhiredis-dev \
+DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libczmq-dev libpq-dev libhiredis-dev \
     libcurl4-openssl-dev libmsgpack-c-dev|libmsgpack-dev libcivetweb-dev libjansson-dev libssl-dev libstemmer-dev \
     libutf8proc-dev libmd4c-dev libyaml-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux

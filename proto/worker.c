@@ -507,7 +507,7 @@ worker_free(struct worker **wp)
     conns_fini(w);
     buf_free(&w->head);
     mem_free(wp);
-    zsock_context_end();
+    bus_context_end();
 }
 
 bool

@@ -42,7 +42,7 @@ conn_stands(struct conn *c)
 {
     int event;
 
-    while (c->monitor && (event = zsock_event(c->monitor)) != 0) {
+    while (c->monitor && (event = bus_event(c->monitor)) != 0) {
         c->ended = c->ended || (c->up && event == ZMQ_EVENT_DISCONNECTED);
         c->up = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
     }
@@ -87,17 +87,17 @@ conn_open(struct conn *c)
 {
     int ivl = BACKOFF_MIN_MS, ivl_max = BACKOFF_MAX_MS;
 
-    c->sock = zmq_socket(zsock_context(), ZMQ_DEALER);
+    c->sock = zmq_socket(bus_context(), ZMQ_DEALER);
     if (!c->sock) {
         conn_wait(c, BACKOFF_MAX_MS);
         return;
     }
-    zsock_options(c->sock);
+    bus_options(c->sock);
     if (c->w->curve && !curve_client(c->sock, &c->w->secret, &c->w->hub_key))
         LOG(ERROR, NULL, M("the bus cannot be encrypted"), KS("endpoint", c->endpoint));
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
-    c->monitor = zsock_monitor(c->sock, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    c->monitor = bus_monitor(c->sock, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
     if (!c->monitor || zmq_connect(c->sock, c->endpoint) != 0) {
         LOG(WARN, NULL, M("cannot connect to a hub"), KS("endpoint", c->endpoint), KS("why", zmq_strerror(zmq_errno())));
         conn_free(c, 0);
@@ -157,7 +157,7 @@ conn_send(struct conn *c, int cmd, const void *head, struct blob *payload)
     int e;
 
     bus_head_encode(cmd, head, &c->w->head);
-    e = c->sock ? zsock_send(c->sock, STR_NONE, cmd, buf_slice(&c->w->head), payload) : ENOTCONN;
+    e = c->sock ? bus_send(c->sock, STR_NONE, cmd, buf_slice(&c->w->head), payload) : ENOTCONN;
     if (e) {
         stat_inc(&bus_stats, BUS_UNSENT);
         return false;
@@ -306,7 +306,7 @@ conn_receive(struct conn *c)
     struct zframes f;
     int got = 0;
 
-    while (c->sock && got < BATCH && zsock_recv(c->sock, &f) > 0) {
+    while (c->sock && got < BATCH && bus_recv(c->sock, &f) > 0) {
         conn_on_frames(c, &f);
         zframes_drop(&f);
         got++;

@@ -6,29 +6,48 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define COPY_MAX 4096 /* smaller payloads are cheaper to copy than to share */
 
 static void *context;
 static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* czmq makes the one context, so that its actors and monitors see our sockets. Its habits end here: signals stay ours, its settings
+ * come from nobody's environment, and what it has to say goes to nobody. */
+static void
+context_begin(void)
+{
+    static const char *const habits[] = { "ZSYS_IO_THREADS", "ZSYS_MAX_SOCKETS", "ZSYS_MAX_MSGSZ", "ZSYS_LINGER", "ZSYS_SNDHWM", "ZSYS_RCVHWM",
+                                          "ZSYS_PIPEHWM", "ZSYS_IPV6", "ZSYS_LOGSTREAM", "ZSYS_LOGIDENT", "ZSYS_LOGSENDER", "ZSYS_LOGSYSTEM",
+                                          "ZSYS_AUTO_USE_FD", "ZSYS_ZERO_COPY_RECV", "ZSYS_THREAD_PRIORITY", "ZSYS_THREAD_SCHED_POLICY",
+                                          "ZSYS_THREAD_NAME_PREFIX", "ZSYS_INTERFACE", "ZSYS_SIGHANDLER", "ZSYS_ZMQ_TCP_KEEPALIVE" };
+
+    for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
+        unsetenv(habits[i]);
+    zsys_handler_set(NULL);
+    context = zsys_init();
+    zsys_set_logstream(NULL);
+    zsys_set_linger(0);
+}
+
 void *
-zsock_context(void)
+bus_context(void)
 {
     pthread_mutex_lock(&context_lock);
     if (!context)
-        context = zmq_ctx_new();
+        context_begin();
     pthread_mutex_unlock(&context_lock);
     assert(context);
     return context;
 }
 
 void
-zsock_context_end(void)
+bus_context_end(void)
 {
     pthread_mutex_lock(&context_lock);
     if (context)
-        zmq_ctx_term(context);
+        zsys_shutdown();
     context = NULL;
     pthread_mutex_unlock(&context_lock);
 }
@@ -40,7 +59,7 @@ set_int(void *s, int opt, int v)
 }
 
 void
-zsock_options(void *s)
+bus_options(void *s)
 {
     int64_t max = BUS_MSG_MAX;
 
@@ -61,7 +80,7 @@ zsock_options(void *s)
 }
 
 int
-zsock_recv(void *s, struct zframes *f)
+bus_recv(void *s, struct zframes *f)
 {
     int more = 1;
 
@@ -99,10 +118,10 @@ zframes_drop(struct zframes *f)
 }
 
 void *
-zsock_monitor(void *s, int events)
+bus_monitor(void *s, int events)
 {
     static atomic_ulong count;
-    void *monitor = zmq_socket(zsock_context(), ZMQ_PAIR);
+    void *monitor = zmq_socket(bus_context(), ZMQ_PAIR);
     char address[48];
 
     snprintf(address, sizeof address, "inproc://monitor-%lu", atomic_fetch_add(&count, 1));
@@ -114,12 +133,12 @@ zsock_monitor(void *s, int events)
 }
 
 int
-zsock_event(void *monitor)
+bus_event(void *monitor)
 {
     struct zframes f;
     uint16_t event = 0;
 
-    if (zsock_recv(monitor, &f) <= 0)
+    if (bus_recv(monitor, &f) <= 0)
         return 0;
     if (f.n && zmq_msg_size(&f.m[0]) >= sizeof event)
         memcpy(&event, zmq_msg_data(&f.m[0]), sizeof event);
@@ -214,7 +233,7 @@ send_blob(void *s, struct blob *b)
 }
 
 int
-zsock_send(void *s, struct str peer, int cmd, struct str head, struct blob *payload)
+bus_send(void *s, struct str peer, int cmd, struct str head, struct blob *payload)
 {
     uint8_t c = (uint8_t)cmd;
     int e = 0;

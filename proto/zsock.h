@@ -9,7 +9,10 @@
 #ifndef PROTO_ZSOCK_H
 #define PROTO_ZSOCK_H
 
-#include <zmq.h>
+#include <czmq.h>
+/* czmq brings syslog's names, which are our levels' (common/log.h). */
+#undef LOG_DEBUG
+#undef LOG_INFO
 
 #include "proto/bus.h"
 
@@ -26,23 +29,23 @@ struct zmessage {
     zmq_msg_t *payload;   /* NULL: the command has none */
 };
 
-void *zsock_context(void);  /* one per process, made at first use */
-void zsock_context_end(void);
+void *bus_context(void);  /* one per process, made at first use: czmq's own */
+void bus_context_end(void);
 /* Options every bus socket has: linger, limits, heartbeats (PROTOCOL.md, liveness). */
-void zsock_options(void *s);
+void bus_options(void *s);
 /* Receive one message without waiting: 1 got it, 0 none, -1 error. Release with zframes_drop. */
-int zsock_recv(void *s, struct zframes *f);
+int bus_recv(void *s, struct zframes *f);
 void zframes_drop(struct zframes *f);
 /* A PAIR that says which of these events (ZMQ_EVENT_...) happen to a socket. Before the socket connects; NULL: it failed. */
-void *zsock_monitor(void *s, int events);
+void *bus_monitor(void *s, int events);
 /* The next event of a monitor without waiting; 0: none. */
-int zsock_event(void *monitor);
+int bus_event(void *monitor);
 /* Check the command's frame count, magic, command and header size. skip: 1 on a ROUTER, 0 on a DEALER. */
 bool zframes_check(struct zframes *f, size_t skip, struct zmessage *out);
 /* Take a frame's bytes as a blob without copying. */
 struct blob *zframe_blob(zmq_msg_t *m);
 /* Send without waiting; peer absent on a DEALER. 0, or an errno (EAGAIN, EHOSTUNREACH). */
-int zsock_send(void *s, struct str peer, int cmd, struct str head, struct blob *payload);
+int bus_send(void *s, struct str peer, int cmd, struct str head, struct blob *payload);
 /* Encode a header of cmd into out (reset first). The tables bound every field, so only our own faults fail. */
 void bus_head_encode(int cmd, const void *head, struct buf *out);
 

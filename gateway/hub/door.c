@@ -4,69 +4,55 @@
  * accepted and neither let in nor counted otherwise spoke another protocol.
  * HANDSHAKE_FAILED_PROTOCOL is not listened to on purpose: libzmq 4.3.4 sends that event between setting errno and reading
  * it, so a changed byte within a CURVE message, which must end the connection, then stalls it and later aborts the process.
- * The monitor's queue is bounded, and libzmq's I/O thread waits for us when it is full: the hub thread empties it every turn. */
+ * The monitor is czmq's: its actor passes events on by name. Its queue is bounded, and libzmq's I/O thread waits when it is full: the
+ * hub thread empties it every turn. */
 #include "gateway/hub/door.h"
-
-#include <string.h>
 
 #include "common/log.h"
 #include "gateway/hub/stat.h"
 #include "proto/zsock.h"
 
-#define ADDRESS "inproc://bus-door"
-#define QUEUE_MAX 10000
-
 const char *const door_names[] = { "accepted", "let_in", "unfinished", "key", NULL };
-static const int events[] = { ZMQ_EVENT_ACCEPTED, ZMQ_EVENT_HANDSHAKE_SUCCEEDED, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL,
-                              ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
+static const char *const events[] = { "ACCEPTED", "HANDSHAKE_SUCCEEDED", "HANDSHAKE_FAILED_NO_DETAIL", "HANDSHAKE_FAILED_AUTH" };
 
-void *
+zactor_t *
 door_open(void *router)
 {
-    void *door = zmq_socket(zsock_context(), ZMQ_PAIR);
-    int most = QUEUE_MAX, linger = 0, all = 0;
+    zactor_t *door = zactor_new(zmonitor, router);
 
+    if (door == NULL) {
+        LOG(WARN, NULL, M("refused connections of the bus are not counted"), KS("why", zmq_strerror(zmq_errno())));
+        return NULL;
+    }
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
-        all |= events[i];
-    if (door && zmq_setsockopt(door, ZMQ_RCVHWM, &most, sizeof most) == 0
-        && zmq_setsockopt(door, ZMQ_LINGER, &linger, sizeof linger) == 0
-        && zmq_socket_monitor(router, ADDRESS, all) == 0 && zmq_connect(door, ADDRESS) == 0)
-        return door;
-    LOG(WARN, NULL, M("refused connections of the bus are not counted"), KS("why", zmq_strerror(zmq_errno())));
-    door_close(&door, router);
-    return NULL;
+        zstr_sendx(door, "LISTEN", events[i], NULL);
+    zstr_send(door, "START");
+    zsock_wait(door);
+    return door;
 }
 
 static void
-count_event(uint16_t event)
+count_event(struct str event)
 {
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
-        if (events[i] == event)
+        if (str_is(event, events[i]))
             stat_add_at(&hub_stats, HUB_DOOR, i, 0, 1);
 }
 
 void
-door_count(void *door)
+door_count(zactor_t *door)
 {
     struct zframes f;
 
-    while (door && zsock_recv(door, &f) > 0) {
-        uint16_t event = 0;
-
-        if (f.n && zmq_msg_size(&f.m[0]) >= sizeof event) {
-            memcpy(&event, zmq_msg_data(&f.m[0]), sizeof event);
-            count_event(event);
-        }
+    while (door && bus_recv(zsock_resolve(door), &f) > 0) {
+        if (f.n)
+            count_event((struct str){ zmq_msg_data(&f.m[0]), zmq_msg_size(&f.m[0]) });
         zframes_drop(&f);
     }
 }
 
 void
-door_close(void **door, void *router)
+door_close(zactor_t **door)
 {
-    if (!*door)
-        return;
-    zmq_socket_monitor(router, NULL, 0);
-    zmq_close(*door);
-    *door = NULL;
+    zactor_destroy(door);
 }

@@ -2,11 +2,13 @@
 #ifndef GATEWAY_HUB_DOOR_H
 #define GATEWAY_HUB_DOOR_H
 
-/* A socket to poll for ZMQ_POLLIN; NULL after logging when there is none (then nothing is counted). */
-void *door_open(void *router);
+#include "proto/zsock.h"
+
+/* NULL after logging why (then nothing is counted). */
+zactor_t *door_open(void *router);
 /* Count what came; never waits. */
-void door_count(void *door);
+void door_count(zactor_t *door);
 /* No more events. Before the router is closed; NULL is fine. */
-void door_close(void **door, void *router);
+void door_close(zactor_t **door);
 
 #endif

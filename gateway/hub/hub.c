@@ -51,7 +51,7 @@ struct hub {
     size_t view_workers;
     int64_t over_ms[SERVICE_COUNT]; /* since when the queue's first entry waits too long; 0: it does not */
     struct zap *zap;         /* with CURVE */
-    void *door;              /* who is refused; hub thread only */
+    zactor_t *door;          /* who is refused; hub thread only */
 };
 
 static const struct stat_def hub_stat_rows[] = {
@@ -112,7 +112,7 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
     int e;
 
     bus_head_encode(cmd, head, &h->head);
-    e = zsock_send(h->router, peer_id(peer, id), cmd, buf_slice(&h->head), payload);
+    e = bus_send(h->router, peer_id(peer, id), cmd, buf_slice(&h->head), payload);
     /* EHOSTUNREACH: the peer is dead. EAGAIN: it has not read 10,000 messages; the same. */
     if (e && cmd != CMD_DISCONNECT && h->n_unsent < UNSENT_MAX)
         h->unsent[h->n_unsent++] = peer;
@@ -214,7 +214,7 @@ receive(struct hub *h)
 {
     struct zframes f;
 
-    for (int i = 0; i < BATCH && zsock_recv(h->router, &f) > 0; i++) {
+    for (int i = 0; i < BATCH && bus_recv(h->router, &f) > 0; i++) {
         on_frames(h, &f);
         zframes_drop(&f);
     }
@@ -285,7 +285,7 @@ hub_thread(void *arg)
 
     while (!atomic_load(&h->stop)) {
         zmq_pollitem_t items[3] = { { h->router, 0, ZMQ_POLLIN, 0 }, { NULL, h->event_fd, ZMQ_POLLIN, 0 },
-                                    { h->door, 0, ZMQ_POLLIN, 0 } };
+                                    { h->door ? zsock_resolve(h->door) : NULL, 0, ZMQ_POLLIN, 0 } };
         int64_t now = clock_ms(), wait = core_next(h->core, now) - now;
 
         if (zmq_poll(items, h->door ? 3 : 2, h->n_unsent ? 0 : (long)(wait < 250 ? wait : 250)) < 0 && zmq_errno() != EINTR)
@@ -300,7 +300,7 @@ hub_thread(void *arg)
         core_tick(h->core, clock_ms());
         publish_view(h, clock_ms());
     }
-    door_close(&h->door, h->router);
+    door_close(&h->door);
     unbind(h->router); /* who is told to go must not come back to us */
     take_inbox(h);
     core_leave(h->core, clock_ms());
@@ -317,12 +317,12 @@ hub_thread(void *arg)
 static void *
 router_open(const char *bind, const struct curve_key *secret)
 {
-    void *s = zmq_socket(zsock_context(), ZMQ_ROUTER);
+    void *s = zmq_socket(bus_context(), ZMQ_ROUTER);
     int one = 1, linger = 200;
 
     if (!s)
         return NULL;
-    zsock_options(s);
+    bus_options(s);
     zmq_setsockopt(s, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
     zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger);
     if (secret && (zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, "footnote", 8) != 0 || !curve_server(s, secret))) {
@@ -380,7 +380,7 @@ hub_new(const struct hub_config *cfg)
     h->core = core_new(&ops, h, epoch, clock_ms());
     if (h->event_fd < 0 || pthread_create(&h->thread, NULL, hub_thread, h) != 0) {
         LOG(ERROR, NULL, M("the hub's thread cannot start"), KS("why", strerror(errno)));
-        door_close(&h->door, h->router);
+        door_close(&h->door);
         zmq_close(h->router);
         mem_free(&h);
     }
@@ -413,7 +413,7 @@ hub_free(struct hub **hp)
     buf_free(&h->head);
     pthread_mutex_destroy(&h->lock);
     mem_free(hp);
-    zsock_context_end();
+    bus_context_end();
 }
 
 void

@@ -1,10 +1,10 @@
-/* The ZAP handler and its allow-list (zap.h). One thread answers inproc://zeromq.zap.01; the User-Id that it gives
- * an admitted key carries the key's services and the first bytes of the key. */
+/* The ZAP handler and its allow-list (zap.h). An actor answers inproc://zeromq.zap.01 and owns the list; the User-Id that it
+ * gives an admitted key carries the key's services and the first bytes of the key. It says that it is there when the list is read
+ * and its port open, reads the list anew when it is sent RELOAD, and ends with its pipe. (czmq's own zauth walks a directory at
+ * each handshake, and a reload that fails drops all keys.) */
 #include "gateway/hub/zap.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +26,10 @@ struct allowed {
 
 struct zap {
     char *path;
-    pthread_mutex_t lock; /* the list */
-    struct allowed *list;
+    struct allowed *list; /* the actor's, like all that follows */
     size_t n;
-    void *sock;
-    pthread_t thread;
-    atomic_bool stop;
+    zsock_t *sock;        /* REP */
+    zactor_t *actor;      /* the caller's end */
 };
 
 /* ---- the list ---- */
@@ -130,8 +128,8 @@ zap_check(const char *path, struct buf *err)
     mem_free(&list);
 }
 
-void
-zap_reload(struct zap *z)
+static void
+list_reload(struct zap *z)
 {
     struct allowed *list = mem_new(KEYS_MAX * sizeof *list);
     size_t n;
@@ -140,26 +138,20 @@ zap_reload(struct zap *z)
         mem_free(&list);
         return;
     }
-    pthread_mutex_lock(&z->lock);
-    struct allowed *old = z->list;
-
+    mem_free(&z->list);
     z->list = list;
     z->n = n;
-    pthread_mutex_unlock(&z->lock);
-    mem_free(&old);
     LOG(INFO, NULL, M("worker keys read"), KI("keys", n));
 }
 
 static unsigned
-services_of(struct zap *z, const void *key)
+services_of(const struct zap *z, const void *key)
 {
     unsigned services = 0;
 
-    pthread_mutex_lock(&z->lock);
     for (size_t i = 0; i < z->n; i++)
         if (bytes_equal(z->list[i].key.b, key, 32))
             services |= z->list[i].services;
-    pthread_mutex_unlock(&z->lock);
     return services;
 }
 
@@ -200,24 +192,49 @@ on_request(struct zap *z, struct zframes *f)
     if (gate && log_gate(gate))
         LOG(WARN, NULL, M("a key that is not listed was refused on the bus"),
             KN("address", f->n > 3 ? ((struct str){ zmq_msg_data(&f->m[3]), zmq_msg_size(&f->m[3]) }) : STR("")));
-    send_reply(z->sock, id, services, key);
+    send_reply(zsock_resolve(z->sock), id, services, key);
 }
 
-static void *
-zap_thread(void *arg)
+static void
+answer_one(struct zap *z)
+{
+    struct zframes f;
+
+    if (bus_recv(zsock_resolve(z->sock), &f) > 0) {
+        on_request(z, &f);
+        zframes_drop(&f);
+    }
+}
+
+/* false: the end. */
+static bool
+obey(struct zap *z, zsock_t *pipe)
+{
+    char *command = zstr_recv(pipe);
+    bool on = command && !streq(command, "$TERM");
+
+    if (command && streq(command, "RELOAD"))
+        list_reload(z);
+    zstr_free(&command);
+    return on;
+}
+
+static void
+zap_actor(zsock_t *pipe, void *arg)
 {
     struct zap *z = arg;
+    zpoller_t *poller;
+    void *which;
 
-    while (!atomic_load(&z->stop)) {
-        zmq_pollitem_t item = { z->sock, 0, ZMQ_POLLIN, 0 };
-        struct zframes f;
-
-        if (zmq_poll(&item, 1, 100) > 0 && zsock_recv(z->sock, &f) > 0) {
-            on_request(z, &f);
-            zframes_drop(&f);
-        }
-    }
-    return NULL;
+    z->list = mem_new(KEYS_MAX * sizeof *z->list);
+    z->sock = list_read(z->path, z->list, &z->n) ? zsock_new_rep("@inproc://zeromq.zap.01") : NULL;
+    poller = zpoller_new(pipe, z->sock, NULL);
+    zsock_signal(pipe, z->sock ? 0 : 1);
+    while (((which = zpoller_wait(poller, -1)) == pipe && obey(z, pipe)) || (which && which == z->sock))
+        if (which != pipe)
+            answer_one(z);
+    zpoller_destroy(&poller);
+    zsock_destroy(&z->sock);
 }
 
 struct zap *
@@ -225,19 +242,20 @@ zap_start(const char *allow_file)
 {
     struct zap *z = mem_new(sizeof *z);
 
-    pthread_mutex_init(&z->lock, NULL);
+    bus_context();
     z->path = mem_dup(allow_file);
-    z->list = mem_new(KEYS_MAX * sizeof *z->list);
-    z->sock = zmq_socket(zsock_context(), ZMQ_REP);
-    if (!list_read(allow_file, z->list, &z->n) || !z->sock || zmq_bind(z->sock, "inproc://zeromq.zap.01") != 0
-        || pthread_create(&z->thread, NULL, zap_thread, z) != 0) {
+    z->actor = zactor_new(zap_actor, z);
+    if (!z->sock) {
         LOG(ERROR, NULL, M("the bus's key check cannot start"));
-        if (z->sock)
-            zmq_close(z->sock);
-        z->sock = NULL;
         zap_stop(&z);
     }
     return z;
+}
+
+void
+zap_reload(struct zap *z)
+{
+    zstr_send(z->actor, "RELOAD");
 }
 
 void
@@ -247,12 +265,7 @@ zap_stop(struct zap **zp)
 
     if (!z)
         return;
-    if (z->sock) {
-        atomic_store(&z->stop, true);
-        pthread_join(z->thread, NULL);
-        zmq_close(z->sock);
-    }
-    pthread_mutex_destroy(&z->lock);
+    zactor_destroy(&z->actor);
     mem_free(&z->list);
     mem_free(&z->path);
     mem_free(zp);
@@ -274,28 +287,25 @@ zap_user(const char *user_id, unsigned *services, uint64_t *identity)
 
 /* ---- self-test ---- */
 
-/* Wait for the handshake's outcome on a socket's monitor: 1 let in, 0 refused, -1 neither in time. */
+/* Wait for the handshake's outcome: 1 let in, 0 refused, -1 neither in time. */
 static int
-handshake_outcome(void *monitor)
+handshake_outcome(zactor_t *monitor)
 {
-    for (int64_t end = clock_ms() + SELF_TEST_MS; clock_ms() < end;) {
-        zmq_pollitem_t item = { monitor, 0, ZMQ_POLLIN, 0 };
-        int event = zmq_poll(&item, 1, 50) > 0 ? zsock_event(monitor) : 0;
+    zpoller_t *poller = zpoller_new(monitor, NULL);
+    char *event = zpoller_wait(poller, SELF_TEST_MS) ? zstr_recv(monitor) : NULL; /* the name; what follows is not needed */
+    int outcome = !event ? -1 : streq(event, "HANDSHAKE_SUCCEEDED") ? 1 : 0;
 
-        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
-            return 1;
-        if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-            return 0;
-    }
-    return -1;
+    zstr_free(&event);
+    zpoller_destroy(&poller);
+    return outcome;
 }
 
 bool
 zap_self_test(const char *bind, const struct curve_key *server_public)
 {
     const char *colon = strrchr(bind, ':');
-    void *sock = zmq_socket(zsock_context(), ZMQ_DEALER);
-    void *monitor = zsock_monitor(sock, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
+    void *sock = zmq_socket(bus_context(), ZMQ_DEALER);
+    zactor_t *monitor = zactor_new(zmonitor, sock);
     struct curve_key own, secret;
     char address[64];
     int linger = 0, outcome = -1;
@@ -305,10 +315,12 @@ zap_self_test(const char *bind, const struct curve_key *server_public)
     else
         snprintf(address, sizeof address, "%s", bind);
     zmq_setsockopt(sock, ZMQ_LINGER, &linger, sizeof linger);
-    if (monitor && curve_pair(&own, &secret) && curve_client(sock, &secret, server_public) && zmq_connect(sock, address) == 0)
+    zstr_sendx(monitor, "LISTEN", "HANDSHAKE_SUCCEEDED", "HANDSHAKE_FAILED_AUTH", NULL);
+    zstr_send(monitor, "START");
+    zsock_wait(monitor);
+    if (curve_pair(&own, &secret) && curve_client(sock, &secret, server_public) && zmq_connect(sock, address) == 0)
         outcome = handshake_outcome(monitor);
-    if (monitor)
-        zmq_close(monitor);
+    zactor_destroy(&monitor);
     zmq_close(sock);
     if (outcome == 0)
         LOG(INFO, NULL, M("bus self-test: a random key is refused"));

@@ -77,7 +77,7 @@ static void
 send_head(struct driver *l, int cmd, const void *head, struct blob *payload)
 {
     bus_head_encode(cmd, head, &l->head);
-    zsock_send(l->router, l->peer, cmd, buf_slice(&l->head), payload);
+    bus_send(l->router, l->peer, cmd, buf_slice(&l->head), payload);
 }
 
 static void
@@ -302,7 +302,7 @@ turn_loop(struct driver *l, int64_t us)
 
     if (us > 0)
         wait_us(l, us);
-    for (int i = 0; i < 64 && zsock_recv(l->router, &f) == 1; i++) {
+    for (int i = 0; i < 64 && bus_recv(l->router, &f) == 1; i++) {
         on_message(l, &f);
         zframes_drop(&f);
     }
@@ -417,8 +417,8 @@ main(int argc, char **argv)
     if (argc != 2)
         return 2;
     random_bytes(l.epoch, sizeof l.epoch);
-    l.router = zmq_socket(zsock_context(), ZMQ_ROUTER);
-    zsock_options(l.router);
+    l.router = zmq_socket(bus_context(), ZMQ_ROUTER);
+    bus_options(l.router);
     zmq_setsockopt(l.router, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
     if (zmq_bind(l.router, argv[1]) != 0) {
         perror(argv[1]);
@@ -438,6 +438,6 @@ main(int argc, char **argv)
     }
     buf_free(&l.head);
     zmq_close(l.router);
-    zsock_context_end();
+    bus_context_end();
     return ok ? 0 : 2;
 }

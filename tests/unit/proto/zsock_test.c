@@ -14,8 +14,8 @@ static int
 setup(void **state)
 {
     (void)state;
-    from = zmq_socket(zsock_context(), ZMQ_DEALER);
-    to = zmq_socket(zsock_context(), ZMQ_DEALER);
+    from = zmq_socket(bus_context(), ZMQ_DEALER);
+    to = zmq_socket(bus_context(), ZMQ_DEALER);
     return zmq_bind(to, "inproc://zsock") || zmq_connect(from, "inproc://zsock");
 }
 
@@ -25,7 +25,7 @@ teardown(void **state)
     (void)state;
     zmq_close(from);
     zmq_close(to);
-    zsock_context_end();
+    bus_context_end();
     return 0;
 }
 
@@ -41,7 +41,7 @@ passes(int cmd, int n)
 
     for (int i = 0; i < n; i++)
         assert_int_equal(zmq_send(from, frame[i], size[i], i < n - 1 ? ZMQ_SNDMORE : 0), size[i]);
-    assert_int_equal(zsock_recv(to, &f), 1);
+    assert_int_equal(bus_recv(to, &f), 1);
     good = zframes_check(&f, 0, &m);
     if (good) {
         assert_int_equal(m.cmd, cmd);
@@ -77,8 +77,8 @@ what_is_sent_passes_with_and_without_a_payload(void **state)
             struct zframes f;
             struct zmessage m;
 
-            assert_int_equal(zsock_send(from, STR_NONE, cmd, STR("\x80"), with ? payload : NULL), 0);
-            assert_int_equal(zsock_recv(to, &f), 1);
+            assert_int_equal(bus_send(from, STR_NONE, cmd, STR("\x80"), with ? payload : NULL), 0);
+            assert_int_equal(bus_recv(to, &f), 1);
             assert_true(zframes_check(&f, 0, &m));
             assert_int_equal(m.cmd, cmd);
             if (m.payload)
@@ -102,8 +102,8 @@ a_peer_that_leaves_with_its_queue_full_ends_nobody(void **state)
     int sent = 0;
 
     (void)state;
-    zsock_options(hub);
-    zsock_options(peer);
+    bus_options(hub);
+    bus_options(peer);
     assert_int_equal(zmq_bind(hub, "tcp://127.0.0.1:*"), 0);
     assert_int_equal(zmq_getsockopt(hub, ZMQ_LAST_ENDPOINT, endpoint, &n), 0);
     assert_int_equal(zmq_connect(peer, endpoint), 0);

@@ -27,7 +27,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 # Library names differ between Debian 12 and 13: ask pkg-config for both.
 PKGS := libczmq libzmq libpq hiredis libcurl jansson openssl
 msgpack_flags = $(shell pkg-config --$(1) msgpack-c 2>/dev/null || pkg-config --$(1) msgpack 2>/dev/null)
-CPPFLAGS := -I. -D_GNU_SOURCE \
+CPPFLAGS := -I. -I$(OUT)/gen -D_GNU_SOURCE \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(call msgpack_flags,cflags)
 CFLAGS := -std=c11 -g $(OPT_$(VARIANT)) $(HARDEN_$(VARIANT)) $(WARN) -pthread -MMD -MP
 LDFLAGS := $(OPT_$(VARIANT)) $(LINK_$(VARIANT)) -pthread
@@ -42,6 +42,18 @@ LIBS_embedder := -lcurl $(LIBS_text)
 LIBS_retriever := -lmd4c -lyaml $(LIBS_text)
 LIBS_store := -lpq
 LIBS_janitor :=
+
+# ---- what is generated: tables that the compiler reads from $(OUT)/gen ------------------------------------------------
+GENERATED := $(OUT)/gen/store_sql.tbl
+SQL_FILES := $(sort $(wildcard store/sql/*.sql))
+SQL_MADE = awk $(1) -f store/sql/generate.awk $(SQL_FILES) >$@.new && mv $@.new $@
+$(OUT)/gen/store_sql.tbl: store/sql/generate.awk $(SQL_FILES)
+	@mkdir -p $(@D)
+	$(call SQL_MADE,)
+# the same for people: in `make psql`, \i it and say EXPLAIN EXECUTE history(…)
+$(OUT)/gen/statements.psql: store/sql/generate.awk $(SQL_FILES)
+	@mkdir -p $(@D)
+	$(call SQL_MADE,-v to=psql)
 
 # ---- objects -------------------------------------------------------------------------------------------------------
 # a folder's own sources and those of its wings
@@ -64,7 +76,7 @@ build: $(PROGRAMS) ## compile the five services and the client
 
 # the build's name stands in one file, so that a commit does not compile all the others anew
 $(OUT)/obj/common/process/proc_stat.o: CPPFLAGS += -DFOOTNOTE_BUILD='"$(BUILD_ID)"'
-$(OUT)/obj/%.o: %.c
+$(OUT)/obj/%.o: %.c | $(GENERATED)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
@@ -172,7 +184,7 @@ restart: ## restart one service: make restart SERVICE=embedder
 	@deploy/run.sh restart "$(SERVICE)"
 logs: ## last log lines: make logs [SERVICE=store] [FOLLOW=1]
 	@FOLLOW=$(FOLLOW) deploy/run.sh logs "$(SERVICE)"
-psql: ## a psql prompt on the private database
+psql: $(OUT)/gen/statements.psql ## a psql prompt on the private database (\i build/release/gen/statements.psql prepares every statement)
 	@deploy/run.sh psql
 redis-cli: ## a redis-cli prompt on the private Redis
 	@deploy/run.sh redis-cli

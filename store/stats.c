@@ -14,7 +14,7 @@ const char *const tx_kinds[] = {
 
 static const char *const statement_names[] = {
 #define SQL(id, params, scope, text) #id,
-#include "store/sql.tbl"
+#include "store_sql.tbl"
 #undef SQL
     "COMMIT", NULL
 };

@@ -1,5 +1,5 @@
 /* The audit trail: written by the gateway for each call that it is kept of, read by a tenant's admins, newest first. Rows go
- * after AUDIT_RETENTION_DAYS (clean.tbl). */
+ * after AUDIT_RETENTION_DAYS (clean.sql). */
 #include "store/store.h"
 
 #define REPLY_BYTES 900000   /* the reply's limit is 1 MB */

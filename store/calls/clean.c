@@ -15,11 +15,9 @@ static const struct {
     enum sql_id clean, count;
     int64_t batch;              /* rows at once, however many were asked for */
 } cleans[] = {
-#define CLEAN(name, id, table, cond, counted) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, INT64_MAX },
-#define CLEAN_OWN(name, id, table, cond, text, most) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, most },
+#define CLEAN(name, id, table, most) { name, table, SQL_CLEAN_##id, SQL_COUNT_##id, (most) ? (most) : INT64_MAX },
 #include "store/calls/clean.tbl"
 #undef CLEAN
-#undef CLEAN_OWN
 };
 #define CLEANS (sizeof cleans / sizeof cleans[0])
 

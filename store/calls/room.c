@@ -1,5 +1,5 @@
 /* Limits of a tenant, which no number of concurrent requests passes: what would be one too many is refused in its own
- * transaction, under the tenant's lock (sql.tbl). Each limit has a code of its own for refuse(), outside of err.tbl's. */
+ * transaction, under the tenant's lock (store/sql/). Each limit has a code of its own for refuse(), outside of err.tbl's. */
 #include <stdio.h>
 
 #include "store/store.h"

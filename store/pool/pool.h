@@ -12,7 +12,7 @@
 
 enum sql_id {
 #define SQL(id, params, scope, text) SQL_##id,
-#include "store/sql.tbl"
+#include "store_sql.tbl"
 #undef SQL
     SQL_COUNT
 };

@@ -13,7 +13,7 @@ const struct sql_desc sqls[SQL_COUNT] = {
 #define TENANT true
 #define SHARED false
 #define SQL(id, params, scope, text) { #id, text, params, scope },
-#include "store/sql.tbl"
+#include "store_sql.tbl"
 #undef SQL
 #undef TENANT
 #undef SHARED

@@ -1,9 +1,11 @@
-"""The store's statement table for tests: store/sql.tbl as the compiler sees it, and plans of its statements.
+"""The store's statements for tests, as store/sql/generate.awk gives them to the compiler, and plans of them.
 
     statements()                    {name: Statement(name, params, scope, text)}
+    generate(…)                     what the generator says of some files
     Plans(pg)                       a connection that prepares statements and explains them
 """
 import ast
+import glob
 import json
 import os
 import re
@@ -12,11 +14,31 @@ from collections import namedtuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 Statement = namedtuple("Statement", "name params scope text")
+FILES = sorted(glob.glob(os.path.join(ROOT, "store", "sql", "*.sql")))
+# releases before the .sql files had a table of macros
 SHOW = '#define SQL(id, params, scope, text) @@ #id | params | #scope | text\n#include "store/sql.tbl"\n'
 
 
+def generate(*files, root=ROOT, cwd=None, **values):
+    """Runs the generator over the files; values are its variables (to="psql"). A subprocess.CompletedProcess."""
+    given = [word for k, v in values.items() for word in ("-v", f"{k}={v}")]
+    return subprocess.run(["awk", *given, "-f", os.path.join(root, "store", "sql", "generate.awk"), *files], cwd=cwd, capture_output=True, text=True)
+
+
 def statements(root=ROOT):
-    """The table of the source tree `root`, through the preprocessor: it is made of macros and of clean.tbl."""
+    """The statements of the source tree `root`, by name."""
+    if os.path.exists(os.path.join(root, "store", "sql.tbl")):
+        return of_macros(root)
+    got = generate(*sorted(glob.glob(os.path.join(root, "store", "sql", "*.sql"))), root=root)
+    assert got.returncode == 0, got.stderr
+    table = {}
+    for line in got.stdout.splitlines()[1:]:
+        name, params, scope, text = re.fullmatch(r'SQL\((\w+), (\d+), (\w+), (".*")\)', line).groups()
+        table[name] = Statement(name, int(params), scope, ast.literal_eval(text))
+    return table
+
+
+def of_macros(root):
     out = subprocess.run(["cc", "-E", "-P", "-I.", "-"], input=SHOW, cwd=root, capture_output=True,
                          text=True, check=True).stdout
     table = {}

@@ -44,17 +44,19 @@ M("path_dot_dot", "gateway/edge/path.c", "(n == 2 && p[1] == '.' && p[2] == '.')
 M("path_request_id", "gateway/edge/path.c", 'strchr("._-", s[n]) == NULL', 'strchr("._- <>", s[n]) == NULL', "a request id is echoed only when it is harmless", "unit gateway/path_test")
 
 # ---- whose rows
-M("sql_feedback_session", "store/sql.tbl", """ AND m.role = 'assistant' AND c.id = m.conversation_id"
-    " AND c.tenant = $1::text AND c.user_session_id = $2::uuid")""", """ AND m.role = 'assistant' AND c.id = m.conversation_id"
-    " AND c.tenant = $1::text AND $2::uuid IS NOT NULL")""", "feedback on one's own answers only", "py tests/service/store_tenancy.py", "py tests/service/store_turns.py")
-M("sql_conversation_session", "store/sql.tbl", "DELETE FROM conversations WHERE id = $3::uuid AND tenant = $1::text AND user_session_id = $2::uuid", "DELETE FROM conversations WHERE id = $3::uuid AND tenant = $1::text AND $2::uuid IS NOT NULL",
+M("sql_feedback_session", "store/sql/conversation.sql", """  AND c.id = m.conversation_id
+  AND c.tenant = $1::text
+  AND c.user_session_id = $2::uuid;""", """  AND c.id = m.conversation_id
+  AND c.tenant = $1::text
+  AND $2::uuid IS NOT NULL;""", "feedback on one's own answers only", "py tests/service/store_tenancy.py", "py tests/service/store_turns.py")
+M("sql_conversation_session", "store/sql/conversation.sql", "DELETE FROM conversations WHERE id = $3::uuid AND tenant = $1::text AND user_session_id = $2::uuid", "DELETE FROM conversations WHERE id = $3::uuid AND tenant = $1::text AND $2::uuid IS NOT NULL",
   "a conversation is deleted by its session only", "py tests/service/store_tenancy.py", "py tests/service/store_turns.py")
-M("sql_session_tenant", "store/sql.tbl", "DELETE FROM user_sessions WHERE session_id = $2::bytea AND tenant = $1::text\"", "DELETE FROM user_sessions WHERE session_id = $2::bytea AND $1::text IS NOT NULL\"",
+M("sql_session_tenant", "store/sql/session.sql", "DELETE FROM user_sessions WHERE session_id = $2::bytea AND tenant = $1::text;", "DELETE FROM user_sessions WHERE session_id = $2::bytea AND $1::text IS NOT NULL;",
   "erasing reaches one's own tenant only", "py tests/service/store_tenancy.py")
-M("sql_documents_tenant", "store/sql.tbl", " WHERE d.tenant = $1::text AND ($2::text[] IS NULL", " WHERE $1::text IS NOT NULL AND ($2::text[] IS NULL", "documents of one's own tenant only", "py tests/service/store_tenancy.py")
-M("sql_session_expired", "store/sql.tbl", "WHERE s.session_id = $2::bytea AND s.tenant = $1::text AND s.expires_at > now()", "WHERE s.session_id = $2::bytea AND s.tenant = $1::text AND s.expires_at IS NOT NULL",
+M("sql_documents_tenant", "store/sql/document.sql", "WHERE d.tenant = $1::text\n  AND ($2::text[] IS NULL", "WHERE $1::text IS NOT NULL\n  AND ($2::text[] IS NULL", "documents of one's own tenant only", "py tests/service/store_tenancy.py")
+M("sql_session_expired", "store/sql/session.sql", "WHERE s.session_id = $2::bytea AND s.tenant = $1::text AND s.expires_at > now()", "WHERE s.session_id = $2::bytea AND s.tenant = $1::text AND s.expires_at IS NOT NULL",
   "an expired session is not there", "py tests/service/store_turns.py", "py tests/service/store_catalog.py", "py tests/service/store_tenancy.py", "py tests/service/store_erasure.py")
-M("sql_idempotency_holder", "store/sql.tbl", "AND tenant = $1::text)) WHERE tenant = $1::text AND scope = $2::text AND key = $3::text AND holder = $4::uuid", "AND tenant = $1::text)) WHERE tenant = $1::text AND scope = $2::text AND key = $3::text AND $4::uuid IS NOT NULL",
+M("sql_idempotency_holder", "store/sql/idem.sql", "WHERE tenant = $1::text AND scope = $2::text AND key = $3::text AND holder = $4::uuid;", "WHERE tenant = $1::text AND scope = $2::text AND key = $3::text AND $4::uuid IS NOT NULL;",
   "only who holds a key stores its answer", "py tests/service/store_turns.py", "py tests/service/store_faults.py", e2e("idempotency", "runs"))
 
 # ---- caches
@@ -118,10 +120,8 @@ M("hub_zap_any_key", "gateway/hub/zap.c", "if (bytes_equal(z->list[i].key.b, key
 
 # ---- clean-up, Redis, ingestion
 M("janitor_clock", "janitor/run.c", "if (!rep->clock_ms || llabs(skew_s) <= j->opt->max_skew_s)", "if (!rep->clock_ms || skew_s <= j->opt->max_skew_s)", "clean-up stops when a clock is wrong, either way", "py tests/e2e/test_janitor.py -- -k 'clock'")
-M("janitor_keeps", "store/calls/clean.tbl", '#define OLD "expires_at <= now()"', '#define OLD "expires_at <= now() + interval \'1 day\'"', "nothing is deleted before its time", "py tests/service/store_documents.py -- -k clean_up")
-M("janitor_children", "store/calls/clean.tbl", """      OLD " AND " NONE("messages m WHERE m.conversation_id = conversations.id"),
-""", """      OLD,
-""", "a conversation goes only when it is empty", "py tests/service/store_documents.py -- -k clean_up")
+M("janitor_keeps", "store/sql/clean.sql", "SELECT ctid FROM messages\n        WHERE expires_at <= now()", "SELECT ctid FROM messages\n        WHERE expires_at <= now() + interval '1 day'", "nothing is deleted before its time", "py tests/e2e/test_janitor.py", "py tests/service/store_statements.py")
+M("janitor_children", "store/sql/clean.sql", "          AND (SELECT true FROM messages m WHERE m.conversation_id = conversations.id LIMIT 1) IS NULL\n", "", "a conversation goes only when it is empty", "py tests/e2e/test_janitor.py", "py tests/service/store_statements.py", "py tests/service/store_catalog.py")
 M("redis_breaker", "common/redis/breaker.c", "if (recent(b, now_ms) < patience(b))", "if (recent(b, now_ms) < 100 * patience(b))", "five failures open the breaker", "unit common/breaker_test")
 M("redis_probe", "common/redis/breaker.c", "    if (probe && failed) {\n        breaker_open(b, now_ms);\n        return true;\n    }\n", "", "a failed probe keeps it open", "unit common/breaker_test")
 M("redis_rest_of_a_reply", "common/redis/conn.c", "    if (c->at != c->n)\n        return false;\n", "", "a connection with a reply that nobody took is not used again", "unit common/redis_test", "unit common/redis_faults_test")

@@ -180,7 +180,7 @@ def jobs():
     text = "".join(s.name + " " for s in statements().values() if s.name.startswith("CLEAN_"))
     path = os.path.join(os.path.dirname(__file__), "..", "..", "store", "calls", "clean.tbl")
     with open(path) as f:
-        names = re.findall(r'^CLEAN\w*\("(\w+)", (\w+)', f.read(), re.M)
+        names = re.findall(r'^CLEAN\("(\w+)", +(\w+)', f.read(), re.M)
     assert names and all("CLEAN_" + n[1] + " " in text for n in names)
     return [n[0] for n in names]
 

@@ -1,0 +1,81 @@
+-- Conversations of a session, marks for answers, and how an answer came about.
+
+-- name: CONVERSATION_LIST (tenant)
+-- A page of conversations, the newest first: the last message's time, how many there are, the first
+-- question's beginning.
+--   $1 tenant, $2 session, $3 $4 time and id of the last one seen, $5 rows, $6 rows to skip
+SELECT c.id, c.created_at, c.expires_at,
+    (SELECT max(m.timestamp) FROM messages m WHERE m.conversation_id = c.id AND m.tenant = $1::text),
+    (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id AND m.tenant = $1::text),
+    (
+        SELECT left(m.content, 200) FROM messages m
+        WHERE m.conversation_id = c.id AND m.tenant = $1::text AND m.role = 'user'
+        ORDER BY m.timestamp, m.id LIMIT 1
+    )
+FROM conversations c
+WHERE c.user_session_id = $2::uuid
+  AND c.tenant = $1::text
+  AND c.expires_at > now()
+  AND (c.created_at, c.id) < ($3::timestamptz, $4::uuid)
+ORDER BY c.created_at DESC, c.id DESC OFFSET $6::int8 LIMIT $5::int8;
+
+-- name: CONVERSATION_DELETE (tenant)
+-- A conversation's end; its messages go by a cascade.
+--   $1 tenant, $2 session, $3 conversation
+DELETE FROM conversations WHERE id = $3::uuid AND tenant = $1::text AND user_session_id = $2::uuid;
+
+-- name: FEEDBACK (tenant)
+-- A mark for one of the session's own answers.
+--   $1 tenant, $2 session, $3 message, $4 rating, $5 comment
+UPDATE messages m SET rating = $4::text, rating_comment = $5::text, rated_at = now()
+FROM conversations c
+WHERE m.id = $3::uuid
+  AND m.tenant = $1::text
+  AND m.role = 'assistant'
+  AND c.id = m.conversation_id
+  AND c.tenant = $1::text
+  AND c.user_session_id = $2::uuid;
+
+-- name: EXPLAIN (tenant)
+-- An answer and how it came about. Of a copied answer: how the copied one did, while that is there and the
+-- same session's.
+--   $1 tenant, $2 session, $3 message
+SELECT m.conversation_id, m.timestamp, m.status, m.model, m.confidence, m.grounded, m.from_cache, m.origin_id,
+    m.origin_at, COALESCE(m.trace, o.trace)::text
+FROM messages m
+JOIN conversations c ON c.id = m.conversation_id
+LEFT JOIN (messages o JOIN conversations oc ON oc.id = o.conversation_id) ON o.id = m.origin_id
+  AND o.tenant = $1::text
+  AND oc.tenant = $1::text
+  AND oc.user_session_id = $2::uuid
+  AND o.expires_at > now()
+WHERE m.id = $3::uuid
+  AND m.tenant = $1::text
+  AND m.role = 'assistant'
+  AND m.expires_at > now()
+  AND c.tenant = $1::text
+  AND c.user_session_id = $2::uuid;
+
+-- name: CITATION (tenant)
+-- A citation of a session's own answer, with the bytes around it and where those begin.
+--   $1 tenant, $2 session, $3 citation, $4 bytes before and behind
+SELECT m.id, m.role, t.id, t.n, t.document_id, t.chunk_id, t.external_id, t.title, t.chapter, t.section,
+    t.url, t.excerpt, t.start_byte, t.end_byte, t.score, d.collection, d.text_bytes,
+    GREATEST(t.start_byte - $4::int8, 0),
+    substring(
+        d.text
+        FROM GREATEST(t.start_byte - $4::int8, 0)::int4 + 1 FOR (t.end_byte + $4::int8 - GREATEST(t.start_byte - $4::int8, 0))::int4
+    )
+FROM citations t
+JOIN messages m ON m.id = t.message_id
+JOIN conversations c ON c.id = m.conversation_id
+LEFT JOIN documents d ON d.id = t.document_id
+  AND d.tenant = $1::text
+  AND d.text IS NOT NULL
+  AND t.end_byte <= d.text_bytes
+WHERE t.id = $3::uuid
+  AND t.tenant = $1::text
+  AND m.tenant = $1::text
+  AND m.expires_at > now()
+  AND c.tenant = $1::text
+  AND c.user_session_id = $2::uuid;

@@ -24,69 +24,11 @@ static const struct opt_def opts[] = {
 #undef OPT
 };
 
-static void store_health(struct call *c);
-
 static const call_fn handlers[KIND_COUNT] = {
-    [KIND_TURN_BEGIN] = turn_begin,
-    [KIND_TURN_FINISH] = turn_finish,
-    [KIND_HISTORY] = history,
-    [KIND_SESSION_PUT] = session_put,
-    [KIND_SESSION_GET] = session_get,
-    [KIND_SESSION_DELETE] = session_delete,
-    [KIND_COLLECTION_PUT] = collection_put,
-    [KIND_COLLECTION_LIST] = collection_list,
-    [KIND_COLLECTION_GET] = collection_get,
-    [KIND_COLLECTION_DELETE] = collection_delete,
-    [KIND_DOCUMENT_PUT] = document_put,
-    [KIND_DOCUMENTS_PUT] = documents_put,
-    [KIND_DOCUMENT_GET] = document_get,
-    [KIND_DOCUMENT_LIST] = document_list,
-    [KIND_DOCUMENT_DELETE] = document_delete,
-    [KIND_DOCUMENT_TEXT] = document_text,
-    [KIND_JOB_GET] = job_get,
-    [KIND_JOB_CLAIM] = job_claim,
-    [KIND_JOBS_CLAIM] = jobs_claim,
-    [KIND_JOBS_DONE] = jobs_done,
-    [KIND_JOB_RENEW] = job_renew,
-    [KIND_JOB_TEXT] = job_text,
-    [KIND_JOB_CHUNKS] = job_chunks,
-    [KIND_JOB_FINISH] = job_finish,
-    [KIND_VECTORS_KNOWN] = vectors_known,
-    [KIND_CHUNKS_GET] = chunks_get,
-    [KIND_CHUNKS_LOAD] = chunks_load,
-    [KIND_CHANGES] = changes,
-    [KIND_DOCUMENT_ASIDE] = document_aside,
-    [KIND_JOB_WAIT] = job_wait,
-    [KIND_KEY_LIST] = key_list,
-    [KIND_KEY_CHANGES] = key_changes,
-    [KIND_KEY_GET] = key_get,
-    [KIND_KEY_PUT] = key_put,
-    [KIND_KEY_DELETE] = key_delete,
-    [KIND_AUDIT_ADD] = audit_add,
-    [KIND_AUDIT_LIST] = audit_list,
-    [KIND_CLEANUP] = cleanup,
-    [KIND_IDEM_CLAIM] = idem_claim,
-    [KIND_IDEM_FINISH] = idem_finish,
-    [KIND_USER_DELETE] = user_delete,
-    [KIND_CONVERSATION_LIST] = conversation_list,
-    [KIND_CONVERSATION_DELETE] = conversation_delete,
-    [KIND_FEEDBACK] = feedback,
-    [KIND_USAGE] = usage,
-    [KIND_EXPLAIN] = explain,
-    [KIND_CITATION] = citation_get,
-    [KIND_STORE_HEALTH] = store_health,
+#define CALL(kind, handler) [KIND_##kind] = handler,
+#include "store/calls/calls.tbl"
+#undef CALL
 };
-
-static void
-store_health(struct call *c)
-{
-    const struct store *s = store_of(c);
-    struct pool_state p = pool_state(s->pool);
-    struct store_health_rep rep = { .postgres = p.up, .pool_active = p.active, .pool_idle = p.idle, .pool_max = p.max,
-                                    .migration = s->migration, .outbox = s->outbox ? outbox_length(s->outbox) : 0 };
-
-    worker_reply(c, &rep);
-}
 
 /* Every request comes in here. */
 static void

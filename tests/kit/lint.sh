@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make lint`: the rules of the code that a machine can check. Prints each finding, ends with a count, exits 1 on any.
 #   sizes: .c ≤ 600 lines, .h ≤ 150, functions ≤ 60 lines   layers: service → proto → common, no service includes another
-#   banned calls   one file per foreign library   absolute machine paths   shell scripts (shellcheck)
+#   banned calls   SQL in .sql files   one file per foreign library   absolute machine paths   shell scripts (shellcheck)
 #   the image's context holds every source   metrics: docs/metrics.md lists what the tables declare; dashboards and alerts name nothing else
 # shellcheck disable=SC2046 # lists of files are split on purpose
 set -u
@@ -51,6 +51,13 @@ ban() { # ban REGEX EXCEPT-FILES-REGEX WHY
 ban 'strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|gets|alloca' 'none' 'banned call'
 ban 'malloc|calloc|realloc|free|strdup|strndup' 'common/mem\.[ch]' 'memory only through common/mem.h'
 ban 'PQescape[A-Za-z]*|PQexec' 'none' 'SQL only with parameters'
+# SQL stands in store/sql/*.sql and store/migrations, where psql and an editor can read it. In C only what cannot be a prepared statement:
+# a connection's settings (conn), names of schemas, roles and tables, which are no parameters (migrate, owner, clean's VACUUM), and
+# the import's look into another database, whose columns it has to find out (source).
+sql='SELECT [^"]|INSERT INTO|UPDATE [a-z_.%]+ SET|DELETE FROM|WITH [a-z]+ AS|(FROM|JOIN|ON CONFLICT|RETURNING|WHERE) [a-z(]|(ORDER|GROUP) BY|VALUES \(|(CREATE|ALTER|DROP|TRUNCATE) [A-Z]+|GRANT|REVOKE|VACUUM|SET LOCAL'
+hits=$(grep -nE "\"[^\"]*\\b($sql)" $product $(code '*.tbl') /dev/null |
+    grep -vE '^store/(pool/conn|migrate|owner|calls/clean|import/source)\.c:|:[0-9]+:[[:space:]]*(/?\*|//)')
+[ -z "$hits" ] || while read -r l; do say "$l (SQL stands in store/sql/*.sql)"; done <<<"$hits"
 only() { # only HEADER-REGEX ALLOWED-FILES-REGEX
     local hits
     hits=$(grep -nE "^#include <($1)" $product /dev/null | grep -vE "^($2):")

@@ -133,7 +133,7 @@ END {
         print (n ? FILENAME ": " name " does not end with a semicolon" : "no statements") >"/dev/stderr"
         exit 1
     }
-    print (to == "psql" ? "--" : "/*") " Made by store/sql/generate.awk from the .sql files beside it." (to == "psql" ? "" : " */")
+    print (to == "psql" ? "--" : "/*") " Made by store/sql/generate.awk from the .sql files beside it." (to == "psql" ? "\nDEALLOCATE ALL;" : " */")
     for (i = 1; i <= n; i++) {
         name = order[i]
         said = comment_of[name]

@@ -120,8 +120,8 @@ M("hub_zap_any_key", "gateway/hub/zap.c", "if (bytes_equal(z->list[i].key.b, key
 
 # ---- clean-up, Redis, ingestion
 M("janitor_clock", "janitor/run.c", "if (!rep->clock_ms || llabs(skew_s) <= j->opt->max_skew_s)", "if (!rep->clock_ms || skew_s <= j->opt->max_skew_s)", "clean-up stops when a clock is wrong, either way", "py tests/e2e/test_janitor.py -- -k 'clock'")
-M("janitor_keeps", "store/sql/clean.sql", "SELECT ctid FROM messages\n        WHERE expires_at <= now()", "SELECT ctid FROM messages\n        WHERE expires_at <= now() + interval '1 day'", "nothing is deleted before its time", "py tests/e2e/test_janitor.py", "py tests/service/store_statements.py")
-M("janitor_children", "store/sql/clean.sql", "          AND (SELECT true FROM messages m WHERE m.conversation_id = conversations.id LIMIT 1) IS NULL\n", "", "a conversation goes only when it is empty", "py tests/e2e/test_janitor.py", "py tests/service/store_statements.py", "py tests/service/store_catalog.py")
+M("janitor_keeps", "store/sql/clean.sql", "SELECT ctid FROM messages\n        WHERE expires_at <= now()", "SELECT ctid FROM messages\n        WHERE expires_at <= now() + interval '1 day'", "nothing is deleted before its time", "py tests/service/store_turns.py", "py tests/e2e/test_janitor.py")
+M("janitor_children", "store/sql/clean.sql", "          AND (SELECT true FROM messages m WHERE m.conversation_id = conversations.id LIMIT 1) IS NULL\n", "", "a conversation goes only when it is empty", "py tests/service/store_turns.py", "py tests/e2e/test_janitor.py")
 M("redis_breaker", "common/redis/breaker.c", "if (recent(b, now_ms) < patience(b))", "if (recent(b, now_ms) < 100 * patience(b))", "five failures open the breaker", "unit common/breaker_test")
 M("redis_probe", "common/redis/breaker.c", "    if (probe && failed) {\n        breaker_open(b, now_ms);\n        return true;\n    }\n", "", "a failed probe keeps it open", "unit common/breaker_test")
 M("redis_rest_of_a_reply", "common/redis/conn.c", "    if (c->at != c->n)\n        return false;\n", "", "a connection with a reply that nobody took is not used again", "unit common/redis_test", "unit common/redis_faults_test")

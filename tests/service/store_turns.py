@@ -252,6 +252,47 @@ def test_a_session_whose_time_is_over_is_not_found_before_it_is_cleaned_up(hub, 
     assert hub.ask("session.get", {"session": s})[0] == CODES["NOT_FOUND"]
 
 
+def expire(pg, sess, **when):
+    """Moves the expiry of a session's rows: table → interval from now."""
+    for table, interval in when.items():
+        which = {"user_sessions": "id", "conversations": "user_session_id"}.get(table)
+        ids = "select id from user_sessions where session_id = %s"
+        where = f"{which} in ({ids})" if which else f"conversation_id in (select id from conversations where user_session_id in ({ids}))"
+        assert pg.query(f"update {table} set expires_at = now() + interval '{interval}' where {where}", sess) > 0
+
+
+def test_an_expired_session_is_not_there_though_its_row_is(hub, pg):
+    s = session()
+    turn(hub, s)
+    expire(pg, s, user_sessions="1 minute")
+    assert hub.ok("session.get", {"session": s})["messages"] == 2
+    expire(pg, s, user_sessions="-1 second")
+    assert hub.ask("session.get", {"session": s})[0] == CODES["NOT_FOUND"]
+    assert pg.value("select count(*) from user_sessions where session_id = %s", s) == 1
+
+
+def test_clean_up_takes_nothing_before_its_time_and_parents_only_when_they_are_empty(hub, pg):
+    s = session()
+    turn(hub, s)
+
+    def cleaned():
+        for job in ("messages", "conversations", "sessions"):
+            hub.ok("cleanup", {"job": job, "limit": 1000})
+        ids = "select id from user_sessions where session_id = %s"
+        return (pg.value(f"select count(*) from messages where conversation_id in (select id from conversations where user_session_id in ({ids}))", s),
+                pg.value(f"select count(*) from conversations where user_session_id in ({ids})", s),
+                pg.value("select count(*) from user_sessions where session_id = %s", s))
+
+    expire(pg, s, messages="1 minute", conversations="1 minute", user_sessions="1 minute")
+    assert cleaned() == (2, 1, 1)
+    expire(pg, s, user_sessions="-1 second")
+    assert cleaned() == (2, 1, 1)
+    expire(pg, s, conversations="-1 second")
+    assert cleaned() == (2, 1, 1)
+    expire(pg, s, messages="-1 second")
+    assert cleaned() == (0, 0, 0)
+
+
 def test_expiry_slides_and_never_shrinks(hub):
     s = session()
     a = hub.ok("session.put", {"session": s, "expiry_days": 10})["expires_ms"]

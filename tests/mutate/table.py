@@ -31,8 +31,8 @@ M("auth_anonymous_route", "gateway/admit/auth.c", "if (r->route->who != WHO_SESS
 M("auth_host_when_off", "gateway/admit/auth.c", "if (!host_loopback(host) && !host_of_url(host, r->gw->opt->public_url))", "if (host == NULL)", "AUTH=off answers to loopback names only", e2e("edge", "foreign_origins"))
 M("auth_ten_failures", "gateway/admit/auth.c", "if (limiter_take(r->gw->limiter, id, &p, 1, true))", "if (limiter_take(r->gw->limiter, id, &p, 100, true))", "ten failed keys a minute of one address",
   e2e("tenants", "more_than_ten"))
-M("auth_collection_of_key", "gateway/watch/epochs.c", "if (str_eq(k->collections.v[i], name))", "if (str_eq(k->collections.v[i], name) || name.n)", "a key of one collection sees no other", e2e("tenants", "limited_to_a_collection"))
-M("auth_collections_anonymous", "gateway/watch/epochs.c", "return names_have(&r->gw->strangers.collections, name);", "return name.n > 0;", "without a key only the listed collections", "unit gateway/feed_test", "py tests/e2e/test_strangers.py")
+M("auth_collection_of_key", "gateway/admit/auth.c", "if (str_eq(k->collections.v[i], name))", "if (str_eq(k->collections.v[i], name) || name.n)", "a key of one collection sees no other", e2e("tenants", "limited_to_a_collection"))
+M("auth_collections_anonymous", "gateway/admit/auth.c", "return names_have(&r->gw->strangers.collections, name);", "return name.n > 0;", "without a key only the listed collections", TENANTS + " -- -k anonymous", "unit gateway/feed_test", GATEWAY)
 M("origin_prefix", "gateway/edge/origin.c", "if (strcmp(o->v[i], origin) == 0)", "if (strncmp(o->v[i], origin, strlen(o->v[i])) == 0)", "an origin is allowed exactly or not at all", "unit gateway/edge_test")
 M("origin_loopback", "gateway/edge/origin.c", "(ntohl(a.s_addr) >> 24) == 127", "(ntohl(a.s_addr) >> 24) >= 10", "only 127.0.0.0/8 is loopback", "unit gateway/edge_test")
 M("origin_cidr_bytes", "gateway/edge/origin.c", "return rest == 0 || ((c->a[whole] ^ a[whole]) >> (8 - rest)) == 0;", "return rest < 9;", "a block ends at its last bit", "unit gateway/edge_test")

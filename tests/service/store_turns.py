@@ -244,14 +244,6 @@ def test_erasing_a_session_removes_everything_below_it(hub, pg):
     assert pg.value("select count(*) from idempotency where key = 'gone'") == 0
 
 
-def test_a_session_whose_time_is_over_is_not_found_before_it_is_cleaned_up(hub, pg):
-    s = session()
-    turn(hub, s)
-    assert hub.ok("session.get", {"session": s})["messages"] == 2
-    pg.query("update user_sessions set expires_at = now() where session_id = %s", s)
-    assert hub.ask("session.get", {"session": s})[0] == CODES["NOT_FOUND"]
-
-
 def expire(pg, sess, **when):
     """Moves the expiry of a session's rows: table → interval from now."""
     for table, interval in when.items():

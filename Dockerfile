@@ -34,8 +34,11 @@ COPY --from=build /out /
 RUN for s in gateway embedder retriever store janitor; do "footnote-$s" --version || exit 1; done \
  && footnote --version
 ARG BUILD_ID=image
+# what the file VERSION says; `make lint` compares
+ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="Footnote" \
       org.opencontainers.image.description="Answers questions from your documents and cites the exact bytes it used" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${BUILD_ID}"
 USER 10001:10001
 STOPSIGNAL SIGTERM

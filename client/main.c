@@ -10,41 +10,30 @@
 #include "common/log.h"
 #include "common/process/proc.h"
 #include "common/text/text.h"
-#include "client/client.h"
+#include "client/table.h"
 
 #define BIT(id) (1U << CLI_##id)
 #define EVERY (BIT(URL) | BIT(KEY) | BIT(KEY_FILE) | BIT(HELP))
 
-struct option {
-    const char *flag, *env, *arg, *def, *help;
-};
-static const struct option options[] = {
+const struct option options[CLI_OPTS] = {
 #define CLI_OPT(id, flag, env, arg, def, help) { flag, env, arg, def, help },
 #include "client/opt.tbl"
 #undef CLI_OPT
 };
 
-struct command {
-    const char *name;
-    int (*run)(struct cli *c);
-    const char *args;
-    size_t least, most;
-    unsigned opts;
-    const char *summary, *manual;
-};
-static const struct command commands[] = {
+const struct command commands[] = {
 #define CLI_CMD(name, fn, args, least, most, opts, summary, manual) { name, fn, args, least, most, opts, summary, manual },
 #include "client/cmd.tbl"
 #undef CLI_CMD
 };
-#define N_COMMANDS (sizeof commands / sizeof *commands)
+const size_t command_count = sizeof commands / sizeof *commands;
 
 static void
 help(FILE *f)
 {
     fputs("footnote: answers from your documents, with the exact bytes they come from.\n\n"
           "usage: footnote COMMAND [options]\n\n", f);
-    for (size_t i = 0; i < N_COMMANDS; i++)
+    for (size_t i = 0; i < command_count; i++)
         fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n`footnote COMMAND --help` says more of each. `footnote --version` says which one this is.\n", f);
 }
@@ -72,7 +61,7 @@ help_command(FILE *f, const struct command *cmd)
 static const struct command *
 command_find(const char *name)
 {
-    for (size_t i = 0; i < N_COMMANDS; i++)
+    for (size_t i = 0; i < command_count; i++)
         if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     return NULL;
@@ -241,6 +230,14 @@ main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) {
         printf("footnote %s (build %s)\n", footnote_version, footnote_build);
         return 0;
+    }
+    if (strcmp(argv[1], "--print-options=man") == 0) {
+        struct buf page = { 0 };
+
+        man_client(&page);
+        fputs(page.p, stdout);
+        buf_free(&page);
+        return fflush(stdout) == 0 ? 0 : 1;
     }
     if (!cmd) {
         say("there is no command \"%s\"; `footnote --help` lists them", argv[1]);

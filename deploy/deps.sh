@@ -3,17 +3,17 @@
 # usage: deps.sh PACKAGE…   (a|b: the first of the two that this Debian has)
 set -euo pipefail
 missing=()
+declare -A here
+while read -r p; do here[$p]=yes; done < <(dpkg-query -W -f='${db:Status-Status} ${binary:Package}\n' | sed -n 's/^installed \([^:]*\).*/\1/p')
 for want in "$@"; do
     found=
-    for p in ${want//|/ }; do
-        if dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed'; then found=yes; break; fi
-    done
+    for p in ${want//|/ }; do [ -z "${here[$p]:-}" ] || found=yes; done
     [ -n "$found" ] || missing+=("$want")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
     echo "These packages are missing: ${missing[*]}" >&2
-    echo "Run 'make deps' once as root (sudo make deps)." >&2
+    echo "Install them as root (sudo make deps, or sudo make deps-test for all that tests need)." >&2
     exit 1
 fi
 echo "installing: ${missing[*]}"

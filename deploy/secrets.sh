@@ -15,6 +15,7 @@
 #                      It has a folder, because a file that is mounted by itself never changes in a running container.
 # usage: secrets.sh            make what is missing
 #        secrets.sh forget     take the replaced keys off the list (docs/operating.md: "Changing a key of the bus")
+# Without compose: SECRETS_DIR=/etc/footnote/secrets, and POSTGRES_AT, REDIS_AT, REDIS_STATE_AT (host:port) before the first run.
 # Modes: docker-compose mounts a file secret as it is on the host, owner and mode included, and the services run as users
 # of their own (10001, 999). So the files are 0444, and the folder is 0700: on the host only its owner gets at them, in a
 # container only what docker-compose.yml mounts there. A file of mode 0600 could not be read by the services at all.
@@ -22,6 +23,8 @@ set -euo pipefail
 umask 077
 top=$(cd "$(dirname "$0")/.." && pwd)
 dir=${SECRETS_DIR:-$top/deploy/secrets}
+# where the servers are, host and port; of the compose stack unless set
+postgres=${POSTGRES_AT:-postgres:5432} redis=${REDIS_AT:-redis:6379} redis_state=${REDIS_STATE_AT:-redis-state:6379}
 
 die() { printf 'secrets: %s\n' "$*" >&2; exit 1; }
 hex() { od -An -v -tx1 | tr -d ' \n'; }
@@ -82,7 +85,7 @@ bus_keys() {
 }
 
 # ---- users of Redis: only the commands and keys that each service needs; nobody is let in without a name
-redis_url() { printf 'redis://%s:%s@%s:6379/0\n' "$1" "$(random_hex)" "$2"; }
+redis_url() { printf 'redis://%s:%s@%s/0\n' "$1" "$(random_hex)" "$2"; }
 # acl_user FILE NAME RULES: a line of the ACL, with the password of that URL as its SHA-256
 acl_user() {
     local password
@@ -92,10 +95,10 @@ acl_user() {
 }
 redis_users() {
     local f text gateway='+eval +evalsha +mget +get +getrange +exists +del +expire +time +sadd +srem +scard +smembers +xlen +xadd ~fn:rl:*'
-    put redis_gateway_url < <(redis_url gateway redis)
-    put redis_gateway_state_url < <(redis_url gateway redis-state)
-    put redis_embedder_url < <(redis_url embedder redis)
-    put redis_store_url < <(redis_url store redis-state)
+    put redis_gateway_url < <(redis_url gateway "$redis")
+    put redis_gateway_state_url < <(redis_url gateway "$redis_state")
+    put redis_embedder_url < <(redis_url embedder "$redis")
+    put redis_store_url < <(redis_url store "$redis_state")
     for f in redis_acl redis_state_acl; do
         text=$(printf 'user default off resetpass -@all\nuser health on nopass -@all +ping\n'
             if [ $f = redis_acl ]; then
@@ -118,8 +121,8 @@ if [ ! -e "$dir/postgres_password" ] && [ -e "$dir/database_url" ]; then
     die "$dir/database_url is there, postgres_password is not: put the password of that URL into it"
 fi
 put postgres_password < <(random_hex)
-put database_owner_url < <(printf 'postgresql://footnote:%s@postgres:5432/footnote\n' "$(cat "$dir/postgres_password")")
-put database_url < <(printf 'postgresql://footnote_app:%s@postgres:5432/footnote\n' "$(random_hex)")
+put database_owner_url < <(printf 'postgresql://footnote:%s@%s/footnote\n' "$(cat "$dir/postgres_password")" "$postgres")
+put database_url < <(printf 'postgresql://footnote_app:%s@%s/footnote\n' "$(random_hex)" "$postgres")
 redis_users
 mkdir -p "$dir/tls"
 chmod 755 "$dir/tls"

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/process/admin.h"
+#include "common/process/man.h"
 #include "common/text/check.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -36,7 +37,7 @@ struct run {
 };
 
 /* What a command line asks of the program itself. */
-enum ask { ASK_NOTHING, ASK_HELP, ASK_VERSION, ASK_CHECK, ASK_HEALTH, ASK_READY, ASK_ENV, ASK_MD };
+enum ask { ASK_NOTHING, ASK_HELP, ASK_VERSION, ASK_CHECK, ASK_HEALTH, ASK_READY, ASK_ENV, ASK_MD, ASK_MAN };
 
 static const struct {
     const char *flag;
@@ -50,6 +51,7 @@ static const struct {
     { "--ready", ASK_READY, "Ask the running process whether it is ready to work; exit 0 or 1." },
     { "--print-options=env", ASK_ENV, NULL },
     { "--print-options=md", ASK_MD, NULL },
+    { "--print-options=man", ASK_MAN, NULL },
 };
 
 static struct loop *volatile last_loop; /* for the handler of the second signal */
@@ -92,6 +94,20 @@ put_help(const struct service *svc, const struct opt_set *rows, struct buf *out)
             buf_printf(out, "  %s\n      %s\n", asks[k].flag, asks[k].help);
 }
 
+static void
+put_man(const struct service *svc, struct buf *out)
+{
+    const char *flags[2 * sizeof asks / sizeof asks[0] + 1] = { NULL };
+    size_t n = 0;
+
+    for (size_t k = 0; k < sizeof asks / sizeof asks[0]; k++)
+        if (asks[k].help) {
+            flags[n++] = asks[k].flag;
+            flags[n++] = asks[k].help;
+        }
+    man_service(svc, flags, out);
+}
+
 /* Exit code of a write that somebody reads. */
 static int
 print(FILE *f, struct buf *out)
@@ -116,6 +132,8 @@ answer_static(const struct service *svc, enum ask ask)
         buf_printf(&out, "footnote-%s %s (build %s)\n", svc->name, footnote_version, footnote_build);
     else if (ask == ASK_ENV)
         opt_print_env(&rows, svc->name, &out);
+    else if (ask == ASK_MAN)
+        put_man(svc, &out);
     else
         opt_print_md(&rows, svc->name, &out);
     return print(stdout, &out);
@@ -405,7 +423,7 @@ proc_main(int argc, char **argv, const struct service *svc)
     struct buf err = { 0 };
     int code;
 
-    if (ask == ASK_HELP || ask == ASK_VERSION || ask == ASK_ENV || ask == ASK_MD)
+    if (ask == ASK_HELP || ask == ASK_VERSION || ask == ASK_ENV || ask == ASK_MD || ask == ASK_MAN)
         return answer_static(svc, ask);
     /* A question to the running process needs its port only; that one's options were judged when it started. */
     if (load_options(&r.p, argc, argv, &err) != 0 && ask != ASK_CHECK && ask != ASK_HEALTH && ask != ASK_READY) {

@@ -8,11 +8,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#ifndef FOOTNOTE_BUILD
+/* Makefile: the version is in the file VERSION, the build is the commit. */
+#ifndef FOOTNOTE_VERSION
+#define FOOTNOTE_VERSION "0"
 #define FOOTNOTE_BUILD "unknown"
 #endif
 
-#define FOOTNOTE_VERSION "0.1.0"
 const char *const footnote_version = FOOTNOTE_VERSION;
 const char *const footnote_build = FOOTNOTE_BUILD;
 

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Run libFuzzer programs for a while each; a line per target, exit 1 on any finding.
-# usage: fuzz.sh SECONDS PROGRAM…   corpora are kept in build/fuzz/NAME.corpus
+# Run libFuzzer programs for a while each, as many at once as there are processors; a line per target, exit 1 on any finding.
+# usage: fuzz.sh SECONDS PROGRAM…   corpora are kept in build/fuzz/NAME.corpus; tests/fuzz/NAME.seeds, when there, begin them
 set -u
-seconds=$1; shift
-failed=0
-for t in "$@"; do
+one() { # one SECONDS PROGRAM
+    local t=$2 name seeds rc runs
+    name=$(basename "$t"); seeds=tests/fuzz/${name%_fuzz}.seeds
     mkdir -p "$t.corpus"
-    if "$t" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$t.finding-" "$t.corpus" > "$t.log" 2>&1; then
-        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$t.log")
-        echo "$(basename "$t") $runs runs, 0 findings ok"
-    else
-        tail -40 "$t.log"; echo "$(basename "$t") finding SHORT"; failed=1
-    fi
-done
-exit $failed
+    [ -d "$seeds" ] || seeds=
+    "$t" -max_total_time="$1" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$t.finding-" "$t.corpus" ${seeds:+"$seeds"} \
+        > "$t.log" 2>&1
+    rc=$?
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$t.log")
+    if [ $rc -eq 0 ]; then echo "$name $runs runs, 0 findings ok"
+    else tail -40 "$t.log"; echo "$name finding SHORT"; fi
+    return $rc
+}
+if [ "$1" = --one ]; then one "$2" "$3"; exit; fi
+seconds=$1; shift
+printf '%s\0' "$@" | xargs -0 -n1 -P "$(nproc)" "$0" --one "$seconds" || exit 1

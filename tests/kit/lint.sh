@@ -74,10 +74,18 @@ only 'md4c' 'retriever/extract/heading\.c'
 only 'yaml' 'retriever/extract/front_matter\.c'
 
 # What the image is built from goes into its context: an ignored source would be missed only by who builds the image.
-kept_out=$(code Makefile 'deploy/prompts/*' $(for d in $(make --no-print-directory -s source-folders); do echo "$d/*"; done) |
+kept_out=$(code Makefile VERSION 'deploy/prompts/*' $(for d in $(make --no-print-directory -s source-folders); do echo "$d/*"; done) |
     git -c core.excludesFile="$PWD/.dockerignore" check-ignore --no-index --stdin)
 [ -z "$kept_out" ] || while read -r l; do say "$l is kept out of the image by .dockerignore"; done <<<"$kept_out"
 grep -qx 'COPY \. \.' Dockerfile || say "Dockerfile: not all of the context is copied (COPY . .)"
+
+# the version stands in one file; the image's label cannot read it
+grep -qx "ARG VERSION=$(cat VERSION)" Dockerfile || say "Dockerfile: ARG VERSION is not what VERSION says"
+grep -qE "^## $(sed 's/\./\\./g' VERSION)\b" CHANGELOG.md || say "CHANGELOG.md: no section of version $(cat VERSION)"
+# `make help` shows every target that is meant for people
+while read -r t; do say "Makefile: target $t has no words for make help (##)"; done < <(comm -23 \
+    <(sed -n 's/^\.PHONY: //p' Makefile | tr ' ' '\n' | grep -vxE 'unit-build|fuzz-build|source-folders' | sort -u) \
+    <(sed -nE 's/^([a-z][a-z0-9-]*):.*## .*/\1/p' Makefile | sort -u))
 
 paths=$(git grep -nE '(^|[^A-Za-z0-9_.-])/(work|root|home/[a-z]+)/' -- . ':!tests/kit/lint.sh' 2>/dev/null)
 [ -z "$paths" ] || while read -r l; do say "$l (absolute path of a machine)"; done <<<"$paths"

@@ -1,0 +1,24 @@
+/* The client's commands and options, as its two tables declare them. */
+#ifndef CLIENT_TABLE_H
+#define CLIENT_TABLE_H
+
+#include "client/client.h"
+
+struct option {
+    const char *flag, *env, *arg, *def, *help; /* env, arg, def: NULL where there is none */
+};
+struct command {
+    const char *name;
+    int (*run)(struct cli *c);
+    const char *args;                          /* for people: "DIR|FILE..." */
+    size_t least, most;                        /* how many */
+    unsigned opts;                             /* bits by enum cli_opt */
+    const char *summary, *manual;
+};
+extern const struct option options[CLI_OPTS];
+extern const struct command commands[];
+extern const size_t command_count;
+
+void man_client(struct buf *out);              /* man.c: the manual page */
+
+#endif

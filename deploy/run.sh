@@ -8,12 +8,17 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 bin=${FOOTNOTE_BIN:-$top/build/release}
 run=${FOOTNOTE_RUN:-$top/.run}
 services=(store embedder retriever janitor gateway)
+asked_port=${PORT:-}
 export HOST=${HOST:-127.0.0.1} PORT=${PORT:-8080} AUTH=${AUTH:-off}
 url=http://$HOST:$PORT
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'footnote: %s\n' "$*" >&2; exit 1; }
-alive() { [ -s "$run/pid/$1" ] && kill -0 "$(cat "$run/pid/$1")" 2>/dev/null; }
+# alive NAME: the process that its pid file names is still ours, and not another's that was given the number since
+alive() {
+    local pid
+    pid=$(cat "$run/pid/$1" 2>/dev/null) && [ -n "$pid" ] && [[ "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")" == *"$1"* ]]
+}
 
 # wait_for SECONDS WHAT COMMAND…: poll until the command succeeds.
 wait_for() {
@@ -82,7 +87,7 @@ redis_up() {
 
 # ---- services ----
 # Internal ports: the usual ones (bus 5555, 9101-9105), or the next free ones when another suite runs here.
-port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+port_free() { ! (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 choose_ports() {
     local s step p free
     for s in "${services[@]}"; do if alive "$s" && [ -e "$run/ports" ]; then return 0; fi; done
@@ -105,6 +110,20 @@ use_ports() {
 }
 metrics_port() { case $1 in gateway) echo $((metrics_base + 1)) ;; embedder) echo $((metrics_base + 2)) ;;
     retriever) echo $((metrics_base + 3)) ;; store) echo $((metrics_base + 4)) ;; janitor) echo $((metrics_base + 5)) ;; esac; }
+# The public port: PORT where it is set; else 8080, or the next free one when somebody else has it. One that was chosen is kept.
+choose_public_port() {
+    local chosen p
+    [ -z "$asked_port" ] || { rm -f "$run/port"; return 0; }
+    chosen=$(cat "$run/port" 2>/dev/null || true)
+    for p in ${chosen:-8080} {8080..8179}; do
+        if [ "$p" = "$(running_port)" ] || port_free "$p" "$HOST"; then PORT=$p; break; fi
+    done
+    url=http://$HOST:$PORT
+    if [ "$PORT" = 8080 ]; then rm -f "$run/port"; return 0; fi
+    echo "$PORT" > "$run/port"
+    say "Port 8080 of $HOST is in use by another program: this Footnote takes $PORT."
+}
+running_port() { if alive gateway; then sed -n 's/^export PORT=//p' "$run/options" 2>/dev/null; fi; }
 # Names of a service's options in the environment, aliases and files too.
 options_of() {
     "$bin/footnote-$1" --help | sed -nE 's/^ .* \[([A-Z][A-Z0-9_]*(, [A-Z][A-Z0-9_]*)*)(;.*)?\]$/\1/p' | sed 's/, /\n/g' | sed 's/.*/&\n&_FILE/'
@@ -186,10 +205,11 @@ environment() { mkdir -p "$run/log" "$run/pid"; use_ports; secrets; pg_up; redis
 up() {
     local s check
     mkdir -p "$run/log" "$run/pid"
+    choose_public_port
     remember_options
     choose_ports
     environment
-    if ! alive gateway && (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null; then
+    if ! alive gateway && ! port_free "$PORT" "$HOST"; then
         die "port $PORT of $HOST is in use by another program: make run PORT=8081"
     fi
     for s in "${services[@]}"; do

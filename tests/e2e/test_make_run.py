@@ -2,6 +2,7 @@
 each service is given its own options only; the store is no superuser. In a folder of its own, beside whatever runs here."""
 import os
 import re
+import socket
 import subprocess
 
 import pytest
@@ -14,8 +15,8 @@ KNOWS = {"ADMIN_KEY": {"gateway"}, "OPENAI_API_KEY": {"embedder"}, "DEPLOYMENT_S
 
 
 class Run:
-    def __init__(self, folder):
-        self.folder, self.port = str(folder), free_port()
+    def __init__(self, folder, port=None):
+        self.folder, self.port = str(folder), port or free_port()
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "FOOTNOTE_BIN": os.path.abspath(BIN), "FOOTNOTE_RUN": self.folder,
                     "PORT": str(self.port), "EMBEDDING_PROVIDER": "builtin", "CHAT_PROVIDER": "builtin", "UNRELATED": "of-the-shell",
                     **SECRETS}
@@ -76,3 +77,56 @@ def test_status_restart_ingest_redis_cli_and_logs_work(run, tmp_path):
     run("ingest", str(tmp_path))
     assert run("redis-cli", input="PING").strip() == "PONG"
     assert "ready to work" in run("logs", "store")
+
+
+@pytest.fixture
+def taken():
+    """Port 8080 of this machine belongs to somebody, if not to a Footnote, then to this test."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", 8080))
+            s.listen()
+        except OSError:
+            pass
+        yield
+
+
+def test_a_second_clone_takes_free_ports_says_which_and_leaves_the_first_alone(run, taken, tmp_path):
+    before = {s: run.pid(s) for s in SERVICES}
+    second = Run(tmp_path / "second")
+    del second.env["PORT"]
+    second.env["SAMPLE_DOCUMENTS"] = "off"
+    try:
+        said = second("up")
+        chosen = re.search(r"Port 8080 of 127\.0\.0\.1 is in use by another program: this Footnote takes (\d+)\.", said)
+        assert chosen and f"answers at http://127.0.0.1:{chosen[1]}" in said, said
+        pids = {s: second.pid(s) for s in SERVICES}
+        assert f":{chosen[1]}" in second("status") and f":{chosen[1]}" in second("up")   # the same one again, and nothing is restarted
+        assert {s: second.pid(s) for s in SERVICES} == pids
+        assert all(f"{s}: ready" in run("status") for s in SERVICES)
+    finally:
+        second("stop", stdin=subprocess.DEVNULL)
+    assert {s: run.pid(s) for s in SERVICES} == before and all(f"{s}: ready" in run("status") for s in SERVICES)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_refused(run, tmp_path):
+    other = Run(tmp_path / "other", run.port)
+    r = subprocess.run([os.path.join(TOP, "deploy/run.sh"), "up"], env=other.env, text=True, capture_output=True, timeout=100)
+    subprocess.run([os.path.join(TOP, "deploy/run.sh"), "stop"], env=other.env, capture_output=True, timeout=100)
+    assert r.returncode == 1 and f"port {run.port} of 127.0.0.1 is in use" in r.stderr, r.stdout + r.stderr
+
+
+def test_a_pid_file_that_outlived_its_process_ends_nobody_else(run, tmp_path):
+    """After a reboot the number may be another program's."""
+    other = Run(tmp_path / "stale")
+    os.makedirs(os.path.join(other.folder, "pid"))
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        with open(os.path.join(other.folder, "pid", "gateway"), "w") as f:
+            f.write(str(stranger.pid))
+        other("stop", stdin=subprocess.DEVNULL)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()

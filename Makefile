@@ -120,22 +120,42 @@ test-unit: ## unit tests (cmocka)
 	@$(MAKE) --no-print-directory unit-build
 	@tests/kit/run_unit.sh $(UNIT_BIN)
 
-# ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services, and what FUZZ_NAME lists ----
+# ---- fuzz targets (clang's libFuzzer): tests/fuzz/NAME_fuzz.c links everything below the services,
+# the sources that FUZZ_NAME lists, and what it calls in the folders of FUZZ_A_NAME
 FUZZ_SECONDS ?= 30
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_obj = $(patsubst %.c,build/fuzz/obj/%.o,$(1))
 FUZZ_hub := $(addprefix gateway/hub/,blame.c core.c queue.c timer.c worker.c)
 FUZZ_sanitize := $(wildcard gateway/safe/*.c) gateway/edge/stranger.c gateway/edge/origin.c
 FUZZ_LIBS_sanitize := -lcmark-gfm-extensions -lcmark-gfm
-FUZZ_extract := $(wildcard retriever/extract/*.c)
-FUZZ_LIBS_extract := -lmd4c -lyaml -lutf8proc
+FUZZ_EXTRACT := $(wildcard retriever/extract/*.c) $(call src,text)
+FUZZ_http := gateway/edge/check.c gateway/edge/path.c gateway/router.c
+FUZZ_multipart := gateway/upload/multipart.c
+FUZZ_jsonl := gateway/upload/jsonl.c gateway/upload/record.c gateway/request/field.c
+FUZZ_marks := $(call src,cite) $(call src,text)
+FUZZ_LIBS_marks := $(LIBS_text)
+FUZZ_extract := $(FUZZ_EXTRACT)
+FUZZ_LIBS_extract := $(LIBS_retriever)
+FUZZ_markup := $(FUZZ_EXTRACT)
+FUZZ_LIBS_markup := $(LIBS_retriever)
+FUZZ_front_matter := $(FUZZ_EXTRACT)
+FUZZ_LIBS_front_matter := $(LIBS_retriever)
+FUZZ_sse := $(addprefix embedder/openai/,sse.c chunk.c think.c)
+FUZZ_A_upstream := embedder text
+FUZZ_LIBS_upstream := $(LIBS_embedder)
+FUZZ_url := gateway/edge/origin.c
+FUZZ_A_url := store embedder text
+FUZZ_LIBS_url := $(LIBS_embedder) $(LIBS_store)
+FUZZ_cron := janitor/cron.c
+FUZZ_filter := retriever/index/filter.c
 FUZZ_FLAGS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ $<)clang $(CPPFLAGS) -std=c11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
-build/fuzz/libbelow.a: $(call fuzz_obj,$(call src,common) $(call src,proto))
+.PRECIOUS: build/fuzz/obj/%.o build/fuzz/lib%.a
+build/fuzz/lib%.a: $$(call fuzz_obj,$$(filter-out %/main.c,$$(call src,$$*)))
 	$(call say,AR $@)rm -f $@ && ar qcs $@ $^
-build/fuzz/%_fuzz: build/fuzz/obj/tests/fuzz/%_fuzz.o $$(call fuzz_obj,$$(FUZZ_$$*)) build/fuzz/libbelow.a
+build/fuzz/%_fuzz: build/fuzz/obj/tests/fuzz/%_fuzz.o $$(call fuzz_obj,$$(FUZZ_$$*)) $$(addsuffix .a,$$(addprefix build/fuzz/lib,$$(FUZZ_A_$$*))) build/fuzz/libproto.a build/fuzz/libcommon.a
 	$(call say,LD $@)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS_$*) $(LIBS_proto) $(LIBS_common) -pthread
 .PHONY: fuzz fuzz-build
 fuzz: ## fuzz every parser of strangers' bytes, FUZZ_SECONDS (30) each (FUZZ="http url": only these)

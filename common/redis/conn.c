@@ -286,10 +286,11 @@ static enum redis_failure
 conn_read(struct redis_conn *c, int64_t deadline_ms, struct arena *a, struct redis_val *out, uint64_t *cut)
 {
     for (;;) {
-        struct walk w = { .p = c->in + c->at, .end = c->in + c->n };
-        enum walked how = c->at < c->n ? walk_reply(&w, NULL, 0) : MORE;
+        enum walked how = MORE;
         enum redis_failure f;
 
+        if (c->at < c->n) /* a new connection has no buffer yet */
+            how = walk_reply(&(struct walk){ .p = c->in + c->at, .end = c->in + c->n }, NULL, 0);
         if (how == WRONG)
             return F_PROTOCOL;
         if (how == WHOLE)

@@ -1,58 +1,87 @@
-/* Documents of strangers: bytes → text → title. An input's byte is a token of Markdown, HTML, MDX or front matter, or itself. Properties:
- * hiding markup changes no length, reads and writes within the text, and costs no more than its length allows; titles are cut UTF-8. */
-#include <stdlib.h>
-#include <string.h>
-
+/* A document: the first byte says how it was sent, the rest is its bytes. Extraction, front matter, headings, blocks, tables, chunks.
+ * Properties: the stored text is UTF-8 and stays itself when it is extracted again; blocks and chunks lie within it, in order, on borders of
+ * characters, and no byte but white space is left out; titles and headings are within their limits. */
 #include "common/text/text.h"
-#include "retriever/extract/extract.h"
-#include "retriever/extract/markup.h"
+#include "retriever/extract/chunk.h"
+#include "retriever/extract/front_matter.h"
+#include "retriever/extract/heading.h"
+#include "retriever/extract/markdown.h"
+#include "tests/fuzz/fuzz.h"
 
-static const char *const tokens[] = {
-    "<", ">", "</", "/>", "<b>", "</b>", "<td>", "</td>", "<tr>", "</tr>", "<table>", "</table>", "<pre>", "</pre>", "<!--", "-->", "{", "}",
-    "{/*", "*/}", "`", "```", "~~~", "\n", "\n\n", "    ", "a", "\xc3\xa9", "import x from '", "export const a = {", "'", "\"", "=", "<A b={",
-    "<h2>", "</h2>", "&amp;", "&shy;", "&#8364;", "&mdash;", ":::", "> [!NOTE]", "!!! note", "=== \"", "| a |", "$$", "\\", "<br>", "<script>",
-    "</script>", "<?", "?>", "<![CDATA[", "]]>", "<!D", "---\n", "+++\n", "title: ", "title = ", "{\n\"title\": \"", "\"\n}\n", "- ", "1. ", "> ", "# ",
-    "[", "]", "](", "{#id}", "<https://e.x>", "{% x %}", "{{< x >}}", "[//]: # (", "<Tab label=\"x\">", "</Tab>", "<li>", "<p>", "\r\n", "\f", "\xef\xbb\xbf",
-};
-#define TOKENS (sizeof tokens / sizeof *tokens)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+static bool
+border(struct str s, size_t at)
+{
+    return at == s.n || ((unsigned char)s.p[at] & 0xc0) != 0x80;
+}
 
 static void
-require(bool ok)
+judge_blocks(struct str s, bool markdown, struct arena *a)
 {
-    if (!ok)
-        abort();
+    struct block b;
+    size_t at = 0, end = 0, n = 0;
+
+    while (block_next(s, markdown, &at, &b)) {
+        require(b.start >= end && b.start < b.end && b.end <= s.n && at >= b.end && border(s, b.start) && border(s, b.end));
+        require(b.kind != BLOCK_HEADING || (b.level >= 1 && b.level <= 6 && inside(b.heading, s)));
+        if (b.kind == BLOCK_HEADING && n++ < 20) {
+            struct str plain = heading_plain(s, b.heading, a);
+
+            require(plain.n <= 200 && utf8_valid(plain) && (plain.n == 0 || memchr(plain.p, '\n', plain.n) == NULL));
+        }
+        end = b.end;
+    }
+    for (size_t i = 0; i < s.n && i < 64; i++)
+        require(inside(md_table_head(s, i), s));
+}
+
+static void
+judge_chunks(struct str s, enum doc_format format, uint8_t how, struct arena *a)
+{
+    struct chunk_rules rules = { .target = how & 1 ? 64 : 700, .overlap = how & 2 ? 16 : 0 };
+    struct pieces out = { NULL, 0 };
+    size_t covered = 0, start = 0;
+
+    if (!chunk_text(s, format, &rules, a, &out))
+        return;
+    for (size_t i = 0; i < out.n; i++) {
+        const struct piece *p = &out.v[i];
+
+        require(p->start < p->end && p->end <= s.n && border(s, p->start) && border(s, p->end));
+        require(p->start >= start && utf8_valid(p->chapter) && utf8_valid(p->section));
+        if (p->start > covered)
+            require(text_trim((struct str){ s.p + covered, p->start - covered }).n == 0 || format == DOC_MARKDOWN);
+        start = p->start;
+        covered = p->end > covered ? p->end : covered;
+    }
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct buf source = BUF_MAX(65536), text = BUF_MAX(131072);
-    struct arena *a = arena_new((size_t)1 << 20);
-    enum doc_format format;
-    char reason[256];
+    static const struct str mimes[] = { { "text/plain", 10 }, { "text/markdown", 13 } };
+    struct str in = { (const char *)data, n < 20000 ? n : 20000 };
+    uint8_t how = take_byte(&in);
+    struct buf out = { 0 }, again = { 0 };
+    enum doc_format format, same;
+    char reason[256] = "";
+    struct arena *a = arena_new(1u << 26);
 
-    for (size_t i = 1; i < n; i++)
-        if (data[i] < TOKENS)
-            buf_z(&source, tokens[data[i]]);
-        else
-            buf_c(&source, (char)data[i]);
-    bool mdx = n > 0 && data[0] & 1;
+    if (extract_text(mimes[how >> 2 & 1], in, &format, &out, reason) == NULL) {
+        struct str text = { exact(buf_slice(&out)), out.n }, title;
+        char *memory = (char *)(uintptr_t)text.p;
 
-    if (!extract_text(mdx ? STR("text/mdx") : STR("text/markdown"), buf_slice(&source), &format, &text, reason)) {
-        struct str t = extract_title(buf_slice(&text), format, a);
-
-        require(utf8_valid(buf_slice(&text)) && utf8_valid(t) && t.n <= 250 && !(t.n && memchr(t.p, '\n', t.n)));
+        require(utf8_valid(text) && memchr(text.p, '\r', text.n) == NULL && (text.n == 0 || memchr(text.p, 0, text.n) == NULL));
+        if (extract_text(mimes[how >> 2 & 1], text, &same, &again, reason) == NULL)
+            require(same == format && str_eq(text, buf_slice(&again)));
+        title = extract_title(text, format, a);
+        require(title.n <= 250 && utf8_valid(title));
+        require(front_matter(text) <= text.n && front_matter_title(text, a).n <= 250);
+        judge_blocks(text, format == DOC_MARKDOWN, a);
+        judge_chunks(text, format, how, a);
+        mem_free(&memory);
     }
-    if (source.n > 0) {
-        size_t before = source.n;
-
-        markup_hide(source.p, source.n, 0, mdx);
-        require(strlen(source.p) <= before && source.p[before] == 0);
-    }
-    buf_free(&source);
-    buf_free(&text);
     arena_free(&a);
+    buf_free(&out);
+    buf_free(&again);
     return 0;
 }

@@ -1,0 +1,106 @@
+/* A model server's event stream, its chunks and its thoughts: the first byte is a seed of the pieces it comes in.
+ * Properties: pieces of any size give the same events as the whole; text, thoughts and finish reasons of chunks are what JSON says, never
+ * outside of it; what is left when thoughts are taken out is the same however it came. */
+#include "common/text/text.h"
+#include "embedder/chat.h"
+#include "tests/fuzz/fuzz.h"
+
+static void
+collect(void *arg, struct str data)
+{
+    struct buf *b = arg;
+
+    buf_str(b, data);
+    buf_c(b, 0);
+}
+
+static bool
+emit(void *arg, struct str text)
+{
+    buf_str(arg, text);
+    return true;
+}
+
+static void
+forget(void *arg)
+{
+    buf_reset(arg);
+}
+
+static size_t
+step(unsigned *seed, size_t left)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return 1 + (*seed >> 16) % 9 < left ? 1 + (*seed >> 16) % 9 : left;
+}
+
+static bool
+events(struct str in, unsigned seed, bool whole, struct buf *out)
+{
+    struct sse s;
+    bool over;
+
+    sse_init(&s, 4096, collect, out);
+    for (size_t i = 0, k; i < in.n; i += k) {
+        char *piece;
+
+        k = whole ? in.n : step(&seed, in.n - i);
+        piece = exact((struct str){ in.p + i, k });
+        sse_push(&s, piece, k);
+        mem_free(&piece);
+    }
+    over = sse_overflow(&s);
+    sse_fini(&s);
+    return over;
+}
+
+static void
+thoughts(struct str in, unsigned seed, bool whole, struct buf *out)
+{
+    struct think k;
+
+    think_init(&k, emit, forget, out);
+    for (size_t i = 0, n; i < in.n; i += n) {
+        n = whole ? in.n : step(&seed, in.n - i);
+        require(think_push(&k, (struct str){ in.p + i, n }));
+    }
+    require(think_end(&k));
+    think_fini(&k);
+}
+
+static void
+judge_chunk(struct str data)
+{
+    struct chat_chunk c;
+    enum chat_event e = chat_chunk_parse(data, &c);
+
+    if (e == CHAT_EV_CHUNK) {
+        require(utf8_valid(c.text) && utf8_valid(c.finish));
+        require(c.prompt_tokens >= -1 && c.completion_tokens >= -1);
+        if (c.finish.p)
+            require(chat_finish_name(c.finish) != NULL);
+    }
+    chat_chunk_free(&c);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct str in = { (const char *)data, n < 10000 ? n : 10000 };
+    unsigned seed = take_byte(&in);
+    struct buf whole = { 0 }, pieces = { 0 };
+    bool over = events(in, seed, true, &whole);
+
+    require(over == events(in, seed, false, &pieces) && (over || str_eq(buf_slice(&whole), buf_slice(&pieces))));
+    for (struct str rest = buf_slice(&whole); rest.n > 0;)
+        judge_chunk(take_until(&rest, 0));
+    judge_chunk(in);
+    buf_reset(&whole);
+    buf_reset(&pieces);
+    thoughts(in, seed, true, &whole);
+    thoughts(in, seed, false, &pieces);
+    require(str_eq(buf_slice(&whole), buf_slice(&pieces)));
+    buf_free(&whole);
+    buf_free(&pieces);
+    return 0;
+}

@@ -35,13 +35,21 @@ find_format(struct str mime)
     return NULL;
 }
 
-/* Zero-width and bidirectional controls hide text from readers, not from models. The two joiners are letters' company in Persian,
- * Indic scripts and pictographs: they stay behind what is not ASCII. */
+/* Is a joiner company of the letter before it? Of one that is ASCII, or that NFC makes ASCII, it is not; and a row of joiners joins
+ * nothing, but could spell a hidden text. */
 static bool
-stripped(utf8proc_int32_t c, bool after_ascii)
+takes_joiner(utf8proc_int32_t c)
+{
+    return c >= 0x80 && c != 0x37e && c != 0x1fef && c != 0x212a && c != 0x200c && c != 0x200d;
+}
+
+/* Zero-width and bidirectional controls hide text from readers, not from models. The two joiners are letters' company in Persian,
+ * Indic scripts and pictographs: they stay behind one that is not ASCII. before: the last character that was kept. */
+static bool
+stripped(utf8proc_int32_t c, utf8proc_int32_t before)
 {
     if (c == 0x200c || c == 0x200d)
-        return after_ascii;
+        return !takes_joiner(before);
     return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
            (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
            (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
@@ -58,6 +66,7 @@ static const char *
 add_clean(struct str body, struct buf *out)
 {
     size_t i = 0, run = 0;
+    utf8proc_int32_t before = 0;
 
     while (i < body.n) {
         utf8proc_int32_t c;
@@ -70,16 +79,48 @@ add_clean(struct str body, struct buf *out)
             return "the document contains NUL bytes: it is not a text file";
         bool line = line_end(c) && !(c == '\r' && i + 1 < body.n && body.p[i + 1] == '\n');
 
-        if (line || c == '\r' || stripped(c, i == 0 || (unsigned char)body.p[i - 1] < 0x80)) {
+        if (line || c == '\r' || stripped(c, before)) {
             buf_add(out, body.p + run, i - run);
             if (line)
                 buf_c(out, '\n');
             run = i + (size_t)n;
+        } else {
+            before = c;
         }
+        if (line)
+            before = '\n';
         i += (size_t)n;
     }
     buf_add(out, body.p + run, i - run);
     return NULL;
+}
+
+struct str
+extract_line(struct str s, struct arena *a)
+{
+    struct buf out = BUF_MAX(2 * s.n + 1);
+    utf8proc_int32_t c, before = 0;
+    utf8proc_ssize_t n;
+    struct str line;
+
+    for (size_t i = 0; i < s.n; i += (size_t)n) {
+        n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &c);
+        if (n <= 0)
+            break;
+        if (line_end(c) || c == '\n' || c == '\t')
+            c = ' ';
+        if (stripped(c, before) || (c == ' ' && (before == ' ' || before == 0)))
+            continue;
+        if (c == ' ')
+            buf_c(&out, ' ');
+        else
+            buf_add(&out, s.p + i, (size_t)n);
+        before = c;
+    }
+    line = text_trim(buf_slice(&out));
+    line = line.n > 0 ? arena_str(a, line) : STR_NONE;
+    buf_free(&out);
+    return line;
 }
 
 static bool

@@ -6,6 +6,7 @@
 
 #include "common/text/json.h"
 #include "common/text/text.h"
+#include "retriever/extract/extract.h"
 
 enum { FRONT_MATTER_MAX = 65536, TITLE_MAX = 250 };
 
@@ -304,12 +305,7 @@ line_title(struct str body)
 static struct str
 title_line(struct str s, struct arena *a)
 {
-    char *z = s.n > 0 ? arena_dup(a, text_trim(s)) : NULL;
-    struct str t = str_of(z);
-
-    for (size_t i = 0; i < t.n; i++)
-        z[i] = z[i] == '\n' || z[i] == '\t' ? ' ' : z[i];
-    return utf8_cut(t, TITLE_MAX);
+    return utf8_cut(extract_line(s, a), TITLE_MAX);
 }
 
 static struct str

@@ -24,7 +24,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
         end = front_matter(s);
         require(end <= s.n && (end == 0 || end == s.n || s.p[end - 1] == '\n'));
-        require(title.n <= 250 && utf8_valid(title) && (title.n == 0 || memchr(title.p, '\n', title.n) == NULL));
+        require(title.n <= 250 && utf8_valid(title));
+        for (size_t i = 0; i < title.n; i++)
+            require((unsigned char)title.p[i] >= 32 && title.p[i] != 127);
     }
     mem_free(&memory);
     buf_free(&b);

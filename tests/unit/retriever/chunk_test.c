@@ -43,6 +43,28 @@ a_wrong_document_is_refused_with_a_reason(void **state)
     buf_free(&out);
 }
 
+/* A row of joiners could spell a text that no reader sees. */
+static void
+joiners_stand_alone_behind_a_letter_that_is_not_ascii(void **state)
+{
+    static const struct { const char *given, *kept; } rows[] = {
+        { "a\xe2\x80\x8d\xe2\x80\x8d" "b", "ab" },
+        { "\xd9\x85\xe2\x80\x8c\xe2\x80\x8d\xe2\x80\x8c\xd8\xb4", "\xd9\x85\xe2\x80\x8c\xd8\xb4" },
+        { "\xd9\x85\xe2\x80\x8b\xe2\x80\x8c\xd8\xb4", "\xd9\x85\xe2\x80\x8c\xd8\xb4" },
+        { "\xe2\x84\xaa\xe2\x80\x8dx", "Kx" }, /* the sign of the kelvin is a K in NFC */
+        { "x\n\xe2\x80\x8dy", "x\ny" },
+    };
+    struct buf out = BUF_MAX(1000);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_reset(&out);
+        assert_null(extract("text/plain", str_of(rows[i].given), &out));
+        assert_string_equal(out.p, rows[i].kept);
+    }
+    buf_free(&out);
+}
+
 static void
 text_is_normalised(void **state)
 {
@@ -233,6 +255,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wrong_document_is_refused_with_a_reason),
         cmocka_unit_test(text_is_normalised),
+        cmocka_unit_test(joiners_stand_alone_behind_a_letter_that_is_not_ascii),
         cmocka_unit_test(chunks_cover_generated_text),
         cmocka_unit_test(chunks_cover_real_documents),
         cmocka_unit_test(a_long_text_without_borders_is_cut_in_linear_time),

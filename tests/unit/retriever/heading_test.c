@@ -43,6 +43,9 @@ front_matter_gives_the_title_and_is_no_text(void **state)
     static const struct { const char *text, *title; bool is; } pages[] = {
         { "---\ntitle: Boats\n---\nText", "Boats", true },
         { "---\ntitle: >-\n  A folded\n  title\ntags: [a, b]\n---\nText", "A folded title", true },
+        { "---\ntitle: >-\n  A\n    deeper line\n  end\n---\nText", "A deeper line end", true },
+        { "---\ntitle: \"A\\0B\\x07C\\u202eD\\nE\"\n---\nText", "ABCD E", true },
+        { "+++\ntitle = \"\"\"\nA\n  B\n\"\"\"\n+++\nText", "A B", true },
         { "---\ntitle: \"Quoted: yes\"\nnested:\n  title: no\n---\nText", "Quoted: yes", true },
         { "---\nauthors:\n  - name: title\n    title: Chief\ntitle: Real\n---\nText", "Real", true },
         { "---\ntitle: Boats: a guide\n---\nText", "Boats: a guide", true },

@@ -12,21 +12,7 @@
 #include "common/text/text.h"
 #include "client/table.h"
 
-#define BIT(id) (1U << CLI_##id)
-#define EVERY (BIT(URL) | BIT(KEY) | BIT(KEY_FILE) | BIT(HELP))
-
-const struct option options[CLI_OPTS] = {
-#define CLI_OPT(id, flag, env, arg, def, help) { flag, env, arg, def, help },
-#include "client/opt.tbl"
-#undef CLI_OPT
-};
-
-const struct command commands[] = {
-#define CLI_CMD(name, fn, args, least, most, opts, summary, manual) { name, fn, args, least, most, opts, summary, manual },
-#include "client/cmd.tbl"
-#undef CLI_CMD
-};
-const size_t command_count = sizeof commands / sizeof *commands;
+#define EVERY (CLI_BIT(URL) | CLI_BIT(KEY) | CLI_BIT(KEY_FILE) | CLI_BIT(HELP))
 
 static void
 help(FILE *f)

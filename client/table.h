@@ -4,6 +4,8 @@
 
 #include "client/client.h"
 
+#define CLI_BIT(id) (1U << CLI_##id)
+
 struct option {
     const char *flag, *env, *arg, *def, *help; /* env, arg, def: NULL where there is none */
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make faults`: the long forms. A line per bar, "name measured bar ok|SHORT seed=N"; exit 1 when one is short or a test broke.
-# usage: run.sh [test file or name…]   without any: the simulator, the model, the hub's fuzz target, then every row
+# usage: run.sh [test file or name…]   without any: the simulator, the model, the fuzz targets of hub and messages, then every row
 #   FAULTS_SEED=N   another seed        FAULTS_LONG=0   short forms        FUZZ_SECONDS=N   (600)
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -13,7 +13,7 @@ echo "seed $FAULTS_SEED, $(nproc) processors, $(uname -sr)"
 if [ ${#files[@]} -eq 0 ]; then
     if [ "$FAULTS_LONG" = 1 ]; then tests/sim/run.sh 1000000 100000; else tests/sim/run.sh 20000 20000; fi || bad=1
     if grep -qE '^model:' Makefile; then make --no-print-directory model || bad=1; fi
-    make --no-print-directory fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-$([ "$FAULTS_LONG" = 1 ] && echo 600 || echo 30)}" | grep -E ' (ok|SHORT)$'
+    make --no-print-directory fuzz FUZZ="hub decode" FUZZ_SECONDS="${FUZZ_SECONDS:-$([ "$FAULTS_LONG" = 1 ] && echo 600 || echo 30)}" | grep -E ' (ok|SHORT)$'
     [ "${PIPESTATUS[0]}" -eq 0 ] || bad=1
     files=(tests/faults/test_*.py)
 fi

@@ -48,7 +48,7 @@ targets() { FOOTNOTE_BIN=build/release tests/kit/targets.sh; }
 lint() { tests/kit/lint.sh; }
 # the long forms are `make sim`, `make fuzz`, `make faults` and `make attacks`
 sim() { tests/sim/run.sh 20000 20000; }
-fuzz() { mk -s fuzz FUZZ_SECONDS=10; }
+fuzz() { mk -s fuzz FUZZ_SECONDS=4; }
 # short forms of the fault rows; their times are shown, not judged
 rows() { FAULTS_TIMED=0 py release 700 "$@"; }
 faults_bus() { rows tests/faults/test_f0*.py tests/faults/test_f1[0-2].py tests/faults/test_f3*.py tests/faults/test_a*.py tests/faults/test_kills.py; }

@@ -1,8 +1,10 @@
 /* GET /citations/{id}: a passage that an answer of one's own session cites, with what stands around it in the document, and nothing else
  * of it. So readers who may not read documents can see what an answer rests on. A citation of another session, and one of a
  * collection that the caller may not ask (any more), is as good as missing. */
+#include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
+#include "gateway/admit/auth.h"
 
 #define AROUND 1200 /* bytes */
 

@@ -12,7 +12,6 @@
 #include "gateway/request/handler.h"
 #include "gateway/admit/admit.h"
 #include "gateway/admit/idempotency.h"
-#include "gateway/safe/sanitize.h"
 
 #define ASK_HISTORY 6   /* earlier messages that a turn of a conversation is answered with */
 

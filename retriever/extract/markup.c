@@ -251,6 +251,12 @@ on_tag(struct page *p, const struct tag *t)
         if (!t->closing && !p->joined && !p->flat)
             put_str(p, STR("- "));
         break;
+    case ELEMENT_TERM: break_line(p, !t->closing && !p->table); break;
+    case ELEMENT_DEFINITION: /* "term", and on the next line ": what it is", as Markdown's dialects have it */
+        break_line(p, false);
+        if (!t->closing && !p->joined && !p->flat)
+            put_str(p, STR(": "));
+        break;
     case ELEMENT_HEADING: on_heading(p, t); break;
     case ELEMENT_TABLE:
         end_row(p);

@@ -7,10 +7,11 @@ static const struct { enum element kind; const char *names; } elements[] = {
     { ELEMENT_INLINE, " a abbr acronym area audio b bdi bdo big button cite code data del dfn em embed font i img input ins kbd label map mark "
                       "nobr object output param picture q rp rt ruby s samp small source span strike strong sub sup time track tt u var "
                       "video wbr " },
-    { ELEMENT_BLOCK, " address article aside blockquote body caption center col colgroup dd details dialog dir div dl dt fieldset "
+    { ELEMENT_BLOCK, " address article aside blockquote body caption center col colgroup details dialog dir div dl fieldset "
                      "figcaption figure footer form frame frameset header hgroup hr html legend link main menu meta nav noscript ol "
                      "optgroup option p search section select summary tbody textarea tfoot thead ul " },
-    { ELEMENT_BREAK, " br " }, { ELEMENT_ITEM, " li " }, { ELEMENT_HEADING, " h1 h2 h3 h4 h5 h6 " }, { ELEMENT_TABLE, " table " },
+    { ELEMENT_BREAK, " br " }, { ELEMENT_ITEM, " li " }, { ELEMENT_TERM, " dt " }, { ELEMENT_DEFINITION, " dd " },
+    { ELEMENT_HEADING, " h1 h2 h3 h4 h5 h6 " }, { ELEMENT_TABLE, " table " },
     { ELEMENT_ROW, " tr " }, { ELEMENT_CELL, " td th " }, { ELEMENT_PRE, " pre " },
     { ELEMENT_HIDDEN, " script style template svg head iframe math " },
 };

@@ -66,7 +66,8 @@ rank_relevance(const struct index_signals *s)
     double z = fmin(fmax(rank_z(s) - 2, 0), 8), length = (fmin(fmax(s->words, 2), 8) - 2) / 6;
     double x = -5.66 + 4.32 * s->coverage + 5.11 * s->coverage * length + 3.51 * s->depth + 1.97 * s->head;
 
-    x += RANK_NAMED * s->named + (s->coverage >= 0.5 ? RANK_SMALL * fmax(1 - s->passages / 30, 0) : 0);
-    x += (s->semantic ? RANK_SEMANTIC : 0.64) * z - (s->words < 1 && z < 4 ? RANK_VAGUE : 0);
+    x += RANK_NAMED * s->named + (s->semantic ? RANK_SEMANTIC : 0.64) * z - (s->words < 1 && z < 4 ? RANK_VAGUE : 0);
+    if (s->coverage >= 0.5) /* it passes, and is no surer of it */
+        x = fmax(x, fmin(x + RANK_SMALL * fmax(1 - s->passages / 30, 0), RANK_SURE));
     return s->coverage <= 0 && !s->semantic && z < 4 ? 0 : 1 / (1 + exp(-x));
 }

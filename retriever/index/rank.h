@@ -17,6 +17,7 @@
 #define RANK_SEMANTIC 1.3 /* what a deviation counts where vectors know meanings: from 5.3 of them on a passage passes without a common word */
 #define RANK_NAMED 4.0   /* for a passage whose heading the question has in full: a pasted error, a FAQ */
 #define RANK_SMALL 2.4   /* for half of a question's words in a handful of passages, where a missing word says least */
+#define RANK_SURE 2.2    /* RANK_SMALL makes nothing surer than .9 */
 #define RANK_LIFT 11     /* deviations for a cosine of 1 above what any two texts have */
 #define RANK_NARROW 0.5  /* a mean cosine above this is of a model whose vectors all point one way */
 #define RANK_VAGUE 1.5   /* against a question without a content word */

@@ -82,6 +82,7 @@ comments_scripts_and_tags_are_not_shown(void **state)
         { "<h1 align=\"center\">\n  Name\n</h1>", "# Name" },
         { "<h4>Deep</h4>", "### Deep" },
         { "<ul><li>one</li><li>two</li></ul>", "- one\n- two" },
+        { "<dl><dt>Keel</dt><dd>The spine.</dd><dt>Mast</dt><dd>The pole.</dd></dl>", "Keel\n: The spine.\nMast\n: The pole." },
         { "<pre><code class=\"c\">if (a &lt; b)\n  &amp;c;</code></pre>", "```\nif (a < b)\n  &c;\n```" },
         { "<table><tr><th>Station</th><th>Lift</th></tr><tr><td>77</td><td>yes</td></tr></table>",
           "| Station | Lift |\n|---|---|\n| 77 | yes |" },

@@ -283,19 +283,6 @@ on_tag(struct page *p, const struct tag *t)
 
 /* ---- text */
 
-static bool
-is_autolink(struct str s)
-{
-    size_t n = 1;
-
-    while (n < s.n && n < 2048 && s.p[n] != '>' && s.p[n] != '<' && s.p[n] != ' ' && s.p[n] != '\n')
-        n++;
-    struct str in = { s.p + 1, n - 1 };
-
-    return n < s.n && s.p[n] == '>' && letter(s.p[1]) && (memmem(in.p, in.n, "://", 3) || str_starts(in, "mailto:") ||
-                                                        (memchr(in.p, '@', in.n) && !memchr(in.p, '=', in.n)));
-}
-
 /* "<!-- … -->", "<!DOCTYPE …>", "<? … ?>", "<![CDATA[ … ]]>". One that begins a line and never ends hides all that follows. */
 static bool
 declaration(struct page *p)
@@ -411,7 +398,7 @@ angle(struct page *p)
 {
     struct tag t;
 
-    if (is_autolink((struct str){ p->s + p->i, p->n - p->i }))
+    if (markup_autolink((struct str){ p->s + p->i, p->n - p->i }))
         return false;
     if (declaration(p)) {
         close_gap(p);

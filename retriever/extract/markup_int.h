@@ -58,6 +58,7 @@ size_t tag_expression(struct page *p, size_t at);         /* behind the brace th
 /* ---- markup_line.c: lines that are marks. True: the line at p->i shows only *shown (which may be empty). */
 bool line_mark(const struct page *p, struct str line, struct str *shown);
 size_t line_module(struct page *p);                       /* behind the import or export at p->i; 0: there is none */
+bool markup_autolink(struct str s);                       /* markup_tag.c: does s begin with <https://…> or <name@host>? */
 
 static inline size_t
 page_line_end(const struct page *p, size_t i)

@@ -235,3 +235,16 @@ tag_read(struct page *p, struct tag *t)
         t->kind = ELEMENT_COMPONENT;
     return t->kind != ELEMENT_NONE;
 }
+
+bool
+markup_autolink(struct str s)
+{
+    size_t n = 1;
+
+    while (n < s.n && n < 2048 && s.p[n] != '>' && s.p[n] != '<' && s.p[n] != ' ' && s.p[n] != '\n')
+        n++;
+    struct str in = { s.p + 1, n - 1 };
+
+    return n < s.n && s.p[n] == '>' && letter(s.p[1]) && (memmem(in.p, in.n, "://", 3) || str_starts(in, "mailto:") ||
+                                                        (memchr(in.p, '@', in.n) && !memchr(in.p, '=', in.n)));
+}

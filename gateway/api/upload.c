@@ -269,7 +269,7 @@ void
 route_document_put(struct request *r)
 {
     struct str collection, type = r->content_type;
-    struct upload u;
+    struct upload *u;
 
     if (!api_collection(r, request_param(r, "collection"), &collection))
         return;
@@ -277,14 +277,16 @@ route_document_put(struct request *r)
         reply_problem(r, ERR_BAD_REQUEST, "a document is needed as the body");
         return;
     }
-    upload_init(&u, r, collection);
+    u = mem_new(sizeof *u);
+    upload_init(u, r, collection);
     if (!type.p || str_is(type, "application/json"))
-        put_object(&u);
+        put_object(u);
     else if (str_is(type, "application/jsonl") || str_is(type, "application/x-ndjson"))
-        put_lines(&u);
+        put_lines(u);
     else if (str_is(type, "multipart/form-data"))
-        put_form(&u);
+        put_form(u);
     else
-        put_raw(&u);
-    upload_fini(&u);
+        put_raw(u);
+    upload_fini(u);
+    mem_free(&u);
 }

@@ -375,6 +375,7 @@ likely(struct digest *d, const struct unit *const *q, size_t n)
         buf_c(&quote, '\n');
         buf_str(&quote, q[i]->text);
         support_read(d->words, d->req->question, &d->req->hits.v[q[i]->hit], buf_slice(&quote), &s);
+        buf_free(&quote);
         if (s.number && is_table(q[i]))
             continue;            /* "Station 151" of 150 */
         s.said = q[i]->direct + (q[i]->kind == UNIT_BLOCK ? IN_BLOCK : 0);
@@ -382,7 +383,6 @@ likely(struct digest *d, const struct unit *const *q, size_t n)
             s.said = fmax(s.said, SAID);
         s.found = sqrt(fmax(s.found * d->req->hits.v[0].score, 0)); /* what is first may be what cannot be quoted */
         any = support_chance(&s) >= SUPPORT_LEAST;
-        buf_free(&quote);
     }
     return any;
 }

@@ -318,14 +318,9 @@ conn_was_let_go(int fd)
 bool
 conn_gone(int fd)
 {
-    char c;
     struct slot *s = slot_used(fd);
-    ssize_t got;
 
-    if (s == NULL || atomic_load(&s->cut))
-        return false;
-    got = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    return s != NULL && !atomic_load(&s->cut) && !guard_peek(fd);
 }
 
 bool

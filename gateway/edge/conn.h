@@ -31,6 +31,7 @@ void conn_guard_listens(void);               /* the public port listens: after t
 bool conn_is_public(int listener);           /* is that descriptor the public port? */
 bool conn_enter(int fd, uint32_t ip, uint16_t port); /* accepted, from that IPv4 address (network order). false: close it */
 bool conn_is_ours(int fd);                   /* did the public port accept it? */
+bool guard_peek(int fd);                     /* guard.c: is the client still there? Never waits */
 void conn_received(int fd, char *p, ssize_t got); /* bytes at p, which it may change: blanks for tabs in heads */
 /* The server is about to close this thread's connection, whose client has that address and port. */
 void conn_leave(const char *ip, uint16_t port);

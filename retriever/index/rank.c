@@ -33,14 +33,14 @@ rank_vector_weight(double option, struct str model)
 }
 
 /* Models whose vectors all point one way: what any two texts have, and how much wider their cosines would be spread in another model.
- * Measured with e5-small-v2 (right passages .74 to .84, others .70 ± .03); the others by their makers' figures. */
+ * Measured with e5-small-v2 (right passages .74 to .84, others .70 ± .03). The others are taken to be alike; nobody has measured them here. */
 static const struct { const char *part; double base, spread; } narrow[] = { { "e5-", 0.70, 3.3 }, { "ada-002", 0.70, 3.3 }, { "gte-", 0.70, 3.3 } };
 
 double
 rank_lift(struct str model, double cosine, double mean, bool many)
 {
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++)
-        if (memmem(model.p, model.n, narrow[i].part, strlen(narrow[i].part)))
+        if (model.n > 0 && memmem(model.p, model.n, narrow[i].part, strlen(narrow[i].part)))
             return (cosine - (many ? fmax(narrow[i].base, mean) : narrow[i].base)) * narrow[i].spread;
     if (many && mean > RANK_NARROW)
         return (cosine - mean) * narrow[0].spread;

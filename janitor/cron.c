@@ -1,4 +1,6 @@
-/* Cron expressions (cron.h): a bit set a field; the next time is found by walking local days, hours and minutes. */
+/* Cron expressions (cron.h): a bit set a field; the next time is found by walking local days, hours and minutes.
+ * Local times are found from the zone's offsets, not by mktime, which answers a repeated time now with one moment and now with the
+ * other: a night has one run. */
 #include "janitor/cron.h"
 
 #include <ctype.h>

@@ -1,5 +1,6 @@
 /* What tokens cost. A built-in table (price.tbl) under the deployment's own figures (MODEL_PRICES). Nothing is guessed: a
- * model without a row has no price. Here because both who pays (embedder) and who saves (gateway) need the same prices. */
+ * model without a row has no price, and its tokens are counted as unpriced. The price of a cached embedding stands in its cache
+ * entry. Here because both who pays (embedder) and who saves (gateway) need the same prices. */
 #ifndef PROTO_PRICE_H
 #define PROTO_PRICE_H
 

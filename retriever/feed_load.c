@@ -5,7 +5,8 @@
  *
  * A failure of the store or the bus is nobody's fault: everything waits. What fails while the store answers others is the
  * document's own: it is put aside, so that no sequence number, no cache and no start waits for it, the store shows it as failed
- * with the reason, and its older version is no longer found. Of large documents some slots are kept free. */
+ * with the reason, and its older version is no longer found. Of large documents some slots are kept free. A search tells the seq of
+ * the collections that it asked, so that a large document of one tenant holds up no other's `?wait=1`. */
 #include <stdio.h>
 
 #include "common/log.h"

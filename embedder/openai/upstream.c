@@ -452,7 +452,8 @@ set_options(struct transfer *t, long timeout_ms)
     curl_easy_setopt(c, CURLOPT_USERAGENT, "footnote-embedder");
 }
 
-/* Silence is measured here: curl's own limit is a mean over some seconds, and would let five more pass. */
+/* Silence is measured here: curl's own limit is a mean over some seconds, and would let five more pass.
+ * A caller who gave a chat call less time than that says nothing about the server. */
 static void
 on_silent(void *arg)
 {

@@ -1,7 +1,8 @@
 /* Leases of idempotency keys, held by renewing them (idempotency.h). A key is claimed for a few seconds only, so that a
  * retry runs soon after the gateway that held it died; while its request runs this thread claims it again and again, for
  * the same holder, which the store takes as a longer lease. A renewal that crosses the end of its request on the way may
- * leave the key held for one lease more: the retry is told to wait for as long. */
+ * leave the key held for one lease more: the retry is told to wait for as long. The lease is five seconds: a gateway that was
+ * killed holds nobody's retry for longer than that, and a request may still run for a minute. */
 #include <pthread.h>
 
 #include "common/clock.h"

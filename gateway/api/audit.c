@@ -1,6 +1,9 @@
 /* The audit trail (audit.h): noting after an answer, and GET /audit. A call that changed something is always noted. One that
  * was refused is noted when its caller had a key, and at most 60 a minute of one caller: a flood of refusals must not fill
- * the database. Without a valid key a refused call is a line in the log only. */
+ * the database. Without a valid key a refused call is a line in the log only.
+ *
+ * The trail is written after the answer: a line in the log first, then a row. A gateway that is killed in between leaves the
+ * line only; in exchange no call fails because its trail could not be written. */
 #include <stdio.h>
 
 #include "common/clock.h"

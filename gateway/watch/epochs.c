@@ -5,7 +5,8 @@
  * not there is not kept: then a made-up name costs a look by key, and no memory. The feed also hears of keys (keyring.c). A store that
  * says that its database is away is not silent: what cannot be written cannot change, so that the last known epochs stay
  * fresh for as long as it says so, and cached answers are still given. Changes made through this gateway are noted at
- * once, also when the database dies right after them. */
+ * once, also when the database dies right after them: only a change that another gateway made in the last 100 ms before that
+ * can be overlooked, until the database is back. Silence, from a store that hangs or is gone, still makes every look-up a miss. */
 #include <pthread.h>
 
 #include "common/clock.h"

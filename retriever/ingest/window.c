@@ -1,5 +1,8 @@
 /* The windows of an ingestion job: which vectors are known already, which must be made, and storing the chunks. A text
- * that is known (same hash, tenant and model), or that stands twice in a window, is never embedded again. */
+ * that is known (same hash, tenant and model), or that stands twice in a window, is never embedded again.
+ *
+ * The embedder is given as much as it makes in a second or two: a job begins with four texts and doubles while answers come fast.
+ * 512 texts outstanding at a server that takes a second for each ran out of time and were made twice. */
 #include "retriever/ingest/job.h"
 #include "retriever/extract/markdown.h"
 

@@ -1,5 +1,10 @@
 /* A session's messages with their citations, in one statement: newest conversation first, oldest message first in it.
- * Pages are numbered, or follow a cursor: 48 bytes in hex that name the last message seen, whose cost is constant. */
+ * Pages are numbered, or follow a cursor: 48 bytes in hex that name the last message seen, whose cost is constant.
+ *
+ * A page walks, it does not sort (store/sql/history.sql). Ordering the join as a whole is the obvious statement, but a prepared one is
+ * planned without its limit and then reads the beginning of every conversation: 27 ms instead of 1 at 250 of them. Page 1 and page
+ * 10,000 touch 217 and 215 buffers. SQL promises no order of conversations here; the walk is a nested loop that cannot be otherwise,
+ * and the messages that are returned are ordered by name at the end. */
 #include <endian.h>
 
 #include "store/store.h"

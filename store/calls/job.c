@@ -1,6 +1,8 @@
 /* Ingestion jobs. A retriever claims the oldest upload (SKIP LOCKED), holds it by a lease, sends its text and chunks and
  * finishes it; every call names document, generation and worker, and gets ERR_CONFLICT when the work is no longer its.
- * After five attempts an upload fails with a reason. finish swaps text and chunks and moves the feed in one transaction. */
+ * After five attempts an upload fails with a reason. finish swaps text and chunks and moves the feed in one transaction.
+ *
+ * No tenant waits for another's upload at the feed's row: the job's row, which an upload holds until its commit, is taken before it. */
 #include <endian.h>
 
 #include "store/store.h"

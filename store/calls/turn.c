@@ -5,7 +5,11 @@
  *   finish: (session ▸ conversation ▸ question, when the question was not stored yet)
  *           ▸ answer ▸ citations ▸ stored answer
  *
- * Both are idempotent by the ids of the messages: a repeated call changes nothing. */
+ * Both are idempotent by the ids of the messages: a repeated call changes nothing.
+ *
+ * An expiry moves by the hour (`slack` in store/sql/turn.sql), which spares an entry in each of nine indexes. A whole turn is five
+ * statements in one round trip, its citations one of them, with arrays unnested in the select list: in FROM each of 13 arrays
+ * filled a tuplestore (330 µs, now 140). */
 #include "common/clock.h"
 #include "store/store.h"
 

@@ -6,8 +6,9 @@
  * uses them; unprepared, each is sent whole and the settings go with every transaction, since what is said outside of one may
  * reach another server connection. At most once in 10 ms a pipeline asks the server to send each result as soon as it has it:
  * so the time of each statement is known, which the one answer to a whole pipeline does not tell (not unprepared: a pooler
- * stands between). A connection is judged by PQstatus (a restart sets no SQLSTATE); the first error aborts the rest of its
- * pipeline up to the sync, and with it the transaction. Scripts (migrations) leave pipeline mode for one simple query. */
+ * stands between; seldom, since that costs a packet a statement). A connection is judged by PQstatus (a restart sets no
+ * SQLSTATE); the first error aborts the rest of its pipeline up to the sync, and with it the transaction. Scripts (migrations)
+ * leave pipeline mode for one simple query. */
 #include "store/pool/conn.h"
 
 #include <assert.h>

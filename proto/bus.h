@@ -1,4 +1,4 @@
-/* The bus's frames: [ "FN01" ] [ command ] [ header ] [ payload ] (PROTOCOL.md). Constants, headers and blobs; the
+/* The bus's frames: [ "FN01" ] [ command ] [ header ] [ payload ] (proto/PROTOCOL.md). Constants, headers and blobs; the
  * sockets themselves are in zsock.c. */
 #ifndef PROTO_BUS_H
 #define PROTO_BUS_H

@@ -1,5 +1,5 @@
 /* The table-driven codec. Writing goes through msgpack-c's packer; reading is our own cursor, because the pre-scan
- * that must come before any msgpack decoder (LIBRARIES.md: five bytes can reserve 8 GiB) already reads every token.
+ * that must come before any msgpack decoder (five bytes can reserve 8 GiB) already reads every token.
  *
  *   bytes → msg_scan (complete, counts fit, depth, objects) → map keys → field of the table → struct
  */

@@ -31,7 +31,7 @@ struct zmessage {
 
 void *bus_context(void);  /* one per process, made at first use: czmq's own */
 void bus_context_end(void);
-/* Options every bus socket has: linger, limits, heartbeats (PROTOCOL.md, liveness). */
+/* Options every bus socket has: linger, limits, heartbeats (proto/PROTOCOL.md, liveness). */
 void bus_options(void *s);
 /* Receive one message without waiting: 1 got it, 0 none, -1 error. Release with zframes_drop. */
 int bus_recv(void *s, struct zframes *f);

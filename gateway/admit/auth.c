@@ -1,6 +1,6 @@
-/* Who asks and what they may do (DESIGN.md section 4). A key is compared by its SHA-256, in constant time (keytable.c);
- * missing, wrong, cut, revoked and expired keys get the same answer. Without a key: AUTH=off on loopback gives everything, anonymous chat
- * gives the chat routes to browsers of allowed origins. More than 10 failures a minute from an address: 429. */
+/* Who asks and what they may do (docs/api.md, "Keys and who may do what"). A key is compared by its SHA-256, in constant time
+ * (keytable.c); missing, wrong, cut, revoked and expired keys get the same answer. Without a key: AUTH=off on loopback gives
+ * everything, anonymous chat gives the chat routes to browsers of allowed origins. More than 10 failures a minute from an address: 429. */
 #include <strings.h>
 
 #include "common/clock.h"

@@ -1,4 +1,4 @@
-/* Idempotency-Key (API.md section 3, PROTOCOL.md "Idempotency at the edge"): a request that is sent again is not done again.
+/* Idempotency-Key (docs/api.md, proto/PROTOCOL.md "Idempotency at the edge"): a request that is sent again is not done again.
  *
  *   idem_begin ─▶ idem_claim ─┬─ answered before ─▶ idem_replay
  *                             └─ ours ─▶ the handler ─▶ idem_settle with the answer, or idem_end without one

@@ -1,4 +1,4 @@
-/* The question path (DESIGN.md, section 2) for /chat/query, /chat/selection and /chat/stream.
+/* The question path (ARCHITECTURE.md) for /chat/query, /chat/selection and /chat/stream.
  *
  *   ask_parse → ask_admit ──hit──────────────────────────────────────→ ask_render → reply
  *              │         └─miss→ ask_run: turn.begin → embed → search → chat → cite → turn.finish → cache

@@ -1,5 +1,5 @@
 /* The hub's core as a pure function: (state, event, now) → actions. No socket, clock or randomness of its own: the same
- * code runs behind ZeroMQ (hub.c), in the simulator and under the fuzzer. Rules: PROTOCOL.md.
+ * code runs behind ZeroMQ (hub.c), in the simulator and under the fuzzer. Rules: proto/PROTOCOL.md.
  *
  *   core_ask ──► queue per service (fair between tenants) ──► attempt at a worker with credit ──► FINAL ──► done
  *                     ▲                                             │ NACK, death, attempt timer

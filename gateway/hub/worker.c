@@ -1,4 +1,4 @@
-/* The hub's core, workers: registration, credit, frames, silence, drain (PROTOCOL.md). */
+/* The hub's core, workers: registration, credit, frames, silence, drain (proto/PROTOCOL.md). */
 #include <assert.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-/* JSON of what services answer, as API.md names it. Every function appends one whole value (or, where it says so,
+/* JSON of what services answer, as docs/api.md names it. Every function appends one whole value (or, where it says so,
  * one member) to b; strings are escaped; absent ones are null; ids are UUID text; times are RFC 3339 in UTC. */
 #ifndef GATEWAY_RENDER_H
 #define GATEWAY_RENDER_H

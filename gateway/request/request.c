@@ -69,7 +69,7 @@ body_is_json(struct request *r)
     return true;
 }
 
-/* NUL in a string is valid JSON that cannot be stored (FAULTS A12): said of its field. */
+/* NUL in a string is valid JSON that cannot be stored (docs/faults.md, A12): said of its field. */
 static bool
 nul_refused(struct request *r)
 {

@@ -1,4 +1,4 @@
-/* The rules of the bus (PROTOCOL.md) as a spin model: a hub, two workers of capacity 1, two requests. Request 0 may be
+/* The rules of the bus (proto/PROTOCOL.md) as a spin model: a hub, two workers of capacity 1, two requests. Request 0 may be
  * repeated (two attempts, its effect is idempotent by request id), request 1 may not (one attempt).
  *
  * In the model: registration with epochs, credit, queues, attempts, NACK, attempt time-outs, deadlines, cancellation (advice:

@@ -1,5 +1,5 @@
 /* A test hook, off unless FAULT_AFTER_COMMIT=abort: the store stops at the worst moment, between the commit of a turn and
- * its reply, so that a test can see that the repeated request changes nothing (FAULTS.md, F07). Once: the file
+ * its reply, so that a test can see that the repeated request changes nothing (docs/faults.md, F07). Once: the file
  * FAULT_ONCE_FILE marks that it happened, for the process that is started next. */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -207,7 +207,7 @@ bus_key_is_changed() {
     until_true 20 answered 'What does the badge open?'
     bar answer_with_the_old_key_forgotten $? = 0
 }
-# After a restart the next question is answered: asked again, as a client with the retry of API.md would, for 2 s. The
+# After a restart the next question is answered: asked again, as a client with the retry of docs/api.md would, for 2 s. The
 # database and a store without it need longer, and say so with 503 and Retry-After: 5 s.
 restart_is_survived() {
     local begun tries=0 limit=2000

@@ -90,7 +90,7 @@ def check_sources(suite, a, key=None):
 
 
 def check_problem(r, status, code=None, pointer=None):
-    """A problem object of API.md section 3."""
+    """A problem object of docs/api.md, "Errors"."""
     assert r.status_code == status, (r.status_code, r.text)
     assert r.headers["Content-Type"] == "application/problem+json"
     p = r.json()

@@ -1,4 +1,4 @@
-"""Bad input at the edge: the status of API.md, a problem object, exactly one log line, and the connection closed where the
+"""Bad input at the edge: the status of docs/api.md, a problem object, exactly one log line, and the connection closed where the
 framing was wrong. And the good manners: HEAD, OPTIONS, CORS, Allow, deadlines."""
 import json
 import re

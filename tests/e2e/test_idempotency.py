@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is sent again is not done again (API.md section 3, FAULTS.md F01, A35, invariant I3)."""
+"""Idempotency-Key: a request that is sent again is not done again (docs/api.md; docs/faults.md F01, A35, invariant I3)."""
 import threading
 import time
 import uuid

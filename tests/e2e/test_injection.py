@@ -1,4 +1,4 @@
-"""A model that obeys what documents tell it (FAULTS A20 to A22): 60 texts as such a model writes them, and what of them a reader gets;
+"""A model that obeys what documents tell it (docs/faults.md A20 to A22): 60 texts as such a model writes them, and what of them a reader gets;
 a hundred that give the system prompt away; one that never ends.
 
 The stub says each text word for word. Judged are the reply, the stream's deltas, its last event, the history and the export, by

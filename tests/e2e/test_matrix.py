@@ -1,4 +1,4 @@
-"""Who may call what (FAULTS A03): every route of gateway/route.tbl × every kind of caller, generated from the table.
+"""Who may call what (docs/faults.md A03): every route of gateway/route.tbl × every kind of caller, generated from the table.
 
 What a route's row says ("who") gives the status of callers without the right; CALLS says how it is called for a thing of one's own, and
 what must be 404 for another tenant and another session. A route without an entry there fails.

@@ -98,7 +98,7 @@ def test_a_worker_behind_a_cut_network_is_out_within_3_5_s_and_back_within_1_5_s
     begun = time.monotonic()
     wait_for("it is back", lambda: s.workers().get("chat") == 2, 15)
     back = ms_since(begun)
-    # when only the hub's packets vanish the hub hears its worker as ever: the worker notices, after 5 s of silence (PROTOCOL.md)
+    # when only the hub's packets vanish the hub hears its worker as ever: the worker notices, after 5 s of silence (proto/PROTOCOL.md)
     most = 5500 if how == "to_worker" else 3500
     run.bar(f"F36_{how}_out_ms", f"{out:.0f}", f"<={most}", out <= most)
     run.most(f"F36_{how}_back_ms", back, 1500)

@@ -1,4 +1,4 @@
-"""The bar of issue 3: requests at 60 % of the measured peak while every 2 to 5 s a random process is killed, stopped or told to
+"""Random kills: requests at 60 % of the measured peak while every 2 to 5 s a random process is killed, stopped or told to
 end; two of everything behind two gateways and a client that takes them in turn. Nothing acknowledged is lost, nothing is
 stored twice, nobody sees another's data, every failure has a documented code."""
 import pytest

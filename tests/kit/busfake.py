@@ -1,4 +1,4 @@
-"""A fake hub for tests of single services: a ROUTER that speaks PROTOCOL.md's frames, and a real service beside it.
+"""A fake hub for tests of single services: a ROUTER that speaks proto/PROTOCOL.md's frames, and a real service beside it.
 
     with Hub() as hub, Service("store", hub, DATABASE_URL=pg.url) as store:
         code, rep = hub.ask("session.get", {"session": b"…32 bytes…"}, tenant="default")

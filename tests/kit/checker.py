@@ -1,4 +1,4 @@
-"""The history checker: what users were told (loadgen's record) against what is in Postgres. Invariants of FAULTS.md 2.0.
+"""The history checker: what users were told (loadgen's record) against what is in Postgres. Invariants of docs/faults.md.
 
     found = check(suite, records)         {"I1": [...], "I2": [...], "I3": [...], "I4": [...], "codes": [...]}
     before = footprint(suite); …; found = check_footprint(suite, before)        {"I6": [...]}

@@ -1,4 +1,4 @@
-"""CURVE on the bus (FAULTS.md A26, A27): only listed keys get in, each only with the services it is listed for."""
+"""CURVE on the bus (docs/faults.md A26, A27): only listed keys get in, each only with the services it is listed for."""
 import os
 import signal
 import socket

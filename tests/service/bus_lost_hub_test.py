@@ -13,7 +13,7 @@ BACKLOG = 1500    # messages: the library looks after its connections once in ev
 
 @pytest.mark.limit(60)
 def test_a_worker_outlives_hubs_that_die_with_messages_on_the_way():
-    """libzmq aborts the process if a connection's end reaches it between the frames of one message (ARCHITECTURE.md)."""
+    """libzmq aborts the process if a connection's end reaches it between the frames of one message (docs/decisions/024-own-heartbeats.md)."""
     hub = Hub()
     try:
         with Service("embedder", hub) as worker:

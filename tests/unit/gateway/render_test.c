@@ -1,4 +1,4 @@
-/* What the API says about things: whole JSON, every field of API.md, offsets that fit the excerpt. */
+/* What the API says about things: whole JSON, every field of docs/api.md, offsets that fit the excerpt. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

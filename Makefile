@@ -342,7 +342,7 @@ PREFIX ?= /usr/local
 MAN := $(OUT)/man/footnote.1 $(SERVICES:%=$(OUT)/man/footnote-%.8)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r VERSION +%s)
 UNITS := $(wildcard deploy/systemd/*.service deploy/systemd/*.target)
-PAPERS := README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md SECURITY.md THIRD_PARTY.md $(wildcard docs/*.md)
+PAPERS := README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md SECURITY.md THIRD_PARTY.md proto/PROTOCOL.md $(wildcard docs/*.md docs/decisions/*.md)
 $(OUT)/man/%.1: $(OUT)/%
 	@mkdir -p $(@D)
 	$(call say,MAN $@)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $< --print-options=man > $@

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make install` and `make uninstall`. Each file goes where its kind belongs, below DESTDIR and PREFIX:
 #   programs  bin/     *.1 *.8  share/man/     *.service *.target  lib/systemd/system/ (their paths are PREFIX's)
-#   prompts   share/footnote/prompts/          papers  share/doc/footnote/
+#   prompts   share/footnote/prompts/          papers  share/doc/footnote/, in their folders
 # usage: install.sh install|uninstall DESTDIR PREFIX BUILD-FOLDER -- FILE…
 set -euo pipefail
 what=$1 destdir=$2 prefix=$3; shift 5
@@ -14,6 +14,7 @@ place_of() {
     *.8) echo "share/man/man8" ;;
     *.service | *.target) echo "lib/systemd/system" ;;
     deploy/prompts/*) echo "share/footnote/prompts" ;;
+    */*.md) echo "share/doc/footnote/${1%/*}" ;;
     *.md) echo "share/doc/footnote" ;;
     *) echo bin ;;
     esac
@@ -34,6 +35,6 @@ for f in "$@"; do
     fi
 done
 if [ "$what" = uninstall ]; then
-    rmdir --ignore-fail-on-non-empty "$top/share/footnote/prompts" "$top/share/footnote" "$top/share/doc/footnote" 2>/dev/null || true
+    rmdir --ignore-fail-on-non-empty "$top"/share/footnote/{prompts,} "$top"/share/doc/footnote/{docs/decisions,docs,proto,} 2>/dev/null || true
 fi
 echo "$what: $# files below $top"

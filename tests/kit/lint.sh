@@ -87,6 +87,10 @@ while read -r t; do say "Makefile: target $t has no words for make help (##)"; d
     <(sed -n 's/^\.PHONY: //p' Makefile | tr ' ' '\n' | grep -vxE 'unit-build|fuzz-build|source-folders' | sort -u) \
     <(sed -nE 's/^([a-z][a-z0-9-]*):.*## .*/\1/p' Makefile | sort -u))
 
+# What is referred to is in the tree.
+papers=$(git grep -nE '\b(DESIGN|FAULTS|LIBRARIES|LAYOUT|GUIDE|API)\.md\b|(^|[^/])\bPROTOCOL\.md\b' -- . ':!tests/kit/lint.sh' ':!proto/PROTOCOL.md' 2>/dev/null)
+[ -z "$papers" ] || while read -r l; do say "$l (a paper that is not in the tree)"; done <<<"$papers"
+
 paths=$(git grep -nE '(^|[^A-Za-z0-9_.-])/(work|root|home/[a-z]+)/' -- . ':!tests/kit/lint.sh' 2>/dev/null)
 [ -z "$paths" ] || while read -r l; do say "$l (absolute path of a machine)"; done <<<"$paths"
 todo=$(grep -nE '\b(TODO|FIXME|XXX)\b' $product /dev/null)

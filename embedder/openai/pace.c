@@ -51,7 +51,11 @@ pace_late(struct pace *p, size_t texts)
 void
 pace_too_many_texts(struct pace *p, size_t texts)
 {
-    p->size_cap = less(p->size_cap, at_least_one(texts / 2));
+    size_t fewer = 1;
+
+    while (2 * fewer < texts) /* limits are powers of two as a rule; half of what was left of a work would miss them */
+        fewer *= 2;
+    p->size_cap = less(p->size_cap, fewer);
     p->size = less(p->size, p->size_cap);
 }
 

@@ -216,7 +216,7 @@ ask_again(struct piece *p, const struct upstream_end *end)
         piece_give_back(p, true);
         return true;
     }
-    if (p->k->pace.size_cap == 1)
+    if (p->k->pace.size_cap == 1 || end->status == 413 || large) /* what it was sent with was refused for this one */
         pace_not_the_number(&p->k->pace);
     if (end->status != 413 && !large)
         return false;

@@ -287,12 +287,15 @@ def test_e1_each_text_has_its_own_vector(how):
 def test_e3_batches_are_what_the_server_takes(most, status, body):
     n = 30 if most == 1 else 200
     with Server([{"route": "embed", "above": most, "status": status, "body": body}]) as server, embedding_suite(server) as suite:
-        upload(suite, n)
-        refused = sum(len(r.texts) > most for r in server.asked("embed"))
+        refused = uploads = 0
+        while refused == 0 and uploads < 8:      # how many texts come together depends on the machine
+            upload(suite, n, f"d{uploads}")
+            uploads += 1
+            refused = sum(len(r.texts) > most for r in server.asked("embed"))
         assert 0 < refused < 12
         upload(suite, n, "e")
         assert sum(len(r.texts) > most for r in server.asked("embed")) <= refused + 1 or most == 1
-        assert sum(len(r.texts) for r in server.asked("embed") if len(r.texts) <= most) < 2 * n + 20     # hardly any text twice
+        assert sum(len(r.texts) for r in server.asked("embed") if len(r.texts) <= most) < (uploads + 1) * n + 20     # hardly any text twice
 
 
 def test_e3_the_option_says_it_beforehand():

@@ -120,7 +120,11 @@ begin_closing(int copy, const struct slot *s)
     c->ip = s->ip;
     c->proxy = s->proxy;
     c->addr = NULL;
-    c->seen_ms = c->window_ms = 0;
+    c->seen_ms = s->seen_ms;
+    c->window_ms = s->window_in ? 0 : s->window_ms; /* the window of its writing goes on */
+    c->window_from = s->window_from;
+    c->window_to = s->window_to;
+    c->window_in = false;
     atomic_store(&c->cut, 0);
     atomic_store(&c->leaving, false);
     atomic_store(&c->since_ms, clock_ms());

@@ -41,10 +41,10 @@ LDFLAGS := $(OPT_$(VARIANT)) $(LINK_$(VARIANT)) -pthread
 
 lib_msgpack := $(call msgpack_flags,libs)
 LIBS_common := -lhiredis -ljansson -lssl -lcrypto -lm
-LIBS_proto := -lczmq -lzmq $(lib_msgpack)
+LIBS_proto := -lzmq $(lib_msgpack)
 LIBS_text := -lstemmer -lutf8proc
 LIBS_cite := $(LIBS_text)
-LIBS_gateway := -lcivetweb -lssl -ldl $(LIBS_text)
+LIBS_gateway := -lczmq -lcivetweb -lssl -ldl $(LIBS_text)
 LIBS_embedder := -lcurl $(LIBS_text)
 LIBS_retriever := -lmd4c -lyaml $(LIBS_text)
 LIBS_store := -lpq

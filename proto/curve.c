@@ -1,4 +1,4 @@
-/* CURVE keys on ZeroMQ sockets (curve.h), by czmq's certificates. Only a public key is derived by libzmq itself, in Z85 text. */
+/* CURVE keys on ZeroMQ sockets (curve.h). libzmq derives and makes keys in Z85 text; sockets take the raw bytes. */
 #include "proto/curve.h"
 
 #include "common/text/text.h"
@@ -24,33 +24,20 @@ curve_public(const struct curve_key *secret, struct curve_key *out)
 bool
 curve_pair(struct curve_key *public_key, struct curve_key *secret)
 {
-    zcert_t *cert = zcert_new();
+    char secret_z85[Z85_BYTES], public_z85[Z85_BYTES];
 
-    if (!cert)
-        return false;
-    memcpy(public_key->b, zcert_public_key(cert), sizeof public_key->b);
-    memcpy(secret->b, zcert_secret_key(cert), sizeof secret->b);
-    zcert_destroy(&cert);
-    return true;
-}
-
-static bool
-apply(void *sock, const struct curve_key *secret)
-{
-    struct curve_key own;
-    zcert_t *cert = curve_public(secret, &own) ? zcert_new_from(own.b, secret->b) : NULL;
-
-    if (!cert)
-        return false;
-    zcert_apply(cert, sock);
-    zcert_destroy(&cert);
-    return true;
+    return zmq_curve_keypair(public_z85, secret_z85) == 0 && zmq_z85_decode(public_key->b, public_z85)
+        && zmq_z85_decode(secret->b, secret_z85);
 }
 
 bool
 curve_client(void *sock, const struct curve_key *secret, const struct curve_key *server)
 {
-    return apply(sock, secret) && zmq_setsockopt(sock, ZMQ_CURVE_SERVERKEY, server->b, 32) == 0;
+    struct curve_key own;
+
+    return curve_public(secret, &own) && zmq_setsockopt(sock, ZMQ_CURVE_SERVERKEY, server->b, 32) == 0
+        && zmq_setsockopt(sock, ZMQ_CURVE_PUBLICKEY, own.b, 32) == 0
+        && zmq_setsockopt(sock, ZMQ_CURVE_SECRETKEY, secret->b, 32) == 0;
 }
 
 bool
@@ -58,5 +45,6 @@ curve_server(void *sock, const struct curve_key *secret)
 {
     int one = 1;
 
-    return apply(sock, secret) && zmq_setsockopt(sock, ZMQ_CURVE_SERVER, &one, sizeof one) == 0;
+    return zmq_setsockopt(sock, ZMQ_CURVE_SERVER, &one, sizeof one) == 0
+        && zmq_setsockopt(sock, ZMQ_CURVE_SECRETKEY, secret->b, 32) == 0;
 }

@@ -6,29 +6,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define COPY_MAX 4096 /* smaller payloads are cheaper to copy than to share */
 
 static void *context;
+static void (*context_close)(void);
 static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* czmq makes the one context, so that its actors and monitors see our sockets. Its habits end here: signals stay ours, its settings
- * come from nobody's environment, and what it has to say goes to nobody. */
-static void
-context_begin(void)
+void
+bus_context_use(void *made, void (*end)(void))
 {
-    static const char *const habits[] = { "ZSYS_IO_THREADS", "ZSYS_MAX_SOCKETS", "ZSYS_MAX_MSGSZ", "ZSYS_LINGER", "ZSYS_SNDHWM", "ZSYS_RCVHWM",
-                                          "ZSYS_PIPEHWM", "ZSYS_IPV6", "ZSYS_LOGSTREAM", "ZSYS_LOGIDENT", "ZSYS_LOGSENDER", "ZSYS_LOGSYSTEM",
-                                          "ZSYS_AUTO_USE_FD", "ZSYS_ZERO_COPY_RECV", "ZSYS_THREAD_PRIORITY", "ZSYS_THREAD_SCHED_POLICY",
-                                          "ZSYS_THREAD_NAME_PREFIX", "ZSYS_INTERFACE", "ZSYS_SIGHANDLER", "ZSYS_ZMQ_TCP_KEEPALIVE" };
-
-    for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-        unsetenv(habits[i]);
-    zsys_handler_set(NULL);
-    context = zsys_init();
-    zsys_set_logstream(NULL);
-    zsys_set_linger(0);
+    pthread_mutex_lock(&context_lock);
+    assert(!context || context == made);
+    context = made;
+    context_close = end;
+    pthread_mutex_unlock(&context_lock);
 }
 
 void *
@@ -36,7 +28,7 @@ bus_context(void)
 {
     pthread_mutex_lock(&context_lock);
     if (!context)
-        context_begin();
+        context = zmq_ctx_new();
     pthread_mutex_unlock(&context_lock);
     assert(context);
     return context;
@@ -46,9 +38,12 @@ void
 bus_context_end(void)
 {
     pthread_mutex_lock(&context_lock);
-    if (context)
-        zsys_shutdown();
+    if (context && context_close)
+        context_close();
+    else if (context)
+        zmq_ctx_term(context);
     context = NULL;
+    context_close = NULL;
     pthread_mutex_unlock(&context_lock);
 }
 

@@ -9,10 +9,7 @@
 #ifndef PROTO_ZSOCK_H
 #define PROTO_ZSOCK_H
 
-#include <czmq.h>
-/* czmq brings syslog's names, which are our levels' (common/log.h). */
-#undef LOG_DEBUG
-#undef LOG_INFO
+#include <zmq.h>
 
 #include "proto/bus.h"
 
@@ -29,7 +26,8 @@ struct zmessage {
     zmq_msg_t *payload;   /* NULL: the command has none */
 };
 
-void *bus_context(void);  /* one per process, made at first use: czmq's own */
+void *bus_context(void);  /* one per process, made at first use, unless another was given before */
+void bus_context_use(void *made, void (*end)(void)); /* that one; end it by end */
 void bus_context_end(void);
 /* Options every bus socket has: linger, limits, heartbeats (proto/PROTOCOL.md, liveness). */
 void bus_options(void *s);

@@ -2,7 +2,7 @@
 #ifndef GATEWAY_HUB_DOOR_H
 #define GATEWAY_HUB_DOOR_H
 
-#include "proto/zsock.h"
+#include "gateway/hub/czmq.h"
 
 /* NULL after logging why (then nothing is counted). */
 zactor_t *door_open(void *router);

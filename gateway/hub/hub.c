@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/hub/state.h"
+#include "gateway/hub/czmq.h"
 #include "gateway/hub/door.h"
 #include "gateway/hub/call_int.h"
 #include "gateway/hub/zap.h"
@@ -362,6 +363,7 @@ hub_new(const struct hub_config *cfg)
     struct hub *h = mem_new(sizeof *h);
     uint8_t epoch[16];
 
+    czmq_begin();
     stat_register(&hub_stats, hub_stat_rows, sizeof hub_stat_rows / sizeof *hub_stat_rows);
     h->head = BUF_MAX(BUS_HEAD_MAX);
     h->inbox_tail = &h->inbox;

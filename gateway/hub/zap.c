@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text/text.h"
+#include "gateway/hub/czmq.h"
 #include "proto/zsock.h"
 
 #define KEYS_MAX 256
@@ -242,7 +243,6 @@ zap_start(const char *allow_file)
 {
     struct zap *z = mem_new(sizeof *z);
 
-    bus_context();
     z->path = mem_dup(allow_file);
     z->actor = zactor_new(zap_actor, z);
     if (!z->sock) {

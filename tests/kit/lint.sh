@@ -63,7 +63,7 @@ only() { # only HEADER-REGEX ALLOWED-FILES-REGEX
     hits=$(grep -nE "^#include <($1)" $product /dev/null | grep -vE "^($2):")
     [ -z "$hits" ] || while read -r l; do say "$l (one place per foreign library)"; done <<<"$hits"
 }
-only 'zmq|czmq' 'proto/zsock\.[ch]|proto/worker_conn\.c|gateway/hub/[a-z_]*\.c'
+only 'zmq|czmq' 'proto/zsock\.[ch]|proto/worker_conn\.c|gateway/hub/[a-z_]*\.[ch]'
 only 'libpq|postgres' 'store/(pool/[a-z_]*|stats)\.[ch]'
 only 'curl' 'embedder/openai/upstream[a-z_]*\.[ch]|client/.*'
 only 'civetweb' 'gateway/edge/(http|conn)\.[ch]'

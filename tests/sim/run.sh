@@ -8,7 +8,7 @@ out=build/sim
 mkdir -p $out
 flags=(-std=c11 -O2 -g -D_GNU_SOURCE)
 rest=$(ls common/*.c common/*/*.c proto/*.c)
-libs="-lczmq -lzmq $(pkg-config --libs msgpack-c 2>/dev/null || pkg-config --libs msgpack) -lhiredis -ljansson -lssl -lcrypto -lm -pthread"
+libs="-lzmq $(pkg-config --libs msgpack-c 2>/dev/null || pkg-config --libs msgpack) -lhiredis -ljansson -lssl -lcrypto -lm -pthread"
 short=0
 # compile what never changes once
 for f in $rest; do

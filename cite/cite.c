@@ -13,8 +13,8 @@ enum { QUOTE_MIN = 12, EVIDENCE_BYTES = 8 << 20 };
 
 struct matcher {
     struct bag *bag;
-    double sum;                     /* weights found */
-    bool count;                     /* first pass: count sentences that have the word */
+    double sum; /* weights found */
+    bool count; /* first pass: count sentences that have the word */
     bool seen[STATEMENT_WORDS];
 };
 
@@ -64,6 +64,14 @@ match(struct citer *c, struct str text, bool count)
     return m.sum;
 }
 
+double
+cite_common(struct citer *c, struct str text)
+{
+    for (size_t i = 0; i < c->bag.n; i++)
+        c->bag.weight[i] = 1;
+    return match(c, text, false);
+}
+
 struct str
 cite_slice(struct str s, struct span x)
 {
@@ -79,7 +87,7 @@ statement_of(struct str answer, size_t mark)
 
     while (from && from < mark && ((unsigned char)answer.p[from] & 0xc0) == 0x80)
         from++;
-    for (;;) {                      /* back over marks and spaces before this one */
+    for (;;) { /* back over marks and spaces before this one */
         while (e > from && (space_byte(answer.p[e - 1]) || answer.p[e - 1] == ']'))
             e--;
         size_t b = e;
@@ -162,7 +170,7 @@ weigh(struct citer *c, struct str text, const struct span *v, size_t n)
 {
     double all = 1e-9;
 
-    memset(c->bag.weight, 0, sizeof(c->bag.weight));
+    memset(c->bag.weight, 0, sizeof c->bag.weight);
     for (size_t i = 0; i < n; i++)
         (void)match(c, cite_slice(text, v[i]), true);
     for (size_t k = 0; k < c->bag.n; k++) {
@@ -225,7 +233,7 @@ support_for(struct citer *c, const struct hit *h, struct str statement)
     return s;
 }
 
-/* Where the last sentence ends that begins at or behind start and is over at end; start: none. */
+/* The end of the last sentence that begins at or behind start and is over at end; start: there is none. */
 static size_t
 sentences_until(struct str text, size_t start, size_t end)
 {
@@ -277,13 +285,24 @@ write_citation(const struct citer *c, size_t i, struct citation *out)
     struct span x = fit(h->text, c->best[i].span);
     double score = h->score > 1 ? 1 : h->score > 0 ? h->score : 0;
 
-    *out = (struct citation){ .id = uuid_v7(), .n = (int64_t)i + 1, .document_id = h->document_id,
-        .chunk_id = h->chunk_id, .external_id = h->external_id, .title = h->title, .chapter = h->chapter,
-        .section = h->section, .url = h->url, .excerpt = cite_slice(h->text, x), .start = h->start + (int64_t)x.start,
-        .end = h->start + (int64_t)x.end, .score = score * (0.5 + 0.5 * c->best[i].overlap) };
+    *out = (struct citation){ .id = uuid_v7(),
+                              .n = (int64_t)i + 1,
+                              .document_id = h->document_id,
+                              .chunk_id = h->chunk_id,
+                              .external_id = h->external_id,
+                              .title = h->title,
+                              .chapter = h->chapter,
+                              .section = h->section,
+                              .url = h->url,
+                              .excerpt = cite_slice(h->text, x),
+                              .start = h->start + (int64_t)x.start,
+                              .end = h->start + (int64_t)x.end,
+                              .page = h->page,
+                              .score = score * (0.5 + 0.5 * c->best[i].overlap) };
 }
 
-/* How many bytes behind a mark of the answer go on in the passage at i, whole lines: code and lists behind their lead-in. */
+/* The bytes behind a mark of the answer that go on in the passage at i, in whole lines: code and lists
+ * behind their lead-in. */
 static size_t
 goes_on(struct str answer, size_t mark, struct str text, size_t i)
 {
@@ -295,7 +314,8 @@ goes_on(struct str answer, size_t mark, struct str text, size_t i)
     return from + n == answer.n || i + n == text.n ? n : line;
 }
 
-/* Whoever set the marks quotes: all between the mark before and this one stands in the passage, as one piece, or behind an empty line. */
+/* The marks belong to quotes: all between the mark before and this one stands in the passage, as one piece,
+ * or behind an empty line. */
 static bool
 quoted_span(const struct citer *c, const struct marks *m, size_t i, struct str text, struct span *out)
 {
@@ -326,20 +346,20 @@ quoted_span(const struct citer *c, const struct marks *m, size_t i, struct str t
 }
 
 static void
-look_up(struct citer *c, const struct marks *m)
+look_up(struct citer *c, const struct marks *m, struct cite_counts *counts)
 {
-    for (size_t i = 0; i < m->n; i++) {
+    for (size_t i = 0; i < m->n && i < LOOKED_MAX; i++) {
         const struct hit *h = &c->req->hits.v[m->v[i].n - 1];
         struct support *best = &c->best[m->v[i].n - 1];
 
-        if (best->verbatim || !cite_usable(h) || i >= LOOKED_MAX)
+        if (!cite_usable(h))
             continue;
         struct support s = { .overlap = 1, .verbatim = true, .set = true };
 
         if (!c->req->marked || !quoted_span(c, m, i, h->text, &s.span))
             s = support_for(c, h, cite_slice(c->answer, statement_of(c->answer, m->v[i].at)));
-
-        if (s.set && (!best->set || s.verbatim || s.overlap > best->overlap))
+        counts->support[counts->n_support++] = (struct mark_support){ m->v[i].n, s.overlap };
+        if (s.set && !best->verbatim && (!best->set || s.verbatim || s.overlap > best->overlap))
             *best = s;
     }
 }
@@ -347,8 +367,11 @@ look_up(struct citer *c, const struct marks *m)
 static enum err
 resolve(struct citer *c, struct marks *m, struct cite_rep *rep, struct cite_counts *counts)
 {
-    look_up(c, m);
-    rep->citations.v = arena_alloc(c->arena, (c->req->hits.n + 1) * sizeof(*rep->citations.v));
+    counts->support = arena_alloc(c->arena, LOOKED_MAX * sizeof *counts->support);
+    if (!counts->support)
+        return ERR_INTERNAL;
+    look_up(c, m, counts);
+    rep->citations.v = arena_alloc(c->arena, (c->req->hits.n + 1) * sizeof *rep->citations.v);
     if (!rep->citations.v)
         return ERR_INTERNAL;
     for (size_t i = 0; i < c->req->hits.n && i < CITED_MAX; i++) {
@@ -372,7 +395,7 @@ resolve(struct citer *c, struct marks *m, struct cite_rep *rep, struct cite_coun
 static bool
 evidence_of(const struct cite_req *req, struct arena *a, struct evidence *e)
 {
-    struct str *v = arena_alloc(a, (4 * req->hits.n + 3) * sizeof(*v));
+    struct str *v = arena_alloc(a, (4 * req->hits.n + 3) * sizeof *v);
 
     *e = (struct evidence){ .text = v, .budget = EVIDENCE_BYTES };
     if (!v)
@@ -391,34 +414,58 @@ evidence_of(const struct cite_req *req, struct arena *a, struct evidence *e)
     return true;
 }
 
+/* refused: of the marks that were found before, those that are taken out now; NULL: none. */
 static bool
-find_marks(const struct cite_req *req, struct arena *a, struct buf *clean, struct marks *marks)
+find_marks(const struct cite_req *req, const bool *refused, struct arena *a, struct buf *clean,
+           struct marks *marks)
 {
     struct evidence evidence;
-    struct marks_in in = { .answer = req->answer, .hits = req->refused ? 0 : req->hits.n, .evidence = &evidence,
-                           .have_given = req->marked, .n_given = req->marks.n };
-    struct mark *given = arena_alloc(a, (req->marks.n + 1) * sizeof(*given));
+    struct marks_in in = { .answer = req->answer,
+                           .hits = req->refused ? 0 : req->hits.n,
+                           .evidence = &evidence,
+                           .refused = refused,
+                           .n_refused = refused ? LOOKED_MAX : 0,
+                           .have_given = req->marked,
+                           .n_given = req->marks.n };
+    struct mark *given = arena_alloc(a, (req->marks.n + 1) * sizeof *given);
 
     if (!given || !evidence_of(req, a, &evidence))
         return false;
     for (size_t i = 0; i < req->marks.n; i++)
-        given[i] = (struct mark){ (long)req->marks.v[i].n, (size_t)(req->marks.v[i].at < 0 ? 0 : req->marks.v[i].at) };
+        given[i] = (struct mark){ (long)req->marks.v[i].n,
+                                  (size_t)(req->marks.v[i].at < 0 ? 0 : req->marks.v[i].at) };
     in.given = given;
     return marks_find(&in, clean, a, marks);
+}
+
+/* A sentence loses the marks of passages that say nothing of it. */
+static bool
+check_marks(struct citer *c, struct buf *clean, struct marks *marks, struct cite_counts *counts)
+{
+    bool refused[LOOKED_MAX] = { 0 };
+
+    counts->unsupported = cite_unsupported(c, marks, refused);
+    if (counts->unsupported == 0)
+        return true;
+    buf_reset(clean);
+    if (!find_marks(c->req, refused, c->arena, clean, marks))
+        return false;
+    c->answer = arena_str(c->arena, buf_slice(clean));
+    return c->answer.p != NULL;
 }
 
 enum err
 cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct cite_rep *rep,
             struct cite_counts *counts)
 {
-    struct citer *c = arena_alloc(a, sizeof(*c));
+    struct citer *c = arena_alloc(a, sizeof *c);
     struct buf clean = BUF_MAX(2 * req->answer.n + 64), marked = BUF_MAX(2 * req->answer.n + 1024);
     struct marks marks = { 0 };
     enum err err = ERR_INTERNAL;
 
     *rep = (struct cite_rep){ 0 };
     *counts = (struct cite_counts){ 0 };
-    if (!c || !find_marks(req, a, &clean, &marks))
+    if (!c || !find_marks(req, NULL, a, &clean, &marks))
         goto out;
     counts->dropped = marks.dropped;
     counts->own = marks.own;
@@ -432,7 +479,7 @@ cite_answer(const struct cite_req *req, struct words *w, struct arena *a, struct
     c->arena = a;
     c->answer = rep->answer;
     if (!req->marked && !req->refused && req->hits.n > 0) {
-        if (!cite_by_evidence(c, &marked, &marks, &counts->added))
+        if (!check_marks(c, &clean, &marks, counts) || !cite_by_evidence(c, &marked, &marks, &counts->added))
             goto out;
         rep->answer = c->answer;
     }

@@ -4,10 +4,10 @@
 #include "cite/cite_int.h"
 
 enum { UNMARKED_MAX = 24, UNMARKED_WORDS = 3 };
-#define UNMARKED_OVERLAP 0.75       /* of a statement's weight, in at most three sentences of one passage */
-#define UNMARKED_LEAD 0.15          /* before the next passage */
+#define UNMARKED_OVERLAP 0.75 /* of a statement's weight, in at most three sentences of one passage */
+#define UNMARKED_LEAD 0.15    /* before the next passage */
 
-struct facts {                      /* what must agree beside the words */
+struct facts { /* facts that must agree beside the words */
     struct str text;
     uint64_t number[32];
     size_t n;
@@ -22,11 +22,11 @@ fact_add(void *arg, const struct word *w)
     struct str s = { f->text.p + w->start, w->end - w->start };
     bool digit = false;
 
-    for (size_t i = 0; i < sizeof(no) / sizeof(*no); i++)
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
         f->negated = f->negated || (strlen(no[i]) == s.n && strncasecmp(no[i], s.p, s.n) == 0);
     for (size_t i = 0; i < s.n; i++)
         digit = digit || (s.p[i] >= '0' && s.p[i] <= '9');
-    if (digit && f->n < sizeof(f->number) / sizeof(*f->number))
+    if (digit && f->n < sizeof f->number / sizeof *f->number)
         f->number[f->n++] = w->h;
 }
 
@@ -35,7 +35,8 @@ facts_of(struct citer *c, struct str text, struct facts *f)
 {
     *f = (struct facts){ .text = text };
     words_each(c->words, text, fact_add, f);
-    f->negated = f->negated || memmem(text.p, text.n, "n't", 3) || memmem(text.p, text.n, "n\xe2\x80\x99t", 5);
+    f->negated = f->negated || memmem(text.p, text.n, "n't", 3) ||
+                 memmem(text.p, text.n, "n\xe2\x80\x99t", 5);
 }
 
 /* Every number of the statement is there, and both deny something or neither does. */
@@ -60,7 +61,8 @@ agrees(struct citer *c, const struct facts *said, struct str text)
 static bool
 same_place(const struct hit *a, struct span x, const struct hit *b, struct span y)
 {
-    if (uuid_eq(&a->document_id, &b->document_id) && a->start + (int64_t)x.start < b->start + (int64_t)y.end &&
+    if (uuid_eq(&a->document_id, &b->document_id) &&
+        a->start + (int64_t)x.start < b->start + (int64_t)y.end &&
         b->start + (int64_t)y.start < a->start + (int64_t)x.end)
         return true;
     return str_eq(cite_slice(a->text, x), cite_slice(b->text, y));
@@ -83,7 +85,8 @@ passage_of(struct citer *c, struct str statement)
             return 0;
         if (!cite_usable(&hits[i]))
             continue;
-        struct support s = cite_best_sentences(c, hits[i].text, c->sentences, cite_split(hits[i].text, c->sentences));
+        struct support s = cite_best_sentences(c, hits[i].text, c->sentences,
+                                               cite_split(hits[i].text, c->sentences));
         bool same = best.set && same_place(&hits[at], best.span, &hits[i], s.span);
 
         if (!agrees(c, &said, cite_slice(hits[i].text, s.span)))
@@ -99,7 +102,8 @@ passage_of(struct citer *c, struct str statement)
     return best.overlap >= UNMARKED_OVERLAP && best.overlap - next >= UNMARKED_LEAD ? (long)at + 1 : 0;
 }
 
-/* Where a mark belongs in a sentence of prose: before its full stop. 0: it states nothing, or a mark would break it. */
+/* The place of a mark in a sentence of prose: before its full stop. 0: it states nothing, or a
+ * mark would break it. */
 static size_t
 mark_place(struct str answer, struct span x)
 {
@@ -133,7 +137,7 @@ ends_sentence(struct str text, struct span x)
 {
     bool begins = x.start == 0 || space_byte(text.p[x.start - 1]) || strchr("*_\"(", text.p[x.start - 1]) ||
                   (unsigned char)text.p[x.start - 1] >= 0x80;
-    bool wide = x.end < text.n && (unsigned char)text.p[x.end] >= 0xe0;   /* 。 and its like */
+    bool wide = x.end < text.n && (unsigned char)text.p[x.end] >= 0xe0; /* 。 and its like */
 
     return begins && (x.end == text.n || wide || strchr(".!?;:\n\r\"*_)", text.p[x.end]));
 }
@@ -168,11 +172,11 @@ has_mark(const struct marks *m, size_t *next, struct span x, size_t next_start)
 
 struct marking {
     struct buf *out;
-    struct marks *old;          /* as the answer has them */
-    struct marks all;           /* with those that are put in */
-    size_t copied, taken;       /* bytes of the answer, marks of old */
+    struct marks *old;    /* as the answer has them */
+    struct marks all;     /* with those that are put in */
+    size_t copied, taken; /* bytes of the answer, marks of old */
     size_t added;
-    bool cited[CITED_MAX];      /* by n - 1 */
+    bool cited[CITED_MAX]; /* by n - 1 */
 };
 
 /* Copy the answer up to a place; the marks in it move along. */
@@ -180,14 +184,16 @@ static void
 carry(const struct citer *c, struct marking *k, size_t to)
 {
     for (; k->taken < k->old->n && k->old->v[k->taken].at < to; k->taken++)
-        k->all.v[k->all.n++] = (struct mark){ k->old->v[k->taken].n, k->out->n + k->old->v[k->taken].at - k->copied };
+        k->all.v[k->all.n++] = (struct mark){ k->old->v[k->taken].n,
+                                              k->out->n + k->old->v[k->taken].at - k->copied };
     buf_add(k->out, c->answer.p + k->copied, to - k->copied);
     k->copied = to;
 }
 
 /* Small models cite badly. In an answer without marks, a sentence whose words stand nearly all in one passage, numbers and
  * denials alike, and in no other passage as well, gets that passage's mark. In any answer, a sentence that stands in a passage
- * word for word gets its mark, when nothing cites that passage. What nothing supports stays as it is. */
+ * word for word gets its mark, when nothing cites that passage. A sentence that nothing
+ * supports stays as it is. */
 bool
 cite_by_evidence(struct citer *c, struct buf *out, struct marks *m, size_t *added)
 {
@@ -196,7 +202,7 @@ cite_by_evidence(struct citer *c, struct buf *out, struct marks *m, size_t *adde
     size_t at = 0, next = 0;
     struct span x;
 
-    k.all.v = arena_alloc(c->arena, (m->n + UNMARKED_MAX) * sizeof(*m->v));
+    k.all.v = arena_alloc(c->arena, (m->n + UNMARKED_MAX) * sizeof *m->v);
     if (!k.all.v)
         return false;
     for (size_t i = 0; i < m->n; i++)

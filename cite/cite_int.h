@@ -1,4 +1,5 @@
-/* What cite.c and cite_evidence.c share: one answer in the making, and the search for a statement in a passage. */
+/* Shared by cite.c and cite_evidence.c: one answer in the making, and the search for a
+ * statement in a passage. */
 #ifndef CITE_CITE_INT_H
 #define CITE_CITE_INT_H
 
@@ -8,15 +9,15 @@
 
 enum { STATEMENT_WORDS = 256, SENTENCES_MAX = 512, CITED_MAX = 200, LOOKED_MAX = 400 };
 
-struct bag {                        /* distinct words of a statement */
+struct bag { /* distinct words of a statement */
     uint64_t h[STATEMENT_WORDS];
     double weight[STATEMENT_WORDS];
     size_t n;
 };
 
-struct support {                    /* the best place found for one n */
-    struct span span;               /* in hit.text */
-    double overlap;                 /* 0 … 1 */
+struct support {      /* the best place found for one n */
+    struct span span; /* in hit.text */
+    double overlap;   /* 0 … 1 */
     bool verbatim;
     bool set;
 };
@@ -25,21 +26,28 @@ struct citer {
     const struct cite_req *req;
     struct words *words;
     struct arena *arena;
-    struct str answer;              /* cleaned */
+    struct str answer; /* cleaned */
     struct bag bag;
     struct span sentences[SENTENCES_MAX]; /* of the passage at hand */
-    struct support best[CITED_MAX]; /* by n − 1 */
+    struct support best[CITED_MAX];       /* by n − 1 */
 };
 
 /* ---- cite.c */
 struct str cite_slice(struct str s, struct span x);
-void cite_bag(struct citer *c, struct str statement);                      /* c->bag: its words */
-size_t cite_split(struct str text, struct span *v);                        /* sentences, at most SENTENCES_MAX */
-bool cite_usable(const struct hit *h);                                     /* is its text the bytes [start, end)? */
+void cite_bag(struct citer *c, struct str statement); /* c->bag: its words */
+size_t cite_split(struct str text, struct span *v);   /* sentences, at most SENTENCES_MAX */
+bool cite_usable(const struct hit *h);                /* is its text the bytes [start, end)? */
 /* A quoted piece, or the whole statement, as it stands in the passage. */
 bool cite_verbatim(struct str text, struct str statement, struct span *out);
 /* The sentences of a passage that share most with c->bag. */
 struct support cite_best_sentences(struct citer *c, struct str text, const struct span *v, size_t n);
+
+/* How many words of c->bag the text has. */
+double cite_common(struct citer *c, struct str text);
+
+/* ---- cite_check.c */
+/* Marks whose passage says nothing of what they stand behind: refused[i] of the LOOKED_MAX first; how many. */
+size_t cite_unsupported(struct citer *c, const struct marks *m, bool *refused);
 
 /* ---- cite_evidence.c */
 /* Marks where the passages give evidence: c->answer and *m with them, *added of them. out: scratch. False: no room. */

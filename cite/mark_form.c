@@ -8,29 +8,89 @@
 
 #include <strings.h>
 
-static const struct { const char *open, *close; bool label; } pairs[] = {
-    { "\\[", "\\]", false }, { "[[", "]]", false }, { "[", "]", false },
-    { "\xef\xbc\xbb", "\xef\xbc\xbd", false },      /* ［］ */
-    { "\xe3\x80\x90", "\xe3\x80\x91", false },      /* 【】 */
-    { "\xe3\x80\x94", "\xe3\x80\x95", false },      /* 〔〕 */
-    { "\xe2\x9f\xa6", "\xe2\x9f\xa7", false },      /* ⟦⟧ */
-    { "(", ")", true }, { "\xef\xbc\x88", "\xef\xbc\x89", true },
+static const struct {
+    const char *open, *close;
+    bool label;
+} pairs[] = {
+    { "\\[", "\\]", false },
+    { "[[", "]]", false },
+    { "[", "]", false },
+    { "\xef\xbc\xbb", "\xef\xbc\xbd", false }, /* ［］ */
+    { "\xe3\x80\x90", "\xe3\x80\x91", false }, /* 【】 */
+    { "\xe3\x80\x94", "\xe3\x80\x95", false }, /* 〔〕 */
+    { "\xe2\x9f\xa6", "\xe2\x9f\xa7", false }, /* ⟦⟧ */
+    { "(", ")", true },
+    { "\xef\xbc\x88", "\xef\xbc\x89", true },
 };
 
 static const char *const labels[] = {
-    "source", "sources", "passage", "passages", "document", "documents", "doc", "docs", "reference", "references", "ref", "refs",
-    "citation", "citations", "cite", "id", "source id", "source_id", "quelle", "quellen", "fuente", "fuentes", "fonte", "fonti", "fontes", "bron", "bronnen",
-    "passagem", "pasaje", "zdroj", "kaynak",
-    "\xd0\xb8\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba", "\xd0\x98\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba",
-    "\xe6\x9d\xa5\xe6\xba\x90", "\xe4\xbe\x86\xe6\xba\x90", "\xe5\x87\xba\xe5\x85\xb8", "\xe8\xb3\x87\xe6\x96\x99", "\xec\xb6\x9c\xec\xb2\x98",
+    "source",
+    "sources",
+    "passage",
+    "passages",
+    "document",
+    "documents",
+    "doc",
+    "docs",
+    "reference",
+    "references",
+    "ref",
+    "refs",
+    "citation",
+    "citations",
+    "cite",
+    "id",
+    "source id",
+    "source_id",
+    "quelle",
+    "quellen",
+    "fuente",
+    "fuentes",
+    "fonte",
+    "fonti",
+    "fontes",
+    "bron",
+    "bronnen",
+    "passagem",
+    "pasaje",
+    "zdroj",
+    "kaynak",
+    "\xd0\xb8\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba",
+    "\xd0\x98\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba",
+    "\xe6\x9d\xa5\xe6\xba\x90",
+    "\xe4\xbe\x86\xe6\xba\x90",
+    "\xe5\x87\xba\xe5\x85\xb8",
+    "\xe8\xb3\x87\xe6\x96\x99",
+    "\xec\xb6\x9c\xec\xb2\x98",
 };
 
 static const char *const separators[] = {
-    ",", ";", "/", "|", "&", "+", "\xef\xbc\x8c", "\xe3\x80\x81", "\xef\xbc\x9b", "and ", "und ", "et ", "y ", "e ", "o ", "or ", "en ", "i ",
-    "\xd0\xb8 ", "\xe5\x92\x8c", "\xe4\xb8\x8e", "\xe3\x81\xa8",
+    ",",
+    ";",
+    "/",
+    "|",
+    "&",
+    "+",
+    "\xef\xbc\x8c",
+    "\xe3\x80\x81",
+    "\xef\xbc\x9b",
+    "and ",
+    "und ",
+    "et ",
+    "y ",
+    "e ",
+    "o ",
+    "or ",
+    "en ",
+    "i ",
+    "\xd0\xb8 ",
+    "\xe5\x92\x8c",
+    "\xe4\xb8\x8e",
+    "\xe3\x81\xa8",
 };
 
-static const char *const dashes[] = { "-", "\xe2\x80\x93", "\xe2\x80\x94", "\xe2\x80\x91", "\xe2\x88\x92", "~", "\xef\xbd\x9e", "to ", "bis " };
+static const char *const dashes[] = { "-", "\xe2\x80\x93", "\xe2\x80\x94", "\xe2\x80\x91", "\xe2\x88\x92",
+                                      "~", "\xef\xbd\x9e", "to ",          "bis " };
 
 static struct str
 rest(struct str s, size_t i)
@@ -64,7 +124,8 @@ digit_at(struct str s, size_t i, long *v)
         *v = s.p[i] - '0';
         return 1;
     }
-    if (i + 3 <= s.n && memcmp(s.p + i, "\xef\xbc", 2) == 0 && (unsigned char)s.p[i + 2] >= 0x90 && (unsigned char)s.p[i + 2] <= 0x99) {
+    if (i + 3 <= s.n && memcmp(s.p + i, "\xef\xbc", 2) == 0 && (unsigned char)s.p[i + 2] >= 0x90 &&
+        (unsigned char)s.p[i + 2] <= 0x99) {
         *v = (unsigned char)s.p[i + 2] - 0x90;
         return 3;
     }
@@ -107,7 +168,8 @@ label_at(struct str s, size_t i)
 static size_t
 skip_note(struct str s, size_t i, const char *close)
 {
-    static const char *const notes[] = { "\xe2\x80\xa0", ", p. ", ", pp. ", " p. ", ", page ", ", S. ", ", Seite ", ", section ", ", line " };
+    static const char *const notes[] = { "\xe2\x80\xa0", ", p. ",    ", pp. ",     " p. ",   ", page ",
+                                         ", S. ",        ", Seite ", ", section ", ", line " };
 
     if (!one_of(rest(s, i), notes, sizeof notes / sizeof *notes))
         return i;
@@ -168,7 +230,7 @@ numbers_at(struct str s, size_t i, const char *close, bool need_label, struct ma
             return 0;
         g->plain &= s.p[i] == ',' || s.p[i] == ';';
         i = spaces(s, i + to);
-        if (str_starts(rest(s, i), "and ")) {                  /* "1, 2, and 3" */
+        if (str_starts(rest(s, i), "and ")) { /* "1, 2, and 3" */
             g->plain = false;
             i += 4;
         }
@@ -201,7 +263,8 @@ mark_group_at(struct str s, size_t i, struct mark_group *g)
         g->plain = g->plain && !memchr(s.p + i, '^', end - i) && !memchr(s.p + i, '#', end - i);
         if (g->end < s.n && s.p[g->end] == '(' && pairs[k].open[0] == '[')
             return false; /* a link */
-        return !(g->end < s.n && s.p[g->end] == ':' && line_start(s, i) && pairs[k].open[0] == '['); /* "[1]: address" defines one */
+        return !(g->end < s.n && s.p[g->end] == ':' && line_start(s, i) &&
+                 pairs[k].open[0] == '['); /* "[1]: address" defines one */
     }
     return false;
 }
@@ -216,7 +279,7 @@ code_end(struct str s, size_t i, size_t *gave_up)
         run++;
     size_t at = i + run;
 
-    if (*gave_up)                   /* no closing run was found before: do not look again and again */
+    if (*gave_up) /* no closing run was found before: do not look again and again */
         return at;
     while (at < s.n) {
         size_t r = 0;
@@ -241,7 +304,9 @@ formula_end(struct str s, size_t i)
     for (size_t k = from; k < s.n && k < from + 400 && s.p[k] != '\n'; k++) {
         formula |= strchr("\\^_={}<>", s.p[k]) != NULL;
         if (s.p[k] == '$' && k > from)
-            return formula && s.p[k - 1] != ' ' && s.p[from] != ' ' ? k + 1 + (two && k + 1 < s.n && s.p[k + 1] == '$') : i;
+            return formula && s.p[k - 1] != ' ' && s.p[from] != ' '
+                       ? k + 1 + (two && k + 1 < s.n && s.p[k + 1] == '$')
+                       : i;
     }
     return i;
 }
@@ -264,7 +329,9 @@ link_end(struct str s, size_t i)
         depth += s.p[k] == '[' ? 1 : s.p[k] == ']' ? -1 : 0;
         if (depth > 0)
             continue;
-        const char *end = k + 1 < s.n && s.p[k + 1] == '(' ? memchr(s.p + k, ')', s.n - k < 2000 ? s.n - k : 2000) : NULL;
+        const char *end = k + 1 < s.n && s.p[k + 1] == '('
+                              ? memchr(s.p + k, ')', s.n - k < 2000 ? s.n - k : 2000)
+                              : NULL;
 
         return end ? (size_t)(end - s.p) + 1 : i;
     }

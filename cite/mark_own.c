@@ -15,10 +15,10 @@
 enum { RUN_MAX = 48, NEXT_MAX = 8, ENOUGH = 4, LONG = 8, LOOK_COST = 64 };
 
 struct run {
-    size_t own;         /* units before it, at the best place that carries the bracket */
-    size_t other;       /* the same, at the best place that does not */
-    size_t next;        /* units behind it, at the best place that carries the bracket */
-    bool touches;       /* at a place that carries it, it follows the word without a space, as here: an index */
+    size_t own;   /* units before it, at the best place that carries the bracket */
+    size_t other; /* the same, at the best place that does not */
+    size_t next;  /* units behind it, at the best place that carries the bracket */
+    bool touches; /* at a place that carries it, it follows the word without a space, as here: an index */
 };
 
 static bool
@@ -92,37 +92,21 @@ units(struct str word)
     return wide(word.p[0]) ? 1 : 2;
 }
 
-/* How far do a[0, i) and b[0, k) end with the same words? */
+/* How far do a and b say the same words, backward from bytes i and k, or forward? */
 static size_t
-run_before(struct str a, size_t i, struct str b, size_t k, struct evidence *e)
+run(struct str a, size_t i, struct str b, size_t k, bool forward, struct evidence *e)
 {
-    size_t n = 0;
+    struct str (*word)(struct str s, size_t i) = forward ? word_behind : word_before;
+    size_t n = 0, most = forward ? NEXT_MAX : RUN_MAX;
 
-    while (n < RUN_MAX) {
-        struct str x = word_before(a, i), y = word_before(b, k);
+    while (n < most) {
+        struct str x = word(a, i), y = word(b, k);
 
         if (x.n == 0 || !str_eq(x, y) || !spend(e, x.n + 1))
             break;
         n += units(x);
-        i = (size_t)(x.p - a.p);
-        k = (size_t)(y.p - b.p);
-    }
-    return n;
-}
-
-static size_t
-run_behind(struct str a, size_t i, struct str b, size_t k, struct evidence *e)
-{
-    size_t n = 0;
-
-    while (n < NEXT_MAX) {
-        struct str x = word_behind(a, i), y = word_behind(b, k);
-
-        if (x.n == 0 || !str_eq(x, y) || !spend(e, x.n + 1))
-            break;
-        n += units(x);
-        i = (size_t)(x.p - a.p) + x.n;
-        k = (size_t)(y.p - b.p) + y.n;
+        i = (size_t)(x.p - a.p) + (forward ? x.n : 0);
+        k = (size_t)(y.p - b.p) + (forward ? y.n : 0);
     }
     return n;
 }
@@ -148,18 +132,21 @@ carries(struct str s, size_t i, struct str bracket)
 
 /* Each place of the passage at which the last word before the bracket stands. */
 static void
-look_before(struct str answer, struct str bracket, struct str word, struct str passage, struct run *r, struct evidence *e)
+look_before(struct str answer, struct str bracket, struct str word, struct str passage, struct run *r,
+            struct evidence *e)
 {
     size_t start = (size_t)(bracket.p - answer.p), end = (size_t)(word.p - answer.p) + word.n;
     const char *hit;
 
-    for (size_t at = 0; at < passage.n && spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, word.p, word.n)) != NULL;) {
+    for (size_t at = 0; at < passage.n && spend(e, LOOK_COST) &&
+                        (hit = memmem(passage.p + at, passage.n - at, word.p, word.n)) != NULL;) {
         size_t k = (size_t)(hit - passage.p) + word.n, n;
 
         at = (size_t)(hit - passage.p) + 1;
-        if (!str_eq(word_before(passage, k), word) || (!wide(word.p[0]) && k < passage.n && word_byte(passage.p[k]) && !wide(passage.p[k])))
-            continue;                                           /* a part of a longer word */
-        n = run_before(answer, end, passage, k, e);
+        if (!str_eq(word_before(passage, k), word) ||
+            (!wide(word.p[0]) && k < passage.n && word_byte(passage.p[k]) && !wide(passage.p[k])))
+            continue; /* a part of a longer word */
+        n = run(answer, end, passage, k, false, e);
         if (soft(answer, end) >= start && carries(passage, soft(passage, k), bracket)) {
             r->own = n > r->own ? n : r->own;
             r->touches |= end == start && carries(passage, k, bracket) && !wide(word.p[0]);
@@ -175,9 +162,10 @@ look_behind(struct str answer, struct str bracket, struct str passage, struct ru
     size_t end = (size_t)(bracket.p - answer.p) + bracket.n;
     const char *hit;
 
-    for (size_t at = 0; at < passage.n && spend(e, LOOK_COST) && (hit = memmem(passage.p + at, passage.n - at, bracket.p, bracket.n)) != NULL;) {
+    for (size_t at = 0; at < passage.n && spend(e, LOOK_COST) &&
+                        (hit = memmem(passage.p + at, passage.n - at, bracket.p, bracket.n)) != NULL;) {
         at = (size_t)(hit - passage.p) + bracket.n;
-        size_t n = run_behind(answer, end, passage, at, e);
+        size_t n = run(answer, end, passage, at, true, e);
 
         r->next = n > r->next ? n : r->next;
     }
@@ -208,11 +196,11 @@ mark_is_own(struct str answer, const struct mark_group *g, struct evidence *e)
         return r.next >= ENOUGH;
     if (r.own == 0)
         return false;
-    if (r.touches)                  /* "argv[1]"; but "in October[2]" after words that are another passage's */
+    if (r.touches) /* "argv[1]"; but "in October[2]" after words that are another passage's */
         return r.other < r.own + ENOUGH || r.other < LONG;
     if (r.other > r.own)
         return false;
     if (r.other == r.own && r.own < LONG && g->count == 1 && r.next < ENOUGH)
-        return false;               /* the words go on so or otherwise: nothing speaks for a copy */
+        return false; /* the words go on so or otherwise: nothing speaks for a copy */
     return r.own >= ENOUGH || g->count > 1 || r.next >= ENOUGH;
 }

@@ -2,20 +2,22 @@
  *
  *   answer ─▶ group (mark_form.c) ─▶ text? index, year, a document's own (mark_own.c) ─▶ stays as it is
  *                                 └▶ mark: its numbers that were sent stand, the others go, and what they would leave */
+#include "common/text/number.h"
 #include "cite/marks.h"
 
 #include <ctype.h>
 
 struct scan {
     const struct marks_in *in;
-    struct str s;          /* the answer */
-    struct buf *out;       /* the answer without wrong marks */
+    struct str s;    /* the answer */
+    struct buf *out; /* the answer without wrong marks */
     struct arena *arena;
     struct marks *marks;
-    size_t cap;            /* room in marks->v */
-    size_t run;            /* copied up to here */
-    size_t index_end;      /* behind an index ("a[0]"): what touches it is one, too */
-    size_t gave_up;        /* mark_skip's */
+    size_t cap;                        /* room in marks->v */
+    size_t run;                        /* copied up to here */
+    size_t index_end;                  /* behind an index ("a[0]"): what touches it is one, too */
+    size_t gave_up;                    /* mark_skip's */
+    size_t stood;                      /* numbers so far that stand, refused or not */
     bool defined[MARK_NUMBER_MAX + 1]; /* "[n]: http…": [n] is a link's name */
 };
 
@@ -32,12 +34,12 @@ add_mark(struct scan *k, long n)
         return true;
     if (k->marks->n == k->cap) {
         size_t cap = k->cap ? 2 * k->cap : 16;
-        struct mark *v = arena_alloc(k->arena, cap * sizeof(*v));
+        struct mark *v = arena_alloc(k->arena, cap * sizeof *v);
 
         if (!v)
             return false;
         if (k->marks->n)
-            memcpy(v, k->marks->v, k->marks->n * sizeof(*v));
+            memcpy(v, k->marks->v, k->marks->n * sizeof *v);
         k->marks->v = v;
         k->cap = cap;
     }
@@ -54,12 +56,12 @@ find_definitions(struct scan *k)
     static const char *const address[] = { "http", "<", "/", "#", "./", "../", "mailto:" };
 
     for (size_t i = 0; i < k->s.n; i++) {
-        size_t n = 0, at = i + 1;
+        size_t at = i + 1;
+        int64_t n;
 
         if (k->s.p[i] != '[' || (i > 0 && k->s.p[i - 1] != '\n'))
             continue;
-        for (; at < k->s.n && isdigit((unsigned char)k->s.p[at]) && n <= MARK_NUMBER_MAX; at++)
-            n = 10 * n + (size_t)(k->s.p[at] - '0');
+        at += number_first((struct str){ k->s.p + at, k->s.n - at }, MARK_NUMBER_MAX, &n);
         if (n == 0 || n > MARK_NUMBER_MAX || at + 1 >= k->s.n || k->s.p[at] != ']' || k->s.p[at + 1] != ':')
             continue;
         for (at += 2; at < k->s.n && k->s.p[at] == ' '; at++)
@@ -95,7 +97,7 @@ is_text(struct scan *k, const struct mark_group *g)
     bool index;
 
     if (k->in->have_given)
-        return true;                /* given marks were taken before */
+        return true; /* given marks were taken before */
     index = numbers_are_text(k, g) || (k->index_end == g->start && g->start > 0);
     if (index && touches_word(k->s, g->start))
         k->index_end = g->end;
@@ -140,14 +142,17 @@ group_follows(const struct scan *k, size_t i)
 static size_t
 close_gap(struct scan *k, size_t end)
 {
-    static const struct { const char *before, *behind; } wraps[] = { { "(", ")" }, { "**", "**" }, { "<sup>", "</sup>" }, { "[", "]" } };
+    static const struct {
+        const char *before, *behind;
+    } wraps[] = { { "(", ")" }, { "**", "**" }, { "<sup>", "</sup>" }, { "[", "]" } };
     static const char *const joins[] = { ",", ";", " and", " und", " et", " &" };
     struct buf *out = k->out;
 
     for (size_t i = 0; i < sizeof wraps / sizeof *wraps; i++) {
         size_t n = strlen(wraps[i].behind);
 
-        if (!ends_with(out, wraps[i].before) || end + n > k->s.n || memcmp(k->s.p + end, wraps[i].behind, n) != 0)
+        if (!ends_with(out, wraps[i].before) || end + n > k->s.n ||
+            memcmp(k->s.p + end, wraps[i].behind, n) != 0)
             continue;
         cut(out, strlen(wraps[i].before));
         end += n;
@@ -157,7 +162,7 @@ close_gap(struct scan *k, size_t end)
     drop_space(out);
     size_t next = end;
 
-    if (next < k->s.n && strchr(",;", k->s.p[next])) {           /* "[15], [1]" */
+    if (next < k->s.n && strchr(",;", k->s.p[next])) { /* "[15], [1]" */
         for (next++; next < k->s.n && k->s.p[next] == ' '; next++)
             ;
         if (group_follows(k, next)) {
@@ -166,14 +171,14 @@ close_gap(struct scan *k, size_t end)
             return next;
         }
     }
-    for (size_t i = 0; i < sizeof joins / sizeof *joins; i++) {  /* "[1] and [15]." */
+    for (size_t i = 0; i < sizeof joins / sizeof *joins; i++) { /* "[1] and [15]." */
         size_t n = strlen(joins[i]);
 
         if (ends_with(out, joins[i]) && out->n > n && out->p[out->n - n - 1] == ']' &&
             (end == k->s.n || strchr(".!?;\n", k->s.p[end])))
             cut(out, n);
     }
-    if (out->n == 0 || out->p[out->n - 1] == '\n')               /* it began a line: the text does now */
+    if (out->n == 0 || out->p[out->n - 1] == '\n') /* it began a line: the text does now */
         while (end < k->s.n && k->s.p[end] == ' ')
             end++;
     return end;
@@ -193,15 +198,22 @@ copy_to(struct scan *k, size_t end)
 static size_t
 write_group(struct scan *k, const struct mark_group *g)
 {
+    bool stands[MARK_GROUP_MAX];
     size_t good = 0;
 
-    for (size_t i = 0; i < g->count; i++)
-        good += sent(k, g->n[i]);
-    k->marks->dropped += g->count - good;
+    for (size_t i = 0; i < g->count; i++) {
+        bool known = sent(k, g->n[i]);
+        bool refused = known && k->stood < k->in->n_refused && k->in->refused[k->stood];
+
+        k->stood += known;
+        k->marks->dropped += !known;
+        stands[i] = known && !refused;
+        good += stands[i];
+    }
     if (good == 0)
         return close_gap(k, g->end);
     for (size_t i = 0; i < g->count; i++) {
-        if (!sent(k, g->n[i]))
+        if (!stands[i])
             continue;
         if (!add_mark(k, g->n[i]))
             return 0;
@@ -213,7 +225,7 @@ write_group(struct scan *k, const struct mark_group *g)
     return g->end;
 }
 
-/* The next mark that whoever wrote the answer says stands here. */
+/* The next mark that the answer's writer says stands here. */
 static bool
 given_at(const struct scan *k, size_t i, size_t *next, struct mark_group *g)
 {

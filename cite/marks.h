@@ -8,37 +8,41 @@
 enum { MARKS_MAX = 4096, MARK_NUMBER_MAX = 200, MARK_GROUP_MAX = 64 };
 
 struct mark {
-    long n;          /* 1 … hits */
-    size_t at;       /* byte of the cleaned answer where its bracket begins */
+    long n;    /* 1 … hits */
+    size_t at; /* byte of the cleaned answer where its bracket begins */
 };
 
 struct marks {
-    struct mark *v;  /* in order of place */
+    struct mark *v; /* in order of place */
     size_t n;
-    size_t dropped;  /* numbers that pointed nowhere */
-    size_t own;      /* brackets that are text: the documents' own notes, indices, intervals, years */
+    size_t dropped; /* numbers that pointed nowhere */
+    size_t own;     /* brackets that are text: the documents' own notes, indices, intervals, years */
 };
 
-/* What a model was given: its brackets may come back in the answer. */
+/* The texts that a model was given: their brackets may come back in the answer. */
 struct evidence {
-    const struct str *text;   /* passages, their headings, the question, the selection */
+    const struct str *text; /* passages, their headings, the question, the selection */
     size_t n;
-    size_t budget;            /* bytes that may still be compared; at 0 nothing is found any more */
+    size_t budget; /* bytes that may still be compared; at 0 nothing is found any more */
 };
 
 /* A bracket that holds only numbers, as it stands in the answer. */
 struct mark_group {
-    size_t start, end;        /* bytes [start, end) of the answer */
-    long n[MARK_GROUP_MAX];   /* its numbers, ranges written out */
+    size_t start, end;      /* bytes [start, end) of the answer */
+    long n[MARK_GROUP_MAX]; /* its numbers, ranges written out */
     size_t count;
-    bool plain;               /* written as marks are: may be copied as it stands */
+    bool plain; /* written as marks are: may be copied as it stands */
 };
 
 struct marks_in {
     struct str answer;
-    size_t hits;              /* how many passages the model was given: nothing else can be cited */
+    size_t hits;               /* how many passages the model was given: nothing else can be cited */
     struct evidence *evidence; /* NULL: none */
-    const struct mark *given; /* where the marks stand, by whoever wrote the answer; then all other brackets are text */
+    const bool
+        *refused;     /* of the marks that stand without it, by their order: true takes it out; NULL: none */
+    size_t n_refused; /* how many are said */
+    /* where the marks stand, by whoever wrote the answer; then all other brackets are text */
+    const struct mark *given;
     size_t n_given;
     bool have_given;
 };

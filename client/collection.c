@@ -1,5 +1,4 @@
-/* `footnote collection NAME`: a collection's settings; --language changes that one and keeps the others. */
-#include "common/text/text.h"
+/* `footnote collection NAME`: a collection's settings; --language and --cache-scope change these and keep the others. */
 #include "client/client.h"
 
 struct wanted {
@@ -18,67 +17,186 @@ look(void *arg, const json_t *item)
     return false;
 }
 
-/* What PUT takes: it replaces all settings, so those that are set go along. */
-static void
-put_settings(struct buf *b, const json_t *now, struct str language)
+/* The settings that PUT takes: it replaces all of them, so those that are set go along. */
+static const struct setting {
+    const char *key;
+    bool may_change; /* by opt */
+    enum cli_opt opt;
+} settings[] = {
+    { "prompt", false, 0 },
+    { "refusal", false, 0 },
+    { "model", false, 0 },
+    { "top_k", false, 0 },
+    { "threshold", false, 0 },
+    { "retention_days", false, 0 },
+    { "language", true, CLI_LANGUAGE },
+    { "cache_scope", true, CLI_CACHE_SCOPE },
+};
+
+static bool
+wants_change(const struct cli *c)
 {
-    static const char *const kept[] = { "prompt", "refusal", "model", "top_k", "threshold", "retention_days" };
+    return c->opt[CLI_LANGUAGE] || c->opt[CLI_CACHE_SCOPE];
+}
 
+static void
+put_settings(struct buf *b, const struct cli *c, const json_t *now)
+{
     buf_c(b, '{');
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        const json_t *v = json_object_get(now, kept[i]);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const struct setting *s = &settings[i];
+        const char *given = s->may_change ? c->opt[s->opt] : NULL;
+        const json_t *v = json_object_get(now, s->key);
 
-        if (!v || json_is_null(v))
+        if (given && strcmp(given, "auto") != 0)
+            buf_key_str(b, s->key, str_of(given));
+        if (given || !v || json_is_null(v))
             continue;
-        buf_key(b, kept[i]);
+        buf_key(b, s->key);
         if (json_is_string(v))
             buf_json(b, (struct str){ json_string_value(v), json_string_length(v) });
         else
             buf_json_num(b, json_number_value(v));
     }
-    if (!str_is(language, "auto"))
-        buf_key_str(b, "language", language);
     buf_c(b, '}');
+}
+
+static void
+put_model(const json_t *model)
+{
+    put_line(stdout, json_str(model, "name"));
+    printf(" (%lld dimensions)", (long long)json_int(model, "dimensions", 0));
+}
+
+/* The model of its vectors; of a change to another one how far it is. */
+static void
+show_embedding(const json_t *o, const json_t *e)
+{
+    struct str state = json_str(e, "state");
+    const json_t *other = json_object_get(e, "other");
+    long long all = json_int(o, "chunks", 0), done = json_int(e, "chunks_done", 0),
+              compared = json_int(e, "compared", 0);
+    bool is_other = other && !json_is_null(other);
+
+    fputs("  vectors of ", stdout);
+    put_model(json_object_get(e, "model"));
+    if (is_other && str_is(state, "building")) {
+        fputs("; being made of ", stdout);
+        put_model(other);
+        printf(": %lld of %lld passages (%lld %%)", done, all, all ? 100 * done / all : 0);
+    } else if (is_other) {
+        fputs(str_is(state, "kept") ? "; kept of " : "; being deleted of ", stdout);
+        put_model(other);
+    }
+    putchar('\n');
+    if (compared > 0)
+        printf("  the ten best passages of %lld questions were the same by both models to %.0f %%\n",
+               compared, 100 * json_number_value(json_object_get(e, "overlap_at_10")));
+    if (json_flag(e, "held", false))
+        puts(
+            "  switched back: the embedder's model is not used until `footnote collection switch-back` is said again");
+    if (json_str(e, "error").n > 0) {
+        fputs("  does not get on: ", stdout);
+        put_line(stdout, json_str(e, "error"));
+        putchar('\n');
+    }
 }
 
 static void
 show(const json_t *o)
 {
-    struct str language = json_str(o, "language");
+    struct str language = json_str(o, "language"), scope = json_str(o, "cache_scope");
+    const json_t *embedding = json_object_get(o, "embedding");
 
     put_line(stdout, json_str(o, "name"));
-    printf(": %lld documents, %lld passages, language ", (long long)json_int(o, "documents", 0), (long long)json_int(o, "chunks", 0));
+    printf(": %lld documents, %lld passages, language ", (long long)json_int(o, "documents", 0),
+           (long long)json_int(o, "chunks", 0));
     put_line(stdout, language.p ? language : STR("of each document (auto)"));
+    if (scope.p) {
+        fputs(", cached answers for the ", stdout);
+        put_line(stdout, scope);
+    }
     putchar('\n');
+    if (embedding && !json_is_null(embedding))
+        show_embedding(o, embedding);
+}
+
+/* The answer of a call (printed already with --json), else the entry of the list. */
+static void
+show_either(const struct cli *c, const json_t *answer, const json_t *listed)
+{
+    struct buf b = { 0 };
+
+    if (!c->opt[CLI_JSON]) {
+        show(answer ? answer : listed);
+    } else if (!answer) {
+        buf_json_value(&b, listed, false);
+        printf(STR_FMT "\n", STR_ARG(buf_slice(&b)));
+        buf_free(&b);
+    }
+}
+
+/* POST /collections/NAME/VERB. */
+static int
+decide(struct cli *c, const char *name, const char *verb)
+{
+    struct buf path = { 0 };
+    struct fetch k;
+    json_t *v;
+
+    buf_z(&path, "/api/v1/collections/");
+    url_escape(&path, str_of(name));
+    buf_printf(&path, "/%s", verb);
+    fetch_init(&k, c, "POST", path.p, STR_NONE, NULL);
+    v = fetch_json(&k, c);
+    if (v)
+        show_either(c, v, NULL);
+    int code = v ? 0 : 1;
+
+    json_decref(v);
+    fetch_fini(&k);
+    buf_free(&path);
+    return code;
 }
 
 int
 cmd_collection(struct cli *c)
 {
-    struct wanted w = { .name = str_of(c->args[0]) };
+    static const char *const verbs[] = { "switch-back", "drop-old" };
+    const char *name = c->args[c->n_args - 1];
+    struct wanted w = { .name = str_of(name) };
+    struct cli quiet = cli_quiet(c);
     struct buf path = { 0 }, body = { 0 };
-    struct call k;
+    struct fetch k;
     json_t *v = NULL;
 
-    if (!each_item(c, "/api/v1/collections", NULL, look, &w)) {
+    for (size_t i = 0; c->n_args == 2 && i < 2; i++)
+        if (strcmp(c->args[0], verbs[i]) == 0)
+            return decide(c, name, verbs[i]);
+    if (c->n_args == 2 && strcmp(c->args[0], "show") != 0) {
+        say("collection show, switch-back or drop-old, then the name");
+        return 2;
+    }
+    if (!each_item(&quiet, "/api/v1/collections", NULL, look, &w)) {
         json_decref(w.found);
         return 1;
     }
-    if (!w.found && !c->opt[CLI_LANGUAGE]) {
-        say("there is no collection %s", c->args[0]);
+    if (!w.found && !wants_change(c)) {
+        say("there is no collection %s: `footnote ingest --collection %s` makes it with its first document",
+            name, name);
         return 1;
     }
-    if (c->opt[CLI_LANGUAGE]) {
+    if (wants_change(c)) {
         buf_z(&path, "/api/v1/collections/");
         url_escape(&path, w.name);
-        put_settings(&body, w.found, str_of(c->opt[CLI_LANGUAGE]));
-        call_init(&k, c, "PUT", path.p, buf_slice(&body), NULL);
-        v = call_json(&k, c);
-        call_fini(&k);
+        put_settings(&body, c, w.found);
+        fetch_init(&k, c, "PUT", path.p, buf_slice(&body), NULL);
+        v = fetch_json(&k, c);
+        fetch_fini(&k);
     }
-    if (v || (w.found && !c->opt[CLI_LANGUAGE]))
-        show(v ? v : w.found);
-    int code = v || !c->opt[CLI_LANGUAGE] ? 0 : 1;
+    if (v || (w.found && !wants_change(c)))
+        show_either(c, v, w.found);
+    int code = v || !wants_change(c) ? 0 : 1;
 
     json_decref(v);
     json_decref(w.found);

@@ -6,55 +6,60 @@
  *
  * One thread, one curl multi handle. At most 64 files are between WAITING and DONE, so that memory and questions stay
  * bounded; at most 4 are being sent (only these have their text in memory). The oldest job is asked about first, at a pace
- * that slows down while nothing gets ready: limits count these questions too. What the server says about when to come
- * back (Retry-After) holds for every call, because its limits are those of the key. */
+ * that slows down while nothing gets ready: limits count these questions too. The server's word on when to
+ * come back (Retry-After) holds for every call, because its limits are those of the key. */
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/text/text.h"
-#include "client/client.h"
+#include "client/files/files.h"
+#include "client/tally.h"
+#include "proto/format.h"
 
 #define ACTIVE_MAX 64
 #define SENDING_MAX 4
 #define ASK_MIN_MS 50
 #define ASK_MAX_MS 1000
 #define TRIES_MAX 10
-#define FILE_MAX ((int64_t)32 << 20)
-#define SKIPPED_SHOWN 20
 #define STUCK_MS 15000
 
-enum file_state { FILE_WAITING, FILE_SENDING, FILE_INDEXING, FILE_ASKING, FILE_DONE, FILE_FAILED, FILE_STATES };
+enum file_state {
+    FILE_WAITING,
+    FILE_SENDING,
+    FILE_INDEXING,
+    FILE_ASKING,
+    FILE_DONE,
+    FILE_FAILED,
+    FILE_STATES
+};
 
 struct file {
     const struct found *found;
     enum file_state state;
-    struct call call;         /* while SENDING or ASKING */
-    struct buf body;          /* the request, while SENDING */
-    char job[512];            /* path of its job */
-    int tries;                /* that failed for a reason that may pass */
-    int64_t chunks;           /* counted so far in the progress */
+    struct fetch fetch;    /* while SENDING or ASKING */
+    struct buf path, body; /* the request, while SENDING */
+    char job[64];          /* path of its job */
+    int tries;             /* that failed for a reason that may pass */
+    int64_t chunks;        /* counted so far in the progress */
 };
 
 struct ingest {
     struct cli *cli;
+    struct site site;
     CURLM *multi;
     const struct found_list *list;
-    size_t next;                       /* first of the list that is not yet active */
-    struct file *active[ACTIVE_MAX];   /* oldest first */
+    size_t next;                     /* first of the list that is not yet active */
+    struct file *active[ACTIVE_MAX]; /* oldest first */
     size_t n_active;
     size_t count[FILE_STATES];
-    int64_t hold_until_ms;             /* no call before: the server asked for it, or is away */
-    int64_t ask_at_ms, ask_every_ms;   /* pace of questions about jobs */
-    int64_t moved_ms;                  /* when a file was last sent, got chunks or was done */
-    bool reached;                      /* some call got an answer: the address is right */
-    bool stop;                         /* nothing more can work; it was said why */
-    struct buf reasons;                /* a line for each file that failed */
+    int64_t hold_until_ms;           /* no call before: the server asked for it, or is away */
+    int64_t ask_at_ms, ask_every_ms; /* pace of questions about jobs */
+    int64_t moved_ms;                /* when a file was last sent, got chunks or was done */
+    bool reached;                    /* some call got an answer: the address is right */
+    bool stop;                       /* nothing more can work; it was said why */
+    struct tally tally;              /* files that failed */
     struct progress progress;
 };
 
@@ -84,76 +89,85 @@ static void
 file_fail(struct ingest *g, struct file *f, const char *why)
 {
     file_set(g, f, FILE_FAILED);
-    buf_printf(&g->reasons, "%s: %s\n", f->found->path, why);
+    tally_fail(&g->tally, f->found->path, why);
 }
 
-/* ---- sending --------------------------------------------------------------------------------------------------- */
-
-/* The whole file into text. NULL, or why not. */
-static const char *
-read_file(const char *path, struct buf *text)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *block;
-    ssize_t n = 0;
-
-    if (fd < 0)
-        return strerror(errno);
-    text->max = (size_t)FILE_MAX;
-    block = mem_new(65536);
-    while (!text->failed && (n = read(fd, block, 65536)) > 0)
-        buf_add(text, block, (size_t)n);
-    mem_free(&block);
-    close(fd);
-    if (n < 0)
-        return strerror(errno);
-    if (text->failed)
-        return "larger than 32 MB: split it";
-    if (memchr(buf_slice(text).p, 0, text->n))
-        return "it holds NUL bytes: is it text?";
-    return utf8_valid(buf_slice(text)) ? NULL : "not UTF-8: convert it first, for example with iconv -t utf-8";
-}
-
-static const char *
-content_type(const char *name)
-{
-    const char *end = strrchr(name, '.');
-
-    return end && strcasecmp(end, ".txt") == 0 ? "text/plain" : end && strcasecmp(end, ".mdx") == 0 ? "text/mdx" : "text/markdown";
-}
+/* ---- sending */
 
 static void
-add_link(const struct ingest *g, struct file *f, struct str text)
+add_metadata(struct buf *b, const struct file *f)
 {
-    struct buf url = { 0 };
+    buf_c(b, '{');
+    buf_key_str(b, "path", str_of(f->found->id));
+    buf_c(b, '}');
+}
 
-    site_url(&url, g->cli, str_of(f->found->id), text);
-    buf_key_str(&f->body, "url", buf_slice(&url));
+/* The object of a text, which has the text itself as its last member. */
+static void
+text_body(const struct ingest *g, struct file *f, struct str text)
+{
+    struct buf *b = &f->body, url = { 0 };
+
+    file_link(&url, &g->site, f->found, text);
+    buf_c(b, '{');
+    buf_key_str(b, "id", str_of(f->found->id));
+    if (g->cli->opt[CLI_COLLECTION])
+        buf_key_str(b, "collection", str_of(g->cli->opt[CLI_COLLECTION]));
+    buf_key_str(b, "content_type", str_of(file_format(f->found)->type));
+    if (url.n > 0)
+        buf_key_str(b, "url", buf_slice(&url));
+    buf_key(b, "metadata");
+    add_metadata(b, f);
+    buf_key_str(b, "text", text);
+    buf_c(b, '}');
     buf_free(&url);
 }
 
 static const char *
+base_name(const char *id)
+{
+    const char *slash = strrchr(id, '/');
+
+    return slash ? slash + 1 : id;
+}
+
+/* A file as it is; what there is to say of it stands in the query. */
+static void
+file_path(const struct ingest *g, struct file *f)
+{
+    struct buf meta = { 0 }, url = { 0 };
+
+    file_link(&url, &g->site, f->found, STR_NONE);
+    url_param(&f->path, "filename", str_of(base_name(f->found->id)));
+    url_param(&f->path, "id", str_of(f->found->id));
+    if (g->cli->opt[CLI_COLLECTION])
+        url_param(&f->path, "collection", str_of(g->cli->opt[CLI_COLLECTION]));
+    if (url.n > 0)
+        url_param(&f->path, "url", buf_slice(&url));
+    add_metadata(&meta, f);
+    url_param(&f->path, "metadata", buf_slice(&meta));
+    buf_free(&meta);
+    buf_free(&url);
+}
+
+/* Path, body and its type: text in a JSON object, other files by themselves. NULL, or why not. */
+static const char *
 make_body(const struct ingest *g, struct file *f)
 {
     struct buf text = { 0 };
-    const char *why = read_file(f->found->path, &text);
-    struct buf *b = &f->body;
+    const char *why = file_read(f->found, &text);
 
-    if (!why) {
-        buf_c(b, '{');
-        buf_key_str(b, "id", str_of(f->found->id));
-        if (g->cli->opt[CLI_COLLECTION])
-            buf_key_str(b, "collection", str_of(g->cli->opt[CLI_COLLECTION]));
-        buf_key_str(b, "content_type", str_of(content_type(f->found->id)));
-        if (g->cli->opt[CLI_BASE_URL])
-            add_link(g, f, buf_slice(&text));
-        buf_key(b, "metadata");
-        buf_c(b, '{');
-        buf_key_str(b, "path", str_of(f->found->id));
-        buf_c(b, '}');
-        buf_key_str(b, "text", buf_slice(&text));
-        buf_c(b, '}');
+    buf_reset(&f->path);
+    buf_reset(&f->body);
+    buf_z(&f->path, "/api/v1/documents");
+    if (!why && file_format(f->found)->bytes) {
+        file_path(g, f);
+        buf_free(&f->body);
+        f->body = text;
+        return NULL;
     }
+    if (!why)
+        text_body(g, f, buf_slice(&text));
     buf_free(&text);
     return why;
 }
@@ -161,8 +175,8 @@ make_body(const struct ingest *g, struct file *f)
 static void
 start_call(struct ingest *g, struct file *f)
 {
-    curl_easy_setopt(f->call.easy, CURLOPT_PRIVATE, f);
-    if (curl_multi_add_handle(g->multi, f->call.easy) != CURLM_OK)
+    curl_easy_setopt(f->fetch.easy, CURLOPT_PRIVATE, f);
+    if (curl_multi_add_handle(g->multi, f->fetch.easy) != CURLM_OK)
         abort();
 }
 
@@ -172,12 +186,14 @@ send_file(struct ingest *g, struct file *f)
     const char *why = make_body(g, f);
 
     if (why) {
+        buf_free(&f->path);
         buf_free(&f->body);
         file_fail(g, f, why);
         return;
     }
     file_set(g, f, FILE_SENDING);
-    call_init(&f->call, g->cli, "POST", "/api/v1/documents", buf_slice(&f->body), NULL);
+    fetch_init_as(&f->fetch, g->cli, "POST", f->path.p, buf_slice(&f->body),
+                  file_format(f->found)->bytes ? "application/octet-stream" : "application/json", NULL);
     start_call(g, f);
 }
 
@@ -185,32 +201,17 @@ static void
 ask_job(struct ingest *g, struct file *f)
 {
     file_set(g, f, FILE_ASKING);
-    call_init(&f->call, g->cli, "GET", f->job, STR_NONE, NULL);
+    fetch_init(&f->fetch, g->cli, "GET", f->job, STR_NONE, NULL);
     start_call(g, f);
 }
 
-/* ---- what came back -------------------------------------------------------------------------------------------- */
-
-/* Path of the job from Location (a path, or a whole URL) or from the reply. False: neither names one. */
-static bool
-find_job(struct file *f, const json_t *reply)
-{
-    const char *at = strstr(f->call.location, "/api/v1/jobs/");
-    struct str id = json_str(reply, "job_id");
-    struct uuid u;
-
-    if (at)
-        snprintf(f->job, sizeof f->job, "%s", at);
-    else if (uuid_parse(id, &u))
-        snprintf(f->job, sizeof f->job, "/api/v1/jobs/" STR_FMT, STR_ARG(id));
-    return f->job[0] != 0;
-}
+/* ---- what came back */
 
 static void
 on_sent(struct ingest *g, struct file *f, const json_t *reply)
 {
     f->tries = 0;
-    if (find_job(f, reply))
+    if (job_path(&f->fetch, reply, f->job))
         file_set(g, f, FILE_INDEXING);
     else
         file_fail(g, f, "the gateway's reply names no job");
@@ -219,8 +220,9 @@ on_sent(struct ingest *g, struct file *f, const json_t *reply)
 static void
 on_job(struct ingest *g, struct file *f, const json_t *job)
 {
-    struct str status = json_str(job, "status");
     int64_t chunks = json_int(job, "chunks", 0);
+    struct str error;
+    enum job is = job_state(job, &error);
     char *why;
 
     f->tries = 0;
@@ -228,12 +230,12 @@ on_job(struct ingest *g, struct file *f, const json_t *job)
         g->moved_ms = clock_ms();
     g->progress.chunks += chunks - f->chunks;
     f->chunks = chunks;
-    if (str_is(status, "done") && json_flag(job, "searchable", true)) {
+    if (is == JOB_DONE) {
         file_set(g, f, FILE_DONE);
         g->ask_every_ms = ASK_MIN_MS;
         g->ask_at_ms = 0;
-    } else if (str_is(status, "failed")) {
-        why = mem_dup_str(json_str(job, "error").n > 0 ? json_str(job, "error") : STR("the server gave no reason"));
+    } else if (is == JOB_FAILED) {
+        why = mem_dup_str(error);
         file_fail(g, f, why);
         mem_free(&why);
     } else {
@@ -248,15 +250,16 @@ on_job(struct ingest *g, struct file *f, const json_t *job)
 static bool
 try_again(struct ingest *g, struct file *f, CURLcode result)
 {
-    bool limited = result == CURLE_OK && f->call.status == 429;
-    bool passing = limited || (result == CURLE_OK && f->call.status == 503) || (result != CURLE_OK && g->reached);
-    int64_t wait_ms = f->call.retry_after_ms > 0 ? f->call.retry_after_ms : (int64_t)250 << (f->tries < 6 ? f->tries : 6);
+    bool limited = result == CURLE_OK && f->fetch.status == 429;
+    bool passing = result == CURLE_OK ? fetch_busy(&f->fetch) : g->reached;
+    int64_t wait_ms = fetch_pause_ms(f->fetch.retry_after_ms, f->tries);
 
     if (!passing || (!limited && ++f->tries > TRIES_MAX))
         return false;
     if (clock_ms() + wait_ms > g->hold_until_ms)
         g->hold_until_ms = clock_ms() + wait_ms;
-    g->progress.waiting = limited ? "the rate limit makes us wait" : "the gateway is away or busy, trying again";
+    g->progress.waiting = limited ? "the rate limit makes us wait"
+                                  : "the gateway is away or busy, trying again";
     file_set(g, f, f->state == FILE_SENDING ? FILE_WAITING : FILE_INDEXING);
     return true;
 }
@@ -265,7 +268,8 @@ try_again(struct ingest *g, struct file *f, CURLcode result)
 static bool
 is_hopeless(const struct ingest *g, const struct file *f, CURLcode result)
 {
-    return (result != CURLE_OK && !g->reached) || (result == CURLE_OK && (f->call.status == 401 || f->call.status == 403));
+    return (result != CURLE_OK && !g->reached) ||
+           (result == CURLE_OK && (f->fetch.status == 401 || f->fetch.status == 403));
 }
 
 static void
@@ -275,7 +279,7 @@ on_trouble(struct ingest *g, struct file *f, CURLcode result)
 
     if (try_again(g, f, result))
         return;
-    call_explain(&f->call, g->cli, result, &why);
+    fetch_explain(&f->fetch, g->cli, result, &why);
     if (is_hopeless(g, f, result) && !g->stop) {
         g->stop = true;
         say("%s", why.p);
@@ -287,27 +291,25 @@ on_trouble(struct ingest *g, struct file *f, CURLcode result)
 static void
 on_reply(struct ingest *g, struct file *f, CURLcode result)
 {
-    enum json_fault fault;
-    const char *detail;
     json_t *v;
 
-    call_finish(&f->call);
-    if (result == CURLE_OK && f->call.status >= 200 && f->call.status < 300) {
+    fetch_finish(&f->fetch);
+    if (result == CURLE_OK && f->fetch.status >= 200 && f->fetch.status < 300) {
         g->reached = true;
         g->progress.waiting = NULL;
-        v = json_read(buf_slice(&f->call.body), &fault, &detail);
+        v = fetch_reply(&f->fetch);
         if (f->state == FILE_SENDING)
             on_sent(g, f, v);
         else
             on_job(g, f, v);
         json_decref(v);
     } else {
-        g->reached = g->reached || (result == CURLE_OK && f->call.status != 401 && f->call.status != 403);
+        g->reached = g->reached || (result == CURLE_OK && f->fetch.status != 401 && f->fetch.status != 403);
         on_trouble(g, f, result);
     }
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------------------- */
+/* ---- the loop */
 
 static void
 take_replies(struct ingest *g)
@@ -324,9 +326,10 @@ take_replies(struct ingest *g)
             continue;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
         f = private;
-        curl_multi_remove_handle(g->multi, f->call.easy);
+        curl_multi_remove_handle(g->multi, f->fetch.easy);
         on_reply(g, f, result);
-        call_fini(&f->call);
+        fetch_fini(&f->fetch);
+        buf_free(&f->path);
         buf_free(&f->body);
     }
 }
@@ -403,48 +406,75 @@ ingest_fini(struct ingest *g)
     for (size_t i = 0; i < g->n_active; i++) {
         struct file *f = g->active[i];
 
-        if (f->call.easy)
-            curl_multi_remove_handle(g->multi, f->call.easy);
-        call_fini(&f->call);
+        if (f->fetch.easy)
+            curl_multi_remove_handle(g->multi, f->fetch.easy);
+        fetch_fini(&f->fetch);
+        buf_free(&f->path);
         buf_free(&f->body);
         mem_free(&f);
     }
     curl_multi_cleanup(g->multi);
-    buf_free(&g->reasons);
+    tally_fini(&g->tally);
 }
 
-/* ---- the command ----------------------------------------------------------------------------------------------- */
+/* ---- the command */
 
 static void
-say_skipped(const struct found_list *l)
+put_skipped(struct buf *object, const struct found_list *l)
 {
-    for (size_t i = 0; i < l->n_skipped && i < SKIPPED_SHOWN; i++)
-        say("skipped %s (empty, or not .md, .markdown, .mdx or .txt)", l->skipped[i]);
-    if (l->n_skipped > SKIPPED_SHOWN)
-        say("… and %zu more files that are no documents", l->n_skipped - SKIPPED_SHOWN);
+    buf_key(object, "skipped");
+    buf_c(object, '[');
+    for (size_t i = 0; i < l->n_skipped; i++) {
+        if (i > 0)
+            buf_c(object, ',');
+        buf_json_z(object, l->skipped[i].path);
+    }
+    buf_c(object, ']');
+}
+
+/* In words on stdout, or as the beginning of an object. */
+static void
+tell(const struct ingest *g, struct buf *object)
+{
+    int64_t passed = clock_ms() - g->progress.start_ms;
+    size_t good = g->progress.done - g->progress.failed;
+
+    if (!g->stop)
+        tally_say(&g->tally, "failed:");
+    if (g->tally.json) {
+        buf_c(object, '{');
+        buf_key_int(object, "files", (int64_t)g->list->n);
+        buf_key_int(object, "searchable", (int64_t)good);
+        buf_key_int(object, "chunks", g->progress.chunks);
+        buf_key_int(object, "ms", passed);
+        buf_key_bool(object, "stopped", g->stop);
+        put_skipped(object, g->list);
+        tally_put(&g->tally, false, object);
+    } else if (!g->stop || g->reached) {
+        printf("%zu of %zu files are searchable (%lld chunks, %lld.%lld s)\n", good, g->list->n,
+               (long long)g->progress.chunks, (long long)(passed / 1000), (long long)(passed % 1000 / 100));
+    }
 }
 
 static int
-ingest_all(struct cli *c, const struct found_list *l)
+ingest_all(struct cli *c, const struct site *site, const struct found_list *l, struct buf *object)
 {
-    struct ingest g = { .cli = c, .list = l, .multi = curl_multi_init(), .ask_every_ms = ASK_MIN_MS };
-    int64_t passed;
+    struct ingest g = { .cli = c,
+                        .site = *site,
+                        .list = l,
+                        .multi = curl_multi_init(),
+                        .ask_every_ms = ASK_MIN_MS,
+                        .tally.json = c->opt[CLI_JSON] != NULL };
     bool ok;
 
     if (!g.multi)
         abort();
     g.progress.files = l->n;
     g.progress.start_ms = clock_ms();
+    g.progress.rated = true;
     run(&g);
-    passed = clock_ms() - g.progress.start_ms;
     ok = !g.stop && g.progress.failed == 0;
-    if (g.reasons.n > 0 && !g.stop) {
-        fputs("failed:\n", stderr);
-        put_text(stderr, buf_slice(&g.reasons));
-    }
-    if (!g.stop || g.reached)
-        printf("%zu of %zu files are searchable (%lld chunks, %lld.%lld s)\n", g.progress.done - g.progress.failed, l->n,
-               (long long)g.progress.chunks, (long long)(passed / 1000), (long long)(passed % 1000 / 100));
+    tell(&g, object);
     ingest_fini(&g);
     return ok ? 0 : 1;
 }
@@ -465,27 +495,26 @@ int
 cmd_ingest(struct cli *c)
 {
     struct found_list l = { 0 };
+    struct buf object = { 0 }; /* with --json */
+    struct site site;
     int rc = 1;
 
-    if (!site_check(c))
+    if (!site_of(c, &site))
         return 2;
     if (c->opt[CLI_DELETE_MISSING] && !only_folders(c)) {
         say("--delete-missing makes the collection equal to a folder: name folders, not files");
         return 2;
     }
-    for (size_t i = 0; i < c->n_args; i++)
-        walk(c->args[i], &l);
-    say_skipped(&l);
-    if (l.n == 0)
-        say("nothing to ingest: there is no .md, .markdown, .mdx or .txt file that is not empty");
-    else if (found_sort(&l))
-        rc = ingest_all(c, &l);
+    if (files_find(c, &l))
+        rc = ingest_all(c, &site, &l, &object);
     if (l.failed)
         rc = 1;
     if (rc == 0 && only_folders(c))
-        rc = missing_handle(c, &l);
+        rc = missing_handle(c, &l, &object);
     else if (rc != 0 && c->opt[CLI_DELETE_MISSING])
         say("nothing was deleted, because not every file could be added");
+    if (object.n > 0)
+        object_print(&object);
     found_fini(&l);
     return rc;
 }

@@ -1,10 +1,8 @@
 /* The commands that ask for something and print what came: search, history, documents, delete, health. */
-#include <stdlib.h>
-
 #include "common/text/text.h"
-#include "client/client.h"
+#include "client/tally.h"
 
-/* ---- search ---------------------------------------------------------------------------------------------------- */
+/* ---- search */
 
 static void
 put_hit(size_t n, const json_t *h)
@@ -18,6 +16,8 @@ put_hit(size_t n, const json_t *h)
         fputs(" · ", stdout);
         put_line(stdout, section);
     }
+    if (json_int(h, "page", 0) > 0)
+        printf(" · page %lld", (long long)json_int(h, "page", 0));
     fputs("\n   ", stdout);
     put_line(stdout, utf8_cut(text, 400));
     fputs(text.n > 400 ? "…\n   (document " : "\n   (document ", stdout);
@@ -29,7 +29,7 @@ int
 cmd_search(struct cli *c)
 {
     struct buf query = { 0 }, body = { 0 };
-    struct call k;
+    struct fetch k;
     size_t i;
     json_t *v, *h;
 
@@ -39,49 +39,59 @@ cmd_search(struct cli *c)
     if (c->opt[CLI_COLLECTION])
         buf_key_str(&body, "collection", str_of(c->opt[CLI_COLLECTION]));
     if (c->opt[CLI_TOP_K])
-        buf_key_int(&body, "top_k", strtol(c->opt[CLI_TOP_K], NULL, 10));
+        buf_key_int(&body, "top_k", c->top_k);
     buf_c(&body, '}');
-    call_init(&k, c, "POST", "/api/v1/search", buf_slice(&body), NULL);
-    v = call_json(&k, c);
+    fetch_init(&k, c, "POST", "/api/v1/search", buf_slice(&body), NULL);
+    v = fetch_json(&k, c);
     if (v && !c->opt[CLI_JSON]) {
-        json_array_foreach((json_t *)(uintptr_t)json_items(v, "results"), i, h)
+        json_array_foreach ((json_t *)(uintptr_t)json_items(v, "results"), i, h)
             put_hit(i + 1, h);
         if (json_array_size(json_items(v, "results")) == 0)
             puts("Nothing found.");
     }
     i = v ? 0 : 1;
     json_decref(v);
-    call_fini(&k);
+    fetch_fini(&k);
     buf_free(&query);
     buf_free(&body);
     return (int)i;
 }
 
-/* ---- lists in pages --------------------------------------------------------------------------------------------- */
+/* ---- lists in pages */
+
+struct cli
+cli_quiet(const struct cli *c)
+{
+    struct cli quiet = *c;
+
+    quiet.opt[CLI_JSON] = NULL;
+    return quiet;
+}
 
 bool
-each_item(struct cli *c, const char *path, const char *session, bool (*fn)(void *arg, const json_t *item), void *arg)
+each_item(struct cli *c, const char *path, const char *session, bool (*fn)(void *arg, const json_t *item),
+          void *arg)
 {
     bool more = true, ok = true;
 
     for (int page = 1; more && ok; page++) {
         struct buf url = { 0 };
-        struct call k;
+        struct fetch k;
         size_t i;
         json_t *v, *item;
 
         buf_printf(&url, "%s%cpage=%d&limit=200", path, strchr(path, '?') ? '&' : '?', page);
-        call_init(&k, c, "GET", url.p, STR_NONE, session);
-        v = call_json(&k, c);
+        fetch_init(&k, c, "GET", url.p, STR_NONE, session);
+        v = fetch_json(&k, c);
         ok = v != NULL;
         more = ok && json_flag(v, "has_more", false);
-        json_array_foreach((json_t *)(uintptr_t)json_items(v, "items"), i, item)
+        json_array_foreach ((json_t *)(uintptr_t)json_items(v, "items"), i, item)
             if (!fn(arg, item)) {
                 more = false;
                 break;
             }
         json_decref(v);
-        call_fini(&k);
+        fetch_fini(&k);
         buf_free(&url);
     }
     return ok;
@@ -101,7 +111,7 @@ put_message(void *arg, const json_t *m)
     fputs(str_is(json_str(m, "role"), "user") ? "\n> " : "\n", stdout);
     put_text(stdout, json_str(m, "content"));
     fputs("\n", stdout);
-    put_sources(json_items(m, "sources"));
+    put_sources(c, json_items(m, "sources"));
     return true;
 }
 
@@ -119,20 +129,25 @@ void
 documents_path(const struct cli *c, struct buf *out)
 {
     buf_z(out, "/api/v1/documents");
-    if (c->opt[CLI_COLLECTION]) {
-        buf_z(out, "?collection=");
-        url_escape(out, str_of(c->opt[CLI_COLLECTION]));
-    }
+    if (c->opt[CLI_COLLECTION])
+        url_param(out, "collection", str_of(c->opt[CLI_COLLECTION]));
 }
+
+struct listed_documents {
+    const struct cli *cli;
+    size_t n;
+};
 
 static bool
 put_document(void *arg, const json_t *d)
 {
-    const struct cli *c = arg;
+    struct listed_documents *list = arg;
     struct str status = json_str(d, "status");
 
-    if (c->opt[CLI_JSON])
+    if (list->cli->opt[CLI_JSON])
         return true;
+    if (list->n++ == 0)
+        printf("%-10s %6s %10s  %-36s  %s\n", "state", "chunks", "bytes", "document id", "your id, title");
     printf("%-10.*s %6lld %10lld  ", STR_ARG(status), (long long)json_int(d, "chunks", 0),
            (long long)json_int(d, "bytes", 0));
     put_line(stdout, json_str(d, "document_id"));
@@ -151,22 +166,23 @@ put_document(void *arg, const json_t *d)
 int
 cmd_documents(struct cli *c)
 {
+    struct listed_documents list = { .cli = c };
     struct buf path = { 0 };
     bool ok;
 
     documents_path(c, &path);
-    if (!c->opt[CLI_JSON])
-        printf("%-10s %6s %10s  %-36s  %s\n", "state", "chunks", "bytes", "document id", "your id, title");
-    ok = each_item(c, path.p, NULL, put_document, c);
+    ok = each_item(c, path.p, NULL, put_document, &list);
+    if (ok && list.n == 0 && !c->opt[CLI_JSON])
+        puts("No documents: `footnote ingest` and `footnote sync` add some.");
     buf_free(&path);
     return ok ? 0 : 1;
 }
 
-/* ---- delete ---------------------------------------------------------------------------------------------------- */
+/* ---- delete */
 
 struct wanted {
-    const char *own_id;  /* the client's id that is looked for */
-    char id[37];         /* the document's, when it was found */
+    const char *own_id; /* the client's id that is looked for */
+    char id[37];        /* the document's, when it was found */
     size_t found;
 };
 
@@ -209,22 +225,32 @@ int
 cmd_delete(struct cli *c)
 {
     struct wanted w = { .own_id = c->args[0] };
+    struct cli quiet = cli_quiet(c);
+    struct buf object = { 0 };
     char path[64];
-    struct call k;
+    struct fetch k;
     bool ok;
 
-    if (!find_document(c, &w))
+    if (!find_document(&quiet, &w))
         return 1;
     snprintf(path, sizeof path, "/api/v1/documents/%s", w.id);
-    call_init(&k, c, "DELETE", path, STR_NONE, NULL);
-    ok = call_run(&k, c);
-    if (ok)
-        printf("deleted %s\n", w.own_id);
-    call_fini(&k);
+    fetch_init(&k, c, "DELETE", path, STR_NONE, NULL);
+    ok = fetch_run(&k, c);
+    if (ok && c->opt[CLI_JSON]) {
+        buf_c(&object, '{');
+        buf_key_str(&object, "document_id", str_of(w.id));
+        buf_key_bool(&object, "deleted", true);
+        object_print(&object);
+    } else if (ok) {
+        fputs("deleted ", stdout);
+        put_line(stdout, str_of(w.own_id));
+        putchar('\n');
+    }
+    fetch_fini(&k);
     return ok ? 0 : 1;
 }
 
-/* ---- health ---------------------------------------------------------------------------------------------------- */
+/* ---- health */
 
 static void
 put_member(const char *key, const json_t *v)
@@ -242,31 +268,41 @@ put_member(const char *key, const json_t *v)
     fputc('\n', stdout);
 }
 
+void
+put_health(const struct cli *c, const json_t *health)
+{
+    printf("%s: ", c->url);
+    put_line(stdout, json_str(health, "status"));
+    fputs(", version ", stdout);
+    put_line(stdout, json_str(health, "version"));
+    putchar('\n');
+}
+
 int
 cmd_health(struct cli *c)
 {
-    enum json_fault fault;
-    const char *detail, *key;
-    struct call k;
+    const char *key;
+    struct fetch k;
     json_t *v, *member;
     int rc = 1;
 
-    call_init(&k, c, "GET", "/api/v1/health", STR_NONE, NULL);
-    if (curl_easy_perform(k.easy) == CURLE_OK && (v = json_read(buf_slice(&k.body), &fault, &detail)) != NULL) {
+    fetch_init(&k, c, "GET", "/api/v1/health", STR_NONE, NULL);
+    if (curl_easy_perform(k.easy) == CURLE_OK && (v = fetch_reply(&k)) != NULL) {
         struct str status = json_str(v, "status");
 
         if (c->opt[CLI_JSON])
             printf(STR_FMT "\n", STR_ARG(buf_slice(&k.body)));
         else
-            printf("%s: " STR_FMT ", version " STR_FMT "\n", c->url, STR_ARG(status), STR_ARG(json_str(v, "version")));
+            put_health(c, v);
         if (!c->opt[CLI_JSON])
-            json_object_foreach(json_object_get(v, "services"), key, member)
+            json_object_foreach (json_object_get(v, "services"), key, member)
                 put_member(key, member);
         rc = str_is(status, "ok") || str_is(status, "degraded") ? 0 : 1;
         json_decref(v);
     } else {
-        say("no gateway answers at %s: is it running? `make status` shows it; --url names another one", c->url);
+        say("no gateway answers at %s: is it running? `make status` shows it; --url names another one",
+            c->url);
     }
-    call_fini(&k);
+    fetch_fini(&k);
     return rc;
 }

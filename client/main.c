@@ -2,7 +2,10 @@
  *
  *   footnote ask "How are backups made?"     answer with its sources        ask.c, sse.c
  *   footnote ingest docs/                    documents in, with progress    ingest.c, walk.c, progress.c
+ *   footnote sync https://docs.example/      a site, kept in step          sync/
+ *   footnote chat                            one question after another     chat.c
  *   footnote search | history | documents | delete | health                 list.c
+ *   footnote status | doctor | keys | sessions                              admin/
  *
  * Ends with 0 when all went well, 1 when something failed (stderr says what, and what to do), 2 when it was called wrongly. */
 #include <stdlib.h>
@@ -10,29 +13,32 @@
 #include "common/log.h"
 #include "common/process/proc.h"
 #include "common/text/text.h"
+#include "common/text/number.h"
 #include "client/table.h"
-
-#define EVERY (CLI_BIT(URL) | CLI_BIT(KEY) | CLI_BIT(KEY_FILE) | CLI_BIT(HELP))
 
 static void
 help(FILE *f)
 {
     fputs("footnote: answers from your documents, with the exact bytes they come from.\n\n"
-          "usage: footnote COMMAND [options]\n\n", f);
+          "usage: footnote COMMAND [options]\n\n",
+          f);
     for (size_t i = 0; i < command_count; i++)
         fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`footnote COMMAND --help` says more of each. `footnote --version` says which one this is.\n", f);
+    fputs("\n`footnote COMMAND --help` says more of each. `footnote --version` says which one this is.\n"
+          "Ends with 0 when all went well, 1 when something failed, 2 when it was called wrongly.\n",
+          f);
 }
 
 static void
 help_command(FILE *f, const struct command *cmd)
 {
-    fprintf(f, "usage: footnote %s %s%s[options]\n\n%s\n", cmd->name, cmd->args, *cmd->args ? " " : "", cmd->manual);
+    fprintf(f, "usage: footnote %s %s%s[options]\n\n%s\n", cmd->name, cmd->args, *cmd->args ? " " : "",
+            cmd->manual);
     for (size_t i = 0; i < CLI_OPTS; i++) {
         const struct option *o = &options[i];
         char flag[40];
 
-        if (!((cmd->opts | EVERY) & 1U << i))
+        if (!((cmd->opts | CLI_EVERY) & 1ULL << i))
             continue;
         snprintf(flag, sizeof flag, "--%s%s%s", o->flag, o->arg ? " " : "", o->arg ? o->arg : "");
         fprintf(f, "  %-20s %s", flag, o->help);
@@ -53,7 +59,7 @@ command_find(const char *name)
     return NULL;
 }
 
-/* Which option "--name" or "--name=value" is, and what stands after its '='. -1: none. */
+/* The option that "--name" or "--name=value" is, and its value after the '='. -1: there is none. */
 static int
 option_find(const char *text, const char **value)
 {
@@ -73,7 +79,7 @@ option_take(struct cli *c, const struct command *cmd, int argc, char **argv, int
     const char *text = argv[*at] + 2, *value;
     int id = option_find(text, &value);
 
-    if (id < 0 || !((cmd->opts | EVERY) & 1U << id)) {
+    if (id < 0 || !((cmd->opts | CLI_EVERY) & 1ULL << id)) {
         say("`footnote %s` has no option --%s; `footnote %s --help` lists them", cmd->name, text, cmd->name);
         return false;
     }
@@ -137,13 +143,12 @@ read_key_file(const char *path)
 
 /* Values that the server would refuse, said before anything is sent. */
 static bool
-check_values(const struct cli *c)
+check_values(struct cli *c)
 {
     const char *top_k = c->opt[CLI_TOP_K], *session = c->opt[CLI_SESSION];
     struct uuid id;
-    char *end = NULL;
 
-    if (top_k && (strtol(top_k, &end, 10) < 1 || *end || end - top_k > 3)) {
+    if (top_k && !number_parse(str_of(top_k), 1, 999, &c->top_k)) {
         say("--top-k must be a number from 1 on, not \"%s\"", top_k);
         return false;
     }
@@ -171,7 +176,7 @@ settle(struct cli *c)
         return false;
     if (c->opt[CLI_KEY])
         c->key = mem_dup(c->opt[CLI_KEY]);
-    else if (c->opt[CLI_KEY_FILE] && (c->key = read_key_file(c->opt[CLI_KEY_FILE])) == NULL)
+    else if (c->opt[CLI_KEY_FILE] && !(c->key = read_key_file(c->opt[CLI_KEY_FILE])))
         return false;
     if (c->key && strpbrk(c->key, "\r\n")) {
         say("a key holds no line ends");
@@ -209,7 +214,8 @@ main(int argc, char **argv)
     int rc;
 
     log_init("cli", "error", false);
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         help(argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
     }
@@ -231,6 +237,7 @@ main(int argc, char **argv)
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     rc = run(cmd, argc, argv);
+    fetch_end();
     curl_global_cleanup();
     if (fflush(stdout) != 0 || ferror(stdout))
         return 1;

@@ -28,8 +28,9 @@ put_command(struct buf *out, const struct command *cmd)
     buf_printf(out, ".SS %s\n", cmd->name);
     buf_printf(&line, "footnote %s%s%s", cmd->name, *cmd->args ? " " : "", cmd->args);
     for (size_t i = 0; i < CLI_OPTS; i++)
-        if (cmd->opts & 1U << i)
-            buf_printf(&line, " [--%s%s%s]", options[i].flag, options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
+        if (cmd->opts & 1ULL << i)
+            buf_printf(&line, " [--%s%s%s]", options[i].flag, options[i].arg ? " " : "",
+                       options[i].arg ? options[i].arg : "");
     man_code(out, line.p);
     buf_z(out, ".PP\n");
     man_text(out, cmd->manual);
@@ -43,19 +44,25 @@ man_client(struct buf *out)
     man_section(out, "SYNOPSIS");
     buf_z(out, ".B footnote\n.I command\n.RI [ option ]...\n");
     man_section(out, "DESCRIPTION");
-    man_text(out, "Footnote answers questions from your documents and cites the exact bytes it used. This program talks HTTP to its "
-                  "gateway, as any other client would.");
+    man_text(
+        out,
+        "Footnote answers questions from your documents and cites the exact bytes it used. This program talks HTTP to its "
+        "gateway, as any other client would.");
     man_section(out, "COMMANDS");
     for (size_t i = 0; i < command_count; i++)
         put_command(out, &commands[i]);
     man_section(out, "OPTIONS");
-    man_text(out, "Every command takes --url, --key, --key-file and --help. A flag goes before the environment.");
+    man_text(out,
+             "Every command takes --url, --key, --key-file and --help. A flag goes before the environment.");
     for (size_t i = 0; i < CLI_OPTS; i++)
         put_option(out, &options[i]);
     man_entry(out, "--version", NULL);
     man_text(out, "Version and build.");
     man_section(out, "EXIT STATUS");
-    man_text(out, "0: all went well. 1: something failed; standard error says what, and what to do. 2: it was called wrongly.");
+    man_text(
+        out,
+        "0: all went well. 1: something failed; standard error says what, and what to do. 2: it was called wrongly. "
+        "3: another sync of the same site is going on.");
     man_section(out, "SEE ALSO");
     buf_z(out, ".BR footnote\\-gateway (8)\n");
 }

@@ -47,6 +47,22 @@ put_text(FILE *f, struct str s)
 }
 
 void
+put_markdown(FILE *f, struct str s)
+{
+    static const struct str escaped = { "&lt;", 4 };
+    const char *p;
+
+    while ((p = s.n > 0 ? memmem(s.p, s.n, escaped.p, escaped.n) : NULL)) {
+        size_t n = (size_t)(p - s.p);
+
+        put_text(f, (struct str){ s.p, n });
+        fputc('<', f);
+        s = (struct str){ p + escaped.n, s.n - n - escaped.n };
+    }
+    put_text(f, s);
+}
+
+void
 put_line(FILE *f, struct str s)
 {
     put(f, s, true);
@@ -67,9 +83,10 @@ say(const char *fmt, ...)
     buf_free(&b);
 }
 
-/* [1] title · section — "excerpt" (document id, bytes start–end); of a reader's own selection no document */
+/* [1] title · section — "excerpt" (document id, bytes start–end); of a reader's own selection no document, of an
+ * imported citation neither */
 static void
-put_source(const json_t *s)
+put_source(const struct cli *c, const json_t *s)
 {
     struct str title = json_str(s, "title"), section = json_str(s, "section");
     bool own = str_is(json_str(s, "kind"), "selection");
@@ -84,24 +101,31 @@ put_source(const json_t *s)
         fputs(" · ", stdout);
         put_line(stdout, section);
     }
+    if (json_int(s, "page", 0) > 0)
+        printf(" · page %lld", (long long)json_int(s, "page", 0));
     fputs(" — \"", stdout);
     put_line(stdout, json_str(s, "content_excerpt"));
     if (own) { /* no document has it */
         fputs("\"\n", stdout);
         return;
     }
-    fputs("\" (document ", stdout);
-    put_line(stdout, json_str(s, "document_id"));
-    printf(", bytes %lld–%lld)", (long long)json_int(s, "start", 0), (long long)json_int(s, "end", 0));
+    if (json_int(s, "end", 0) <= json_int(s, "start", 0)) { /* imported */
+        fputs("\" (cited before the move)", stdout);
+    } else {
+        fputs("\" (document ", stdout);
+        put_line(stdout, json_str(s, "document_id"));
+        printf(", bytes %lld–%lld)", (long long)json_int(s, "start", 0), (long long)json_int(s, "end", 0));
+    }
     if (json_str(s, "link").n > 0) {
-        fputc(' ', stdout);
+        /* of a gateway without PUBLIC_URL: a path of it */
+        printf(json_str(s, "link").p[0] == '/' ? " %s" : " ", c->url);
         put_line(stdout, json_str(s, "link"));
     }
     fputc('\n', stdout);
 }
 
 void
-put_sources(const json_t *sources)
+put_sources(const struct cli *c, const json_t *sources)
 {
     size_t i;
     json_t *s;
@@ -109,8 +133,8 @@ put_sources(const json_t *sources)
     if (json_array_size(sources) == 0)
         return;
     fputs("\nSources\n", stdout);
-    json_array_foreach((json_t *)(uintptr_t)sources, i, s)
-        put_source(s);
+    json_array_foreach ((json_t *)(uintptr_t)sources, i, s)
+        put_source(c, s);
 }
 
 void

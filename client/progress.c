@@ -10,11 +10,11 @@ static void
 put_rate(double bytes_a_second)
 {
     if (bytes_a_second >= 1e6)
-        fprintf(stderr, "%.1f MB/s", bytes_a_second / 1e6);
+        fprintf(stderr, ", %.1f MB/s", bytes_a_second / 1e6);
     else if (bytes_a_second >= 1e3)
-        fprintf(stderr, "%.1f kB/s", bytes_a_second / 1e3);
+        fprintf(stderr, ", %.1f kB/s", bytes_a_second / 1e3);
     else
-        fprintf(stderr, "%.0f B/s", bytes_a_second);
+        fprintf(stderr, ", %.0f B/s", bytes_a_second);
 }
 
 void
@@ -30,8 +30,10 @@ progress_show(struct progress *p, bool last)
     p->tenth = tenth;
     if (tty)
         fputs("\r\x1B[K", stderr);
-    fprintf(stderr, "%zu/%zu files, %lld chunks, %zu failed, ", p->done, p->files, (long long)p->chunks, p->failed);
-    put_rate(passed > 0 ? (double)p->bytes * 1000 / (double)passed : 0);
+    fprintf(stderr, "%zu/%zu files, %lld chunks, %zu failed", p->done, p->files, (long long)p->chunks,
+            p->failed);
+    if (p->rated)
+        put_rate(passed > 0 ? (double)p->bytes * 1000 / (double)passed : 0);
     if (p->waiting && !last)
         fprintf(stderr, " (%s)", p->waiting);
     if (!tty || last)

@@ -10,7 +10,8 @@ const struct option options[CLI_OPTS] = {
 };
 
 const struct command commands[] = {
-#define CLI_CMD(name, fn, args, least, most, opts, summary, manual) { name, fn, args, least, most, opts, summary, manual },
+#define CLI_CMD(name, fn, args, least, most, opts, summary, manual) \
+    { name, fn, args, least, most, opts, summary, manual },
 #include "client/cmd.tbl"
 #undef CLI_CMD
 };

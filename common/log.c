@@ -1,9 +1,10 @@
-/* Logging: one line a record, formatted into the thread's own buffer, written with one write(2).
+/* Logging: one line a record, formatted on the stack, written with one write(2).
  *
  * A line is at most PIPE_BUF bytes, so that lines of several processes never mix in a pipe; a value that would not fit
- * is cut (the line says cut=true). Nothing blocks: a pipe is opened a second time without blocking (so that whoever
- * shares our stderr is not changed by it), a socket is sent to without waiting, a file takes every line at once, anything
- * else is asked by poll(2) first. What does not fit is dropped and counted (log_lines_dropped_total). */
+ * is cut (the line says cut=true). Nothing blocks: a pipe is opened a second time without blocking (so that
+ * others who share our stderr are not changed by it), a socket is sent to without waiting, a file takes every
+ * line at once, anything else is asked by poll(2) first. A line that does not fit is dropped and counted
+ * (log_lines_dropped_total). */
 #include "common/log.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/text/text.h"
+#include "common/utf8.h"
 
 #define MAX_LINE PIPE_BUF
 #define TAIL 16 /* kept free for what closes a line */
@@ -30,24 +31,26 @@ static struct {
     char service[32];
     _Atomic int level;
     bool json;
-    int fd;           /* where lines go */
-    bool own_fd;      /* fd is our second opening of stderr */
+    int fd;      /* where lines go */
+    bool own_fd; /* fd is our second opening of stderr */
     bool is_socket;
-    bool must_ask;    /* a terminal, a device, a pipe that could not be opened again: poll first */
+    bool must_ask;        /* a terminal, a device, a pipe that could not be opened again: poll first */
     pthread_mutex_t lock; /* between poll and write */
     _Atomic uint64_t dropped;
-} lg = { .service = "footnote", .level = LOG_INFO, .fd = STDERR_FILENO, .must_ask = true, .lock = PTHREAD_MUTEX_INITIALIZER };
+} lg = { .service = "footnote",
+         .level = LOG_INFO,
+         .fd = STDERR_FILENO,
+         .must_ask = true,
+         .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct line {
     char p[MAX_LINE];
     size_t n;
-    size_t mark;  /* length before the entry that is being written */
-    bool full;    /* something did not fit */
+    size_t mark; /* length before the entry that is being written */
+    bool full;   /* something did not fit */
 };
 
-static _Thread_local struct line line;
-
-/* ---- starting ---------------------------------------------------------------------------------------------------- */
+/* ---- starting */
 
 static void
 choose_fd(void)
@@ -100,7 +103,7 @@ log_gate(struct log_gate *g)
     return now >= next && atomic_compare_exchange_strong(&g->next_ms, &next, now + 1000);
 }
 
-/* ---- formatting -------------------------------------------------------------------------------------------------- */
+/* ---- formatting */
 
 static bool
 put(struct line *l, const char *p, size_t n)
@@ -209,9 +212,10 @@ put_key(struct line *l, const char *key)
 }
 
 static void
-put_text(struct line *l, const char *key, struct str s)
+put_string(struct line *l, const char *key, struct str s)
 {
-    bool plain = !lg.json && strcmp(key, "msg") != 0 && is_plain(s) && l->n + strlen(key) + s.n < MAX_LINE / 2;
+    bool plain = !lg.json && strcmp(key, "msg") != 0 && is_plain(s) &&
+                 l->n + strlen(key) + s.n < MAX_LINE / 2;
 
     put_key(l, key);
     if (!s.p)
@@ -255,7 +259,7 @@ put_value(struct line *l, const struct log_kv *e)
     char t[32] = "";
 
     if (e->type == LOG_T_STR) {
-        put_text(l, e->key, e->s);
+        put_string(l, e->key, e->s);
         return;
     }
     put_key(l, e->key);
@@ -263,7 +267,8 @@ put_value(struct line *l, const struct log_kv *e)
         put_integer(l, e->i);
     } else if (e->type == LOG_T_BOOL) {
         put_z(l, e->i ? "true" : "false");
-    } else if (e->d >= 0 && e->d < 1e6 && (double)llround(e->d * 1000) / 1000 == e->d) { /* milliseconds, mostly */
+    } else if (e->d >= 0 && e->d < 1e6 &&
+               (double)llround(e->d * 1000) / 1000 == e->d) { /* milliseconds, mostly */
         put_thousandths(l, llround(e->d * 1000));
     } else if (isfinite(e->d)) {
         (void)snprintf(t, sizeof t, "%.9g", e->d);
@@ -285,9 +290,9 @@ begin(struct line *l, enum log_level lv)
     (void)clock_rfc3339(clock_wall_ms(), ts);
     if (lg.json) {
         (void)put(l, "{", 1);
-        put_text(l, "ts", str_of(ts));
-        put_text(l, "level", str_of(level_names[lv]));
-        put_text(l, "service", str_of(lg.service));
+        put_string(l, "ts", str_of(ts));
+        put_string(l, "level", str_of(level_names[lv]));
+        put_string(l, "service", str_of(lg.service));
         return;
     }
     put_z(l, ts);
@@ -312,7 +317,7 @@ end(struct line *l)
     l->p[l->n++] = '\n';
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing */
 
 static ssize_t
 write_whole(const struct line *l)
@@ -342,29 +347,40 @@ ask_and_write(const struct line *l)
 static void
 send_line(const struct line *l)
 {
-    ssize_t k = lg.is_socket ? send(lg.fd, l->p, l->n, MSG_DONTWAIT | MSG_NOSIGNAL)
-                : lg.must_ask ? ask_and_write(l) : write_whole(l);
+    ssize_t k = lg.is_socket  ? send(lg.fd, l->p, l->n, MSG_DONTWAIT | MSG_NOSIGNAL)
+                : lg.must_ask ? ask_and_write(l)
+                              : write_whole(l);
 
     if (k != (ssize_t)l->n)
         (void)atomic_fetch_add_explicit(&lg.dropped, 1, memory_order_relaxed);
 }
 
+static _Thread_local const char *trace_id;
+
+void
+log_trace_id(const char *hex)
+{
+    trace_id = hex;
+}
+
 void
 log_write(enum log_level lv, const char *trace, const struct log_kv *kv)
 {
-    struct line *l = &line;
+    struct line line, *l = &line; /* not each thread's own: of a gateway's 1,536 threads few ever log */
     int saved = errno;
     bool first = lg.json; /* JSON: request_id stands before msg; text: after it */
 
     begin(l, lv);
     if (first && trace && *trace)
-        put_text(l, "request_id", str_of(trace));
+        put_string(l, "request_id", str_of(trace));
     for (; kv->type != LOG_END; kv++) {
         put_value(l, kv);
         if (!first && trace && *trace)
-            put_text(l, "request_id", str_of(trace));
+            put_string(l, "request_id", str_of(trace));
         first = true;
     }
+    if (trace_id)
+        put_string(l, "trace_id", str_of(trace_id));
     end(l);
     send_line(l);
     errno = saved;

@@ -10,11 +10,12 @@
 #include "common/mem.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/log.h"
 
@@ -25,7 +26,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define FIRST_PIECE 0u
 #else
-#define FIRST_PIECE 8192u
+#define FIRST_PIECE 1024u
 #endif
 
 static _Noreturn void
@@ -35,7 +36,7 @@ die(size_t n)
     abort();
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+/* ---- blocks */
 
 void *
 mem_try(size_t n)
@@ -54,9 +55,15 @@ mem_new(size_t n)
 }
 
 void *
+mem_try_resize(void *p, size_t n)
+{
+    return realloc(p, n ? n : 1);
+}
+
+void *
 mem_resize(void *p, size_t n)
 {
-    void *q = realloc(p, n ? n : 1);
+    void *q = mem_try_resize(p, n);
 
     if (!q)
         die(n);
@@ -92,115 +99,21 @@ mem_trim(void)
     (void)malloc_trim(0);
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------------------
- * vsnprintf takes a thousand instructions for a line of a header; this takes a tenth of it for the plain conversions:
- * %% %c %s %.Ns %.*s %d %ld %lld %u %lu %llu %zu, and numbers with a width. Anything else goes to vsnprintf as a whole. */
-
-struct sink {
-    char *p;
-    size_t n, cap; /* n goes on when cap is reached */
-};
-
-static void
-sink_put(struct sink *s, const char *p, size_t n)
+void
+mem_back(void *p, size_t n)
 {
-    if (n > 0 && n <= s->cap && s->n <= s->cap - n)
-        memcpy(s->p + s->n, p, n);
-    s->n += n;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)p + page - 1) / page * page,
+              to = ((uintptr_t)p + n) / page * page;
+
+    if (from < to)
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-static void
-sink_number(struct sink *s, unsigned long long v, bool negative, size_t width, char fill)
-{
-    char t[32], *end = t + sizeof t, *p = digits_before(end, v);
-
-    if (negative && fill == ' ')
-        *--p = '-';
-    while (width < sizeof t && (size_t)(end - p) + (negative && fill == '0') < width)
-        *--p = fill;
-    if (negative && fill == '0')
-        *--p = '-';
-    sink_put(s, p, (size_t)(end - p));
-}
-
-/* One conversion; fmt stands behind its %. Where the next text begins, or NULL: not a plain one. */
-static const char *
-sink_convert(struct sink *s, const char *fmt, va_list *ap)
-{
-    char fill = *fmt == '0' ? '0' : ' ', c;
-    size_t width = 0, most = SIZE_MAX, longs = 0;
-    const char *z;
-    long long v;
-
-    for (; *fmt >= '0' && *fmt <= '9'; fmt++)
-        if ((width = width * 10 + (size_t)(*fmt - '0')) > 20)
-            return NULL;
-    if (fmt[0] == '.' && fmt[1] == '*') {
-        int given = va_arg(*ap, int);
-
-        most = given < 0 ? SIZE_MAX : (size_t)given;
-        fmt += 2;
-    } else if (*fmt == '.') {
-        for (most = 0, fmt++; *fmt >= '0' && *fmt <= '9'; fmt++)
-            most = most * 10 + (size_t)(*fmt - '0');
-    }
-    for (; *fmt == 'l' || *fmt == 'z'; fmt++)
-        longs += *fmt == 'z' ? 3 : 1;
-    c = *fmt++;
-    if (c == 's' && longs == 0 && width == 0 && (z = va_arg(*ap, const char *)) != NULL) {
-        sink_put(s, z, strnlen(z, most));
-        return fmt;
-    }
-    if (most != SIZE_MAX)
-        return NULL;
-    if (c == 'd' && longs <= 2) {
-        v = longs == 0 ? va_arg(*ap, int) : longs == 1 ? va_arg(*ap, long) : va_arg(*ap, long long);
-        sink_number(s, v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v, v < 0, width, fill);
-    } else if (c == 'u' && longs <= 3) {
-        sink_number(s, longs == 0   ? va_arg(*ap, unsigned)
-                       : longs == 1 ? va_arg(*ap, unsigned long)
-                       : longs == 2 ? va_arg(*ap, unsigned long long)
-                                    : va_arg(*ap, size_t), false, width, fill);
-    } else if (c == 'c' && longs == 0 && width == 0) {
-        sink_put(s, &(char){ (char)va_arg(*ap, int) }, 1);
-    } else if (c == '%' && longs == 0 && width == 0) {
-        sink_put(s, "%", 1);
-    } else {
-        return NULL;
-    }
-    return fmt;
-}
-
-/* As vsnprintf. */
-static __attribute__((format(printf, 3, 0))) int
-format(char *p, size_t cap, const char *fmt, va_list ap)
-{
-    struct sink s = { p, 0, cap };
-    const char *at = fmt;
-    va_list plain;
-
-    va_copy(plain, ap);
-    while (at && *at) {
-        size_t n = strcspn(at, "%");
-
-        sink_put(&s, at, n);
-        at += n;
-        if (*at)
-            at = sink_convert(&s, at + 1, &plain);
-    }
-    va_end(plain);
-    if (!at)
-        return vsnprintf(p, cap, fmt, ap);
-    if (s.n < cap)
-        p[s.n] = 0;
-    return s.n <= INT_MAX ? (int)s.n : -1;
-}
-
-/* ---- arenas ------------------------------------------------------------------------------------------------------ */
+/* ---- arenas */
 
 struct piece {
-    struct piece *next;            /* older piece */
-    size_t used, cap;              /* bytes of at[] handed out, and there */
+    struct piece *next; /* older piece */
+    size_t used, cap;   /* bytes of at[] handed out, and there */
     _Alignas(16) unsigned char at[];
 };
 
@@ -212,7 +125,8 @@ struct arena {
     struct arena *spare; /* the next in its thread's list of spares */
 };
 
-#define BASE_AT ((sizeof(struct arena) + ALIGN - 1) / ALIGN * ALIGN) /* the first piece lies behind its arena */
+#define BASE_AT \
+    ((sizeof(struct arena) + ALIGN - 1) / ALIGN * ALIGN) /* the first piece lies behind its arena */
 
 /* Each thread keeps a few arenas that were freed, zeroed again: a request begins with one, each of its calls has one. */
 static _Thread_local struct {
@@ -222,15 +136,22 @@ static _Thread_local struct {
 static pthread_key_t spares_key;
 static pthread_once_t spares_once = PTHREAD_ONCE_INIT;
 
-static void
-spares_free(void *arg)
+void
+mem_rest(void)
 {
-    (void)arg;
     for (struct arena *a = spares.list, *next; a; a = next) {
         next = a->spare;
         free(a);
     }
     spares.list = NULL;
+    spares.n = 0;
+}
+
+static void
+spares_free(void *arg)
+{
+    (void)arg;
+    mem_rest();
     spares.n = SPARES; /* of a thread that ends */
 }
 
@@ -363,7 +284,7 @@ arena_printf(struct arena *a, const char *fmt, ...)
     int n;
 
     va_start(ap, fmt);
-    n = format(few, sizeof few, fmt, ap);
+    n = vsnprintf(few, sizeof few, fmt, ap);
     va_end(ap);
     if (n >= 0)
         p = arena_alloc(a, (size_t)n + 1);
@@ -371,7 +292,7 @@ arena_printf(struct arena *a, const char *fmt, ...)
         memcpy(p, few, (size_t)n);
     } else if (p) {
         va_start(ap, fmt);
-        (void)format(p, (size_t)n + 1, fmt, ap);
+        (void)vsnprintf(p, (size_t)n + 1, fmt, ap);
         va_end(ap);
     }
     return p;
@@ -383,7 +304,7 @@ arena_used(const struct arena *a)
     return a->used;
 }
 
-/* ---- buffers ----------------------------------------------------------------------------------------------------- */
+/* ---- buffers */
 
 /* Make room for n more bytes and a NUL; false (and failed) when they do not fit. */
 static bool
@@ -465,17 +386,17 @@ buf_vprintf(struct buf *b, const char *fmt, va_list ap)
     int n;
 
     va_copy(again, ap);
-    n = format(there ? b->p + b->n : NULL, there, fmt, ap);
+    n = vsnprintf(there ? b->p + b->n : NULL, there, fmt, ap);
     if (n < 0)
         b->failed = true;
     else if (there <= (size_t)n && buf_room(b, (size_t)n)) {
-        (void)format(b->p + b->n, (size_t)n + 1, fmt, again);
+        (void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
         there = (size_t)n + 1;
     }
     if (n >= 0 && there > (size_t)n)
         b->n += (size_t)n;
     else if (b->p)
-        b->p[b->n] = 0; /* what did not fit is cut off again */
+        b->p[b->n] = 0; /* a piece that did not fit is cut off again */
     va_end(again);
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 struct str {
     const char *p; /* first byte; NULL means absent */
@@ -43,7 +44,38 @@ str_starts(struct str a, const char *z)
     return a.n >= n && memcmp(a.p, z, n) == 0;
 }
 
-/* v in decimal digits, at most 20, which end before end: where they begin. What snprintf does at ten times the price. */
+/* ASCII letters alike in either case. */
+static inline bool
+str_is_anycase(struct str a, const char *z)
+{
+    return a.n == strlen(z) && strncasecmp(a.p, z, a.n) == 0;
+}
+
+/* Without the blanks and tabs at both ends, as headers of HTTP and lists of options may have them. */
+static inline struct str
+str_unblank(struct str s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = (struct str){ s.p + 1, s.n - 1 };
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+/* A copy of s at *at, which moves behind it; absent stays absent. There is room for it. */
+static inline struct str
+str_put(char **at, struct str s)
+{
+    struct str out = { s.p ? *at : NULL, s.n };
+
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return out;
+}
+
+/* Writes v in decimal digits, at most 20, which end before end; returns where they begin. snprintf
+ * costs ten times as much. */
 static inline char *
 digits_before(char *end, uint64_t v)
 {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes .env.example and docs/configuration.md from the option tables, as the programs themselves print them.
-# usage: gen-config.sh            write both
+# Writes .env.example, docs/configuration.md and the Helm chart's values.schema.json from the option tables, as the programs themselves print them.
+# usage: gen-config.sh            write them
 #        gen-config.sh --check    exit 1 when a committed file differs from its tables, or when docker-compose.yml does not
 #                                 hand an option to the service that knows it
 # FOOTNOTE_BIN is where the programs are (default build/release).
@@ -12,7 +12,7 @@ services=(gateway embedder retriever store janitor)
 # Fixed in docker-compose.yml, or secrets: nothing to write into .env.
 fixed=' HOST HUB_BIND AUTH METRICS_HOST METRICS_PORT DRAIN_TIMEOUT ADMIN_KEY DEPLOYMENT_SECRET BUS_SECRET_KEY HUB_SECRET_KEY HUB_PUBLIC_KEY HUB_ALLOW_FILE '
 # Not handed over: the owner's address (service migrate has it), defaults that fit a container, and test hooks (FAULT_…), which are no settings either.
-inside=' METRICS_PORT DRAIN_TIMEOUT IMPORT_FROM IMPORT_SCHEMA IMPORT_TENANT DATABASE_OWNER_URL '
+inside=' METRICS_PORT DRAIN_TIMEOUT IMPORT_FROM IMPORT_SCHEMA IMPORT_TENANT IMPORT_BASE_URL DATABASE_OWNER_URL '
 
 for s in "${services[@]}"; do
     [ -x "$bin/footnote-$s" ] || { echo "gen-config: $bin/footnote-$s is missing: make build" >&2; exit 2; }
@@ -45,6 +45,30 @@ title() {
     esac
 }
 
+# The chart's schema: an option that no service knows, or one that the chart sets itself, is refused with its name.
+helm_schema() {
+    local s comma=''
+    printf '{\n  "$schema": "http://json-schema.org/draft-07/schema#",\n  "type": "object",\n  "properties": {\n'
+    for s in all "${services[@]}"; do
+        printf '%s' "$comma"
+        if [ "$s" = all ]; then printf '    "options": '; else printf '    "%s": {"type": "object", "properties": {"options": ' "$s"; fi
+        for p in "${services[@]}"; do
+            [ "$s" != all ] && [ "$s" != "$p" ] || "$bin/footnote-$p" --print-options=md
+        done | tr -d '`' | sort -u -t'|' -k3,3 | awk -F' *[|] *' -v not=" $fixed $inside PORT BUS_CURVE " '
+            index(not, " " $3 " ") && $3 != "DRAIN_TIMEOUT" || $3 !~ /^[A-Z]/ || $3 ~ /^FAULT_/ || $4 == "secret" { next }
+            {
+                type = $4 == "whole number" ? "integer" : $4 == "on or off" ? "boolean" : "number"
+                range = type == "integer" && split($6, m, " to ") == 2 ? ", \"minimum\": " m[1] ", \"maximum\": " m[2] : ""
+                printf "%s\n      \"%s\": {\"type\": [\"%s\", \"string\"]%s}", n++ ? "," : head, $3, type, range
+            }
+            BEGIN { head = "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {" }
+            END { printf "}}" }'
+        [ "$s" = all ] || printf '}}'
+        comma=$',\n'
+    done
+    printf '\n  }\n}\n'
+}
+
 # What docker-compose.yml says where a setting is not made: NAME: ${NAME:-this}
 compose_default() { sed -n "s/^ *$1: \${$1:-\(.*\)}$/\1/p" "$top/docker-compose.yml" | head -1; }
 
@@ -60,6 +84,7 @@ env_example() {
 #PORT=8080
 # Images, if not these; BASE is what footnote:local is built on.
 #POSTGRES_IMAGE=postgres:17
+# With INDEX_ENGINE=pgvector: POSTGRES_IMAGE=pgvector/pgvector:pg17, the same server with that extension.
 #REDIS_IMAGE=redis:7
 #BASE=debian:trixie-slim
 #FOOTNOTE_IMAGE=footnote:local
@@ -68,6 +93,10 @@ env_example() {
 #PROMETHEUS_RETENTION=30d
 #PROMETHEUS_IMAGE=prom/prometheus:v2.53.4
 #GRAFANA_IMAGE=grafana/grafana:11.6.0
+# With --profile local: llama.cpp's server and the model's file (make local-model prints these and what the embedder is told).
+#LOCAL_MODEL_IMAGE=ghcr.io/ggml-org/llama.cpp:server-b11176
+#LOCAL_MODEL_THREADS=-1
+#LOCAL_MODEL_FILE=./build/local-model/smollm2-135m-instruct-q4_1.gguf
 # Time zone of the janitor's schedule.
 #TZ=UTC
 TEXT
@@ -138,11 +167,13 @@ case ${1:-} in
     rc=0
     same .env.example < <(env_example) || rc=1
     same docs/configuration.md < <(configuration) || rc=1
+    same deploy/helm/footnote/values.schema.json < <(helm_schema) || rc=1
     check_compose || rc=1
-    [ $rc -ne 0 ] || echo "gen-config: .env.example, docs/configuration.md and docker-compose.yml fit the option tables"
+    [ $rc -ne 0 ] || echo "gen-config: .env.example, docs/configuration.md, the chart's schema and docker-compose.yml fit the option tables"
     exit $rc ;;
 '')
     env_example > "$top/.env.example.new" && mv "$top/.env.example.new" "$top/.env.example"
-    configuration > "$top/docs/configuration.md.new" && mv "$top/docs/configuration.md.new" "$top/docs/configuration.md" ;;
+    configuration > "$top/docs/configuration.md.new" && mv "$top/docs/configuration.md.new" "$top/docs/configuration.md"
+    helm_schema > "$top/build/schema.new" && mv "$top/build/schema.new" "$top/deploy/helm/footnote/values.schema.json" ;;
 *) sed -n '2,6p' "$0" | sed 's/^# //'; exit 2 ;;
 esac

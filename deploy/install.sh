@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # `make install` and `make uninstall`. Each file goes where its kind belongs, below DESTDIR and PREFIX:
 #   programs  bin/     *.1 *.8  share/man/     *.service *.target  lib/systemd/system/ (their paths are PREFIX's)
+#   completions  share/bash-completion/completions/, share/zsh/site-functions/, share/fish/vendor_completions.d/
+#   the sentence model  share/footnote/, where the embedder looks for it
 #   prompts   share/footnote/prompts/          papers  share/doc/footnote/, in their folders
 # usage: install.sh install|uninstall DESTDIR PREFIX BUILD-FOLDER -- FILE…
 set -euo pipefail
@@ -10,10 +12,14 @@ top=$destdir$prefix
 
 place_of() {
     case $1 in
+    */completions/_*) echo "share/zsh/site-functions" ;;
+    */completions/*.fish) echo "share/fish/vendor_completions.d" ;;
+    */completions/*) echo "share/bash-completion/completions" ;;
     *.1) echo "share/man/man1" ;;
     *.8) echo "share/man/man8" ;;
     *.service | *.target) echo "lib/systemd/system" ;;
     deploy/prompts/*) echo "share/footnote/prompts" ;;
+    *.model) echo "share/footnote" ;;
     */*.md) echo "share/doc/footnote/${1%/*}" ;;
     *.md) echo "share/doc/footnote" ;;
     *) echo bin ;;

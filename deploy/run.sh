@@ -3,12 +3,16 @@
 # sample documents, one demonstration question. Everything it starts has a pid file; it stops only what it started.
 # usage: run.sh up|stop|status|restart SERVICE|logs [SERVICE]|psql|redis-cli|ingest DIR
 #   DATABASE_URL, REDIS_URL, OPENAI_BASE_URL, OPENAI_API_KEY …, when set, are used instead of the private ones.
+#   LOCAL_MODEL=1 (or what else local-model.sh takes): a model server on this machine writes the answers, as one more process, `model`.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 bin=${FOOTNOTE_BIN:-$top/build/release}
 run=${FOOTNOTE_RUN:-$top/.run}
 services=(store embedder retriever janitor gateway)
 asked_port=${PORT:-}
+# the sentence model that `make model` made
+model=$top/build/model/embedding.model
+if [ -z "${EMBEDDING_MODEL_FILE+x}" ] && [ "${EMBEDDING_MODEL:-on}" != off ] && [ -s "$model" ]; then export EMBEDDING_MODEL_FILE=$model; fi
 export HOST=${HOST:-127.0.0.1} PORT=${PORT:-8080} AUTH=${AUTH:-off}
 url=http://$HOST:$PORT
 
@@ -152,12 +156,19 @@ start_service() {
     setsid nohup env -i "${given[@]}" "$bin/footnote-$s" </dev/null >>"$run/log/$s.log" 2>&1 &
     echo $! > "$run/pid/$s"
 }
+# runs PID: it has not ended; one that did, with all its threads, and waits for a parent to notice (a container's init may be slow) runs no more
+runs() {
+    local stat threads
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    threads=("/proc/$1/task"/*)
+    [[ ${stat##*) } != [ZX]* ]] || [ ${#threads[@]} -gt 1 ]
+}
 stop_service() {
     alive "$1" || { rm -f "$run/pid/$1"; return 0; }
     local pid; pid=$(cat "$run/pid/$1")
     kill -TERM "$pid"
     local end=$((SECONDS + 130))
-    while kill -0 "$pid" 2>/dev/null; do
+    while runs "$pid"; do
         [ $SECONDS -lt $end ] || { kill -KILL "$pid"; break; }
         sleep 0.02
     done
@@ -181,6 +192,63 @@ wait_ready() {
     done
 }
 tell_why() { say "--- last lines of $run/log/$1.log:" >&2; tail -8 "$run/log/$1.log" >&2; }
+
+# ---- the local model: a process like the services, with its command, port and name in $run/model ----
+local_model() { [[ ${LOCAL_MODEL:-off} != @(off|0|no) ]]; }
+# The five are given what local-model.sh says, unless something else is asked for.
+use_local_model() {
+    local lines out p line n
+    if ! local_model; then forget_local_model; return 0; fi
+    [ -z "${OPENAI_BASE_URL:-}" ] || die "LOCAL_MODEL and OPENAI_BASE_URL are both set: which of the two writes the answers?"
+    out=$(LOCAL_MODEL=$LOCAL_MODEL "$top/deploy/local-model.sh") || exit 1
+    mapfile -t lines <<<"$out"
+    p=$(model_value port)
+    alive model || [ -z "$p" ] || port_free "$p" || p=
+    [ -n "$p" ] || p=$(free_model_port)
+    (umask 077; printf '%s\n' "$p" "${lines[@]:0:4}" > "$run/model.new")
+    # another model, server or port: the one that runs is not the one that is asked for
+    cmp -s "$run/model.new" "$run/model" || stop_service model
+    mv "$run/model.new" "$run/model"
+    [ -z "${OPENAI_API_KEY:-}${OPENAI_API_KEY_FILE:-}" ] || say "LOCAL_MODEL: OPENAI_API_KEY is not used."
+    unset OPENAI_API_KEY OPENAI_API_KEY_FILE
+    export OPENAI_BASE_URL=http://127.0.0.1:$p/v1 OPENAI_MODEL=${lines[2]} CHAT_PROVIDER=openai
+    for line in "${lines[@]:4}"; do n=${line%%=*}; [ -n "${!n:-}" ] || declare -gx "$line"; done
+    if [ -n "${EMBEDDING_MODEL_FILE:-}" ]; then : "${EMBEDDING_PROVIDER:=minilm}"; else : "${EMBEDDING_PROVIDER:=ngram}"; fi
+    export EMBEDDING_PROVIDER
+}
+forget_local_model() { stop_service model; rm -f "$run/model"; }
+model_value() { # port, command, file, name or threads; empty without a local model
+    local -A line=([port]=1 [command]=2 [file]=3 [name]=4 [threads]=5)
+    sed -n "${line[$1]}p" "$run/model" 2>/dev/null || true
+}
+free_model_port() {
+    local p
+    for p in {8090..8189}; do if port_free "$p"; then echo "$p"; return 0; fi; done
+    die "no free port for the model server (8090 to 8189)"
+}
+start_model() {
+    local command n given
+    given=("LLAMA_ARG_THREADS=$(model_value threads)")
+    if alive model; then return 0; fi
+    port_free "$(model_value port)" || die "the model server's port $(model_value port) is in use by another program: make run LOCAL_MODEL=… chooses another"
+    IFS=$'\t' read -ra command <<<"$(model_value command)"
+    for n in PATH HOME LANG LC_ALL TMPDIR LD_LIBRARY_PATH; do [ -z "${!n+x}" ] || given+=("$n=${!n}"); done
+    # nice: a question's own work goes before the writing of another's answer
+    setsid nohup nice -n 5 env -i "${given[@]}" "${command[@]}" --model "$(model_value file)" --alias "$(model_value name)" \
+        --host 127.0.0.1 --port "$(model_value port)" --ctx-size 8192 --parallel 2 </dev/null >>"$run/log/model.log" 2>&1 &
+    echo $! > "$run/pid/model"
+}
+model_ready() { alive model && curl -sf -m 2 -o /dev/null "http://127.0.0.1:$(model_value port)/health"; }
+wait_model() { # a large file on a slow disk takes its time
+    local end=$((SECONDS + 600)) late=$((SECONDS + 5)) pid
+    pid=$(cat "$run/pid/model")
+    until model_ready; do
+        runs "$pid" || { tell_why model; rm -f "$run/pid/model"; die "the model server ended"; }
+        [ $SECONDS -lt $end ] || { tell_why model; die "the model server did not become ready"; }
+        [ $SECONDS -lt $late ] || { say "model: loading ..."; late=$end; }
+        sleep 0.1
+    done
+}
 secrets() {
     mkdir -p "$run/secrets"; chmod 700 "$run/secrets"
     if [ -z "${DEPLOYMENT_SECRET:-}${DEPLOYMENT_SECRET_FILE:-}" ]; then
@@ -203,10 +271,12 @@ recall_options() { if [ -e "$run/options" ]; then . "$run/options"; fi; url=http
 environment() { mkdir -p "$run/log" "$run/pid"; use_ports; secrets; pg_up; redis_up; }
 
 up() {
-    local s check
+    local s check how=()
     mkdir -p "$run/log" "$run/pid"
     choose_public_port
+    use_local_model
     remember_options
+    if local_model; then start_model; wait_model; fi   # first: an embedder that finds nobody there leaves it alone for seconds
     choose_ports
     environment
     if ! alive gateway && ! port_free "$PORT" "$HOST"; then
@@ -225,20 +295,25 @@ up() {
         docs=$(cat "$top"/docs/*.md | sha256sum)
         if [ "$docs" != "$(cat "$run/sample" 2>/dev/null)" ]; then
             say "Adding the sample documents (docs/):"
-            "$bin/footnote" ingest "$top/docs" --url "$url"
+            "$bin/footnote" ingest "$top"/docs/*.md --url "$url"
             printf '%s\n' "$docs" > "$run/sample"
         fi
     fi
     say ""
     question='What happens to questions in flight when a service is restarted?'
     say "Q: $question"
-    "$bin/footnote" ask "$question" --url "$url"
+    if local_model; then how=(--stream --top-k 3); fi   # it takes its time, and is lost among many passages
+    if ! "$bin/footnote" ask "${how[@]}" "$question" --url "$url"; then
+        local_model || return 1
+        say "The model did not come to an end: this machine is slow for it, or has other work. All else is up."
+    fi
     say ""
     say "Footnote answers at $url  (make stop ends it, make status shows it)"
 }
 stop_services() { local s; for s in gateway janitor retriever embedder store; do stop_service "$s"; done; }
 stop() {
     stop_services
+    stop_service model
     if alive redis; then stop_service redis; fi
     if [ -e "$run/db/pg/PG_VERSION" ]; then
         as_pg "$(pg_bin)/pg_ctl" -D "$(readlink -f "$run/db")/pg" -s -m fast stop 2>/dev/null || true
@@ -253,11 +328,22 @@ status() {
         elif ready "$s" >/dev/null 2>&1; then say "$s: ready (pid $(cat "$run/pid/$s"))"
         else say "$s: running, not ready (pid $(cat "$run/pid/$s")): see .run/log/$s.log"; rc=1; fi
     done
+    if [ -e "$run/model" ]; then
+        if model_ready; then say "model: ready (pid $(cat "$run/pid/model")): $(model_value name) on http://127.0.0.1:$(model_value port)/v1"
+        else
+            say "model: $(alive model && echo 'running, not ready' || echo 'not running'): answers are quotes until it is back (make restart SERVICE=model): see .run/log/model.log"; rc=1
+        fi
+    fi
     alive gateway && say "$url"
     return $rc
 }
 restart() {
-    [[ -n $1 && " ${services[*]} " == *" $1 "* ]] || die "restart what? make restart SERVICE=$(IFS='|'; echo "${services[*]}")"
+    if [ "$1" = model ] && [ -e "$run/model" ]; then
+        stop_service model; start_model; wait_model
+        say "model: ready (pid $(cat "$run/pid/model"))"
+        return 0
+    fi
+    [[ -n $1 && " ${services[*]} " == *" $1 "* ]] || die "restart what? make restart SERVICE=$(IFS='|'; echo "${services[*]}")$([ ! -e "$run/model" ] || echo '|model')"
     recall_options
     environment
     stop_service "$1"; start_service "$1"

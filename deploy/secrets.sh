@@ -95,6 +95,7 @@ acl_user() {
 }
 redis_users() {
     local f text gateway='+eval +evalsha +mget +get +getrange +exists +del +expire +time +sadd +srem +scard +smembers +xlen +xadd ~fn:rl:*'
+    local frames='+hset +hget +strlen ~fn:f:* ~fn:fb:*'
     put redis_gateway_url < <(redis_url gateway "$redis")
     put redis_gateway_state_url < <(redis_url gateway "$redis_state")
     put redis_embedder_url < <(redis_url embedder "$redis")
@@ -102,8 +103,8 @@ redis_users() {
     for f in redis_acl redis_state_acl; do
         text=$(printf 'user default off resetpass -@all\nuser health on nopass -@all +ping\n'
             if [ $f = redis_acl ]; then
-                acl_user redis_gateway_url gateway "$gateway ~fn:q:* ~fn:qs:* ~fn:turns"  # the script names the stream whichever server it asks
-                acl_user redis_embedder_url embedder '+mget +get +del ~fn:e:* ~fn:d:*'
+                acl_user redis_gateway_url gateway "$gateway $frames +hmget +hdel +hexists +zadd +zcard +zrange +zrem +zremrangebyscore +ttl +incr +setrange +lpush +ltrim +lrange ~fn:fs ~fn:q:* ~fn:qs:* ~fn:sr:* ~fn:so:* ~fn:sw:* ~fn:turns"  # the script names the stream whichever server it asks
+                acl_user redis_embedder_url embedder "+mget +get +del +eval +evalsha +exists +append $frames ~fn:e:* ~fn:d:*"
             else
                 acl_user redis_gateway_state_url gateway "$gateway ~fn:turns"
                 acl_user redis_store_url store '+xgroup|create +xlen +xautoclaim +xreadgroup +xadd +xtrim +xack +xdel +expire ~fn:turns ~fn:turns:bad'

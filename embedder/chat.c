@@ -1,46 +1,74 @@
 /* CHAT: a question and its passages → a streamed answer with marks. This file owns each answer in the making (chat_run): it
  * hands it to a provider, streams what the provider emits, and ends it exactly once:
  *
- *   call ─▶ chat_run ─▶ chat_openai or chat_builtin ─▶ chat_emit, chat_flush … ─▶ chat_finish ─▶ reply
- *                          │ fails before the first token, CHAT_FALLBACK=builtin ─▶ chat_builtin, degraded
+ *   call ─▶ chat_run ─▶ chat_provider ─▶ chat_emit, chat_flush … ─▶ chat_finish ─▶ reply
+ *                          │ fails before the first token, CHAT_FALLBACK ─▶ the other provider, degraded
  *                          └ fails otherwise ─▶ chat_fail (after the first token: ERR_UPSTREAM_CUT)
  *
- * Cancel: an upstream transfer is dropped at once; a built-in answer is finished on its thread (milliseconds), then dropped. */
+ * A resumable stream's text goes to Redis besides (frames.h): when its gateway dies the answer is written on, and another
+ * gateway ends it.
+ *
+ * Cancel: an upstream transfer is dropped at once, also one for a built-in answer's vectors; what a thread has of that is finished
+ * (milliseconds), then dropped. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "embedder/chat.h"
+#include "embedder/frames.h"
+#include "embedder/span.h"
 #include "embedder/leak.h"
 
-#define ANSWER_MAX 262144        /* of chat_rep.text */
-#define PART_MAX 65536           /* of chat_part.text */
-#define TOKEN_BYTES 8            /* of answer for each token asked for, beyond which it is cut: real ones have three to five */
-#define ALIVE_MS 8000            /* after so long without text an empty part says that the provider still waits, within its own limits */
+#define ANSWER_MAX 262144 /* of chat_rep.text */
+#define PART_MAX 65536    /* of chat_part.text */
+#define TOKEN_BYTES \
+    8 /* of answer for each token asked for, beyond which it is cut: real ones have three to five */
+#define ALIVE_MS \
+    8000 /* after so long without text an empty part says that the provider still waits, within its own limits */
 
 struct chat_service {
     struct embedder *e;
-    bool openai;                 /* else built in */
-    bool fallback;               /* CHAT_FALLBACK=builtin */
+    struct chat_provider *p;        /* who answers */
+    struct chat_provider *fallback; /* who answers when it fails; NULL: nobody */
 };
 
 struct chat_service *
-chat_new(struct embedder *e, bool openai)
+chat_new(struct embedder *e, struct chat_provider *p)
 {
     struct chat_service *c = mem_new(sizeof *c);
 
-    *c = (struct chat_service){ .e = e, .openai = openai, .fallback = openai && strcmp(e->opt->chat_fallback, "builtin") == 0 };
+    *c = (struct chat_service){ .e = e, .p = p };
     return c;
+}
+
+void
+chat_fall_back(struct chat_service *c, struct chat_provider *other)
+{
+    c->fallback = other;
 }
 
 void
 chat_free(struct chat_service **c)
 {
+    if (!*c)
+        return;
+    (*c)->p->close((*c)->p);
+    if ((*c)->fallback != NULL)
+        (*c)->fallback->close((*c)->fallback);
     mem_free(c);
+}
+
+void
+chat_sample(struct chat_service *c)
+{
+    stat_set(&embedder_stats, CHAT_FRAMES, (double)frames_count(c->e->frames));
+    if (c->p->sample)
+        c->p->sample(c->p);
 }
 
 static void
 run_free(struct chat_run *r)
 {
     r->call->on_cancel = NULL;
+    frames_end(&r->log, NULL, ERR_CANCELLED); /* unless it has ended otherwise */
     mem_free(&r->leak);
     loop_cancel(r->e->loop, &r->timer);
     buf_free(&r->answer);
@@ -59,14 +87,15 @@ leaked(struct chat_run *r)
     return false;
 }
 
-/* What a model server sent: not the prompt, and no more than was asked for, whether the server keeps to it or not. */
+/* A model server's text gives no prompt away and is no longer than was asked for, whether the server
+ * keeps to it or not. */
 static bool
 guard(struct chat_run *r, struct str text)
 {
     const struct chat_req *req = r->call->req;
     size_t most = (size_t)r->e->opt->max_output_tokens * TOKEN_BYTES;
 
-    if (r->leak == NULL) {
+    if (!r->leak) {
         r->leak = mem_new(sizeof *r->leak);
         leak_begin(r->leak, req->prompt.n > 0 ? req->prompt : str_of(r->e->prompt));
     }
@@ -93,7 +122,8 @@ bool
 chat_emit(struct chat_run *r, struct str text)
 {
     if (r->answer.n == 0 && text.n > 0)
-        stat_observe(&embedder_stats, CHAT_FIRST_TOKEN, (double)(clock_us() - r->begun_us) / 1e6);
+        stat_observe_traced(&embedder_stats, CHAT_FIRST_TOKEN, 0, 0, (double)(clock_us() - r->begun_us) / 1e6,
+                            span_trace_id(worker_span(r->call)));
     if (text.n > ANSWER_MAX - r->answer.n)
         return false;
     if (r->answer.n == 0)
@@ -109,7 +139,8 @@ chat_forget(struct chat_run *r)
     r->shown = 0;
 }
 
-/* How long a model server may take is the embedder's to say (UPSTREAM_IDLE_TIMEOUT). The gateway waits as long as it hears of us. */
+/* The embedder decides how long a model server may take (UPSTREAM_IDLE_TIMEOUT). The gateway waits as
+ * long as it hears of us. */
 static void
 on_alive(void *arg)
 {
@@ -141,6 +172,10 @@ chat_flush(struct chat_run *r)
     size_t safe = r->leak ? leak_safe(r->leak) : r->answer.n;
 
     safe = safe < r->answer.n ? safe : r->answer.n;
+    if (r->log && !r->leaked && safe > r->logged) {
+        frames_add(r->log, (struct str){ r->answer.p + r->logged, safe - r->logged });
+        r->logged = safe;
+    }
     while (!req->whole && !r->leaked && r->shown < safe) {
         struct str left = { r->answer.p + r->shown, safe - r->shown };
         struct chat_part part = { .text = utf8_cut(left, PART_MAX) };
@@ -155,7 +190,7 @@ chat_flush(struct chat_run *r)
 static void
 end_cancelled(struct chat_run *r)
 {
-    struct call *c = r->call;
+    struct delivery *c = r->call;
 
     stat_inc(&embedder_stats, CHAT_CANCELLED);
     run_free(r);
@@ -166,12 +201,20 @@ void
 chat_finish(struct chat_run *r, const char *model)
 {
     const struct chat_req *req = r->call->req;
-    struct call *c = r->call;
+    struct delivery *c = r->call;
     char version[33];
     struct chat_rep rep = {
-        .text = buf_slice(&r->answer), .model = str_of(model), .finish_reason = str_of(r->finish),
-        .prompt_tokens = r->prompt_tokens, .completion_tokens = r->completion_tokens, .degraded = r->degraded,
-        .upstream_us = r->upstream_us, .prompt_bytes = r->prompt_bytes, .passages = (int64_t)r->passages, .marked = r->marked,
+        .text = buf_slice(&r->answer),
+        .model = str_of(model),
+        .finish_reason = str_of(r->finish),
+        .prompt_tokens = r->prompt_tokens,
+        .completion_tokens = r->completion_tokens,
+        .degraded = r->degraded,
+        .unsure = r->unsure,
+        .upstream_us = r->upstream_us,
+        .prompt_bytes = r->prompt_bytes,
+        .passages = (int64_t)r->passages,
+        .marked = r->marked,
         .marks = { r->marks.v, r->marks.n },
     };
 
@@ -184,13 +227,18 @@ chat_finish(struct chat_run *r, const char *model)
     if (r->leaked)
         rep.finish_reason = STR("content_filter");
     mem_free(&r->leak); /* all of it may be shown */
-    rep.refused = r->refused || prompt_refused(rep.text, prompt_refusal(req));
+    rep.refused = !req->raw && (r->refused || prompt_refused(rep.text, prompt_refusal(req)));
     if (rep.refused)
         stat_inc(&embedder_stats, CHAT_REFUSED);
     chat_flush(r);
+    frames_end(&r->log, &rep, ERR_OK);
     loop_cancel(r->e->loop, &r->timer);
     stat_add_at(&embedder_stats, CHAT_ANSWERS,
-                r->degraded ? CHAT_BY_FALLBACK : strcmp(model, BUILTIN_CHAT_MODEL) == 0 ? CHAT_BY_BUILTIN : CHAT_BY_UPSTREAM, 0, 1);
+                r->degraded   ? CHAT_BY_FALLBACK
+                : r->p->local ? CHAT_BY_BUILTIN
+                              : CHAT_BY_UPSTREAM,
+                0, 1);
+    chat_span(c, &rep);
     worker_reply(c, &rep);
     buf_free(&r->answer);
     mem_free(&r);
@@ -199,18 +247,21 @@ chat_finish(struct chat_run *r, const char *model)
 void
 chat_fail(struct chat_run *r, enum err err, int64_t retry_after_ms, const char *text)
 {
-    struct call *c = r->call;
+    struct delivery *c = r->call;
+    const struct chat_req *req = c->req;
 
     if (r->cancelled) {
         end_cancelled(r);
         return;
     }
-    if (r->answer.n == 0 && r->e->chat->fallback && !r->degraded) {
+    if (r->answer.n == 0 && r->e->chat->fallback && !r->degraded && !req->raw) {
         LOG(INFO, c->trace, M("answering from the passages alone"), KS("error", err_name(err)));
         r->degraded = true;
+        r->unsure = err_maybe_paid(err);
         loop_cancel(r->e->loop, &r->timer);
         r->prompt_tokens = r->completion_tokens = r->prompt_bytes = 0;
-        chat_builtin_run(r);
+        r->p = r->e->chat->fallback;
+        r->p->run(r);
         return;
     }
     if (r->answer.n > 0) {
@@ -219,25 +270,44 @@ chat_fail(struct chat_run *r, enum err err, int64_t retry_after_ms, const char *
         retry_after_ms = 0;
     }
     stat_inc(&embedder_stats, CHAT_FAILED);
+    frames_end(&r->log, NULL, err);
     run_free(r);
     worker_fail(c, err, retry_after_ms, text);
 }
 
 static void
-on_cancel(struct call *c)
+give_up(struct chat_run *r)
+{
+    r->call->on_cancel = NULL;
+    r->cancelled = true;
+    if (r->p->cancel && r->p->cancel(r))
+        end_cancelled(r);
+}
+
+/* A gateway that died is no reader that left: another one reads on, from Redis. */
+static void
+on_cancel(struct delivery *c)
 {
     struct chat_run *r = c->user;
 
-    c->on_cancel = NULL;
-    r->cancelled = true;
-    if (r->e->chat->openai && !r->degraded) {
-        chat_openai_cancel(r);
-        end_cancelled(r);
-    }
+    if (r->log && worker_abandoned(c))
+        stat_inc(&embedder_stats, CHAT_ORPHANS);
+    else
+        give_up(r);
 }
 
 void
-chat_on_call(struct call *c)
+chat_unlogged(void *run)
+{
+    struct chat_run *r = run;
+
+    r->log = NULL;
+    if (worker_abandoned(r->call) && !r->cancelled)
+        give_up(r);
+}
+
+void
+chat_on_call(struct delivery *c)
 {
     struct embedder *e = worker_ctx(c);
     const struct chat_req *req = c->req;
@@ -247,12 +317,32 @@ chat_on_call(struct call *c)
         worker_fail(c, ERR_VALIDATION, 0, "question: may not be empty");
         return;
     }
+    if (req->raw && e->chat->p->local) {
+        worker_fail(c, ERR_VALIDATION, 0,
+                    "model: asking without documents needs a model server (OPENAI_BASE_URL)");
+        return;
+    }
     r = mem_new(sizeof *r);
-    *r = (struct chat_run){ .e = e, .call = c, .answer = BUF_MAX(ANSWER_MAX), .begun_us = clock_us() };
+    *r = (struct chat_run){
+        .e = e, .p = e->chat->p, .call = c, .answer = BUF_MAX(ANSWER_MAX), .begun_us = clock_us()
+    };
     c->user = r;
     c->on_cancel = on_cancel;
-    if (e->chat->openai)
-        chat_openai_run(r);
+    r->log = frames_begin(e->frames, req->frames, r);
+    r->p->run(r);
+}
+
+void
+chat_quote_on_call(struct delivery *c)
+{
+    struct embedder *e = worker_ctx(c);
+    const struct chat_req *req = c->req;
+    const struct chat_provider *p = e->chat->p;
+    struct quote_rep rep = { .model = req->model.n > 0 ? req->model : str_of(p->model) };
+
+    if (p->quote)
+        p->quote(e, req, &rep);
     else
-        chat_builtin_run(r);
+        rep.model = STR_NONE;
+    worker_reply(c, &rep);
 }

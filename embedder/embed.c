@@ -1,67 +1,71 @@
 /* EMBED: texts → vectors of unit length.
  *
- *   call ─▶ job ─▶ cache (one Redis trip) ─▶ found ─────────────────────────────┐
+ *   call ─▶ order ─▶ cache (one Redis trip) ─▶ found ───────────────────────────┐
  *                     └▶ not found ─▶ flight in the air? ─▶ yes: wait for it ────┤─▶ all there: reply
  *                                       └▶ no: new flight ─▶ batch ─▶ provider ──┘
  *
- * A flight is one distinct text (with model and dimensions) that is being embedded; whoever else wants it waits, so that a
- * thousand equal questions cost one call. A batch is what one provider call carries; the job that made it leads. When a
- * leader's call fails in a way that may pass, one waiting job takes its flights over, once; another failure is shared. A
- * batch that nobody waits for any more is cancelled. Ownership: a job owns its waiters, a batch its flights; both unlink
- * themselves. A job ends when its last vector is there, at its deadline, on cancel, or on a failure. */
+ * EMBED_FREE is the same as long as nothing is paid for: else its reply says so, and has no vectors.
+ * A flight is one distinct text (with model and dimensions) that is being embedded; others that want it wait,
+ * so that a thousand equal questions cost one call. A batch is what one provider call carries; the order that
+ * made it leads. When a leader's call fails in a way that may pass, one waiting order takes its flights over,
+ * once; another failure is shared. A batch that nobody waits for any more is cancelled. Ownership: an order
+ * owns its waiters, a batch its flights; both unlink themselves. An order ends when its last vector is there,
+ * at its deadline, on cancel, or on a failure. */
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/log.h"
 #include "embedder/embed.h"
+#include "embedder/span.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "vectors go over the bus as they are in memory");
 
 #define BUCKETS 4096
 
 struct waiter {
-    struct job *job;
-    size_t at;                       /* which of the job's texts */
-    struct flight *flight;           /* NULL: served */
-    struct waiter *next, **prev;     /* flight->waiters */
+    struct order *order;
+    size_t at;                   /* which of the order's texts */
+    struct flight *flight;       /* NULL: served */
+    struct waiter *next, **prev; /* flight->waiters */
 };
 
 struct flight {
-    uint8_t key[32];                 /* of model, dimensions, text */
+    uint8_t key[32]; /* of model, dimensions, text */
     struct batch *batch;
     struct waiter *waiters;
-    struct flight *next;             /* same bucket */
-    bool again;                      /* was taken over once */
+    struct flight *next; /* same bucket */
+    bool again;          /* was taken over once */
 };
 
 struct batch {
-    struct embed_task t;             /* first: task and batch are one block */
+    struct embed_task t; /* first: task and batch are one block */
     struct embed *m;
-    struct flight **flights;         /* t.n of them */
-    size_t n_waiters;                /* over all flights */
-    uint64_t leader;                 /* job id */
-    bool ending;                     /* in on_done: not to be cancelled */
+    struct flight **flights; /* t.n of them */
+    size_t n_waiters;        /* over all flights */
+    uint64_t leader;         /* order id */
+    bool ending, counted;    /* in on_done: not to be cancelled; the leader has its tokens */
 };
 
-struct job {
+struct order {
     struct embed *m;
-    struct call *call;
+    struct delivery *call;
     uint64_t id;
-    size_t n, pending;               /* texts, and how many are not there yet */
-    size_t dims;                     /* 0: not known yet */
-    float *vectors;                  /* n × dims */
-    struct waiter *waiters;          /* n of them; flight NULL when not waiting */
+    size_t n, pending;      /* texts, and how many are not there yet */
+    size_t dims;            /* 0: not known yet */
+    float *vectors;         /* n × dims */
+    struct waiter *waiters; /* n of them; flight NULL when not waiting */
     char model[129];
-    int64_t ask_dims;                /* as asked or configured; 0: the model's own */
+    int64_t ask_dims; /* as asked or configured; 0: the model's own */
     int64_t cached, tokens;
-    int64_t upstream_us;             /* the longest wait for the model server */
+    int64_t upstream_us; /* the longest wait for the model server */
     int64_t begun_us;
-    uint64_t timer;                  /* deadline */
-    uint64_t restart;                /* it begins anew in the next turn */
-    bool use_cache;
-    bool mixed;                      /* vectors of different dimensions came: the model changed meanwhile */
-    bool again;                      /* it began anew for that, past the cache */
-    const char *prefix;              /* stands before each text */
+    uint64_t timer;         /* deadline */
+    uint64_t restart;       /* it begins anew in the next turn */
+    bool use_cache, unsure; /* the model did not say what it took */
+    bool unpaid;            /* EMBED_FREE of a model that is paid for: the cache or nothing */
+    bool mixed, again;      /* vectors of two models came; it began anew for that, past the cache */
+    const char *prefix;     /* stands before each text */
 };
 
 struct embed {
@@ -74,7 +78,7 @@ struct embed {
 
 /* ---- flights */
 static void
-flight_key(const struct job *j, struct str text, uint8_t out[32])
+flight_key(const struct order *j, struct str text, uint8_t out[32])
 {
     char dims[24];
     struct str parts[4];
@@ -110,15 +114,15 @@ flight_free(struct embed *m, struct flight *f)
 }
 
 static void
-wait_for(struct job *j, size_t at, struct flight *f)
+wait_for(struct order *j, size_t at, struct flight *f)
 {
     struct waiter *w = &j->waiters[at], **tail;
 
     for (tail = &f->waiters; *tail != NULL; tail = &(*tail)->next)
         ;
-    *w = (struct waiter){ .job = j, .at = at, .flight = f, .prev = tail };
+    *w = (struct waiter){ .order = j, .at = at, .flight = f, .prev = tail };
     *tail = w;
-    if (f->batch != NULL)
+    if (f->batch)
         f->batch->n_waiters++;
 }
 
@@ -128,21 +132,21 @@ unwait(struct waiter *w)
     struct batch *b = w->flight->batch;
 
     *w->prev = w->next;
-    if (w->next != NULL)
+    if (w->next)
         w->next->prev = w->prev;
     w->flight = NULL;
     if (--b->n_waiters == 0 && !b->ending)
         b->t.p->cancel(&b->t);
 }
 
-/* ---- jobs */
+/* ---- orders */
 static void
-job_free(struct job *j)
+order_free(struct order *j)
 {
     loop_cancel(j->m->e->loop, &j->timer);
     loop_cancel(j->m->e->loop, &j->restart);
     for (size_t i = 0; i < j->n; i++)
-        if (j->waiters[i].flight != NULL)
+        if (j->waiters[i].flight)
             unwait(&j->waiters[i]);
     mem_free(&j->waiters);
     mem_free(&j->vectors);
@@ -150,43 +154,49 @@ job_free(struct job *j)
 }
 
 static void
-job_fail(struct job *j, enum err err, int64_t retry_after_ms, const char *text)
+order_fail(struct order *j, enum err err, int64_t retry_after_ms, const char *text)
 {
-    struct call *c = j->call;
+    struct delivery *c = j->call;
 
-    stat_observe_at(&embedder_stats, EMBED_SECONDS, 1, 0, (double)(clock_us() - j->begun_us) / 1e6);
+    embed_took(c, 1, clock_us() - j->begun_us);
     c->on_cancel = NULL;
-    job_free(j);
+    order_free(j);
     worker_fail(c, err, retry_after_ms, text);
 }
 
+/* An order that has not all of its vectors would have to pay for the rest: its reply says so, and has none. */
 static void
-job_reply(struct job *j)
+job_reply(struct order *j)
 {
     char space[129] = "";
-    struct embed_rep rep = { .dims = (int64_t)j->dims, .cached = j->cached, .tokens = j->tokens,
-                             .upstream_us = j->upstream_us };
+    struct embed_rep rep = { .tokens = j->tokens, .upstream_us = j->upstream_us, .vectors = STR("") };
 
-    if (j->m->p->any_model)
+    if (j->m->p->prefixes)
         embed_space_name(j->m->e->opt, j->model, space);
     else
         memcpy(space, j->model, sizeof space);
+    rep.unsure = j->unsure;
     rep.model = str_of(space);
-    rep.vectors = (struct str){ (const char *)j->vectors, j->n * j->dims * sizeof *j->vectors };
-    stat_observe_at(&embedder_stats, EMBED_SECONDS, 0, 0, (double)(clock_us() - j->begun_us) / 1e6);
+    if (j->pending == 0) {
+        rep.dims = (int64_t)j->dims;
+        rep.cached = j->cached;
+        rep.vectors = (struct str){ (const char *)j->vectors, j->n * j->dims * sizeof *j->vectors };
+    }
+    embed_took(j->call, 0, clock_us() - j->begun_us);
+    embed_span(j->call, &rep, j->n);
     j->call->on_cancel = NULL;
     worker_reply(j->call, &rep);
-    job_free(j);
+    order_free(j);
 }
 
-/* One vector is there. False: it does not fit the others (the job is then failed and gone). */
+/* One vector is there. False: it does not fit the others (the order is then failed and gone). */
 static bool
-job_take(struct job *j, size_t at, const void *floats, size_t dims)
+job_take(struct order *j, size_t at, const void *floats, size_t dims)
 {
     if (j->dims == 0) {
         j->vectors = mem_try(j->n * dims * sizeof *j->vectors);
-        if (j->vectors == NULL) {
-            job_fail(j, ERR_BUSY, 500, "not enough memory");
+        if (!j->vectors) {
+            order_fail(j, ERR_BUSY, 500, "not enough memory");
             return false;
         }
         j->dims = dims;
@@ -201,27 +211,27 @@ job_take(struct job *j, size_t at, const void *floats, size_t dims)
     return true;
 }
 
-static void job_start(struct job *j);
+static void order_start(struct order *j);
 
 static void
 on_restart(void *arg)
 {
-    struct job *j = arg;
+    struct order *j = arg;
 
     j->restart = 0;
-    job_start(j);
+    order_start(j);
 }
 
 /* Its last vector is there. Vectors of a model that changed meanwhile are made anew, once, past the cache. */
 static void
-job_done(struct job *j)
+job_done(struct order *j)
 {
     if (!j->mixed) {
         job_reply(j);
         return;
     }
     if (j->again) {
-        job_fail(j, ERR_UPSTREAM_REPLY, 0, "vectors of different dimensions");
+        order_fail(j, ERR_UPSTREAM_REPLY, 0, "vectors of different dimensions");
         return;
     }
     mem_free(&j->vectors);
@@ -230,22 +240,23 @@ job_done(struct job *j)
     j->cached = 0;
     j->mixed = j->use_cache = false;
     j->again = true;
-    j->restart = loop_after(j->m->e->loop, 0, on_restart, j); /* not among the flights that are just being served */
+    j->restart = loop_after(j->m->e->loop, 0, on_restart,
+                            j); /* not among the flights that are just being served */
 }
 
 static void
-on_cancel(struct call *c)
+on_cancel(struct delivery *c)
 {
-    job_fail(c->user, ERR_CANCELLED, 0, NULL);
+    order_fail(c->user, ERR_CANCELLED, 0, NULL);
 }
 
 static void
 on_deadline(void *arg)
 {
-    struct job *j = arg;
+    struct order *j = arg;
 
     j->timer = 0;
-    job_fail(j, ERR_DEADLINE, 0, "the vectors did not come in time");
+    order_fail(j, ERR_DEADLINE, 0, "the vectors did not come in time");
 }
 
 /* ---- batches */
@@ -255,7 +266,7 @@ batch_free(struct batch *b)
     for (size_t i = 0; i < b->t.n; i++) {
         char *text = (char *)(uintptr_t)b->t.texts[i].p;
 
-        if (b->flights[i] != NULL)
+        if (b->flights[i])
             flight_free(b->m, b->flights[i]);
         mem_free(&text);
     }
@@ -268,7 +279,7 @@ batch_free(struct batch *b)
 static void on_done(struct embed_task *t);
 
 static struct batch *
-batch_new(struct embed *m, const struct job *leader, size_t n)
+batch_new(struct embed *m, const struct order *leader, size_t n)
 {
     struct batch *b = mem_new(sizeof *b);
     const struct embed_req *req = leader->call->req;
@@ -277,8 +288,13 @@ batch_new(struct embed *m, const struct job *leader, size_t n)
     b->m = m;
     b->leader = leader->id;
     b->flights = mem_new(n * sizeof *b->flights);
-    b->t = (struct embed_task){ .e = m->e, .p = m->p, .dims = leader->ask_dims, .documents = req->documents, .fresh = req->fresh,
-                                .deadline_ms = leader->call->deadline_ms, .done = on_done };
+    b->t = (struct embed_task){ .e = m->e,
+                                .p = m->p,
+                                .dims = leader->ask_dims,
+                                .documents = req->documents,
+                                .fresh = req->fresh,
+                                .deadline_ms = leader->call->deadline_ms,
+                                .done = on_done };
     b->t.texts = mem_new(n * sizeof *b->t.texts);
     memcpy(b->t.model, leader->model, sizeof b->t.model);
     if (trace.n > 0)
@@ -298,9 +314,9 @@ batch_add(struct batch *b, struct flight *f, struct str text)
         b->n_waiters++;
 }
 
-/* Who came while the call was out waited for a part of it. */
+/* A job that came while the call was out waited for a part of it. */
 static void
-waited(struct job *j, const struct batch *b)
+waited(struct order *j, const struct batch *b)
 {
     int64_t since = clock_us() - j->begun_us, us = b->t.upstream_us < since ? b->t.upstream_us : since;
 
@@ -310,21 +326,22 @@ waited(struct job *j, const struct batch *b)
 
 /* Give a vector to all who wait for it. */
 static void
-serve(struct batch *b, struct flight *f, const float *v)
+give_vector(struct batch *b, struct flight *f, const float *v)
 {
     bool first = true;
 
-    while (f->waiters != NULL) {
-        struct job *j = f->waiters->job;
+    while (f->waiters) {
+        struct order *j = f->waiters->order;
         size_t at = f->waiters->at;
 
         unwait(f->waiters);
         stat_add_at(&embedder_stats, EMBED_TEXTS, first ? SOURCE_MODEL : SOURCE_SHARED, 0, 1);
         first = false;
         waited(j, b);
-        if (j->id == b->leader) {
+        if (j->id == b->leader && !b->counted) {
             j->tokens += b->t.tokens;
-            b->t.tokens = 0;
+            j->unsure |= b->t.tokens <= 0;
+            b->counted = true;
         }
         if (job_take(j, at, v, b->t.out_dims) && j->pending == 0)
             job_done(j);
@@ -336,13 +353,13 @@ fail_waiters(struct flight *f, const struct embed_task *t, uint64_t only)
 {
     struct waiter *w = f->waiters;
 
-    while (w != NULL) {
-        if (only != 0 && w->job->id != only) {
+    while (w) {
+        if (only != 0 && w->order->id != only) {
             w = w->next;
             continue;
         }
-        job_fail(w->job, t->err, t->retry_after_ms, t->text);
-        w = f->waiters; /* a failed job takes all its waiters along */
+        order_fail(w->order, t->err, t->retry_after_ms, t->text);
+        w = f->waiters; /* a failed order takes all its waiters along */
     }
 }
 
@@ -355,18 +372,18 @@ take_over(struct batch *b)
     for (size_t i = 0; i < b->t.n; i++) {
         struct flight *f = b->flights[i];
 
-        if (f->waiters == NULL)
+        if (!f->waiters)
             continue;
-        if (next == NULL)
-            next = batch_new(b->m, f->waiters->job, b->t.n);
+        if (!next)
+            next = batch_new(b->m, f->waiters->order, b->t.n);
         f->again = true;
         batch_add(next, f, b->t.texts[i]);
         b->flights[i] = NULL;
         for (const struct waiter *w = f->waiters; w != NULL; w = w->next)
-            if (w->job->call->deadline_ms > next->t.deadline_ms)
-                next->t.deadline_ms = w->job->call->deadline_ms;
+            if (w->order->call->deadline_ms > next->t.deadline_ms)
+                next->t.deadline_ms = w->order->call->deadline_ms;
     }
-    if (next == NULL)
+    if (!next)
         return;
     stat_inc(&embedder_stats, EMBED_PROMOTED);
     next->t.p->run(&next->t);
@@ -393,7 +410,7 @@ on_done(struct embed_task *t)
         if (!t->p->caches && (t->p->paid || !t->documents))
             embed_cache_put(t);
         for (size_t i = 0; i < t->n; i++)
-            serve(b, b->flights[i], t->vectors + i * t->out_dims);
+            give_vector(b, b->flights[i], t->vectors + i * t->out_dims);
     } else if (t->err != ERR_CANCELLED || b->n_waiters > 0) {
         batch_failed(b);
     }
@@ -401,9 +418,9 @@ on_done(struct embed_task *t)
 }
 
 /* ---- a call */
-/* Copies what the cache has. False: the job failed and is gone. */
+/* Copies what the cache has. False: the order failed and is gone. */
 static bool
-take_cached(struct job *j, const struct str *texts, bool *have)
+take_cached(struct order *j, const struct str *texts, bool *have)
 {
     struct embed *m = j->m;
     struct arena *a = arena_new((size_t)64 << 20);
@@ -413,19 +430,19 @@ take_cached(struct job *j, const struct str *texts, bool *have)
 
     for (size_t i = 0; items != NULL && i < j->n; i++)
         items[i].text = texts[i];
-    if (items != NULL)
-        embed_cache_get(m->e, a, j->model, j->ask_dims, items, j->n);
+    if (items)
+        embed_cache_get(m->e, a, j->model, j->ask_dims, items, j->n, j->unpaid);
     for (size_t i = 0; items != NULL && alive && i < j->n; i++) {
         const struct embed_found *f = &items[i].found;
 
-        if (f->floats == NULL || (j->dims != 0 && f->dims != j->dims) || (now != 0 && f->dims != now))
+        if (!f->floats || (j->dims != 0 && f->dims != j->dims) || (now != 0 && f->dims != now))
             continue;
         alive = job_take(j, i, f->floats, f->dims);
         have[i] = alive;
         j->cached += alive;
     }
     stat_add_at(&embedder_stats, EMBED_TEXTS, SOURCE_CACHE, 0, alive ? (uint64_t)j->cached : 0);
-    if (alive && j->cached > 0 && m->p->check_dims != NULL)
+    if (alive && j->cached > 0 && m->p->check_dims)
         m->p->check_dims(m->p, j->model);
     arena_free(&a);
     return alive;
@@ -433,7 +450,7 @@ take_cached(struct job *j, const struct str *texts, bool *have)
 
 /* Join flights in the air, start new ones, and send the batches off. */
 static void
-embed_missing(struct job *j, const struct str *texts, const bool *have)
+embed_missing(struct order *j, const struct str *texts, const bool *have)
 {
     struct embed *m = j->m;
     struct batch **batches = mem_new(j->n * sizeof *batches), *b = NULL;
@@ -449,11 +466,11 @@ embed_missing(struct job *j, const struct str *texts, const bool *have)
         flight_key(j, text, key);
         at = flight_at(m, key);
         f = *at;
-        if (f == NULL) {
+        if (!f) {
             f = *at = mem_new(sizeof *f);
             memcpy(f->key, key, sizeof key);
             m->n_flights++;
-            if (b == NULL || b->t.n >= m->p->max_texts || bytes + text.n > m->p->max_bytes) {
+            if (!b || b->t.n >= m->p->max_texts || bytes + text.n > m->p->max_bytes) {
                 b = batches[n_batches++] = batch_new(m, j, m->p->max_texts);
                 bytes = 0;
             }
@@ -467,24 +484,9 @@ embed_missing(struct job *j, const struct str *texts, const bool *have)
     mem_free(&batches);
 }
 
-static const char *
-fault_of(const struct embed *m, const struct embed_req *req)
-{
-    if (req->texts.n == 0)
-        return "texts: at least one is needed";
-    for (size_t i = 0; i < req->texts.n; i++)
-        if (req->texts.v[i].n == 0)
-            return "texts: none may be empty";
-    if (req->dims < 0 || req->dims > EMBED_MAX_DIMS)
-        return "dims: 1 to 4096";
-    if (!m->p->any_model && req->model.n > 0 && !str_is(req->model, m->p->model))
-        return "model: this deployment does not have it";
-    return NULL;
-}
-
 /* From the cache what it has, from the model the rest. */
 static void
-job_start(struct job *j)
+order_start(struct order *j)
 {
     const struct embed_req *req = j->call->req;
     struct arena *a = arena_new((size_t)64 << 20);
@@ -495,14 +497,18 @@ job_start(struct job *j)
         texts = arena_alloc(a, j->n * sizeof *texts);
         for (size_t i = 0; texts != NULL && i < j->n; i++)
             texts[i] = str_of(arena_printf(a, "%s" STR_FMT, j->prefix, STR_ARG(req->texts.v[i])));
-        if (texts == NULL || texts[j->n - 1].p == NULL) {
-            job_fail(j, ERR_VALIDATION, 0, "texts: too large");
+        if (!texts || !texts[j->n - 1].p) {
+            order_fail(j, ERR_VALIDATION, 0, "texts: too large");
             goto out;
         }
     }
-    if (!j->use_cache || take_cached(j, texts, have)) {
+    if (j->unpaid && j->m->p->doubts && j->m->p->doubts(j->m->p, j->model)) {
+        job_reply(j);
+    } else if (!j->use_cache || take_cached(j, texts, have)) {
         if (j->pending == 0)
             job_done(j);
+        else if (j->unpaid)
+            job_reply(j);
         else
             embed_missing(j, texts, have);
     }
@@ -512,57 +518,80 @@ out:
 }
 
 void
-embed_on_call(struct call *c)
+embed_on_call(struct delivery *c)
 {
-    struct embed *m = ((struct embedder *)worker_ctx(c))->embed;
     const struct embed_req *req = c->req;
-    const char *fault = fault_of(m, req);
-    struct job *j;
+    const char *fault = embed_fault(req);
+    char model[129];
+    struct embed *m = embed_named(worker_ctx(c), req->model, model);
+    struct order *j;
 
-    if (fault != NULL) {
+    if (!m)
+        fault = "model: this deployment does not have it";
+    if (fault) {
         worker_fail(c, ERR_VALIDATION, 0, fault);
         return;
     }
     j = mem_new(sizeof *j);
-    *j = (struct job){ .m = m, .call = c, .id = ++m->last_id, .n = req->texts.n, .pending = req->texts.n, .prefix = "",
-                       .begun_us = clock_us(), .ask_dims = req->dims > 0 ? req->dims : m->p->dims };
+    *j = (struct order){ .m = m,
+                         .call = c,
+                         .id = ++m->last_id,
+                         .n = req->texts.n,
+                         .pending = req->texts.n,
+                         .prefix = "",
+                         .begun_us = clock_us(),
+                         .ask_dims = req->dims > 0 ? req->dims : m->p->dims };
+    j->unpaid = m->p->paid && c->kind == KIND_EMBED_FREE;
     j->use_cache = (m->p->paid || !req->documents) && !req->fresh;
-    snprintf(j->model, sizeof j->model, "%.*s", req->model.n > 0 ? (int)req->model.n : 128,
-             req->model.n > 0 ? req->model.p : m->p->model);
-    if (m->p->any_model)
+    memcpy(j->model, model, sizeof j->model);
+    if (m->p->prefixes)
         j->prefix = embed_prefix(m->e->opt, j->model, req->documents);
     j->waiters = mem_new(j->n * sizeof *j->waiters);
-    j->timer = loop_after(m->e->loop, c->deadline_ms - clock_ms() > 0 ? c->deadline_ms - clock_ms() : 0, on_deadline, j);
+    j->timer = loop_after(m->e->loop, c->deadline_ms - clock_ms() > 0 ? c->deadline_ms - clock_ms() : 0,
+                          on_deadline, j);
     c->user = j;
     c->on_cancel = on_cancel;
-    job_start(j);
+    order_start(j);
 }
 
 /* ---- life */
 struct embed *
-embed_new(struct embedder *e, bool openai)
+embed_new(struct embedder *e, struct embed_provider *p)
 {
     struct embed *m = mem_new(sizeof *m);
 
     m->e = e;
-    m->p = openai ? embed_openai_new(e) : embed_builtin_new(e);
-    if (openai && e->opt->base_url[0] != 0 && e->opt->api_key[0] == 0 && strcmp(e->opt->embedding_provider, "auto") == 0)
-        embed_openai_probe(m->p);
+    m->p = p;
     return m;
 }
 
-/* Calls in flight were answered before: the bus is gone, and so are upstream and threads. */
+void
+embed_stop(struct embed *m)
+{
+    if (m && m->p->stop)
+        m->p->stop(m->p);
+}
+
+/* Calls in flight were answered before: the bus is gone, and so are the threads. */
 void
 embed_free(struct embed **m)
 {
-    if (*m == NULL)
+    if (!*m)
         return;
     (*m)->p->close((*m)->p);
     mem_free(m);
+}
+
+const struct embed_provider *
+embed_provider_of(const struct embed *m)
+{
+    return m->p;
 }
 
 void
 embed_sample(struct embed *m)
 {
     stat_set(&embedder_stats, EMBED_FLIGHTS, (double)m->n_flights);
+    if (m->p->sample)
+        m->p->sample(m->p);
 }

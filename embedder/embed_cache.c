@@ -1,9 +1,12 @@
 /* The embedding cache in Redis: one pipelined trip before a request's texts are embedded, one after. Values are data from
- * outside: anything but a complete, finite vector of unit length for exactly this text is a miss; what is broken is deleted
- * and counted. Keys and values: embed.h. While Redis is away (its breaker is open) every lookup is a miss, at no cost. */
+ * outside: anything but a complete, finite vector of unit length for exactly this text is a miss; a broken
+ * value is deleted and counted. Keys and values: embed.h. While Redis is away (its breaker is open) every
+ * lookup is a miss, at no cost. */
 #include <math.h>
 
+#include "common/digest.h"
 #include "common/log.h"
+#include "common/text/number.h"
 #include "embedder/embed.h"
 
 #define VALUE_VERSION 1
@@ -99,11 +102,12 @@ key_of(struct arena *a, const char *model, int64_t dims, struct str text)
     char *key;
 
     md5(&text, 1, digest);
-    key = arena_printf(a, "fn:e:%.128s:%lld:%s", model, (long long)dims, hex_text(digest, sizeof digest, hex));
+    key = arena_printf(a, "fn:e:%.128s:%lld:%s", model, (long long)dims,
+                       hex_text(digest, sizeof digest, hex));
     return str_of(key);
 }
 
-/* Where the dimensions of the newest vectors stand. */
+/* The key of the newest vectors' dimensions. */
 static struct str
 dims_key(struct arena *a, const char *model, int64_t dims)
 {
@@ -113,11 +117,9 @@ dims_key(struct arena *a, const char *model, int64_t dims)
 static size_t
 newest_dims(const struct redis_val *v)
 {
-    size_t n = 0;
+    int64_t n = 0;
 
-    for (size_t i = 0; v->type == REDIS_STR && i < v->s.n && i < 5 && v->s.p[i] >= '0' && v->s.p[i] <= '9'; i++)
-        n = n * 10 + (size_t)(v->s.p[i] - '0');
-    return n <= EMBED_MAX_DIMS ? n : 0;
+    return v->type == REDIS_STR && number_parse(v->s, 0, EMBED_MAX_DIMS, &n) ? (size_t)n : 0;
 }
 
 /* Values that were refused go, so that they are refused once. */
@@ -132,8 +134,8 @@ delete_bad(struct embedder *e, struct arena *a, struct str *argv, size_t n)
 }
 
 static void
-take_values(struct embedder *e, struct arena *a, const char *model, const struct redis_val *list, int64_t dims,
-            struct cache_item *items, struct str *argv)
+take_values(struct embedder *e, struct arena *a, const char *model, const struct redis_val *list,
+            int64_t dims, struct cache_item *items, struct str *argv, bool again)
 {
     size_t hits = 0, bad = 0, foreign = 0, n = list->n - 1, newest = newest_dims(&list->v[0]);
     int64_t saved = 0;
@@ -151,12 +153,12 @@ take_values(struct embedder *e, struct arena *a, const char *model, const struct
             saved += items[i].found.tokens;
             break;
         case VALUE_OTHER_TEXT: foreign++; break;
-        case VALUE_BAD: argv[++bad] = argv[i + 2]; break;  /* bad ≤ i + 1: never ahead of what is read */
+        case VALUE_BAD: argv[++bad] = argv[i + 2]; break; /* bad ≤ i + 1: never ahead of what is read */
         }
     }
     price_count(&cache_saved, 0, 0, str_of(model), false, saved);
     stat_add(&embedder_stats, EMBED_CACHE_HITS, hits);
-    stat_add(&embedder_stats, EMBED_CACHE_MISSES, n - hits);
+    stat_add(&embedder_stats, EMBED_CACHE_MISSES, again ? 0 : n - hits);
     stat_add(&embedder_stats, EMBED_CACHE_COLLISIONS, foreign);
     stat_add(&embedder_stats, EMBED_CACHE_BAD, bad);
     if (bad > 0) {
@@ -166,7 +168,8 @@ take_values(struct embedder *e, struct arena *a, const char *model, const struct
 }
 
 void
-embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t dims, struct cache_item *items, size_t n)
+embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t dims,
+                struct cache_item *items, size_t n, bool again)
 {
     struct str *argv = arena_alloc(a, (n + 2) * sizeof *argv);
     struct redis_cmd cmd = { argv, n + 2 };
@@ -175,21 +178,22 @@ embed_cache_get(struct embedder *e, struct arena *a, const char *model, int64_t 
 
     for (size_t i = 0; i < n; i++)
         sha256(&items[i].text, 1, items[i].sha);
-    if (e->redis == NULL || e->opt->cache_ttl == 0 || argv == NULL)
+    if (!e->redis || e->opt->cache_ttl == 0 || !argv)
         return;
     argv[0] = STR("MGET");
     argv[1] = dims_key(a, model, dims);
     for (size_t i = 0; i < n; i++) {
         argv[i + 2] = key_of(a, model, dims, items[i].text);
-        if (argv[i + 2].p == NULL)
+        if (!argv[i + 2].p)
             return;
     }
     /* a few texts are a question, for which somebody waits */
-    if (redis_run_in(e->redis, n <= QUESTION_TEXTS ? &budget : NULL, a, &cmd, 1, &val) != 0 || val.type != REDIS_LIST || val.n != n + 1) {
+    if (redis_run_in(e->redis, n <= QUESTION_TEXTS ? &budget : NULL, a, &cmd, 1, &val) != 0 ||
+        val.type != REDIS_LIST || val.n != n + 1) {
         stat_inc(&embedder_stats, EMBED_CACHE_BYPASS);
         return;
     }
-    take_values(e, a, model, &val, dims, items, argv);
+    take_values(e, a, model, &val, dims, items, argv, again);
 }
 
 static size_t
@@ -202,7 +206,7 @@ bytes_of(const struct embed_task *t)
     return n;
 }
 
-/* What the first so many bytes of a task cost: the texts' parts, as differences, add up to the whole. */
+/* The cost of the first so many bytes of a task: the texts' parts, as differences, add up to the whole. */
 static int64_t
 cost_of(const struct embed_task *t, size_t bytes, size_t all)
 {
@@ -233,7 +237,8 @@ embed_cache_put(const struct embed_task *t)
     struct buf *values;
     struct str ttl;
 
-    if (e->redis == NULL || e->opt->cache_ttl == 0 || t->n == 0 || !redis_up(e->redis)) /* the look-up found it ill */
+    /* the look-up found it ill */
+    if (!e->redis || e->opt->cache_ttl == 0 || t->n == 0 || !redis_up(e->redis))
         return;
     a = arena_new(t->n * (EMBED_VALUE_HEAD + KEY_MAX + 1024) + 65536);
     cmds = arena_alloc(a, (t->n + 1) * sizeof *cmds);

@@ -1,5 +1,5 @@
-/* Looking for the prompt in an answer (leak.h). The canary is found in any case and with anything but letters and digits between its
- * characters; words likewise count without case and punctuation. */
+/* Looking for the prompt in an answer (leak.h). The canary is found in any case and with anything but letters
+ * and digits between its characters; words likewise count without case and punctuation. */
 #include "embedder/leak.h"
 
 #include <ctype.h>
@@ -13,10 +13,7 @@ static char line[64];
 void
 leak_init(void)
 {
-    uint8_t raw[LEAK_CANARY / 2];
-
-    random_bytes(raw, sizeof raw);
-    hex_text(raw, sizeof raw, canary);
+    hex_random(LEAK_CANARY / 2, canary);
     memcpy(line, "\nPrompt ", 8);
     memcpy(line + 8, canary, LEAK_CANARY);
     memcpy(line + 8 + LEAK_CANARY, ".", 2);
@@ -113,7 +110,7 @@ answer_word(struct leak *l)
     if (l->seen < LEAK_WINDOW || l->n == 0)
         return false;
     h = window_hash(l->words, l->seen);
-    if (bsearch(&h, l->window, l->n, sizeof h, by_value) == NULL) {
+    if (!bsearch(&h, l->window, l->n, sizeof h, by_value)) {
         l->run = 0;
         return false;
     }

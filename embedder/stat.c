@@ -3,7 +3,7 @@
 
 static const char *const embed_sources[] = { "cache", "model", "shared", NULL };
 static const char *const embed_results[] = { "ok", "failed", NULL };
-static const char *const upstream_routes[] = { "embed", "chat", NULL };
+static const char *const upstream_routes[] = { "embed", "chat", "rerank", NULL };
 static const char *const upstream_outcomes[] = { "ok",    "error",   "bad_reply", "refused", "limited",
                                                  "quota", "timeout", "cancelled", "blocked", NULL };
 static const char *const token_kinds[] = { "embedding", "prompt", "completion", NULL };
@@ -18,7 +18,8 @@ static const struct stat_def defs[] = {
 };
 
 struct stat_set embedder_stats;
-const struct price_rows upstream_spent = { &embedder_stats, UPSTREAM_TOKENS, UPSTREAM_DOLLARS, UPSTREAM_UNPRICED };
+const struct price_rows upstream_spent = { &embedder_stats, UPSTREAM_TOKENS, UPSTREAM_DOLLARS,
+                                           UPSTREAM_UNPRICED };
 const struct price_rows cache_saved = { &embedder_stats, SAVED_TOKENS, SAVED_DOLLARS, SAVED_UNPRICED };
 
 void

@@ -4,16 +4,20 @@
 #include "common/mem.h"
 #include "common/text/text.h"
 
-#define TEXT_MAX 65536          /* bytes of one text; the rest is not looked at */
-#define LANGUAGE_BYTES 4096     /* of it that its language is told from */
+#define TEXT_MAX 65536      /* bytes of one text; the rest is not looked at */
+#define LANGUAGE_BYTES 4096 /* of it that its language is told from */
 
-struct place { uint64_t h; enum word_class cls; size_t at, n; };
+struct place {
+    uint64_t h;
+    enum word_class cls;
+    size_t at, n;
+};
 
 struct tokens {
     struct words *words;
     struct place *v;
     size_t n, cap, next;
-    struct buf text;            /* folded words */
+    struct buf text; /* folded words */
 };
 
 struct tokens *
@@ -29,7 +33,7 @@ tokens_new(void)
 void
 tokens_free(struct tokens **t)
 {
-    if (*t == NULL)
+    if (!*t)
         return;
     words_free(&(*t)->words);
     buf_free(&(*t)->text);
@@ -57,6 +61,12 @@ tokens_set(struct tokens *t, enum language l, struct str text)
     buf_reset(&t->text);
     words_language(t->words, l);
     words_each(t->words, utf8_cut(text, TEXT_MAX), add, t);
+}
+
+size_t
+tokens_count(const struct tokens *t)
+{
+    return t->n;
 }
 
 bool

@@ -10,10 +10,11 @@ struct token {
     struct str folded;   /* not stemmed; until tokens_set */
 };
 struct tokens;
-struct tokens *tokens_new(void);                       /* one for each thread */
+struct tokens *tokens_new(void); /* one for each thread */
 void tokens_free(struct tokens **t);
 /* The words of valid UTF-8 in a language; the previous text is forgotten. */
 void tokens_set(struct tokens *t, enum language l, struct str text);
+size_t tokens_count(const struct tokens *t); /* of all of them */
 bool tokens_next(struct tokens *t, struct token *out);
 enum language tokens_language(struct str text, enum language otherwise); /* that a text is written in */
 

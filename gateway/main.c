@@ -4,8 +4,9 @@
  * services behind the bus, whose hub it holds. It keeps nothing that a restart would lose; any number may run.
  *
  *   HTTP threads (civetweb) ──locked list──▶ hub thread ──ROUTER──▶ workers
- *   other threads: change feed (100 ms), API keys, health (1 s), leases of idempotency keys (1.5 s), connection guard
- *   (50 ms), a prober for each Redis, this loop
+ *   other threads: change feed (100 ms), API keys, the days on which they are used, health (1 s), leases of idempotency
+ *   keys (1.5 s), limits that are taken in advance, erasures (100 ms, while there is somebody to tell), signs of life for resumable streams (500 ms),
+ *   connection guard (50 ms), a prober for each Redis, this loop
  *
  * It starts with everything else down. SIGTERM: /readyz says 503, new requests get 503 with Connection: close, what is in
  * flight finishes (DRAIN_TIMEOUT, streams STREAM_DRAIN_TIMEOUT), then the port closes. SIGHUP reads the API keys and the
@@ -15,17 +16,27 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/digest.h"
 #include "common/text/check.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/text/number.h"
+#include "gateway/console/failures.h"
+#include "gateway/console/figures.h"
 #include "gateway/edge/conn.h"
 #include "gateway/hub/zap.h"
+#include "gateway/admit/erased.h"
 #include "gateway/admit/admit.h"
+#include "gateway/admit/advance.h"
+#include "gateway/admit/frames.h"
 #include "gateway/admit/lease.h"
 #include "gateway/admit/limit.h"
+#include "gateway/admit/near.h"
 #include "gateway/ask/ask.h"
 #include "gateway/edge/http.h"
+#include "gateway/edge/pool.h"
 #include "gateway/gateway.h"
+#include "gateway/openai/openai.h"
 #include "gateway/serve.h"
 #include "gateway/watch/epochs.h"
 #include "gateway/watch/health.h"
@@ -67,14 +78,23 @@ check_strangers(const struct gateway_opt *o, struct buf *err)
     if (!names_parse(&collections, o->anonymous_collections, 64))
         buf_z(err, "ANONYMOUS_COLLECTIONS: each must match [A-Za-z0-9._-]{1,64}, or * for all\n");
     if (!names_parse(&links, o->answer_link_hosts, 253))
-        buf_z(err, "ANSWER_LINK_HOSTS: each must be a host name, with a dot in front for all names below it, or * for all\n");
+        buf_z(
+            err,
+            "ANSWER_LINK_HOSTS: each must be a host name, with a dot in front for all names below it, or * for all\n");
     names_free(&hosts);
     names_free(&collections);
     names_free(&links);
+    if (!model_aliases_fine(o->model_aliases))
+        buf_z(
+            err,
+            "MODEL_ALIASES: each must be name=docs, name=raw or name=rag:<collection>, docs and rag also with +sources\n");
     if (!o->auth && o->trusted_proxies[strspn(o->trusted_proxies, ", \t")] != 0)
-        buf_z(err, "TRUSTED_PROXIES: behind a proxy AUTH=off would make an admin of everybody: set AUTH=on\n");
+        buf_z(err,
+              "TRUSTED_PROXIES: behind a proxy AUTH=off would make an admin of everybody: set AUTH=on\n");
     if (!o->auth && (!url_loopback(o->public_url) || strncasecmp(o->public_url, "https:", 6) == 0))
-        buf_z(err, "PUBLIC_URL: with AUTH=off this gateway serves its own machine only: set AUTH=on, or leave PUBLIC_URL empty\n");
+        buf_z(
+            err,
+            "PUBLIC_URL: with AUTH=off this gateway serves its own machine only: set AUTH=on, or leave PUBLIC_URL empty\n");
 }
 
 /* Three listeners, three ports. */
@@ -82,12 +102,15 @@ static void
 check_ports(const struct gateway_opt *o, struct buf *err)
 {
     const char *colon = strrchr(o->hub_bind, ':');
-    long hub = colon ? strtol(colon + 1, NULL, 10) : 0;
+    int64_t hub = 0;
 
+    if (colon)
+        (void)number_parse(str_of(colon + 1), 1, 65535, &hub);
     if (o->port == o->metrics_port)
         buf_printf(err, "METRICS_PORT: %ld is PORT, too; allowed: another one\n", o->metrics_port);
     if (hub > 0 && (hub == o->port || hub == o->metrics_port))
-        buf_printf(err, "HUB_BIND: %ld is %s, too; allowed: another port\n", hub, hub == o->port ? "PORT" : "METRICS_PORT");
+        buf_printf(err, "HUB_BIND: %d is %s, too; allowed: another port\n", (int)hub,
+                   hub == o->port ? "PORT" : "METRICS_PORT");
 }
 
 static void
@@ -107,12 +130,20 @@ check(const void *opt, struct buf *err)
             buf_z(err, "ADMIN_KEY: holds characters that no header carries; allowed: visible ASCII\n");
             break;
         }
+    if (strcmp(o->query_cache_scope, CACHE_SCOPE_SESSION) != 0 &&
+        strcmp(o->query_cache_scope, CACHE_SCOPE_COLLECTION) != 0)
+        buf_printf(err,
+                   "QUERY_CACHE_SCOPE: \"%.100s\" is not known; allowed: " CACHE_SCOPE_SESSION
+                   ", " CACHE_SCOPE_COLLECTION "\n",
+                   o->query_cache_scope);
     price_check(o->model_prices, err);
     check_endpoints("HUB_BIND", o->hub_bind, true, err);
     if (o->bus_curve) {
         check_hex_key("HUB_SECRET_KEY", o->hub_secret_key, err);
         if (!*o->hub_allow_file)
-            buf_z(err, "HUB_ALLOW_FILE: is missing; allowed: a readable file (make secrets), needed by BUS_CURVE=on\n");
+            buf_z(
+                err,
+                "HUB_ALLOW_FILE: is missing; allowed: a readable file (make secrets), needed by BUS_CURVE=on\n");
         check_file("HUB_ALLOW_FILE", o->hub_allow_file, err);
         if (*o->hub_allow_file)
             zap_check(o->hub_allow_file, err);
@@ -138,7 +169,7 @@ connect_redis(struct gateway *gw)
     if (why.n > 0)
         LOG(ERROR, NULL, M("REDIS_URL or REDIS_STATE_URL cannot be used"), KN("why", buf_slice(&why)));
     buf_free(&why);
-    return (*o->redis_url && gw->cache == NULL) || (*o->redis_state_url && gw->state == NULL) ? -1 : 0;
+    return (*o->redis_url && !gw->cache) || (*o->redis_state_url && !gw->state) ? -1 : 0;
 }
 
 static void
@@ -160,40 +191,19 @@ static bool
 listen_at(struct gateway *gw)
 {
     const struct gateway_opt *o = gw->opt;
-    struct guard_config guard = { .port = o->port, .threads = o->http_threads, .header_timeout = o->header_timeout,
-                                  .write_timeout = o->write_timeout, .min_client_rate = o->min_client_rate,
-                                  .max_per_address = o->max_conn_per_addr, .proxies = &gw->proxies };
+    struct guard_config guard = { .port = o->port,
+                                  .threads = o->http_threads,
+                                  .header_timeout = o->header_timeout,
+                                  .write_timeout = o->write_timeout,
+                                  .min_client_rate = o->min_client_rate,
+                                  .max_per_address = o->max_conn_per_addr,
+                                  .proxies = &gw->proxies };
     struct http_config http = { o->host, o->port, o->http_threads, { serve, serve_refused, gw } };
 
-    if (!conn_guard_start(&guard) || (gw->http = http_start(&http)) == NULL)
+    if (!conn_guard_start(&guard) || !(gw->http = http_start(&http)))
         return false;
     conn_guard_listens();
     return true;
-}
-
-static int
-start(struct proc *p)
-{
-    struct gateway *gw = mem_new(sizeof *gw);
-    const struct gateway_opt *o = p->opt;
-    struct hub_config hub = { o->hub_bind, o->bus_curve, o->hub_secret_key, o->hub_allow_file };
-
-    p->ctx = gw;
-    gw->proc = p;
-    gw->opt = p->opt;
-    signal(SIGPIPE, SIG_IGN);
-    gateway_stats_register();
-    ask_stats_register();
-    price_init(o->model_prices);
-    secrets(gw);
-    admit_init();
-    memory_init(&gw->memory, o->memory_limit);
-    gw->limiter = limiter_new((size_t)gw->opt->http_threads);
-    if (connect_redis(gw) != 0 || (gw->hub = hub_new(&hub)) == NULL || (gw->keys = keyring_start(gw)) == NULL ||
-        (gw->feed = feed_start(gw)) == NULL || (gw->keeper = keeper_start(gw)) == NULL || (gw->health = health_start(gw)) == NULL || !listen_at(gw))
-        return -1;
-    LOG(INFO, NULL, M("listening"), KS("host", gw->opt->host), KI("port", gw->opt->port), KB("auth", gw->opt->auth));
-    return 0;
 }
 
 static bool
@@ -228,7 +238,8 @@ drain(struct proc *p)
 
     gw->drain_ms = clock_ms();
     atomic_store(&gw->draining, true);
-    LOG(INFO, NULL, M("draining"), KI("in_flight", atomic_load(&gw->working)), KI("streams", atomic_load(&gw->streams)));
+    LOG(INFO, NULL, M("draining"), KI("in_flight", atomic_load(&gw->working)),
+        KI("streams", atomic_load(&gw->streams)));
     drain_look(gw);
 }
 
@@ -237,28 +248,67 @@ stop(struct proc *p)
 {
     struct gateway *gw = p->ctx;
 
-    if (gw == NULL)
+    if (!gw)
         return;
     hub_close(gw->hub); /* first: a thread that waits for a service would hold up its own end */
     conn_guard_leave();
     http_stop(&gw->http);
     conn_guard_stop();
+    figures_stop(&gw->figures); /* it looks at the health */
     health_stop(&gw->health);
-    feed_stop(&gw->feed);
+    epochs_stop(&gw->epochs);
     keeper_stop(&gw->keeper);
+    advance_stop(&gw->advance);
+    pulse_stop(&gw->pulse);
+    erasures_stop(&gw->erasures);
     keyring_stop(&gw->keys);
     hub_free(&gw->hub);
     if (gw->state != gw->cache)
         redis_free(&gw->state);
     redis_free(&gw->cache);
+    near_free(&gw->near);
     limiter_free(&gw->limiter);
     origins_free(&gw->allowed);
     cidrs_free(&gw->proxies);
     names_free(&gw->strangers.hosts);
     names_free(&gw->strangers.collections);
     names_free(&gw->strangers.answer_hosts);
+    failures_free(&gw->failures);
     price_fini();
     mem_free(&p->ctx);
+}
+
+static int
+start(struct proc *p)
+{
+    struct gateway *gw = mem_new(sizeof *gw);
+    const struct gateway_opt *o = p->opt;
+    struct hub_config hub = { o->hub_bind, o->bus_curve, o->hub_secret_key, o->hub_allow_file };
+
+    p->ctx = gw;
+    gw->proc = p;
+    gw->opt = p->opt;
+    signal(SIGPIPE, SIG_IGN);
+    gateway_stats_register();
+    ask_stats_register();
+    price_init(o->model_prices);
+    secrets(gw);
+    admit_init();
+    memory_init(&gw->memory, o->memory_limit);
+    gw->failures = failures_new();
+    gw->near = *o->redis_url ? near_new((size_t)o->near_cache_bytes) : NULL;
+    gw->limiter = limiter_new((size_t)gw->opt->http_threads);
+    if (connect_redis(gw) != 0 || !(gw->hub = hub_new(&hub)) || !(gw->keys = keyring_start(gw)) ||
+        !(gw->epochs = epochs_start(gw)) || !(gw->keeper = keeper_start(gw)) ||
+        (gw->near && !(gw->advance = advance_start(gw))) || !(gw->pulse = pulse_start(gw)) ||
+        !(gw->erasures = erasures_start(gw)) || !(gw->health = health_start(gw)) ||
+        !(gw->figures = figures_start(gw)) || !listen_at(gw)) {
+        stop(p); /* its threads must not outlive the bus, which ends with the process */
+        return -1;
+    }
+    LOG(INFO, NULL, M("listening"), KS("host", gw->opt->host), KI("port", gw->opt->port),
+        KB("auth", gw->opt->auth));
+    return 0;
 }
 
 static void
@@ -278,21 +328,25 @@ sample(struct proc *p)
     stat_set(&gateway_stats, GW_IN_FLIGHT, (double)atomic_load(&gw->in_flight));
     stat_set(&gateway_stats, GW_STREAMS, (double)atomic_load(&gw->streams));
     stat_set(&gateway_stats, GW_CONNECTIONS, (double)conn_count());
+    stat_set(&gateway_stats, GW_THREADS, (double)pool_made());
     stat_set(&gateway_stats, GW_CLOSING, (double)conn_closing());
     stat_set(&gateway_stats, GW_BUSY, (double)atomic_load(&gw->busy));
     stat_set(&gateway_stats, GW_KEYS, (double)keyring_count(gw->keys));
     stat_set(&gateway_stats, GW_KEYS_AGE, keyring_age_s(gw->keys));
-    stat_set(&gateway_stats, GW_FEED_AGE, feed_age_s(gw->feed));
-    stat_set(&gateway_stats, GW_FEED_SEQ, (double)feed_seq(gw->feed));
+    stat_set(&gateway_stats, GW_FEED_AGE, epochs_age_s(gw->epochs));
+    stat_set(&gateway_stats, GW_FEED_SEQ, (double)epochs_seq(gw->epochs));
+    stat_set(&gateway_stats, GW_NEAR_BYTES, (double)near_bytes(gw->near));
+    stat_set(&gateway_stats, GW_NEAR_ANSWERS, (double)near_count(gw->near));
     stat_set(&gateway_stats, GW_REDIS_UP, gw->cache && redis_up(gw->cache) && redis_up(gw->state) ? 1 : 0);
 }
 
 static const struct service service = {
     .name = "gateway",
     .summary = "HTTP in front, the hub of the bus behind",
-    .manual = "The only process with a public port. Checks, authenticates and limits requests, answers from the query "
-              "cache, and asks the services that connect to its hub. Needs nothing to start; is ready when embedder, "
-              "retriever, store and Postgres are there. SIGTERM drains: what is in flight finishes, then it exits.",
+    .manual =
+        "The only process with a public port. Checks, authenticates and limits requests, answers from the query "
+        "cache, and asks the services that connect to its hub. Needs nothing to start; is ready when embedder, "
+        "retriever, store and Postgres are there. SIGTERM drains: what is in flight finishes, then it exits.",
     .opts = opts,
     .n_opts = sizeof opts / sizeof opts[0],
     .opt_size = sizeof(struct gateway_opt),
@@ -308,5 +362,6 @@ static const struct service service = {
 int
 main(int argc, char **argv)
 {
+    memory_tune(argv);
     return proc_main(argc, argv, &service);
 }

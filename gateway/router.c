@@ -1,5 +1,5 @@
 /* Exact routes from route.tbl: no prefixes, no case folding, no trailing slashes. {id} and {name} match one segment that
- * is not empty. A HEAD is served by the GET of its path. */
+ * is not empty; those of the OpenAI dialect count without their /v1, too. A HEAD is served by the GET of its path. */
 #include "gateway/router.h"
 
 #include "gateway/api/api.h"
@@ -65,13 +65,14 @@ router_find(enum method m, struct str path, struct str *arg, bool *known, char a
     for (size_t i = 0; i < route_count; i++) {
         struct str got;
 
-        if (!path_match(routes[i].path, path, &got))
+        if (!path_match(routes[i].path, path, &got) &&
+            !((routes[i].flags & OPENAI) && path_match(routes[i].path + sizeof "/v1" - 1, path, &got)))
             continue;
         *known = true;
         allow_add(allow, method_names[routes[i].method]);
         if (routes[i].method == METHOD_GET)
             allow_add(allow, "HEAD");
-        if (routes[i].method == served && found == NULL) {
+        if (routes[i].method == served && !found) {
             found = &routes[i];
             *arg = got;
         }

@@ -1,6 +1,7 @@
-/* Cron expressions (cron.h): a bit set a field; the next time is found by walking local days, hours and minutes.
- * Local times are found from the zone's offsets, not by mktime, which answers a repeated time now with one moment and now with the
- * other: a night has one run. */
+/* Cron expressions (cron.h): a bit set a field; the next time is found by walking local days, hours and
+ * minutes. Local times are found from the zone's offsets, not by mktime, which answers a repeated time now
+ * with one moment and now with the other: a night has one run. */
+#include "common/text/number.h"
 #include "janitor/cron.h"
 
 #include <ctype.h>
@@ -32,11 +33,11 @@ static const struct field fields[5] = {
 static bool
 parse_value(const char **p, const struct field *f, int *out)
 {
-    if (isdigit((unsigned char)**p)) {
-        char *end;
-        long v = strtol(*p, &end, 10);
+    int64_t v;
+    size_t digits = number_first(str_of(*p), f->max, &v);
 
-        *p = end;
+    if (digits > 0) {
+        *p += digits;
         *out = (int)v;
         return v >= f->min && v <= f->max;
     }
@@ -70,13 +71,13 @@ parse_item(const char **p, const struct field *f, uint64_t *bits)
         }
     }
     if (**p == '/') {
-        char *end;
-        long v = strtol(*p + 1, &end, 10);
+        int64_t v;
+        size_t digits = number_first(str_of(*p + 1), 60, &v);
 
-        if (end == *p + 1 || v < 1 || v > 60)
+        if (digits == 0 || v < 1 || v > 60)
             return false;
         step = (int)v;
-        *p = end;
+        *p += 1 + digits;
     }
     for (int i = from; i <= to; i += step)
         *bits |= (uint64_t)1 << i;
@@ -114,8 +115,10 @@ cron_parse(const char *text, struct cron *out, const char **why)
         return false;
     if (bits[4] & 1u << 7) /* 7 is Sunday too */
         bits[4] |= 1;
-    *out = (struct cron){ bits[0], (uint32_t)bits[1], (uint32_t)bits[2], (uint32_t)bits[3], (uint32_t)bits[4] & 0x7f,
-                          star[2], star[4] };
+    *out = (struct cron){
+        bits[0], (uint32_t)bits[1], (uint32_t)bits[2], (uint32_t)bits[3], (uint32_t)bits[4] & 0x7f, star[2],
+        star[4]
+    };
     return true;
 }
 

@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 struct cron {
-    uint64_t minute;   /* bit n: minute n, 0 … 59 */
-    uint32_t hour;     /* 0 … 23 */
-    uint32_t day;      /* 1 … 31 */
-    uint32_t month;    /* 1 … 12 */
-    uint32_t weekday;  /* 0 … 6, Sunday is 0 */
+    uint64_t minute;           /* bit n: minute n, 0 … 59 */
+    uint32_t hour;             /* 0 … 23 */
+    uint32_t day;              /* 1 … 31 */
+    uint32_t month;            /* 1 … 12 */
+    uint32_t weekday;          /* 0 … 6, Sunday is 0 */
     bool any_day, any_weekday; /* the field began with '*' */
 };
 

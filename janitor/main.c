@@ -11,28 +11,14 @@
 #include "common/log.h"
 #include "janitor/janitor.h"
 
-#define HUB_MS 100    /* --once: how often it is looked for a hub */
-#define HUB_TRIES 40  /* and how many times */
+#define HUB_MS 100   /* --once: how often it is looked for a hub */
+#define HUB_TRIES 40 /* and how many times */
 
 #define OPT_STRUCT struct janitor_opt
 static const struct opt_def opts[] = {
 #define OPT OPT_ROW
 #include "janitor/opt.tbl"
 #undef OPT
-};
-
-const char *const cleanup_names[] = {
-#define CLEANUP_JOB(name) name,
-#include "proto/cleanup.tbl"
-#undef CLEANUP_JOB
-    NULL
-};
-
-struct stat_set janitor_stats;
-static const struct stat_def stat_rows[] = {
-#define STAT_TBL "janitor/stat.tbl"
-#include "common/process/stat_rows.h"
-#undef STAT_TBL
 };
 
 static void
@@ -62,10 +48,10 @@ total(const struct janitor *j)
     return sum;
 }
 
-void
+static void
 run_ended(struct janitor *j, bool complete)
 {
-    j->phase = RUN_IDLE;
+    run_set(j, RUN_IDLE);
     stat_set(&janitor_stats, JAN_RUNNING, 0);
     stat_inc(&janitor_stats, complete ? JAN_RUNS : JAN_FAILED);
     for (size_t i = 0; cleanup_names[i]; i++)
@@ -96,8 +82,9 @@ once(void *arg)
     if (worker_registered(j->worker)) {
         run_start(j);
     } else if (++j->tries > HUB_TRIES) {
-        LOG(ERROR, NULL, M("no gateway answers, and the janitor reaches the database only through one: start a gateway and a"
-                           " store, or set HUB_ENDPOINTS to where the gateway's HUB_BIND listens (and BUS_CURVE as it has it)"),
+        LOG(ERROR, NULL,
+            M("no gateway answers, and the janitor reaches the database only through one: start a gateway and a"
+              " store, or set HUB_ENDPOINTS to where the gateway's HUB_BIND listens (and BUS_CURVE as it has it)"),
             KS("endpoints", j->opt->hub_endpoints));
         proc_exit(j->proc, 1);
     } else {
@@ -116,7 +103,8 @@ start(struct proc *p)
     p->ctx = j;
     j->proc = p;
     j->opt = p->opt;
-    stat_register(&janitor_stats, stat_rows, sizeof stat_rows / sizeof *stat_rows);
+    j->run_ended = run_ended;
+    janitor_stats_init();
     cron_parse(j->opt->schedule, &j->cron, &why);
     cfg.endpoints = j->opt->hub_endpoints;
     cfg.opts = &p->opts;
@@ -173,9 +161,10 @@ main(int argc, char **argv)
     static const struct service svc = {
         .name = "janitor",
         .summary = "deletes expired sessions, conversations and messages on a schedule",
-        .manual = "Runs daily at 02:00 by default (CLEANUP_SCHEDULE, TZ), catches up after a missed night, and deletes in\n"
-                  "batches through the store. `--once` cleans up now and exits; with `--dry-run` it only counts.\n"
-                  "Needs a gateway (HUB_ENDPOINTS) and, through it, a store. SIGTERM: exit 0 at once, nothing is lost.",
+        .manual =
+            "Runs daily at 02:00 by default (CLEANUP_SCHEDULE, TZ), catches up after a missed night, and deletes in\n"
+            "batches through the store. `--once` cleans up now and exits; with `--dry-run` it only counts.\n"
+            "Needs a gateway (HUB_ENDPOINTS) and, through it, a store. SIGTERM: exit 0 at once, nothing is lost.",
         .opts = opts,
         .n_opts = sizeof opts / sizeof *opts,
         .opt_size = sizeof(struct janitor_opt),

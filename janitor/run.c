@@ -2,10 +2,12 @@
  *
  *   COUNTING ─► DELETING (batch, pause, batch …) ─► VACUUM (after many) ─► next job … ─► MARKING ─► run_ended
  *
- * What is too much to be counted in the time of a call is counted up to a limit only. The pause yields to traffic: as long
- * as the batch took, and PAUSES_BUSY times as long while the store serves people, so that few of their requests meet a
- * batch. A batch that fails is asked again a few times, since its WHERE clause makes that safe; then the run stops and the
- * next one goes on. One that another janitor has in hand is waited for. */
+ * Rows that are too many to be counted in the time of a call are counted up to a limit only. The pause
+ * yields to traffic: as long as the batch took, and PAUSES_BUSY times as long while the store serves
+ * people, so that few of their requests meet a batch. A batch that fails is asked again a few times, since
+ * its WHERE clause makes that safe; then the run stops and the next one goes on. One that another janitor
+ * has in hand is waited for. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -14,15 +16,38 @@
 
 #define CALL_MS 30000
 #define PAUSE_MIN_MS 20
-#define TRIES 20          /* of one batch, a second apart: a restart of the store is waited for */
+#define TRIES 20 /* of one batch, a second apart: a restart of the store is waited for */
 #define TRY_MS 1000
-#define COUNT_LIMIT 100000 /* when there is no time to count all; and all that a store of an earlier release counts */
+#define COUNT_LIMIT \
+    100000 /* when there is no time to count all; and all that a store of an earlier release counts */
 #define LARGE_TABLE 10000
 #define LOCKED_TRIES 1500 /* of one batch that another janitor has: five minutes */
 #define LOCKED_MS 200
-#define PAUSES_BUSY 3      /* with traffic, pauses of so many times the batch's time */
+#define PAUSES_BUSY 3 /* with traffic, pauses of so many times the batch's time */
 
 static void step(void *arg);
+
+/* From each phase a run may also end. */
+void
+run_set(struct janitor *j, enum run_phase to)
+{
+    static const bool legal[RUN_PHASES][RUN_PHASES] = {
+        [RUN_IDLE] = { [RUN_COUNTING] = true },
+        [RUN_COUNTING] = { [RUN_IDLE] = true,
+                           [RUN_COUNTING] = true,
+                           [RUN_DELETING] = true,
+                           [RUN_MARKING] = true },
+        [RUN_DELETING] = { [RUN_IDLE] = true,
+                           [RUN_VACUUM] = true,
+                           [RUN_COUNTING] = true,
+                           [RUN_MARKING] = true },
+        [RUN_VACUUM] = { [RUN_IDLE] = true, [RUN_COUNTING] = true, [RUN_MARKING] = true },
+        [RUN_MARKING] = { [RUN_IDLE] = true },
+    };
+
+    assert(legal[j->phase][to]);
+    j->phase = to;
+}
 
 static void
 ask(struct janitor *j, reply_fn fn, struct cleanup_req q)
@@ -46,7 +71,7 @@ again_or_stop(struct janitor *j, const struct reply *r)
     }
     LOG(ERROR, NULL, M("clean-up stopped: the store does not answer"), KS("job", cleanup_names[j->job]),
         KS("why", r->err ? err_text(r->err) : ""));
-    run_ended(j, false);
+    j->run_ended(j, false);
 }
 
 static bool
@@ -58,7 +83,7 @@ clock_differs(struct janitor *j, const struct cleanup_rep *rep)
         return false;
     LOG(ERROR, NULL, M("clean-up stopped: this host's clock and the database's differ; set the clocks right"),
         KI("seconds", skew_s));
-    run_ended(j, false);
+    j->run_ended(j, false);
     return true;
 }
 
@@ -68,10 +93,10 @@ next_job(struct janitor *j)
     j->tries = j->locked = 0;
     if (cleanup_names[j->job + 1]) {
         j->job++;
-        j->phase = RUN_COUNTING;
+        run_set(j, RUN_COUNTING);
     } else {
         j->job = 0; /* where schedule.c looks for the last run */
-        j->phase = RUN_MARKING;
+        run_set(j, RUN_MARKING);
     }
     step(j);
 }
@@ -95,8 +120,8 @@ on_counted(void *arg, struct reply *r)
         return;
     j->tries = 0;
     if (j->counts_some && rep->deleted >= COUNT_LIMIT)
-        LOG(INFO, NULL, M("too many expired rows to count them all in time"), KS("job", cleanup_names[j->job]),
-            KI("at_least", rep->deleted));
+        LOG(INFO, NULL, M("too many expired rows to count them all in time"),
+            KS("job", cleanup_names[j->job]), KI("at_least", rep->deleted));
     j->counts_some = false;
     if (rep->rows > LARGE_TABLE && rep->deleted > rep->rows / 2)
         LOG(WARN, NULL, M("this run deletes more than half of a table"), KS("job", cleanup_names[j->job]),
@@ -107,7 +132,7 @@ on_counted(void *arg, struct reply *r)
     } else if (rep->deleted == 0) {
         next_job(j);
     } else {
-        j->phase = RUN_DELETING;
+        run_set(j, RUN_DELETING);
         step(j);
     }
 }
@@ -134,7 +159,7 @@ on_deleted(void *arg, struct reply *r)
 
         j->timer = loop_after(j->proc->loop, pause_ms > PAUSE_MIN_MS ? pause_ms : PAUSE_MIN_MS, step, j);
     } else if (j->deleted[j->job] > LARGE_TABLE) {
-        j->phase = RUN_VACUUM;
+        run_set(j, RUN_VACUUM);
         step(j);
     } else {
         next_job(j);
@@ -158,7 +183,7 @@ on_marked(void *arg, struct reply *r)
         again_or_stop(j, r);
         return;
     }
-    run_ended(j, true);
+    j->run_ended(j, true);
 }
 
 static void
@@ -168,16 +193,21 @@ step(void *arg)
 
     j->timer = 0;
     switch (j->phase) {
-    case RUN_COUNTING: ask(j, on_counted, (struct cleanup_req){ .limit = COUNT_LIMIT, .dry_run = true,
-                                                                   .all = !j->counts_some }); break;
+    case RUN_COUNTING:
+        ask(j, on_counted,
+            (struct cleanup_req){ .limit = COUNT_LIMIT, .dry_run = true, .all = !j->counts_some });
+        break;
     case RUN_DELETING: ask(j, on_deleted, (struct cleanup_req){ .limit = j->opt->batch }); break;
-    case RUN_VACUUM: ask(j, on_vacuum, (struct cleanup_req){ .limit = 1, .dry_run = true, .vacuum = true }); break;
+    case RUN_VACUUM:
+        ask(j, on_vacuum, (struct cleanup_req){ .limit = 1, .dry_run = true, .vacuum = true });
+        break;
     case RUN_MARKING:
         if (j->opt->dry_run)
-            run_ended(j, true);
+            j->run_ended(j, true);
         else
             ask(j, on_marked, (struct cleanup_req){ .limit = 1, .dry_run = true, .mark = true });
         break;
+    case RUN_PHASES:
     case RUN_IDLE: break;
     }
 }
@@ -193,7 +223,7 @@ run_start(struct janitor *j)
     j->tries = j->locked = 0;
     j->counts_some = false;
     j->run_us = clock_us();
-    j->phase = RUN_COUNTING;
+    run_set(j, RUN_COUNTING);
     stat_set(&janitor_stats, JAN_RUNNING, 1);
     step(j);
 }

@@ -1,6 +1,7 @@
 /* Packing and checking of stored answers (answer.h). */
 #include "proto/answer.h"
 
+#include "common/digest.h"
 #include "common/text/text.h"
 
 static void

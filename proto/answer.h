@@ -19,15 +19,15 @@
 #define ANSWER_MAX 1048576
 
 /* Append the packed form to out. ERR_VALIDATION when it does not fit. */
-enum err answer_pack(const uint8_t sha256[32], int64_t epoch, struct str json, const struct turn_finish_req *turn,
-                     struct buf *out);
+enum err answer_pack(const uint8_t sha256[32], int64_t epoch, struct str json,
+                     const struct turn_finish_req *turn, struct buf *out);
 /* Has it the length of a value, and is its checksum right? */
 bool answer_sum_fits(struct str value);
 /* answer_unpack of a value whose checksum was found right. */
 enum err answer_read(struct str value, struct arena *a, uint8_t sha256[32], int64_t *epoch, struct str *json,
                      struct turn_finish_req *turn);
 /* ERR_BAD_FRAME when malformed. Slices point into value; lists come from the arena. sha256, epoch, json: may be NULL. */
-enum err answer_unpack(struct str value, struct arena *a, uint8_t sha256[32], int64_t *epoch, struct str *json,
-                       struct turn_finish_req *turn);
+enum err answer_unpack(struct str value, struct arena *a, uint8_t sha256[32], int64_t *epoch,
+                       struct str *json, struct turn_finish_req *turn);
 
 #endif

@@ -3,8 +3,9 @@
 
 #include <stdatomic.h>
 
-const char *const cmd_names[CMD_COUNT + 1] = { "invalid", "ready",  "request", "partial", "final",  "heartbeat",
-                                               "disconnect", "cancel", "drain",   "nack",    "credit", NULL };
+const char *const cmd_names[CMD_COUNT + 1] = { "invalid", "ready",     "request",    "partial",
+                                               "final",   "heartbeat", "disconnect", "cancel",
+                                               "drain",   "nack",      "credit",     NULL };
 
 static void
 release_mem(struct blob *b)

@@ -49,6 +49,20 @@ err_retryable(enum err e)
     return row_or_internal((int)e)->retry;
 }
 
+bool
+err_maybe_paid(enum err e)
+{
+    static const enum err sent[] = { ERR_UPSTREAM_REPLY,   ERR_UPSTREAM_CUT, ERR_UPSTREAM_LOST,
+                                     ERR_UPSTREAM_TIMEOUT, ERR_WORKER_LOST,  ERR_DEADLINE,
+                                     ERR_POISON,           ERR_CANCELLED,    ERR_BAD_FRAME,
+                                     ERR_INTERNAL };
+
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
+        if (sent[i] == e)
+            return true;
+    return false;
+}
+
 const char *
 err_name(enum err e)
 {

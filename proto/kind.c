@@ -4,18 +4,19 @@
 #define required true
 #define optional false
 
-#define MSG(name)                                                                                                      \
-    const struct msg_desc *name##_desc(void)                                                                           \
-    {                                                                                                                  \
-        typedef struct name CUR;                                                                                       \
-        static const char msg_name[] = #name;                                                                          \
+#define MSG(name) \
+    const struct msg_desc *name##_desc(void) \
+    { \
+        typedef struct name CUR; \
+        static const char msg_name[] = #name; \
         static const struct field_desc fields[] = {
 #define FIELD(type, name, need, max) { #name, FT_##type, need, max, offsetof(CUR, name), NULL },
 #define LIST(record, name, need, max) { #name, FT_list, need, max, offsetof(CUR, name), record##_desc },
-#define MSG_END                                                                                                        \
-        };                                                                                                             \
-        static const struct msg_desc d = { msg_name, sizeof(CUR), fields, sizeof fields / sizeof *fields };            \
-        return &d;                                                                                                     \
+#define MSG_END \
+    } \
+    ; \
+    static const struct msg_desc d = { msg_name, sizeof(CUR), fields, sizeof fields / sizeof *fields }; \
+    return &d; \
     }
 #include "proto/head.tbl"
 #include "proto/msg.tbl"
@@ -25,7 +26,7 @@
 #undef MSG_END
 
 const struct kind_desc kinds[KIND_COUNT] = {
-#define KIND(id, name, service, req, part, rep, max, attempt_ms, attempts)                                             \
+#define KIND(id, name, service, req, part, rep, max, attempt_ms, attempts) \
     { name, SERVICE_##service, req##_desc, part##_desc, rep##_desc, max, attempt_ms, attempts },
 #include "proto/kind.tbl"
 #undef KIND

@@ -25,7 +25,7 @@ fail(enum err e, const struct msg_desc *d, const char *field, const char *what)
     return e;
 }
 
-/* ---- reading ---- */
+/* ---- reading */
 
 enum tok { TOK_NIL, TOK_BOOL, TOK_INT, TOK_FLOAT, TOK_STR, TOK_BIN, TOK_EXT, TOK_ARRAY, TOK_MAP };
 
@@ -131,18 +131,39 @@ take_typed(struct cursor *c, struct token *t, uint8_t b)
 
     switch (b) {
     case 0xc0: t->t = TOK_NIL; return true;
-    case 0xc2: case 0xc3: t->t = TOK_BOOL; t->i = b & 1; return true;
-    case 0xc4: case 0xc5: case 0xc6: return take_sized(c, t, TOK_BIN, (size_t)1 << (b - 0xc4), 0);
-    case 0xc7: case 0xc8: case 0xc9: return take_sized(c, t, TOK_EXT, (size_t)1 << (b - 0xc7), 1);
+    case 0xc2:
+    case 0xc3:
+        t->t = TOK_BOOL;
+        t->i = b & 1;
+        return true;
+    case 0xc4:
+    case 0xc5:
+    case 0xc6: return take_sized(c, t, TOK_BIN, (size_t)1 << (b - 0xc4), 0);
+    case 0xc7:
+    case 0xc8:
+    case 0xc9: return take_sized(c, t, TOK_EXT, (size_t)1 << (b - 0xc7), 1);
     case 0xca: return take_float(c, t, 4);
     case 0xcb: return take_float(c, t, 8);
-    case 0xcc: case 0xcd: case 0xce: case 0xcf: return take_int(c, t, (size_t)1 << (b - 0xcc), false);
-    case 0xd0: case 0xd1: case 0xd2: case 0xd3: return take_int(c, t, (size_t)1 << (b - 0xd0), true);
-    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8:
-        return take_bytes(c, t, TOK_EXT, ((size_t)1 << (b - 0xd4)) + 1);
-    case 0xd9: case 0xda: case 0xdb: return take_sized(c, t, TOK_STR, (size_t)1 << (b - 0xd9), 0);
-    case 0xdc: case 0xdd: return take_be(c, b == 0xdc ? 2 : 4, &n) && take_count(c, t, TOK_ARRAY, n);
-    case 0xde: case 0xdf: return take_be(c, b == 0xde ? 2 : 4, &n) && take_count(c, t, TOK_MAP, n);
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf: return take_int(c, t, (size_t)1 << (b - 0xcc), false);
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3: return take_int(c, t, (size_t)1 << (b - 0xd0), true);
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8: return take_bytes(c, t, TOK_EXT, ((size_t)1 << (b - 0xd4)) + 1);
+    case 0xd9:
+    case 0xda:
+    case 0xdb: return take_sized(c, t, TOK_STR, (size_t)1 << (b - 0xd9), 0);
+    case 0xdc:
+    case 0xdd: return take_be(c, b == 0xdc ? 2 : 4, &n) && take_count(c, t, TOK_ARRAY, n);
+    case 0xde:
+    case 0xdf: return take_be(c, b == 0xde ? 2 : 4, &n) && take_count(c, t, TOK_MAP, n);
     default: return false;
     }
 }
@@ -207,8 +228,8 @@ msg_scan(const void *p, size_t n, size_t max_objects)
 static enum err read_map(struct cursor *c, const struct msg_desc *d, struct arena *a, char *out);
 
 static enum err
-read_strs(struct cursor *c, const struct msg_desc *d, const struct field_desc *f, struct arena *a, uint32_t count,
-          struct strs *out)
+read_strs(struct cursor *c, const struct msg_desc *d, const struct field_desc *f, struct arena *a,
+          uint32_t count, struct strs *out)
 {
     struct token t;
 
@@ -226,11 +247,14 @@ read_strs(struct cursor *c, const struct msg_desc *d, const struct field_desc *f
 }
 
 static enum err
-read_list(struct cursor *c, const struct msg_desc *d, const struct field_desc *f, struct arena *a, uint32_t count,
-          char *at)
+read_list(struct cursor *c, const struct msg_desc *d, const struct field_desc *f, struct arena *a,
+          uint32_t count, char *at)
 {
     const struct msg_desc *rec = f->rec();
-    struct { void *v; size_t n; } list = { NULL, count };
+    struct {
+        void *v;
+        size_t n;
+    } list = { NULL, count };
 
     /* every record has a required field: at least four bytes */
     if (count > f->max || (size_t)(c->end - c->p) < (size_t)count * 4)
@@ -288,8 +312,7 @@ read_field(struct cursor *c, const struct msg_desc *d, const struct field_desc *
         return ERR_OK;
     switch (f->type) {
     case FT_str:
-    case FT_bin:
-        return read_bytes(d, f, &t, at);
+    case FT_bin: return read_bytes(d, f, &t, at);
     case FT_id:
         if (t.t != TOK_BIN || t.s.n != 16)
             return fail(ERR_BAD_FRAME, d, f->name, "not 16 bytes");
@@ -301,9 +324,9 @@ read_field(struct cursor *c, const struct msg_desc *d, const struct field_desc *
         return t.t == TOK_ARRAY ? read_strs(c, d, f, a, t.count, (struct strs *)(void *)at)
                                 : fail(ERR_BAD_FRAME, d, f->name, "not a list");
     case FT_list:
-        return t.t == TOK_ARRAY ? read_list(c, d, f, a, t.count, at) : fail(ERR_BAD_FRAME, d, f->name, "not a list");
-    default:
-        return read_number(d, f, &t, at);
+        return t.t == TOK_ARRAY ? read_list(c, d, f, a, t.count, at)
+                                : fail(ERR_BAD_FRAME, d, f->name, "not a list");
+    default: return read_number(d, f, &t, at);
     }
 }
 
@@ -373,7 +396,7 @@ msg_decode(const struct msg_desc *desc, const void *p, size_t n, struct arena *a
     return read_map(&c, desc, a, out);
 }
 
-/* ---- writing ---- */
+/* ---- writing */
 
 static int
 write_buf(void *data, const char *p, size_t n)
@@ -390,7 +413,8 @@ is_absent(const struct field_desc *f, const char *at)
     static const char zero[32];
 
     switch (f->type) {
-    case FT_str: case FT_bin: return ((const struct str *)(const void *)at)->p == NULL;
+    case FT_str:
+    case FT_bin: return !((const struct str *)(const void *)at)->p;
     case FT_strs: return ((const struct strs *)(const void *)at)->n == 0;
     case FT_list: return memcmp(at + sizeof(void *), zero, sizeof(size_t)) == 0;
     case FT_id: return memcmp(at, zero, 16) == 0;
@@ -410,7 +434,10 @@ static enum err
 write_list(msgpack_packer *pk, const struct msg_desc *d, const struct field_desc *f, const char *at)
 {
     const struct msg_desc *rec = f->rec();
-    struct { const char *v; size_t n; } list;
+    struct {
+        const char *v;
+        size_t n;
+    } list;
 
     memcpy(&list, at, sizeof list);
     if (list.n > f->max)
@@ -458,12 +485,9 @@ write_field(msgpack_packer *pk, const struct msg_desc *d, const struct field_des
 
     switch (f->type) {
     case FT_str:
-    case FT_bin:
-        return write_bytes(pk, d, f, *(const struct str *)(const void *)at);
-    case FT_strs:
-        return write_strs(pk, d, f, (const struct strs *)(const void *)at);
-    case FT_list:
-        return write_list(pk, d, f, at);
+    case FT_bin: return write_bytes(pk, d, f, *(const struct str *)(const void *)at);
+    case FT_strs: return write_strs(pk, d, f, (const struct strs *)(const void *)at);
+    case FT_list: return write_list(pk, d, f, at);
     case FT_id:
         msgpack_pack_bin(pk, 16);
         msgpack_pack_bin_body(pk, at, 16);

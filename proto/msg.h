@@ -8,8 +8,8 @@
 #include "proto/err.h"
 
 struct strs {
-    struct str *v;  /* the strings */
-    size_t n;       /* how many */
+    struct str *v; /* the strings */
+    size_t n;      /* how many */
 };
 
 #define MSG_C_str struct str
@@ -20,6 +20,9 @@ struct strs {
 #define MSG_C_flag bool
 #define MSG_C_id struct uuid
 
+enum { MODEL_DOCUMENTS = 64 }; /* that lack a set: of a model_claim, and parts of a model_put */
+enum { KEYS_USED = 500 };      /* of a key_used_req */
+
 struct msg_desc;
 #define MSG_TBL "proto/msg.tbl"
 #include "proto/msg_decl.h"
@@ -27,16 +30,16 @@ struct msg_desc;
 enum field_type { FT_str, FT_bin, FT_strs, FT_i64, FT_f64, FT_flag, FT_id, FT_list };
 
 struct field_desc {
-    const char *name;              /* key on the wire */
+    const char *name; /* key on the wire */
     enum field_type type;
     bool required;
-    size_t max;                    /* bytes or entries */
-    size_t offset;                 /* in the struct */
+    size_t max;                          /* bytes or entries */
+    size_t offset;                       /* in the struct */
     const struct msg_desc *(*rec)(void); /* FT_list: its records */
 };
 struct msg_desc {
     const char *name;
-    size_t size;                   /* sizeof the struct */
+    size_t size; /* sizeof the struct */
     const struct field_desc *fields;
     size_t n;
 };
@@ -78,14 +81,14 @@ struct kind_desc {
     const struct msg_desc *(*req)(void);
     const struct msg_desc *(*part)(void);
     const struct msg_desc *(*rep)(void);
-    size_t max_bytes;       /* of any payload of this kind */
-    int64_t attempt_ms;     /* timer of one attempt */
-    int attempts;           /* how many the hub may make */
+    size_t max_bytes;   /* of any payload of this kind */
+    int64_t attempt_ms; /* timer of one attempt */
+    int attempts;       /* how many the hub may make */
 };
 extern const struct kind_desc kinds[KIND_COUNT];
-extern const char *const service_names[SERVICE_COUNT + 1];  /* NULL-terminated, for labels */
+extern const char *const service_names[SERVICE_COUNT + 1]; /* NULL-terminated, for labels */
 extern const char *const kind_names[KIND_COUNT + 1];
-int kind_find(struct str name);         /* -1: unknown */
-int service_find(struct str name);      /* -1: unknown */
+int kind_find(struct str name);    /* -1: unknown */
+int service_find(struct str name); /* -1: unknown */
 
 #endif

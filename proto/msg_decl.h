@@ -2,8 +2,14 @@
  * guard, on purpose. */
 #define MSG(name) struct name {
 #define FIELD(type, name, need, max) MSG_C_##type name;
-#define LIST(rec, name, need, max) struct { struct rec *v; size_t n; } name;
-#define MSG_END };
+#define LIST(rec, name, need, max) \
+    struct { \
+        struct rec *v; \
+        size_t n; \
+    } name;
+#define MSG_END \
+    } \
+    ;
 #include MSG_TBL
 #undef MSG
 #undef FIELD

@@ -20,17 +20,7 @@ static const struct row table[] = {
 
 static struct row own[OWN_MAX];
 static size_t n_own;
-static char *own_text; /* what the names of own point into */
-
-static struct str
-trim(struct str s)
-{
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = (struct str){ s.p + 1, s.n - 1 };
-    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
+static char *own_text; /* the text that the names of own point into */
 
 /* The part before the last sep; *rest what follows it, absent without one. */
 static struct str
@@ -38,8 +28,8 @@ split_last(struct str s, char sep, struct str *rest)
 {
     for (size_t i = s.n; i > 0; i--)
         if (s.p[i - 1] == sep) {
-            *rest = trim((struct str){ s.p + i, s.n - i });
-            return trim((struct str){ s.p, i - 1 });
+            *rest = str_unblank((struct str){ s.p + i, s.n - i });
+            return str_unblank((struct str){ s.p, i - 1 });
         }
     *rest = STR_NONE;
     return s;
@@ -79,7 +69,7 @@ next_entry(const char **at, struct str *entry)
     while (**at) {
         size_t n = strcspn(*at, ",");
 
-        *entry = trim((struct str){ *at, n });
+        *entry = str_unblank((struct str){ *at, n });
         *at += n + ((*at)[n] == ',');
         if (entry->n > 0)
             return true;
@@ -96,7 +86,9 @@ price_check(const char *spec, struct buf *err)
 
     while (next_entry(&spec, &entry)) {
         if (!read_entry(entry, &model, &p))
-            buf_printf(err, "MODEL_PRICES: \"" STR_FMT "\" is not model=input/output in dollars a million tokens\n",
+            buf_printf(err,
+                       "MODEL_PRICES: \"" STR_FMT
+                       "\" is not model=input/output in dollars a million tokens\n",
                        STR_ARG(entry));
         n++;
     }

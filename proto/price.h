@@ -1,6 +1,7 @@
-/* What tokens cost. A built-in table (price.tbl) under the deployment's own figures (MODEL_PRICES). Nothing is guessed: a
- * model without a row has no price, and its tokens are counted as unpriced. The price of a cached embedding stands in its cache
- * entry. Here because both who pays (embedder) and who saves (gateway) need the same prices. */
+/* Prices of tokens. A built-in table (price.tbl) under the deployment's own figures (MODEL_PRICES). Nothing
+ * is guessed: a model without a row has no price, and its tokens are counted as unpriced. The price of a
+ * cached embedding stands in its cache entry. It stands here because the embedder, which pays, and the
+ * gateway, which saves, need the same prices. */
 #ifndef PROTO_PRICE_H
 #define PROTO_PRICE_H
 
@@ -25,6 +26,7 @@ struct price_rows {
     struct stat_set *set;
     int tokens, dollars, unpriced;
 };
-void price_count(const struct price_rows *r, size_t i, size_t j, struct str model, bool output, int64_t tokens);
+void price_count(const struct price_rows *r, size_t i, size_t j, struct str model, bool output,
+                 int64_t tokens);
 
 #endif

@@ -1,6 +1,7 @@
-/* A text that a reader selected, among the passages of an answer. One that stands in a document is a passage like any other. Any other
- * one is the reader's own: as a hit its text is the selection, its offsets count from there; as a citation it has no offsets. In
- * both it carries this id as the id of document and chunk, so that programs and tables that know nothing of selections keep it. */
+/* A text that a reader selected, among the passages of an answer. One that stands in a document is a passage
+ * like any other. Any other one is the reader's own: as a hit its text is the selection, its offsets count
+ * from there; as a citation it has no offsets. In both it carries this id as the id of document and chunk, so
+ * that programs and tables that know nothing of selections keep it. */
 #ifndef PROTO_SELECTION_H
 #define PROTO_SELECTION_H
 

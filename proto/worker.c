@@ -1,12 +1,12 @@
-/* The worker side of the bus: calls given and answered, calls made, drain. Connections are in worker_conn.c.
+/* The worker side of the bus: calls given and answered, drain. Calls made are in worker_call.c, connections in worker_conn.c.
  *
- *   REQUEST → incoming → handler → (PARTIAL…) FINAL | NACK        worker_call → REQUEST → PARTIAL/FINAL → callback
+ *   REQUEST → incoming → handler → (PARTIAL…) FINAL | NACK
  */
 #include "proto/worker.h"
 
 #include <stdio.h>
-#include <string.h>
 
+#include "common/random.h"
 #include "common/text/check.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -26,7 +26,7 @@ static const struct stat_def bus_stat_rows[] = {
 
 static void worker_tick(void *arg);
 
-/* ---- calls we were given ---- */
+/* ---- calls we were given */
 
 static void
 incoming_free(struct incoming *in)
@@ -38,7 +38,9 @@ incoming_free(struct incoming *in)
         in->next->prev = in->prev;
     w->inflight[kinds[in->pub.kind].service]--;
     w->done_total[kinds[in->pub.kind].service]++;
-    stat_observe_at(&bus_stats, BUS_WORK, in->pub.kind, 0, (double)(clock_us() - in->start_us) / 1e6);
+    stat_observe_traced(&bus_stats, BUS_WORK, in->pub.kind, 0, (double)(clock_us() - in->start_us) / 1e6,
+                        span_trace_id(in->span));
+    span_end(&in->span);
     arena_free(&in->pub.arena);
     blob_drop(&in->payload);
     mem_free(&in);
@@ -53,35 +55,38 @@ send_final(struct incoming *in, enum err e, int64_t retry_after_ms, const char *
     h.retry_after_ms = retry_after_ms;
     h.work_ms = (clock_us() - in->start_us) / 1000;
     h.text = utf8_cut(str_of(text), 400);
-    if (in->trace[0]) /* what nobody's request caused (polls) would drown the rest */
+    span_error(in->span, e == ERR_OK ? NULL : err_name(e));
+    log_trace_id(span_trace_id(in->span));
+    if (in->trace[0]) /* calls that no request caused (polls) would drown the rest */
         LOG(DEBUG, in->trace, M("call"), KS("kind", kind_names[in->pub.kind]), KS("result", err_name(e)),
             KI("ms", h.work_ms));
+    log_trace_id(NULL);
     if (in->conn && !conn_send(in->conn, CMD_FINAL, &h, payload))
         in->conn->answer_lost = true;
 }
 
 void
-worker_reply(struct call *c, const void *rep)
+worker_reply(struct delivery *c, const void *rep)
 {
     struct incoming *in = (struct incoming *)(void *)c;
     struct buf b = BUF_MAX(kinds[c->kind].max_bytes);
     enum err e = msg_encode(kinds[c->kind].rep(), rep, &b);
 
     if (e) {
-        LOG(ERROR, c->trace, M("a reply does not fit"), KS("kind", kind_names[c->kind]), KS("why", msg_fault()));
+        LOG(ERROR, c->trace, M("a reply does not fit"), KS("kind", kind_names[c->kind]),
+            KS("why", msg_fault()));
         buf_free(&b);
         worker_fail(c, ERR_INTERNAL, 0, "the answer is too large");
         return;
     }
     struct blob *payload = blob_of_buf(&b);
-
     send_final(in, ERR_OK, 0, NULL, payload);
     blob_drop(&payload);
     incoming_free(in);
 }
 
 void
-worker_fail(struct call *c, enum err e, int64_t retry_after_ms, const char *text)
+worker_fail(struct delivery *c, enum err e, int64_t retry_after_ms, const char *text)
 {
     struct incoming *in = (struct incoming *)(void *)c;
 
@@ -91,7 +96,7 @@ worker_fail(struct call *c, enum err e, int64_t retry_after_ms, const char *text
 }
 
 void
-worker_nack(struct call *c, const char *reason)
+worker_nack(struct delivery *c, const char *reason)
 {
     struct incoming *in = (struct incoming *)(void *)c;
     struct head_nack h = { in->req, in->attempt, utf8_cut(str_of(reason), 64) };
@@ -103,7 +108,7 @@ worker_nack(struct call *c, const char *reason)
 }
 
 bool
-worker_part(struct call *c, const void *part)
+worker_part(struct delivery *c, const void *part)
 {
     struct incoming *in = (struct incoming *)(void *)c;
     struct head_part h = { in->req, in->attempt, in->parts };
@@ -122,9 +127,15 @@ worker_part(struct call *c, const void *part)
 }
 
 void *
-worker_ctx(const struct call *c)
+worker_ctx(const struct delivery *c)
 {
     return c->worker->cfg.ctx;
+}
+
+struct span *
+worker_span(const struct delivery *c)
+{
+    return ((const struct incoming *)(const void *)c)->span;
 }
 
 static struct incoming *
@@ -143,6 +154,8 @@ incoming_new(struct conn *c, const struct head_request *h, enum kind kind, zmq_m
     in->pub.arena = arena_new(kinds[kind].max_bytes * 4 + (4u << 20));
     snprintf(in->tenant, sizeof in->tenant, STR_FMT, STR_ARG(h->tenant));
     snprintf(in->trace, sizeof in->trace, STR_FMT, STR_ARG(h->trace));
+    in->span = span_remote(h->context, kind_names[kind]);
+    span_z(in->span, "footnote.request_id", in->trace);
     in->pub.tenant = in->tenant;
     in->pub.trace = in->trace;
     if (payload)
@@ -215,177 +228,7 @@ on_cancel(struct conn *c, const void *head, struct zmessage *m)
         }
 }
 
-/* ---- calls we made ---- */
-
-static void
-outgoing_end(struct outgoing *o, struct reply *r)
-{
-    reply_fn fn = o->fn;
-    void *arg = o->arg;
-
-    loop_cancel(o->w->loop, &o->timer);
-    *o->prev = o->next;
-    if (o->next)
-        o->next->prev = o->prev;
-    mem_free(&o);
-    if (!r->arena)
-        r->arena = arena_new(4096);
-    if (!r->text)
-        r->text = "";
-    fn(arg, r);
-    arena_free(&r->arena);
-}
-
-static void
-outgoing_cancel_sent(struct outgoing *o)
-{
-    struct head_cancel h = { o->req, 1 };
-
-    if (o->conn)
-        conn_send(o->conn, CMD_CANCEL, &h, NULL);
-}
-
-static void
-on_outgoing_timeout(void *arg)
-{
-    struct outgoing *o = arg;
-    struct reply r = { .err = o->err ? o->err : ERR_DEADLINE };
-
-    o->timer = 0;
-    if (!o->err)
-        outgoing_cancel_sent(o);
-    outgoing_end(o, &r);
-}
-
-/* A call that cannot be sent fails from the loop, never from inside worker_call. */
-static void
-outgoing_fail_soon(struct outgoing *o, enum err e)
-{
-    o->conn = NULL;
-    o->err = e;
-    loop_cancel(o->w->loop, &o->timer);
-    o->timer = loop_after(o->w->loop, 0, on_outgoing_timeout, o);
-}
-
-static struct conn *
-conn_for(struct worker *w, struct call *parent)
-{
-    if (parent)
-        return ((struct incoming *)(void *)parent)->conn;
-    for (size_t i = 0; i < w->n_conns; i++) {
-        struct conn *c = w->conns[(w->next_id + i) % w->n_conns];
-
-        if (c->state == CONN_REGISTERED)
-            return c;
-    }
-    return NULL;
-}
-
-static enum err
-outgoing_send(struct outgoing *o, const void *req, const char *tenant, const char *trace, int64_t ttl_ms)
-{
-    struct head_request h = { .req = o->req, .attempt = 1, .ttl_ms = ttl_ms, .kind = str_of(kind_names[o->kind]) };
-    struct buf b = BUF_MAX(kinds[o->kind].max_bytes);
-    struct blob *payload;
-    bool sent;
-    enum err e;
-
-    h.trace = utf8_cut(str_of(trace), 128);
-    h.tenant = utf8_cut(str_of(tenant), 64);
-    if ((e = msg_encode(kinds[o->kind].req(), req, &b))) {
-        LOG(ERROR, trace, M("a request does not fit"), KS("kind", kind_names[o->kind]), KS("why", msg_fault()));
-        buf_free(&b);
-        return e;
-    }
-    payload = blob_of_buf(&b);
-    sent = conn_send(o->conn, CMD_REQUEST, &h, payload);
-    blob_drop(&payload);
-    return sent ? ERR_OK : ERR_NO_WORKER;
-}
-
-uint64_t
-worker_call(struct worker *w, struct call *parent, enum kind kind, const void *req, const char *tenant,
-            const char *trace, int64_t timeout_ms, reply_fn fn, void *arg)
-{
-    struct outgoing *o = mem_new(sizeof *o);
-    enum err e = ERR_NO_WORKER;
-
-    if (parent) {
-        int64_t left = parent->deadline_ms - clock_ms();
-
-        timeout_ms = left < timeout_ms ? left : timeout_ms;
-        tenant = parent->tenant;
-        trace = parent->trace;
-    }
-    *o = (struct outgoing){ .id = ++w->next_id, .kind = kind, .fn = fn, .arg = arg, .w = w, .next = w->out };
-    o->conn = conn_for(w, parent);
-    random_bytes(&o->req, sizeof o->req);
-    o->prev = &w->out;
-    if (w->out)
-        w->out->prev = &o->next;
-    w->out = o;
-    stat_add_at(&bus_stats, BUS_ASKED, kind, 0, 1);
-    if (timeout_ms <= 0)
-        e = ERR_DEADLINE;
-    else if (o->conn)
-        e = outgoing_send(o, req, tenant, trace, timeout_ms);
-    if (e)
-        outgoing_fail_soon(o, e);
-    else
-        o->timer = loop_after(w->loop, timeout_ms, on_outgoing_timeout, o);
-    return o->id;
-}
-
-void
-worker_call_cancel(struct worker *w, uint64_t id)
-{
-    for (struct outgoing *o = w->out; o; o = o->next)
-        if (o->id == id) {
-            outgoing_cancel_sent(o);
-            loop_cancel(w->loop, &o->timer);
-            *o->prev = o->next;
-            if (o->next)
-                o->next->prev = o->prev;
-            mem_free(&o);
-            return;
-        }
-}
-
-static void
-on_final(struct conn *c, const void *head, struct zmessage *m)
-{
-    const struct head_final *h = head;
-    struct reply r = { .retry_after_ms = h->retry_after_ms > 0 ? h->retry_after_ms : 0 };
-    struct outgoing *o = c->w->out;
-    char text[401];
-
-    while (o && !(o->conn == c && uuid_eq(&o->req, &h->req)))
-        o = o->next;
-    if (!o)
-        return; /* cancelled or timed out here */
-    r.err = err_known((int)h->code) ? (enum err)h->code : ERR_INTERNAL;
-    if (r.err == ERR_OK && kinds[o->kind].rep()) {
-        size_t n = m->payload ? zmq_msg_size(m->payload) : 0;
-        void *rep;
-
-        r.arena = arena_new(kinds[o->kind].max_bytes * 8 + (1u << 20));
-        rep = arena_alloc(r.arena, kinds[o->kind].rep()->size);
-        /* the callback may keep the arena: the bytes must live in it too */
-        struct str copy = arena_str(r.arena, (struct str){ m->payload ? zmq_msg_data(m->payload) : "", n });
-
-        r.err = copy.p ? msg_decode(kinds[o->kind].rep(), copy.p, copy.n, r.arena, rep) : ERR_BAD_FRAME;
-        if (r.err) {
-            stat_inc(&bus_stats, BUS_BAD_FRAMES);
-            r.text = msg_fault();
-        } else {
-            r.rep = rep;
-        }
-    } else if (r.err != ERR_OK && h->text.n) {
-        snprintf(text, sizeof text, STR_FMT, STR_ARG(h->text));
-        r.text = text;
-    }
-    outgoing_end(o, &r);
-}
+/* ---- what a hub sends */
 
 static void
 on_drain(struct conn *c, const void *head, struct zmessage *m)
@@ -403,7 +246,10 @@ void
 worker_on_message(struct conn *c, struct zmessage *m)
 {
     static void (*const handlers[CMD_COUNT])(struct conn *, const void *, struct zmessage *) = {
-        [CMD_REQUEST] = on_request, [CMD_CANCEL] = on_cancel, [CMD_FINAL] = on_final, [CMD_DRAIN] = on_drain,
+        [CMD_REQUEST] = on_request,
+        [CMD_CANCEL] = on_cancel,
+        [CMD_FINAL] = worker_on_final,
+        [CMD_DRAIN] = on_drain,
     };
     const struct msg_desc *d = bus_head_desc(m->cmd);
     struct arena *a;
@@ -427,9 +273,7 @@ worker_on_conn_lost(struct conn *c)
 {
     struct worker *w = c->w;
 
-    for (struct outgoing *o = w->out; o; o = o->next)
-        if (o->conn == c)
-            outgoing_fail_soon(o, ERR_WORKER_LOST);
+    worker_calls_lost(c);
     for (struct incoming *in = w->in, *next; in; in = next) {
         next = in->next;
         if (in->conn != c)
@@ -440,7 +284,7 @@ worker_on_conn_lost(struct conn *c)
     }
 }
 
-/* ---- life ---- */
+/* ---- life */
 
 void
 worker_check(const char *endpoints, bool curve, const char *secret_key, const char *hub_key, struct buf *err)
@@ -459,10 +303,11 @@ curve_options(struct worker *w, const struct opt_set *opts)
     if (!opts || opt_find_int(opts, "BUS_CURVE") != 1)
         return true;
     w->curve = true;
-    if (curve_parse(str_of(opt_find_str(opts, "BUS_SECRET_KEY")), &w->secret)
-        && curve_parse(str_of(opt_find_str(opts, "HUB_PUBLIC_KEY")), &w->hub_key))
+    if (curve_parse(str_of(opt_find_str(opts, "BUS_SECRET_KEY")), &w->secret) &&
+        curve_parse(str_of(opt_find_str(opts, "HUB_PUBLIC_KEY")), &w->hub_key))
         return true;
-    LOG(ERROR, NULL, M("BUS_CURVE=on needs BUS_SECRET_KEY and HUB_PUBLIC_KEY, 64 hex digits each (make secrets)"));
+    LOG(ERROR, NULL,
+        M("BUS_CURVE=on needs BUS_SECRET_KEY and HUB_PUBLIC_KEY, 64 hex digits each (make secrets)"));
     return false;
 }
 
@@ -480,8 +325,6 @@ worker_new(struct loop *l, const struct worker_config *cfg)
     w->head = BUF_MAX(BUS_HEAD_MAX);
     for (size_t i = 0; i < cfg->n_services; i++)
         w->services[i] = cfg->services[i];
-    random_bytes(w->instance, sizeof w->instance);
-    hex_text(w->instance, sizeof w->instance, w->instance_hex);
     loop_hook(l, conns_hook, w);
     if (!curve_options(w, cfg->opts) || !conns_init(w)) {
         worker_free(&w);

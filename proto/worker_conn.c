@@ -2,6 +2,7 @@
  * A monitor on the socket says when its connection breaks, so a hub's death is seen at once; a silent hub is left after
  * 5 s; a changed hub_epoch means a restarted gateway. No ZMQ_IMMEDIATE: with it libzmq 4.3 ends the socket's pipe when the
  * connection breaks, and aborts the process if that happens between two frames of a message. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +13,14 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/process/proc.h"
+#include "common/random.h"
 #include "common/redis/resolve.h"
 #include "proto/worker_int.h"
 
-#define BACKOFF_MIN_MS 10 /* a hub that is restarted is back soon; doubles with each failure, plus up to half as much */
+#define BACKOFF_MIN_MS \
+    10 /* a hub that is restarted is back soon; doubles with each failure, plus up to half as much */
 #define BACKOFF_MAX_MS 250
-#define STOOD_MS 200      /* a connection that stood as long was no failure */
+#define STOOD_MS 200 /* a connection that stood as long was no failure */
 #define RESOLVE_MS 5000
 #define BATCH 64 /* messages taken from one hub before the loop turns */
 
@@ -61,12 +64,27 @@ watch_socket(struct conn *c, void *sock)
     return fd;
 }
 
+/* Every connection goes the same way, and from each step back to the beginning. */
+static void
+conn_set(struct conn *c, enum conn_state to)
+{
+    static const bool legal[CONN_STATES][CONN_STATES] = {
+        [CONN_WAITING] = { [CONN_WAITING] = true, [CONN_CONNECTING] = true },
+        [CONN_CONNECTING] = { [CONN_WAITING] = true, [CONN_ASKED] = true },
+        [CONN_ASKED] = { [CONN_WAITING] = true, [CONN_REGISTERED] = true },
+        [CONN_REGISTERED] = { [CONN_WAITING] = true },
+    };
+
+    assert(legal[c->state][to]);
+    c->state = to;
+}
+
 static void on_retry(void *arg);
 
 static void
 conn_wait(struct conn *c, int64_t ms)
 {
-    c->state = CONN_WAITING;
+    conn_set(c, CONN_WAITING);
     c->retry = loop_after(c->w->loop, ms, on_retry, c);
 }
 
@@ -83,7 +101,7 @@ conn_free(struct conn *c, int linger_ms)
 }
 
 static void
-conn_open(struct conn *c)
+conn_begin(struct conn *c)
 {
     int ivl = BACKOFF_MIN_MS, ivl_max = BACKOFF_MAX_MS;
 
@@ -99,14 +117,15 @@ conn_open(struct conn *c)
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
     c->monitor = bus_monitor(c->sock, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
     if (!c->monitor || zmq_connect(c->sock, c->endpoint) != 0) {
-        LOG(WARN, NULL, M("cannot connect to a hub"), KS("endpoint", c->endpoint), KS("why", zmq_strerror(zmq_errno())));
+        LOG(WARN, NULL, M("cannot connect to a hub"), KS("endpoint", c->endpoint),
+            KS("why", zmq_strerror(zmq_errno())));
         conn_free(c, 0);
         conn_wait(c, BACKOFF_MAX_MS);
         return;
     }
     c->fd = watch_socket(c, c->sock);
     c->monitor_fd = watch_socket(c, c->monitor);
-    c->state = CONN_CONNECTING;
+    conn_set(c, CONN_CONNECTING);
     c->heard_ms = clock_ms();
 }
 
@@ -117,11 +136,11 @@ on_retry(void *arg)
 
     c->retry = 0;
     if (!c->w->draining)
-        conn_open(c);
+        conn_begin(c);
 }
 
 static void
-conn_close(struct conn *c, int linger_ms)
+conn_end(struct conn *c, int linger_ms)
 {
     loop_cancel(c->w->loop, &c->retry);
     if (!c->sock)
@@ -136,7 +155,7 @@ conn_lose(struct conn *c, const char *why)
 {
     bool was = c->state == CONN_REGISTERED;
 
-    conn_close(c, 0);
+    conn_end(c, 0);
     if (was && clock_ms() - c->since_ms >= STOOD_MS)
         c->backoff_ms = 0;
     c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
@@ -186,7 +205,9 @@ conn_register(struct conn *c)
 {
     struct worker *w = c->w;
     struct offer offers[8];
-    struct head_ready h = { .instance = { (const char *)w->instance, 16 }, .version_min = 1, .version_max = 1,
+    struct head_ready h = { .instance = { (const char *)w->instance, 16 },
+                            .version_min = 1,
+                            .version_max = 1,
                             .life = { (const char *)c->life, sizeof c->life } };
 
     random_bytes(w->instance, sizeof w->instance);
@@ -196,7 +217,7 @@ conn_register(struct conn *c)
     h.services.n = w->cfg.n_services;
     h.build = str_of(footnote_build);
     if (conn_send(c, CMD_READY, &h, NULL)) {
-        c->state = CONN_ASKED;
+        conn_set(c, CONN_ASKED);
         c->heard_ms = clock_ms();
     }
 }
@@ -212,8 +233,10 @@ conn_heartbeat(struct conn *c, int64_t now)
         enum service_id id = w->services[i].id;
         long free_now = w->services[i].capacity - w->inflight[id];
 
-        loads[i] = (struct load){ .name = str_of(service_names[id]), .free = free_now > 0 ? free_now : 0,
-                                  .inflight = w->inflight[id], .done_total = (int64_t)w->done_total[id] };
+        loads[i] = (struct load){ .name = str_of(service_names[id]),
+                                  .free = free_now > 0 ? free_now : 0,
+                                  .inflight = w->inflight[id],
+                                  .done_total = (int64_t)w->done_total[id] };
         for (const struct incoming *in = w->in; in; in = in->next)
             if (kinds[in->pub.kind].service == id && now - in->start_us / 1000 > loads[i].oldest_ms)
                 loads[i].oldest_ms = now - in->start_us / 1000;
@@ -227,12 +250,13 @@ void
 conn_tick(struct conn *c, int64_t now)
 {
     switch (c->state) {
-    case CONN_WAITING:
-        break; /* on_retry */
+    case CONN_STATES:
+    case CONN_WAITING: break; /* on_retry */
     case CONN_CONNECTING:
         if (conn_stands(c))
             conn_register(c);
-        else if (now - c->heard_ms > BUS_HUB_SILENT_MS) /* libzmq does not connect again after a garbled handshake */
+        else if (now - c->heard_ms >
+                 BUS_HUB_SILENT_MS) /* libzmq does not connect again after a garbled handshake */
             conn_lose(c, "no connection");
         break;
     case CONN_ASKED:
@@ -267,7 +291,7 @@ conn_same_hub(struct conn *c, const struct zmessage *m)
         stat_inc(&bus_stats, BUS_BAD_FRAMES);
     } else if (c->state == CONN_ASKED) {
         memcpy(c->hub_epoch, h.hub_epoch.p, 16);
-        c->state = CONN_REGISTERED;
+        conn_set(c, CONN_REGISTERED);
         c->since_ms = clock_ms();
         c->drain_acked = c->answer_lost = false;
         stat_inc(&bus_stats, BUS_REGISTRATIONS);
@@ -331,6 +355,12 @@ conns_hook(void *arg)
     return more;
 }
 
+bool
+worker_abandoned(const struct delivery *c)
+{
+    return !((const struct incoming *)(const void *)c)->conn;
+}
+
 long
 conns_registered(const struct worker *w)
 {
@@ -376,7 +406,7 @@ conn_add(struct worker *w, const char *endpoint)
     random_bytes(c->life, sizeof c->life);
     snprintf(c->endpoint, sizeof c->endpoint, "%s", endpoint);
     w->conns[w->n_conns++] = c;
-    conn_open(c);
+    conn_begin(c);
     return c;
 }
 
@@ -391,13 +421,13 @@ conns_prune(struct worker *w)
             i++;
             continue;
         }
-        conn_close(c, 0);
+        conn_end(c, 0);
         w->conns[i] = w->conns[--w->n_conns];
         mem_free(&c);
     }
 }
 
-/* ---- names: looked up beside the loop, since a resolver may block for seconds ---- */
+/* ---- names: looked up beside the loop, since a resolver may block for seconds */
 
 struct endpoint {
     char host[96];
@@ -408,7 +438,8 @@ struct endpoint {
 struct resolver {
     struct endpoint endpoints[CONN_MAX]; /* as configured */
     size_t n_endpoints;
-    bool running;                        /* asked; the addresses are not taken yet */
+    bool running;             /* asked; the addresses are not taken yet */
+    struct resolve_list list; /* of the name that is looked at */
 };
 
 static bool
@@ -437,7 +468,6 @@ static void
 resolve_take(struct worker *w, const enum resolve_state *states)
 {
     struct resolver *r = w->resolver;
-    struct resolve_list list;
     char endpoint[ENDPOINT_MAX];
     bool failed = false;
 
@@ -448,9 +478,9 @@ resolve_take(struct worker *w, const enum resolve_state *states)
     for (size_t i = 0; i < r->n_endpoints; i++) {
         if (states[i] != RESOLVE_GOOD)
             continue;
-        resolve_get(r->endpoints[i].names, 0, &list);
-        for (size_t k = 0; k < list.n; k++) {
-            snprintf(endpoint, sizeof endpoint, "tcp://%s:%s", list.v[k], r->endpoints[i].port);
+        resolve_get(r->endpoints[i].names, 0, &r->list);
+        for (size_t k = 0; k < r->list.n; k++) {
+            snprintf(endpoint, sizeof endpoint, "tcp://%s:%s", r->list.v[k], r->endpoints[i].port);
             conn_add(w, endpoint);
         }
     }
@@ -462,7 +492,6 @@ resolve_tick(struct worker *w, int64_t now)
 {
     struct resolver *r = w->resolver;
     enum resolve_state states[CONN_MAX];
-    struct resolve_list list;
     bool busy = false;
 
     if (!r->running && (now < w->resolve_ms || w->draining))
@@ -470,7 +499,7 @@ resolve_tick(struct worker *w, int64_t now)
     for (size_t i = 0; i < r->n_endpoints; i++) {
         if (!r->running)
             resolve_ask(r->endpoints[i].names);
-        states[i] = resolve_get(r->endpoints[i].names, 0, &list);
+        states[i] = resolve_get(r->endpoints[i].names, 0, &r->list);
         busy |= states[i] == RESOLVE_RUNNING;
     }
     r->running = busy;
@@ -486,16 +515,20 @@ conns_init(struct worker *w)
     struct resolver *r = mem_new(sizeof *r);
     const char *p = w->cfg.endpoints;
 
+    random_bytes(w->instance, sizeof w->instance);
+    hex_text(w->instance, sizeof w->instance, w->instance_hex);
     w->resolver = r;
     while (*p) {
         size_t n = strcspn(p, ", ");
 
         if (n && (r->n_endpoints == CONN_MAX || !endpoint_parse(p, n, &r->endpoints[r->n_endpoints++]))) {
-            LOG(ERROR, NULL, M("HUB_ENDPOINTS must be a list of tcp://host:port"), KS("value", w->cfg.endpoints));
+            LOG(ERROR, NULL, M("HUB_ENDPOINTS must be a list of tcp://host:port"),
+                KS("value", w->cfg.endpoints));
             return false;
         }
         if (n)
-            r->endpoints[r->n_endpoints - 1].names = resolve_new(r->endpoints[r->n_endpoints - 1].host, AF_INET);
+            r->endpoints[r->n_endpoints - 1].names = resolve_new(r->endpoints[r->n_endpoints - 1].host,
+                                                                 AF_INET);
         p += n;
         p += strspn(p, ", ");
     }
@@ -510,7 +543,7 @@ conns_fini(struct worker *w)
         resolve_free(&w->resolver->endpoints[i].names); /* does not wait for a name server that is away */
     mem_free(&w->resolver);
     for (size_t i = 0; i < w->n_conns; i++) {
-        conn_close(w->conns[i], 500); /* what was answered last still goes out */
+        conn_end(w->conns[i], 500); /* the last answers still go out */
         mem_free(&w->conns[i]);
     }
     w->n_conns = 0;

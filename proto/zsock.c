@@ -60,9 +60,12 @@ bus_options(void *s)
 
     set_int(s, ZMQ_LINGER, 0);
     set_int(s, ZMQ_RCVHWM, 1000);
-    set_int(s, ZMQ_SNDHWM, 10000); /* a stream's parts while the peer stalls for 2 s must not look like a lost peer */
+    set_int(s, ZMQ_SNDHWM,
+            10000); /* a stream's parts while the peer stalls for 2 s must not look like a lost peer */
     set_int(s, ZMQ_HANDSHAKE_IVL, 2000);
-    set_int(s, ZMQ_BACKLOG, 1024); /* 100 by default: a flood of strangers would fill it, and workers come back by SYN retries */
+    set_int(
+        s, ZMQ_BACKLOG,
+        1024); /* 100 by default: a flood of strangers would fill it, and workers come back by SYN retries */
     /* Our own heartbeats judge a peer; TCP's only free the descriptors of dead ones. ZMTP's heartbeats stay off: when a peer leaves
      * while reading from it is stopped (its queue is full), libzmq's timer writes to the engine that is already out of the poller and
      * aborts the process ("!_io_error", stream_engine_base.cpp). */
@@ -156,7 +159,8 @@ zframes_check(struct zframes *f, size_t skip, struct zmessage *out)
 
     if (f->over || f->n < skip + 3 || f->n > skip + 4)
         return false;
-    if (zmq_msg_size(&m[0]) != 4 || memcmp(zmq_msg_data(&m[0]), BUS_MAGIC, 4) != 0 || zmq_msg_size(&m[1]) != 1)
+    if (zmq_msg_size(&m[0]) != 4 || memcmp(zmq_msg_data(&m[0]), BUS_MAGIC, 4) != 0 ||
+        zmq_msg_size(&m[1]) != 1)
         return false;
     cmd = zmq_msg_data(&m[1]);
     out->cmd = *cmd;
@@ -181,11 +185,35 @@ release_zblob(struct blob *b)
     mem_free(&z);
 }
 
+static void
+release_copy(struct blob *b)
+{
+    mem_free(&b);
+}
+
+/* libzmq gives out what it received in the buffer of 8 KB that came from the socket: as long as one small message is kept, all
+ * of its buffer is. */
+static struct blob *
+copy_of(zmq_msg_t *m)
+{
+    size_t n = zmq_msg_size(m);
+    struct blob *b = mem_new(sizeof *b + n);
+
+    b->refs = 1;
+    b->p = memcpy(b + 1, zmq_msg_data(m), n);
+    b->n = n;
+    b->release = release_copy;
+    return b;
+}
+
 struct blob *
 zframe_blob(zmq_msg_t *m)
 {
-    struct zblob *z = mem_new(sizeof *z);
+    struct zblob *z;
 
+    if (zmq_msg_size(m) <= COPY_MAX)
+        return copy_of(m);
+    z = mem_new(sizeof *z);
     z->b.refs = 1;
     zmq_msg_init(&z->m);
     zmq_msg_move(&z->m, m);

@@ -21,12 +21,12 @@ struct zframes {
 
 /* A checked message: borrowed from its zframes. */
 struct zmessage {
-    int cmd;              /* known command */
-    struct str head;      /* msgpack, not yet decoded */
-    zmq_msg_t *payload;   /* NULL: the command has none */
+    int cmd;            /* known command */
+    struct str head;    /* msgpack, not yet decoded */
+    zmq_msg_t *payload; /* NULL: the command has none */
 };
 
-void *bus_context(void);  /* one per process, made at first use, unless another was given before */
+void *bus_context(void); /* one per process, made at first use, unless another was given before */
 void bus_context_use(void *made, void (*end)(void)); /* that one; end it by end */
 void bus_context_end(void);
 /* Options every bus socket has: linger, limits, heartbeats (proto/PROTOCOL.md, liveness). */

@@ -1,14 +1,16 @@
 /* The change feed → the index. Polls CHANGES every 100 ms (faster while there is more), in the feed's order:
  *
- *   ready  → the document is loaded (feed_load.c) → index_put on the changer thread
- *   delete → marks loads of the document as gone → index_delete on the changer thread
+ *   ready  → the document is loaded (feed_load.c) → put into the engine
+ *   delete → marks loads of the document as gone → deleted there
  *
  * Every change is a row in a list until it is in the index: the list's head tells the seq that was reached, and a search is told
  * the one of the collections that it asks. A document that cannot be loaded is put aside, where nobody waits for it. */
 #include "common/log.h"
+#include "common/process/threads.h"
 #include "retriever/feed.h"
+#include "retriever/ingest/ingest.h"
 
-enum { POLL_MS = 100, PAGE = 500, PENDING_MAX = 200000, SCAN_MAX = 2000 };
+enum { POLL_MS = 100, RESUME_MS = 10, PAGE = 500, PENDING_MAX = 200000, SCAN_MAX = 2000 };
 
 static void poll_changes(void *arg);
 
@@ -40,11 +42,12 @@ rows_cut(struct row *x)
 static struct row *
 row_new(struct feed *f, enum row_kind kind, const struct change *c)
 {
-    struct row *x = mem_new(sizeof(*x));
+    struct row *x = mem_new(sizeof *x);
 
     x->feed = f;
     x->kind = kind;
-    x->seq = c->seq;
+    x->seq = x->newest = c->seq;
+    row_asked(x);
     x->id = c->document_id;
     memcpy(x->tenant, c->tenant.p, c->tenant.n < 64 ? c->tenant.n : 64);
     memcpy(x->collection, c->collection.p, c->collection.n < 128 ? c->collection.n : 128);
@@ -62,13 +65,16 @@ row_new(struct feed *f, enum row_kind kind, const struct change *c)
 void
 feed_caught(struct feed *f)
 {
-    if (f->caught_up || !f->reached_end || f->first_left)
+    /* what could be found before it began can be asked for at once */
+    if (f->caught_up || f->stopped || (f->known == 0 && (!f->reached_end || f->first_left)))
         return;
-    struct index_stats s = index_stats(f->r->index);
+    struct engine_stats s = f->engine->stats(f->engine);
 
     f->caught_up = true;
-    worker_set_capacity(f->r->worker, SERVICE_RETRIEVE, f->r->capacity);
-    LOG(INFO, NULL, M("index ready"), KI("seq", f->after), KI("documents", s.documents), KI("passages", s.passages), KI("aside", f->aside.n));
+    if (!f->spare)
+        worker_set_capacity(f->r->worker, SERVICE_RETRIEVE, f->engine->capacity);
+    LOG(INFO, NULL, M(f->spare ? "index of words ready: INDEX_FALLBACK" : "index ready"), KI("seq", f->after),
+        KI("documents", s.documents), KI("passages", s.passages), KI("aside", f->aside.n));
 }
 
 /* Out of the list that everybody waits for. */
@@ -98,59 +104,70 @@ row_free(struct row *x)
         *at = x->chain;
     }
     f->first_left -= x->first;
-    index_doc_free(&x->doc);
+    f->engine->unload(f->engine, &x->doc);
     arena_free(&x->page.arena);
+    fresh_doc_free(&x->fresh);
     mem_free(&x);
     feed_caught(f);
 }
 
-/* ---- changes of the index, on the changer's thread */
+/* ---- changes of the index */
 
-static void
-change_work(void *arg)
+enum { HANDED_BITS = 8 };
+
+void
+row_asked(struct row *x)
 {
-    struct row *x = arg;
-    struct index *ix = x->feed->r->index;
+    int64_t least = x->newest << HANDED_BITS;
 
-    if (x->kind == ROW_CLEAR)
-        index_clear(ix);
-    else if (x->kind == ROW_DROP)
-        index_drop(ix, str_of(x->tenant), str_of(x->collection));
-    else if (x->kind == ROW_LOAD && x->doc)
-        x->err = index_put(ix, &x->doc);
-    else
-        (void)index_delete(ix, str_of(x->tenant), str_of(x->collection), &x->id);
+    x->version = x->version < least ? least : x->version;
 }
 
 static void
-change_done(void *arg)
+change_done(struct engine_change *c)
 {
-    struct row *x = arg;
+    struct row *x = c->arg;
 
     if (x->kind == ROW_LOAD) {
         load_ended(x);
         return;
     }
-    if (x->kind == ROW_DELETE)
+    if (x->kind == ROW_DELETE && !x->feed->spare)
         stat_inc(&retriever_stats, RETRIEVER_DELETES);
     row_free(x);
-}
-
-static void
-change_start(void *arg)
-{
-    row_change(arg);
 }
 
 void
 row_change(struct row *x)
 {
+    struct engine *e = x->feed->engine;
+
     x->state = ROW_CHANGING;
-    if (threads_run(x->feed->r->changer, change_work, change_done, x) != 0)
-        (void)loop_after(x->feed->r->loop, 10, change_start, x);
+    x->change = (struct engine_change){ .op = x->kind == ROW_CLEAR  ? ENGINE_CLEAR
+                                              : x->kind == ROW_DROP ? ENGINE_DROP
+                                              : x->doc              ? ENGINE_PUT
+                                                                    : ENGINE_DELETE,
+                                        .tenant = str_of(x->tenant),
+                                        .collection = str_of(x->collection),
+                                        .id = x->id,
+                                        .version = x->version,
+                                        .doc = x->doc,
+                                        .done = change_done,
+                                        .arg = x };
+    x->doc = NULL;
+    /* what is handed over again is another change; 255 times are enough for a day */
+    x->version += (x->version & ((1 << HANDED_BITS) - 1)) < (1 << HANDED_BITS) - 1;
+    e->change(e, &x->change);
 }
 
 /* ---- reading the feed */
+
+/* Chunks that this process has just stored go into its own index. */
+static struct fresh_doc *
+take_fresh(struct feed *f, const struct change *c)
+{
+    return f->spare ? NULL : fresh_take(f->r->fresh, &c->document_id, c->seq);
+}
 
 static void
 on_ready(struct feed *f, const struct change *c)
@@ -159,19 +176,20 @@ on_ready(struct feed *f, const struct change *c)
         next = x->chain;
         if (x->gone || !uuid_eq(&x->id, &c->document_id))
             continue;
-        if (x->in == &f->aside) {               /* another version, which may be loaded */
+        if (x->in == &f->aside) { /* another version, which may be loaded */
             load_gone(x);
             continue;
         }
+        x->newest = c->seq;
         if (x->state == ROW_QUEUED) {
-            index_doc_free(&x->doc);
-            x->from_ord = 0;
+            load_restart(x);
+            x->fresh = take_fresh(f, c);
         } else {
             x->again = true;
         }
         return;
     }
-    (void)row_new(f, ROW_LOAD, c);
+    row_new(f, ROW_LOAD, c)->fresh = take_fresh(f, c);
 }
 
 static void
@@ -221,11 +239,12 @@ on_change(struct feed *f, const struct change *c)
 static void
 begin_again(struct feed *f)
 {
-    struct change none = { .tenant = STR(""), .collection = STR("") };
+    struct change none = { .tenant = STR(""), .collection = STR("") }; /* its version is below all others */
 
     LOG(WARN, NULL, M("the change feed went back: loading everything again"), KI("seq", f->after));
     on_drop(f, &none, ROW_CLEAR);
-    f->after = 0;
+    fresh_clear(f->r->fresh);
+    f->after = f->known = 0;
 }
 
 static void
@@ -256,12 +275,14 @@ on_changes(void *arg, struct reply *r)
             on_change(f, &rep->items.v[i]);
             f->after = rep->items.v[i].seq > f->after ? rep->items.v[i].seq : f->after;
         }
+        if (!f->spare)
+            fresh_reached(f->r->fresh, f->after);
         if (rep->items.n < PAGE) {
             f->reached_end = true;
             feed_caught(f);
         } else
             wait = 0;
-        if (rep->jobs_pending > 0)
+        if (rep->jobs_pending > 0 && (!f->spare || !f->r->feed->resumed)) /* one of them does */
             ingest_poke(f->r->ingest);
     }
     load_more(f);
@@ -269,15 +290,46 @@ on_changes(void *arg, struct reply *r)
         f->timer = loop_after(f->r->loop, wait, poll_changes, f);
 }
 
+/* Where an engine that outlives this process wants to go on. False: it does not know yet. */
+static bool
+resumed(struct feed *f)
+{
+    struct engine *e = f->engine;
+
+    if (!f->resumed && e->resume) {
+        f->resumed = e->resume(e, &f->after, &f->known);
+        return f->resumed;
+    }
+    return true;
+}
+
+/* Those aside are loaded again by whoever goes on from there. */
+static void
+tell_reached(struct feed *f)
+{
+    int64_t seq = feed_seq(f);
+
+    for (const struct row *x = f->aside.head; x; x = x->next)
+        seq = x->seq - 1 < seq ? x->seq - 1 : seq;
+    if (f->engine->reached && f->resumed)
+        f->engine->reached(f->engine, seq, f->reached_end && !f->queue.head);
+}
+
 static void
 poll_changes(void *arg)
 {
     struct feed *f = arg;
-    struct changes_req q = { .after = f->after, .limit = PAGE };
+    struct changes_req q = { .limit = PAGE };
 
     f->timer = 0;
     if (f->stopped || f->polling)
         return;
+    if (!resumed(f)) {
+        f->timer = loop_after(f->r->loop, RESUME_MS, poll_changes, f);
+        return;
+    }
+    tell_reached(f);
+    q.after = f->after;
     if (f->queue.n > PENDING_MAX || !worker_registered(f->r->worker)) {
         load_more(f);
         f->timer = loop_after(f->r->loop, POLL_MS, poll_changes, f);
@@ -288,11 +340,13 @@ poll_changes(void *arg)
 }
 
 struct feed *
-feed_new(struct retriever *r)
+feed_new(struct retriever *r, struct engine *e)
 {
-    struct feed *f = mem_new(sizeof(*f));
+    struct feed *f = mem_new(sizeof *f);
 
     f->r = r;
+    f->engine = e;
+    f->spare = e != r->engine;
     f->heard_ms = loop_now(r->loop);
     f->timer = loop_after(r->loop, 10, poll_changes, f);
     return f;
@@ -311,6 +365,7 @@ feed_free(struct feed **fp)
 {
     if (!*fp)
         return;
+    (*fp)->stopped = true; /* what goes now makes nobody ready: the worker is gone */
     while ((*fp)->queue.head)
         row_free((*fp)->queue.head);
     while ((*fp)->aside.head)
@@ -328,6 +383,12 @@ int64_t
 feed_seq(const struct feed *f)
 {
     return f->queue.head ? f->queue.head->seq - 1 : f->after;
+}
+
+static int64_t
+or_known(const struct feed *f, int64_t seq)
+{
+    return seq > f->known ? seq : f->known;
 }
 
 static bool
@@ -351,8 +412,8 @@ feed_seq_of(const struct feed *f, const char *tenant, const struct strs *collect
 
     for (const struct row *x = f->queue.head; x; x = x->next)
         if (++n > SCAN_MAX || concerns(x, tenant, collections))
-            return x->seq - 1;
-    return f->after;
+            return or_known(f, x->seq - 1);
+    return or_known(f, f->after);
 }
 
 double

@@ -1,6 +1,8 @@
-/* Loading many documents at once: one call brings the first chunks of up to 64 of them, one task of a maker counts their words. Most
- * documents are whole with that; of the others the rest is loaded page by page (feed_load.c). When the call fails for another
- * reason than an outage, each of them is loaded by itself, so that only one that cannot be loaded is held up. */
+/* Loading many documents at once: one call brings the first chunks of up to 64 of them, one task of a maker
+ * counts their words. Most documents are whole with that; of the others the rest is loaded page by page
+ * (feed_load.c). Of a document that this process has just stored only its description is asked for (fresh.h). When the call fails for another reason than an outage, each of them is loaded by itself, so
+ * that only one that cannot be loaded is held up. */
+#include "common/process/threads.h"
 #include "retriever/feed.h"
 
 enum { CALL_MS = 10000, HOLD_MS = 500, FULL_MS = 20 };
@@ -9,7 +11,8 @@ struct bulk {
     struct feed *f;
     struct row *v[LOAD_MANY];
     size_t n;
-    struct reply page;         /* whose arena we hold */
+    struct reply page;                    /* we hold its arena */
+    struct chunks_get_rep own[LOAD_MANY]; /* with the chunks that are here */
 };
 
 static void
@@ -29,12 +32,12 @@ work(void *arg)
 {
     struct bulk *b = arg;
     struct words *w = words_new();
+    struct engine *e = b->f->engine;
 
     for (size_t i = 0; i < b->n; i++) {
         struct row *x = b->v[i];
 
-        x->doc = index_doc_new(x->part);
-        x->failed = !x->doc || !index_doc_add(x->doc, w, x->part);
+        x->failed = !e->load(e, &x->doc, w, x->part);
     }
     words_free(&w);
 }
@@ -45,6 +48,7 @@ one_worked(struct row *x)
     const struct chunks_get_rep *rep = x->part;
 
     x->part = NULL;
+    fresh_doc_free(&x->fresh);
     if (x->gone) {
         row_free(x);
     } else if (x->failed || x->again) {
@@ -56,8 +60,7 @@ one_worked(struct row *x)
         x->from_ord = rep->chunks.v[rep->chunks.n - 1].ord + 1;
         load_wait(x, 0);
     } else {
-        x->bytes = index_doc_bytes(x->doc);
-        row_change(x);
+        load_whole(x);
     }
 }
 
@@ -90,20 +93,39 @@ part_of(const struct chunks_load_rep *rep, const struct row *x)
     return NULL;
 }
 
+/* The part of a document whose chunks are here; NULL: it has changed meanwhile, or got vectors of another model besides. */
+static const struct chunks_get_rep *
+with_chunks(const struct row *x, const struct chunks_get_rep *part, struct chunks_get_rep *own)
+{
+    const struct document *d = part->document.v;
+
+    if (!x->fresh || part->chunks.n > 0)
+        return part;
+    if (d->seq != x->fresh->seq || d->chunks != (int64_t)x->fresh->n || part->second_model.n > 0)
+        return NULL;
+    *own = *part;
+    own->chunks.v = x->fresh->v;
+    own->chunks.n = x->fresh->n;
+    own->has_more = false;
+    return own;
+}
+
 /* True: its part is good, and goes to the maker. */
 static bool
-one_came(struct row *x, const struct chunks_load_rep *rep)
+one_came(struct row *x, const struct chunks_load_rep *rep, struct chunks_get_rep *own)
 {
     const struct chunks_get_rep *part = part_of(rep, x);
     enum page page = part ? load_check(x, part) : PAGE_BAD; /* missing: chunks.get says why */
 
     if (x->gone) {
         row_free(x);
-    } else if (page == PAGE_GOOD) {
+    } else if (page == PAGE_GOOD && (x->part = with_chunks(x, part, own))) {
         x->state = ROW_ADDING;
-        x->part = part;
         return true;
-    } else if (page == PAGE_MOVED) {           /* not here any more: take out what is there */
+    } else if (page == PAGE_GOOD) { /* it is read as it is now */
+        load_restart(x);
+        load_wait(x, 0);
+    } else if (page == PAGE_MOVED) { /* not here any more: take out what is there */
         row_change(x);
     } else {
         x->single = true;
@@ -125,6 +147,8 @@ one_failed(struct row *x, enum err e)
         f->hold_until_ms = loop_now(f->r->loop) + HOLD_MS;
     else
         x->single = true;
+    if (x->again || x->single)
+        fresh_doc_free(&x->fresh);
     x->again = false;
     load_wait(x, 0);
 }
@@ -141,7 +165,7 @@ on_load(void *arg, struct reply *r)
     for (size_t i = 0; i < n; i++) {
         if (r->err != ERR_OK)
             one_failed(b->v[i], r->err);
-        else if (one_came(b->v[i], r->rep))
+        else if (one_came(b->v[i], r->rep, &b->own[b->n]))
             b->v[b->n++] = b->v[i];
     }
     if (b->n == 0) {
@@ -156,7 +180,7 @@ on_load(void *arg, struct reply *r)
 void
 bulk_fetch(struct feed *f, struct row **v, size_t n)
 {
-    struct bulk *b = mem_new(sizeof(*b));
+    struct bulk *b = mem_new(sizeof *b);
     struct document_key key[LOAD_MANY];
     struct chunks_load_req q = { .items = { key, n } };
 
@@ -165,10 +189,11 @@ bulk_fetch(struct feed *f, struct row **v, size_t n)
     f->bulks++;
     for (size_t i = 0; i < n; i++) {
         b->v[i] = v[i];
-        key[i].document_id = v[i]->id;
+        key[i] = (struct document_key){ .document_id = v[i]->id, .bare = v[i]->fresh != NULL };
         v[i]->state = ROW_FETCHING;
         v[i]->asked_ms = loop_now(f->r->loop);
         v[i]->since_ms = v[i]->since_ms ? v[i]->since_ms : v[i]->asked_ms;
+        row_asked(v[i]);
     }
     (void)worker_call(f->r->worker, NULL, KIND_CHUNKS_LOAD, &q, "", "", CALL_MS, on_load, b);
 }

@@ -1,19 +1,34 @@
-/* Loading a document into the index: CHUNKS_GET page by page → counted on a maker thread → index_put on the changer thread.
+/* Loading a document into the index: CHUNKS_GET page by page → made by the engine on a maker thread → put into it.
  *
  *   queued ─▶ fetching ─▶ adding ─┬▶ (next page)              failed: the page again, smaller
  *                                 └▶ changing ─▶ in the index     three times: aside ─▶ tried every 5 to 60 s ─▶ in the index
  *
- * A failure of the store or the bus is nobody's fault: everything waits. What fails while the store answers others is the
- * document's own: it is put aside, so that no sequence number, no cache and no start waits for it, the store shows it as failed
- * with the reason, and its older version is no longer found. Of large documents some slots are kept free. A search tells the seq of
- * the collections that it asked, so that a large document of one tenant holds up no other's `?wait=1`. */
+ * A failure of the store or the bus is nobody's fault: everything waits. A failure while the store answers
+ * others is the document's own: the document is put aside, so that no sequence number, no cache and no start
+ * waits for it, the store shows it as failed with the reason, and its older version is no longer found. Some
+ * slots are kept free of large documents. A search tells the seq of the collections that it asked, so that a
+ * large document of one tenant holds up no other's `?wait=1`. */
 #include <stdio.h>
 
 #include "common/log.h"
+#include "common/process/threads.h"
 #include "retriever/feed.h"
 
-enum { LOADS = 6, LONG_LOADS = 4, BULKS = 2, SEEN_MAX = 1024, RETRY_MS = 500, CALL_MS = 10000, TRIES = 3, FEW = 3, ROWS_LEAST = 8,
-       ASIDE_FIRST_MS = 5000, ASIDE_MAX_MS = 60000, FULL_MS = 300000, TOLD_MS = 1000 };
+enum {
+    LOADS = 6,
+    LONG_LOADS = 4,
+    BULKS = 2,
+    SEEN_MAX = 1024,
+    RETRY_MS = 500,
+    CALL_MS = 10000,
+    TRIES = 3,
+    FEW = 3,
+    ROWS_LEAST = 8,
+    ASIDE_FIRST_MS = 5000,
+    ASIDE_MAX_MS = 60000,
+    FULL_MS = 300000,
+    TOLD_MS = 1000
+};
 enum { SLOT_NONE, SLOT_LOAD, SLOT_ASIDE };
 
 static void fetch(struct row *x);
@@ -59,7 +74,8 @@ load_wait(struct row *x, int64_t ms)
 void
 load_restart(struct row *x)
 {
-    index_doc_free(&x->doc);
+    x->feed->engine->unload(x->feed->engine, &x->doc);
+    fresh_doc_free(&x->fresh);
     x->from_ord = 0;
 }
 
@@ -80,14 +96,20 @@ on_told(void *arg, struct reply *r)
 
     (void)arg;
     if (r->err != ERR_OK && log_gate(&gate))
-        LOG(WARN, NULL, M("a document could not be marked"), KS("error", err_name(r->err)), KS("text", r->text));
+        LOG(WARN, NULL, M("a document could not be marked"), KS("error", err_name(r->err)),
+            KS("text", r->text));
 }
 
 static void
 tell(struct row *x, const char *why, reply_fn fn)
 {
     struct document_aside_req q = { .document_id = x->id };
+    struct reply none = { .err = ERR_OK };
 
+    if (x->feed->spare) { /* the index that people ask may well have it */
+        fn(x, &none);
+        return;
+    }
     if (why)
         q.error = str_of(why);
     (void)worker_call(x->feed->r->worker, NULL, KIND_DOCUMENT_ASIDE, &q, x->tenant, "", CALL_MS, fn, x);
@@ -118,8 +140,8 @@ put_aside(struct row *x)
     struct feed *f = x->feed;
     char id[37];
 
-    LOG(WARN, NULL, M("document put aside: it cannot be loaded"), KS("document", uuid_text(&x->id, id)), KS("tenant", x->tenant),
-        KS("why", x->why));
+    LOG(WARN, NULL, M("document put aside: it cannot be loaded"), KS("document", uuid_text(&x->id, id)),
+        KS("tenant", x->tenant), KS("why", x->why));
     stat_inc(&retriever_stats, RETRIEVER_PUT_ASIDE);
     leave(x);
     load_restart(x);
@@ -153,7 +175,8 @@ returned(struct row *x)
 {
     char id[37];
 
-    LOG(INFO, NULL, M("document loaded after all"), KS("document", uuid_text(&x->id, id)), KS("tenant", x->tenant));
+    LOG(INFO, NULL, M("document loaded after all"), KS("document", uuid_text(&x->id, id)),
+        KS("tenant", x->tenant));
     if (x->in != &x->feed->aside)
         row_aside(x);
     tell_returned(x);
@@ -166,15 +189,17 @@ bool
 load_is_outage(const struct row *x, enum err e)
 {
     const struct feed *f = x->feed;
-    static const enum err outages[] = { ERR_BUSY, ERR_DRAINING, ERR_NO_WORKER, ERR_WORKER_LOST, ERR_TOO_LATE, ERR_CANCELLED,
-                                        ERR_STORE_DOWN, ERR_STORE_BUSY, ERR_STORE_FULL, ERR_STORE_IN_DOUBT };
+    static const enum err outages[] = { ERR_BUSY,       ERR_DRAINING,      ERR_NO_WORKER,  ERR_WORKER_LOST,
+                                        ERR_TOO_LATE,   ERR_CANCELLED,     ERR_STORE_DOWN, ERR_STORE_BUSY,
+                                        ERR_STORE_FULL, ERR_STORE_IN_DOUBT };
 
     for (size_t i = 0; i < sizeof outages / sizeof outages[0]; i++)
         if (e == outages[i])
             return true;
     /* Out of time: is it this document, or everything? The feed, which is asked every 100 ms, must have been answered, and so must
      * another document's page, unless there are few others. */
-    return e == ERR_DEADLINE && (f->heard_ms <= x->asked_ms || (f->loaded_ms <= x->since_ms && f->queue.n > FEW));
+    return e == ERR_DEADLINE &&
+           (f->heard_ms <= x->asked_ms || (f->loaded_ms <= x->since_ms && f->queue.n > FEW));
 }
 
 static void
@@ -187,8 +212,10 @@ load_failed(struct row *x, enum err e, const char *text)
     stat_inc(&retriever_stats, RETRIEVER_FEED_FAULTS);
     x->tries++;
     x->rows = x->rows / 8 > ROWS_LEAST ? x->rows / 8 : ROWS_LEAST;
-    (void)snprintf(x->why, sizeof x->why, "stored, but not searchable: it cannot be loaded (%s%s%.60s); this is tried again every minute",
-                   err_name(e), text[0] ? ": " : "", text);
+    (void)snprintf(
+        x->why, sizeof x->why,
+        "stored, but not searchable: it cannot be loaded (%s%s%.60s); this is tried again every minute",
+        err_name(e), text[0] ? ": " : "", text);
     if (x->in == &f->aside)
         rest(x);
     else if (x->tries >= most)
@@ -225,12 +252,20 @@ static void
 add_work(void *arg)
 {
     struct row *x = arg;
+    struct engine *e = x->feed->engine;
     struct words *w = words_new();
 
-    if (!x->doc)
-        x->doc = index_doc_new(x->page.rep);
-    x->failed = !x->doc || !index_doc_add(x->doc, w, x->page.rep);
+    x->failed = !e->load(e, &x->doc, w, x->page.rep);
     words_free(&w);
+}
+
+void
+load_whole(struct row *x)
+{
+    struct engine *e = x->feed->engine;
+
+    x->bytes = e->bytes(e, x->doc);
+    row_change(x);
 }
 
 static void
@@ -254,8 +289,7 @@ add_done(void *arg)
     x->since_ms = 0;
     f->loaded_ms = loop_now(f->r->loop);
     if (!more) {
-        x->bytes = index_doc_bytes(x->doc);
-        row_change(x);
+        load_whole(x);
     } else if (x->slot == SLOT_ASIDE || x->large || f->large < LONG_LOADS) {
         f->large += !x->large && x->slot != SLOT_ASIDE;
         x->large = x->slot != SLOT_ASIDE;
@@ -285,7 +319,7 @@ load_check(struct row *x, const struct chunks_get_rep *rep)
         return PAGE_BAD;
     if (!str_is(rep->tenant, x->tenant) || !str_is(d->collection, x->collection))
         return PAGE_MOVED;
-    if (x->from_ord && d->updated_ms != x->updated_ms)  /* another version than the pages before */
+    if (x->from_ord && d->updated_ms != x->updated_ms) /* another version than the pages before */
         return PAGE_OTHER;
     x->updated_ms = d->updated_ms;
     x->marked = str_is(d->status, "failed");
@@ -296,14 +330,16 @@ static void
 on_chunks(void *arg, struct reply *r)
 {
     struct row *x = arg;
-    enum page page = r->err == ERR_OK ? load_check(x, r->rep) : r->err == ERR_NOT_FOUND ? PAGE_MOVED : PAGE_BAD;
+    enum page page = r->err == ERR_OK          ? load_check(x, r->rep)
+                     : r->err == ERR_NOT_FOUND ? PAGE_MOVED
+                                               : PAGE_BAD;
 
     if (x->gone || page == PAGE_BAD) {
         page_failed(x, r->err ? r->err : ERR_BAD_FRAME, r->err ? r->text : "another document came");
     } else if (page == PAGE_OTHER) {
         load_restart(x);
         fetch(x);
-    } else if (page == PAGE_MOVED) {        /* not here any more: take out what is there */
+    } else if (page == PAGE_MOVED) { /* not here any more: take out what is there */
         load_restart(x);
         row_change(x);
     } else {
@@ -321,6 +357,8 @@ fetch(struct row *x)
     x->state = ROW_FETCHING;
     x->asked_ms = loop_now(x->feed->r->loop);
     x->since_ms = x->since_ms ? x->since_ms : x->asked_ms;
+    if (x->from_ord == 0)
+        row_asked(x);
     (void)worker_call(x->feed->r->worker, NULL, KIND_CHUNKS_GET, &q, x->tenant, "", CALL_MS, on_chunks, x);
 }
 
@@ -328,10 +366,12 @@ fetch(struct row *x)
 static void
 try_aside(struct feed *f, int64_t now)
 {
+    struct engine *e = f->engine;
+
     for (struct row *x = f->aside.head; x && !f->aside_busy; x = x->next) {
         if (x->state != ROW_QUEUED || (!x->full && now < x->at_ms))
             continue;
-        if (!x->full || index_has_room(f->r->index, x->bytes)) {
+        if (!x->full || e->room(e, x->bytes)) {
             take(x);
             fetch(x);
         } else if (now >= x->at_ms) {
@@ -348,7 +388,7 @@ load_more(struct feed *f)
     struct row *many[LOAD_MANY];
     size_t n = 0, seen = 0;
 
-    if (f->stopped || now < f->hold_until_ms)
+    if (f->stopped || now < f->hold_until_ms || (f->engine->busy && f->engine->busy(f->engine)))
         return;
     for (struct row *x = f->queue.head; x && seen < SEEN_MAX; x = x->next, seen++) {
         if (x->kind != ROW_LOAD || x->state != ROW_QUEUED || now < x->at_ms)
@@ -379,7 +419,7 @@ index_full(struct row *x)
     if (x->in != &x->feed->aside)
         stat_inc(&retriever_stats, RETRIEVER_PUT_ASIDE);
     LOG(WARN, NULL, M("document not searchable: the index is full"), KS("document", uuid_text(&x->id, id)));
-    (void)snprintf(x->why, sizeof x->why, "stored, but not searchable: the index is full (INDEX_MAX_BYTES): delete documents or raise the limit");
+    (void)snprintf(x->why, sizeof x->why, "stored, but not searchable: %s", x->feed->engine->full);
     x->full = true;
     if (x->in != &x->feed->aside)
         row_aside(x);
@@ -390,10 +430,10 @@ void
 load_ended(struct row *x)
 {
     struct feed *f = x->feed;
-    enum err e = x->err;
+    enum err e = x->change.err;
     bool was_aside = x->in == &f->aside, went = was_aside && x->slot == SLOT_NONE;
 
-    x->err = ERR_OK;
+    x->change.err = ERR_OK;
     leave(x);
     if (x->gone) {
         row_free(x);
@@ -405,7 +445,10 @@ load_ended(struct row *x)
         rest(x);
     } else if (e == ERR_INDEX_FULL) {
         index_full(x);
-    } else if (was_aside || x->marked) {
+    } else if (e != ERR_OK) {
+        load_restart(x);
+        load_failed(x, e, "the search engine did not take it");
+    } else if (was_aside || (x->marked && !f->spare)) {
         returned(x);
     } else {
         row_free(x);

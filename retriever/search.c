@@ -1,56 +1,34 @@
-/* SEARCH, and CITE for gateways of a build that did not cite by itself: checked in the loop, computed on a thread, answered in the loop. A task belongs to its call; the
- * caller's cancellation only saves work that has not begun. */
+/* SEARCH, and CITE for gateways of a build that did not cite by itself: checked in the loop, found by the
+ * engine, answered in the loop, now or later. A task belongs to its call; the caller's cancellation only
+ * saves work that has not begun. */
 #include <math.h>
 #include <stdatomic.h>
 
 #include "cite/cite.h"
 #include "common/clock.h"
-#include "retriever/retriever.h"
+#include "common/process/threads.h"
+#include "retriever/fallback.h"
 
-enum { TOP_K_DEFAULT = 5 };
+enum { TOP_K_DEFAULT = 5, BEHIND_MS = 10 };
 
 struct task {
-    struct call *call;
+    struct delivery *call;
     struct retriever *r;
-    struct filter *filter;       /* owned; NULL for CITE */
-    float *vector;               /* in the call's arena */
-    struct index_query query;
-    struct selected selected;    /* text absent: nothing was */
-    struct hit place;            /* of it */
-    struct search_rep found;
+    struct filter *filter;     /* owned; NULL for CITE */
+    float *vector;             /* in the call's arena */
+    struct engine_search find; /* at the engine; of CITE only cancelled and err are used */
     struct cite_rep cited;
-    enum err err;
-    int64_t seq;                 /* what the index had reached when it began */
+    bool words;  /* it is asked of the index that stands in (fallback.h) */
+    int64_t seq; /* the change that the index had reached when it began */
     int64_t started_us;
-    atomic_bool cancelled;
 };
 
 static void
-on_cancel(struct call *c)
+on_cancel(struct delivery *c)
 {
-    atomic_store(&((struct task *)c->user)->cancelled, true);
-}
+    struct task *t = c->user;
 
-static void
-search_work(void *arg)
-{
-    struct task *t = arg;
-
-    if (atomic_load(&t->cancelled) || clock_ms() >= t->call->deadline_ms) {
-        t->err = atomic_load(&t->cancelled) ? ERR_CANCELLED : ERR_DEADLINE;
-        return;
-    }
-    struct words *w = words_new();
-
-    t->err = index_search(t->r->index, w, &t->query, t->call->arena, &t->found);
-    if (t->err == ERR_OK && t->selected.text.n > 0)
-        t->err = index_near(t->r->index, w, &t->query, &t->selected, t->call->arena, &t->found);
-    if (t->err == ERR_OK && t->selected.text.n > 0 &&
-        index_select(t->r->index, w, &t->query, &t->selected, t->call->arena, &t->place)) {
-        t->found.selected.v = &t->place;
-        t->found.selected.n = 1;
-    }
-    words_free(&w);
+    atomic_store(&t->find.cancelled, true);
 }
 
 static void
@@ -58,14 +36,14 @@ cite_work(void *arg)
 {
     struct task *t = arg;
 
-    if (atomic_load(&t->cancelled) || clock_ms() >= t->call->deadline_ms) {
-        t->err = atomic_load(&t->cancelled) ? ERR_CANCELLED : ERR_DEADLINE;
+    if (atomic_load(&t->find.cancelled) || clock_ms() >= t->call->deadline_ms) {
+        t->find.err = atomic_load(&t->find.cancelled) ? ERR_CANCELLED : ERR_DEADLINE;
         return;
     }
     struct words *w = words_new();
     struct cite_counts unused;
 
-    t->err = cite_answer(t->call->req, w, t->call->arena, &t->cited, &unused);
+    t->find.err = cite_answer(t->call->req, w, t->call->arena, &t->cited, &unused);
     words_free(&w);
 }
 
@@ -73,26 +51,61 @@ cite_work(void *arg)
 static void
 task_answer(struct task *t, const void *rep)
 {
-    struct call *c = t->call;
+    struct delivery *c = t->call;
 
     filter_free(&t->filter);
     c->on_cancel = NULL;
-    if (t->err == ERR_OK)
+    if (t->find.err == ERR_OK)
         worker_reply(c, rep);
     else
-        worker_fail(c, t->err, 0, t->err == ERR_INTERNAL ? "the search needs more memory than it may have" : NULL);
+        worker_fail(c, t->find.err, 0, t->find.text);
 }
 
-static void
-search_done(void *arg)
+static struct str
+id_at(const void *hits, size_t i)
 {
-    struct task *t = arg;
+    static _Thread_local char id[37];
 
-    stat_observe(&retriever_stats, RETRIEVER_SEARCH, (double)(clock_us() - t->started_us) / 1e6);
-    if (t->err == ERR_OK && t->found.hits.n == 0)
+    return str_of(uuid_text(&((const struct hit *)hits)[i].document_id, id));
+}
+
+static double
+score_at(const void *hits, size_t i)
+{
+    return ((const struct hit *)hits)[i].score;
+}
+
+/* The trace: which documents were found, and how good they are; no text of them. */
+static void
+trace_found(struct span *span, const struct task *t)
+{
+    const struct search_rep *rep = &t->find.found;
+
+    span_int(span, "footnote.passages", (int64_t)rep->hits.n);
+    span_strs(span, "footnote.document_ids", rep->hits.n, id_at, rep->hits.v);
+    span_nums(span, "footnote.scores", rep->hits.n, score_at, rep->hits.v);
+}
+
+static void search_words(struct task *t);
+
+static void
+search_done(struct engine_search *s)
+{
+    struct task *t = s->arg;
+
+    if (!t->words && fallback_told(t->r->fallback, s, t->call->deadline_ms)) {
+        search_words(t);
+        return;
+    }
+    stat_observe_traced(&retriever_stats, RETRIEVER_SEARCH, 0, 0, (double)(clock_us() - t->started_us) / 1e6,
+                        span_trace_id(worker_span(t->call)));
+    if (s->err == ERR_OK && s->found.hits.n == 0)
         stat_inc(&retriever_stats, RETRIEVER_EMPTY);
-    t->found.seq = t->seq;
-    task_answer(t, &t->found);
+    s->found.seq = t->seq;
+    s->found.degraded = t->words;
+    if (worker_span(t->call))
+        trace_found(worker_span(t->call), t);
+    task_answer(t, &s->found);
 }
 
 static void
@@ -104,23 +117,19 @@ cite_done(void *arg)
 }
 
 static void
-task_run(struct task *t, loop_fn work, loop_fn done)
+task_busy(struct task *t)
 {
-    t->call->user = t;
-    t->call->on_cancel = on_cancel;
-    if (threads_run(t->r->searchers, work, done, t) == 0)
-        return;
-    struct call *c = t->call;
+    struct delivery *c = t->call;
 
     filter_free(&t->filter);
     c->on_cancel = NULL;
-    worker_nack(c, "every thread of the retriever is busy");
+    worker_nack(c, "the retriever has too much to do");
 }
 
 static struct task *
-task_new(struct call *c)
+task_new(struct delivery *c)
 {
-    struct task *t = arena_alloc(c->arena, sizeof(*t));
+    struct task *t = arena_alloc(c->arena, sizeof *t);
 
     if (!t) {
         worker_fail(c, ERR_INTERNAL, 0, NULL);
@@ -129,6 +138,7 @@ task_new(struct call *c)
     t->call = c;
     t->r = worker_ctx(c);
     t->started_us = clock_us();
+    c->user = t;
     return t;
 }
 
@@ -154,8 +164,8 @@ take_vector(struct task *t, struct str raw)
     norm = 1 / sqrt(norm);
     for (size_t i = 0; i < n; i++)
         t->vector[i] = (float)(t->vector[i] * norm);
-    t->query.vector = t->vector;
-    t->query.dims = n;
+    t->find.query.vector = t->vector;
+    t->find.query.dims = n;
     return NULL;
 }
 
@@ -169,21 +179,77 @@ take_query(struct task *t, const struct search_req *q)
     if (!isfinite(q->threshold))
         return "threshold: not a number";
     t->filter = filter_new(q->filter, &why);
-    t->query.tenant = str_of(t->call->tenant);
-    t->query.collections = &q->collections;
-    t->query.text = q->query;
-    t->query.context = q->context;
-    t->query.model = q->model;
-    t->query.filter = t->filter;
-    t->query.top_k = q->top_k > 0 && q->top_k <= 200 ? (size_t)q->top_k : q->top_k > 200 ? 200 : TOP_K_DEFAULT;
-    t->query.threshold = q->threshold;
-    t->query.all = q->all;
-    t->selected = (struct selected){ q->selection, q->chapter, q->section };
+    t->find.query.tenant = str_of(t->call->tenant);
+    t->find.query.collections = &q->collections;
+    t->find.query.text = q->query;
+    t->find.query.context = q->context;
+    t->find.query.model = q->model;
+    t->find.query.filter = t->filter;
+    t->find.query.top_k = q->top_k > 0 && q->top_k <= 200 ? (size_t)q->top_k
+                          : q->top_k > 200                ? 200
+                                                          : TOP_K_DEFAULT;
+    t->find.query.threshold = q->threshold;
+    t->find.query.all = q->all;
+    t->find.selected = (struct engine_selected){ q->selection, q->chapter, q->section };
     return why;
 }
 
+static void search_begin(void *arg);
+
+/* A switch to vectors that this index does not have yet, all of them: a moment later, or, when it takes
+ * longer than an attempt may, somewhere else. */
+static bool
+is_behind(struct task *t)
+{
+    const struct search_req *q = t->call->req;
+
+    t->seq = feed_seq_of(t->r->feed, t->call->tenant, t->find.query.collections);
+    if (t->seq >= q->after || clock_ms() >= t->call->deadline_ms || atomic_load(&t->find.cancelled))
+        return false;
+    (void)loop_after(t->r->loop, BEHIND_MS, search_begin, t);
+    return true;
+}
+
+/* By words only, in the index that stands in: what the engine may have found is forgotten. */
+static void
+search_words(struct task *t)
+{
+    struct engine_search *s = &t->find;
+    struct engine *e = fallback_engine(t->r->fallback);
+
+    t->words = true;
+    t->seq = feed_seq_of(fallback_feed(t->r->fallback), t->call->tenant, s->query.collections);
+    stat_inc(&retriever_stats, RETRIEVER_FALLBACKS);
+    s->query.vector = NULL;
+    s->query.dims = 0;
+    s->deadline_ms = t->call->deadline_ms;
+    s->err = ERR_OK;
+    s->text = NULL;
+    s->found = (struct search_rep){ .strong = 0 };
+    s->place = (struct hit){ .score = 0 };
+    if (!e->search(e, s))
+        task_busy(t);
+}
+
+static void
+search_begin(void *arg)
+{
+    struct task *t = arg;
+    struct engine *e = t->r->engine;
+
+    if (fallback_stands_in(t->r->fallback)) {
+        search_words(t);
+        return;
+    }
+    if (is_behind(t))
+        return;
+    t->find.deadline_ms = fallback_patience(t->r->fallback, t->call->deadline_ms);
+    if (!e->search(e, &t->find))
+        task_busy(t);
+}
+
 void
-on_search(struct call *c)
+on_search(struct delivery *c)
 {
     struct task *t = task_new(c);
 
@@ -197,15 +263,22 @@ on_search(struct call *c)
         worker_fail(c, ERR_VALIDATION, 0, why);
         return;
     }
-    t->seq = feed_seq_of(t->r->feed, c->tenant, t->query.collections);
-    task_run(t, search_work, search_done);
+    t->find.arena = c->arena;
+    t->find.deadline_ms = c->deadline_ms;
+    t->find.done = search_done;
+    t->find.arg = t;
+    c->on_cancel = on_cancel;
+    search_begin(t);
 }
 
 void
-on_cite(struct call *c)
+on_cite(struct delivery *c)
 {
     struct task *t = task_new(c);
 
-    if (t)
-        task_run(t, cite_work, cite_done);
+    if (!t)
+        return;
+    c->on_cancel = on_cancel;
+    if (threads_run(t->r->searchers, cite_work, cite_done, t) != 0)
+        task_busy(t);
 }

@@ -2,6 +2,7 @@
 #include "retriever/retriever.h"
 
 static const char *const job_results[] = { "done", "failed", "again", "lost", NULL };
+static const char *const conversion_results[] = { "ok", "refused", "failed", "away", NULL };
 
 static const struct stat_def defs[] = {
 #define STAT_TBL "retriever/stat.tbl"
@@ -14,5 +15,5 @@ struct stat_set retriever_stats;
 void
 retriever_stats_init(void)
 {
-    stat_register(&retriever_stats, defs, sizeof(defs) / sizeof(defs[0]));
+    stat_register(&retriever_stats, defs, sizeof defs / sizeof defs[0]);
 }

@@ -11,9 +11,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/redis/redis.h"
+#include "store/calls/calls.h"
+#include "store/texts.h"
 #include "store/pool/conn.h"
 #include "store/import/import.h"
-#include "store/stats.h"
+#include "store/import/link.h"
+#include "store/stat.h"
 
 #define JOIN_MS 2000 /* without a database the store joins the bus after that, to say so */
 
@@ -24,7 +27,7 @@ static const struct opt_def opts[] = {
 #undef OPT
 };
 
-static const call_fn handlers[KIND_COUNT] = {
+static const delivery_fn handlers[KIND_COUNT] = {
 #define CALL(kind, handler) [KIND_##kind] = handler,
 #include "store/calls/calls.tbl"
 #undef CALL
@@ -32,7 +35,7 @@ static const call_fn handlers[KIND_COUNT] = {
 
 /* Every request comes in here. */
 static void
-on_call(struct call *c)
+on_call(struct delivery *c)
 {
     if (!store_of(c)->migrated && c->kind != KIND_STORE_HEALTH)
         worker_fail(c, ERR_STORE_DOWN, 2000, "the database is not ready");
@@ -57,7 +60,8 @@ check_url(const char *name, const char *value, struct buf *err)
 static void
 check_schema(const char *name, const char *value, struct buf *err)
 {
-    if (strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(value) || (value[0] >= '0' && value[0] <= '9'))
+    if (strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(value) ||
+        (value[0] >= '0' && value[0] <= '9'))
         buf_printf(err, "%s: a name of a-z, 0-9 and _ that does not begin with a digit\n", name);
 }
 
@@ -75,9 +79,15 @@ check(const void *opt, struct buf *err)
     if (o->migrate && o->import_from[0])
         buf_z(err, "--migrate: not together with --import-from, which migrates first by itself\n");
     check_schema("DATABASE_SCHEMA", o->schema, err);
+    if (strcmp(o->index_fallback, "off") != 0 && strcmp(o->index_fallback, "words") != 0)
+        buf_printf(err, "INDEX_FALLBACK: \"%.16s\" is not known; allowed: off, words\n", o->index_fallback);
     if (o->import_from[0])
         check_url("IMPORT_FROM", o->import_from, err);
     check_schema("IMPORT_SCHEMA", o->import_schema, err);
+    if (o->import_base_url[0] && !import_base_ok(o->import_base_url))
+        buf_z(
+            err,
+            "IMPORT_BASE_URL: the address of a folder, as https://docs.example.org/book/, without ? and #\n");
     redis_check("REDIS_URL", o->redis_url, REDIS_TLS_FILES(o), err);
     redis_check("REDIS_STATE_URL", o->redis_state_url, REDIS_TLS_FILES(o), err);
     worker_check(o->hub_endpoints, o->bus_curve, o->bus_secret_key, o->hub_public_key, err);
@@ -99,7 +109,7 @@ start_outbox(struct store *s)
         LOG(WARN, NULL, M("REDIS_URL is not set: turns queued in Redis are not drained"));
         return 0;
     }
-    if ((s->outbox = outbox_new(s, url, &why)) == NULL)
+    if (!(s->outbox = outbox_new(s, url, &why)))
         LOG(ERROR, NULL, M("REDIS_URL cannot be used"), KN("why", buf_slice(&why)));
     buf_free(&why);
     return s->outbox ? 0 : -1;
@@ -109,7 +119,11 @@ static struct worker *
 new_worker(struct store *s)
 {
     const struct worker_service offer = { SERVICE_STORE, s->opt->pool_size + s->opt->max_overflow };
-    struct worker_config cfg = { .endpoints = s->opt->hub_endpoints, .opts = &s->proc->opts, .services = &offer, .n_services = 1, .ctx = s,
+    struct worker_config cfg = { .endpoints = s->opt->hub_endpoints,
+                                 .opts = &s->proc->opts,
+                                 .services = &offer,
+                                 .n_services = 1,
+                                 .ctx = s,
                                  .drain_ms = s->opt->drain_timeout * 1000 };
 
     for (size_t k = 0; k < KIND_COUNT; k++)
@@ -161,11 +175,16 @@ start_pool(struct store *s)
         return -1;
     }
     if (dropped.n)
-        LOG(WARN, NULL, M("parameters of DATABASE_URL that libpq does not know were left out"), KN("names", buf_slice(&dropped)));
+        LOG(WARN, NULL, M("parameters of DATABASE_URL that libpq does not know were left out"),
+            KN("names", buf_slice(&dropped)));
     buf_free(&dropped);
-    cfg = (struct pool_config){ .url = s->url.p, .schema = s->opt->schema, .size = s->opt->pool_size,
-                                .overflow = s->opt->max_overflow, .recycle_ms = s->opt->pool_recycle * 1000,
-                                .timeout_ms = s->opt->pool_timeout * 1000, .pre_ping = s->opt->pre_ping,
+    cfg = (struct pool_config){ .url = s->url.p,
+                                .schema = s->opt->schema,
+                                .size = s->opt->pool_size,
+                                .overflow = s->opt->max_overflow,
+                                .recycle_ms = s->opt->pool_recycle * 1000,
+                                .timeout_ms = s->opt->pool_timeout * 1000,
+                                .pre_ping = s->opt->pre_ping,
                                 .unprepared = !s->opt->prepared };
     s->pool = pool_new(s->proc->loop, &cfg);
     return 0;
@@ -179,6 +198,7 @@ start(struct proc *p)
     p->ctx = s;
     s->proc = p;
     s->opt = p->opt;
+    memcpy(s->index_missing, "unknown", sizeof "unknown");
     stats_init();
     if (start_pool(s) != 0)
         return -1;
@@ -261,6 +281,7 @@ stop(struct proc *p)
     worker_free(&s->worker);
     buf_free(&s->url);
     buf_free(&s->owner_url);
+    buf_free(&s->index_script);
     mem_free(&p->ctx);
 }
 
@@ -287,11 +308,12 @@ main(int argc, char **argv)
     static const struct service svc = {
         .name = "store",
         .summary = "keeps sessions, messages, documents and keys in Postgres",
-        .manual = "Answers the suite's requests for stored things; the only process that knows SQL. Needs DATABASE_URL;"
-                  " migrates its schema at start. REDIS_URL lets it drain turns that were queued while Postgres was"
-                  " away. Stops on SIGTERM after finishing what it was given.\n"
-                  "--import-from URL copies the tables of the guide's Python backend from another database or schema into"
-                  " this one and exits; it needs no gateway, and a run that was stopped goes on where it was.",
+        .manual =
+            "Answers the suite's requests for stored things; the only process that knows SQL. Needs DATABASE_URL;"
+            " migrates its schema at start. REDIS_URL lets it drain turns that were queued while Postgres was"
+            " away. Stops on SIGTERM after finishing what it was given.\n"
+            "--import-from URL copies the tables of a Python backend (docs/migrating.md) from another database or schema"
+            " into this one and exits; it needs no gateway, and a run that was stopped goes on where it was.",
         .opts = opts,
         .n_opts = sizeof opts / sizeof opts[0],
         .opt_size = sizeof(struct store_opt),

@@ -4,14 +4,18 @@
  *
  * An entry has q, a packed turn_finish_req, and perhaps a, the packed cached answer that it takes the rest from. All
  * stores share one consumer: an entry that nobody acknowledged within a second is taken up again, by whoever comes first;
- * the transactions are idempotent. What cannot be read or stored for good goes to fn:turns:bad, which is bounded. */
+ * the transactions are idempotent. An entry that can never be read or stored goes to
+ * fn:turns:bad, which is bounded. */
+#include <assert.h>
 #include <stdio.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/process/threads.h"
 #include "common/redis/redis.h"
 #include "proto/answer.h"
-#include "store/stats.h"
+#include "store/calls/calls.h"
+#include "store/stat.h"
 #include "store/store.h"
 
 #define STREAM STR("fn:turns")
@@ -24,31 +28,31 @@
 #define PARALLEL 4
 #define ARENA_BYTES 268435456
 
-enum phase { PHASE_IDLE, PHASE_READ, PHASE_SAVE, PHASE_ACK };
+enum phase { PHASE_IDLE, PHASE_READ, PHASE_SAVE, PHASE_ACK, PHASES };
 
 struct entry {
     struct outbox *o;
-    struct str id, q, a;           /* as read */
-    struct turn_finish_req turn;   /* merged */
+    struct str id, q, a;         /* as read */
+    struct turn_finish_req turn; /* merged */
     struct str tenant;
-    bool saved;                    /* or to be forgotten */
-    const char *bad;               /* why it will never be saved */
+    bool saved;      /* or to be forgotten */
+    const char *bad; /* why it will never be saved */
 };
 
 struct outbox {
     struct store *s;
     struct redis *redis;
-    struct pool_threads *threads;  /* one: Redis calls block */
+    struct pool_threads *threads; /* one: Redis calls block */
     enum phase phase;
     uint64_t timer;
-    struct arena *arena;           /* of the batch */
-    struct entry *v;               /* the batch */
-    size_t n, next, running;       /* entries, first that was not begun, transactions */
-    long count;                    /* entries to ask for; less after a failure */
-    bool grouped;                  /* the consumer group exists */
-    bool failed;                   /* the thread's last work */
-    bool filling;                  /* save_next begins transactions; one that ends at once is its business */
-    _Atomic int64_t length;        /* of the stream */
+    struct arena *arena;     /* of the batch */
+    struct entry *v;         /* the batch */
+    size_t n, next, running; /* entries, first that was not begun, transactions */
+    long count;              /* entries to ask for; less after a failure */
+    bool grouped;            /* the consumer group exists */
+    bool failed;             /* the thread's last work */
+    bool filling;            /* save_next begins transactions; one that ends at once is its business */
+    _Atomic int64_t length;  /* of the stream */
     void (*stopped)(struct store *s); /* set: stop after this batch */
 };
 
@@ -101,9 +105,10 @@ read_work(void *arg)
     char count[24];
     struct str n = { count, (size_t)snprintf(count, sizeof count, "%ld", o->count) };
     const struct str len[] = { STR("XLEN"), STREAM };
-    const struct str claim[] = { STR("XAUTOCLAIM"), STREAM, GROUP, GROUP, STR("1000"), STR("0-0"), STR("COUNT"), n };
-    const struct str read[] = { STR("XREADGROUP"), STR("GROUP"), GROUP, GROUP, STR("COUNT"), n, STR("STREAMS"), STREAM,
-                                STR(">") };
+    const struct str claim[] = { STR("XAUTOCLAIM"), STREAM,     GROUP,        GROUP,
+                                 STR("1000"),       STR("0-0"), STR("COUNT"), n };
+    const struct str read[] = { STR("XREADGROUP"), STR("GROUP"), GROUP,   GROUP, STR("COUNT"), n,
+                                STR("STREAMS"),    STREAM,       STR(">") };
     const struct redis_cmd cmds[] = { { len, 2 }, { claim, 8 }, { read, 9 } };
     struct redis_val out[3] = { { 0 } };
 
@@ -141,18 +146,23 @@ ids_command(struct outbox *o, const struct str *head, size_t n_head, size_t *arg
 }
 
 /* Malformed entries are kept for a look at them: a thousand of them, and two days at most, since they may be of a session
- * that is erased meanwhile. What is a day old goes with the next one, all of them a day after the last. */
+ * that is erased meanwhile. Entries that are a day old go with the next one, all of them a day
+ * after the last. */
 static int
 move_bad(struct outbox *o)
 {
     char oldest[24];
-    struct str from = { oldest, (size_t)snprintf(oldest, sizeof oldest, "%lld", (long long)(clock_wall_ms() - BAD_MS)) };
-    const struct str trim[] = { STR("XTRIM"), BAD, STR("MINID"), from }, expire[] = { STR("EXPIRE"), BAD, STR("86400") };
+    struct str from = { oldest, (size_t)snprintf(oldest, sizeof oldest, "%lld",
+                                                 (long long)(clock_wall_ms() - BAD_MS)) };
+    const struct str trim[] = { STR("XTRIM"), BAD, STR("MINID"), from },
+                     expire[] = { STR("EXPIRE"), BAD, STR("86400") };
 
     for (size_t i = 0; i < o->n; i++) {
         const struct entry *e = &o->v[i];
-        const struct str add[] = { STR("XADD"), BAD, STR("MAXLEN"), STR("~"), STR("1000"), STR("*"), STR("id"), e->id,
-                                   STR("why"), str_of(e->bad), STR("q"), e->q.p ? e->q : STR("") };
+        const struct str add[] = { STR("XADD"),    BAD,         STR("MAXLEN"),
+                                   STR("~"),       STR("1000"), STR("*"),
+                                   STR("id"),      e->id,       STR("why"),
+                                   str_of(e->bad), STR("q"),    e->q.p ? e->q : STR("") };
         const struct redis_cmd cmds[] = { { add, 12 }, { trim, 4 }, { expire, 3 } };
         struct redis_val out[3] = { { 0 } };
 
@@ -180,12 +190,27 @@ ack_work(void *arg)
 
 /* ---- saving (in the loop) */
 
+/* A batch is read, saved and acknowledged; nothing to save, or nobody to read it: over at once. */
+static void
+phase_set(struct outbox *o, enum phase to)
+{
+    static const bool legal[PHASES][PHASES] = {
+        [PHASE_IDLE] = { [PHASE_READ] = true },
+        [PHASE_READ] = { [PHASE_SAVE] = true, [PHASE_IDLE] = true },
+        [PHASE_SAVE] = { [PHASE_ACK] = true },
+        [PHASE_ACK] = { [PHASE_IDLE] = true },
+    };
+
+    assert(legal[o->phase][to]);
+    o->phase = to;
+}
+
 static void
 end_batch(struct outbox *o)
 {
     bool full = (long)o->n >= o->count;
 
-    o->phase = PHASE_IDLE;
+    phase_set(o, PHASE_IDLE);
     o->n = o->next = 0;
     arena_free(&o->arena);
     if (o->stopped)
@@ -207,7 +232,7 @@ on_acked(void *arg)
 static void
 batch_saved(struct outbox *o)
 {
-    o->phase = PHASE_ACK;
+    phase_set(o, PHASE_ACK);
     if (threads_run(o->threads, ack_work, on_acked, o) < 0) {
         o->failed = true; /* not acknowledged: saved again later, to no effect */
         on_acked(o);
@@ -219,7 +244,8 @@ note_bad(struct entry *e, const char *why)
 {
     e->bad = why;
     stat_inc(&store_stats, STAT_OUTBOX_BAD);
-    LOG(ERROR, NULL, M("a queued turn cannot be saved; it is in fn:turns:bad"), KN("id", e->id), KS("why", why));
+    LOG(ERROR, NULL, M("a queued turn cannot be saved; it is in fn:turns:bad"), KN("id", e->id),
+        KS("why", why));
 }
 
 static void
@@ -311,7 +337,7 @@ on_read(void *arg)
         end_batch(o);
         return;
     }
-    o->phase = PHASE_SAVE;
+    phase_set(o, PHASE_SAVE);
     o->next = o->running = 0;
     save_next(o);
 }
@@ -327,7 +353,7 @@ on_poll(void *arg)
         poll_soon(o, POLL_MS);
         return;
     }
-    o->phase = PHASE_READ;
+    phase_set(o, PHASE_READ);
     o->arena = arena_new(ARENA_BYTES);
     o->v = arena_alloc(o->arena, 2 * BATCH * sizeof *o->v);
     o->n = 0;
@@ -338,7 +364,6 @@ on_poll(void *arg)
 static void
 poll_soon(struct outbox *o, int64_t ms)
 {
-    o->phase = PHASE_IDLE;
     if (o->timer == 0)
         o->timer = loop_after(o->s->proc->loop, ms, on_poll, o);
 }

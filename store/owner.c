@@ -38,13 +38,18 @@ owner_pool(struct store *s)
     if (!s->opt->owner_url[0])
         return NULL;
     if (!belongs(s)) {
-        LOG(INFO, NULL, M("DATABASE_OWNER_URL of a file is left out, since DATABASE_URL was given in the environment: set both there"));
+        LOG(INFO, NULL,
+            M("DATABASE_OWNER_URL of a file is left out, since DATABASE_URL was given in the environment: set both there"));
         return NULL;
     }
     s->owner_url = BUF_MAX(8192);
     if (pg_url_read(s->opt->owner_url, &s->owner_url, &dropped, &why)) { /* checked at start */
-        cfg = (struct pool_config){ .url = s->owner_url.p, .schema = s->opt->schema, .size = 1, .recycle_ms = 3600000,
-                                    .timeout_ms = s->opt->pool_timeout * 1000, .unprepared = !s->opt->prepared };
+        cfg = (struct pool_config){ .url = s->owner_url.p,
+                                    .schema = s->opt->schema,
+                                    .size = 1,
+                                    .recycle_ms = 3600000,
+                                    .timeout_ms = s->opt->pool_timeout * 1000,
+                                    .unprepared = !s->opt->prepared };
         p = pool_new(s->proc->loop, &cfg);
     }
     buf_free(&dropped);
@@ -95,19 +100,25 @@ owner_grants(const struct store *s, struct buf *script)
         buf_z(script, " PASSWORD ");
         quoted(script, '\'', buf_slice(&verifier));
     }
-    buf_printf(script, "; END IF; EXECUTE format('GRANT CONNECT ON DATABASE %%I TO %%I', current_database(), ");
+    buf_printf(script,
+               "; END IF; EXECUTE format('GRANT CONNECT ON DATABASE %%I TO %%I', current_database(), ");
     quoted(script, '\'', buf_slice(&user));
     buf_z(script, "); END $x$;");
     buf_printf(script, "GRANT USAGE ON SCHEMA %s TO %s;", schema, role.p);
-    buf_printf(script, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %s;", schema, role.p);
+    buf_printf(script, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %s;", schema,
+               role.p);
     buf_printf(script, "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %s TO %s;", schema, role.p);
     buf_printf(script, "REVOKE INSERT, UPDATE, DELETE ON %s.schema_migrations FROM %s;", schema, role.p);
-    buf_printf(script, "ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %s;", schema, role.p);
-    buf_printf(script, "ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT USAGE, SELECT ON SEQUENCES TO %s;", schema, role.p);
+    buf_printf(script,
+               "ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %s;",
+               schema, role.p);
+    buf_printf(script, "ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT USAGE, SELECT ON SEQUENCES TO %s;",
+               schema, role.p);
     /* before 17 only a table's owner may VACUUM it: there autovacuum does what clean-up leaves */
-    buf_printf(script, "DO $x$ BEGIN IF current_setting('server_version_num')::int >= 170000 THEN"
-                       " GRANT MAINTAIN ON ALL TABLES IN SCHEMA %s TO %s;"
-                       " ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT MAINTAIN ON TABLES TO %s; END IF; END $x$",
+    buf_printf(script,
+               "DO $x$ BEGIN IF current_setting('server_version_num')::int >= 170000 THEN"
+               " GRANT MAINTAIN ON ALL TABLES IN SCHEMA %s TO %s;"
+               " ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT MAINTAIN ON TABLES TO %s; END IF; END $x$",
                schema, role.p, schema, role.p);
     buf_free(&user);
     buf_free(&verifier);

@@ -12,8 +12,8 @@ static const char *const phrases[] = {
 };
 
 struct token {
-    char z[TOKEN_MAX];          /* folded; empty: longer than any word of the table */
-    size_t start, end;          /* bytes of the question */
+    char z[TOKEN_MAX]; /* folded; empty: longer than any word of the table */
+    size_t start, end; /* bytes of the question */
 };
 
 static bool

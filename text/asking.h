@@ -1,6 +1,6 @@
-/* What a question is about: the question without greetings, thanks and how its answer is wished for. */
-#ifndef CITE_ASKING_H
-#define CITE_ASKING_H
+/* The core of a question: the question without greetings, thanks and wishes for how it is answered. */
+#ifndef TEXT_ASKING_H
+#define TEXT_ASKING_H
 
 #include "common/mem.h"
 

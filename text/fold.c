@@ -9,8 +9,12 @@
 enum { RAW_MAX = 128, POINTS = 768 }; /* no code point decomposes into more than 18 */
 
 /* Letters that Unicode does not decompose and that people type without their stroke or dot. */
-static const struct { int32_t from; char to; } plain[] = {
-    { 0x111, 'd' }, { 0x127, 'h' }, { 0x131, 'i' }, { 0x142, 'l' }, { 0x167, 't' }, { 0xf8, 'o' }, { 0xf0, 'd' },
+static const struct {
+    int32_t from;
+    char to;
+} plain[] = {
+    { 0x111, 'd' }, { 0x127, 'h' }, { 0x131, 'i' }, { 0x142, 'l' },
+    { 0x167, 't' }, { 0xf8, 'o' },  { 0xf0, 'd' },
 };
 
 /* Zeros of the decimal digits of scripts whose digits are typed in both forms. */
@@ -34,16 +38,17 @@ fold_ascii(struct str raw, char out[FOLD_MAX])
 static bool
 strips_marks(enum script s)
 {
-    return s == SCRIPT_LATIN || s == SCRIPT_GREEK || s == SCRIPT_HEBREW || s == SCRIPT_ARABIC || s == SCRIPT_NONE;
+    return s == SCRIPT_LATIN || s == SCRIPT_GREEK || s == SCRIPT_HEBREW || s == SCRIPT_ARABIC ||
+           s == SCRIPT_NONE;
 }
 
 static int32_t
 folded(int32_t c)
 {
-    for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (plain[i].from == c)
             return plain[i].to;
-    for (size_t i = 0; i < sizeof(zeros) / sizeof(*zeros); i++)
+    for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
         if (c >= zeros[i] && c < zeros[i] + 10)
             return '0' + c - zeros[i];
     if (c == 0x451)
@@ -65,12 +70,13 @@ fold_points(struct str raw, int32_t *v)
     raw = utf8_cut(raw, RAW_MAX); /* a longer word counts by its beginning */
     utf8proc_iterate((const utf8proc_uint8_t *)raw.p, (utf8proc_ssize_t)raw.n, &first);
 
-    utf8proc_option_t opt = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE;
+    utf8proc_option_t opt = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
+                            UTF8PROC_IGNORE;
 
     if (strips_marks(script_of(first)))
         opt |= UTF8PROC_STRIPMARK;
-    utf8proc_ssize_t got =
-        utf8proc_decompose((const utf8proc_uint8_t *)raw.p, (utf8proc_ssize_t)raw.n, v, POINTS, opt);
+    utf8proc_ssize_t got = utf8proc_decompose((const utf8proc_uint8_t *)raw.p, (utf8proc_ssize_t)raw.n, v,
+                                              POINTS, opt);
 
     if (got <= 0 || got > POINTS)
         return 0;

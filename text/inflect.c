@@ -6,7 +6,9 @@
 enum { BEGINNING = 6 }; /* letters of a stem */
 
 /* Sorted by the first word. */
-static const struct { const char *form, *base; } irregular[] = {
+static const struct {
+    const char *form, *base;
+} irregular[] = {
 #define IRREGULAR(form, base) { form, base },
 #include "text/inflect.tbl"
 #undef IRREGULAR
@@ -15,7 +17,7 @@ static const struct { const char *form, *base; } irregular[] = {
 static struct str
 english_before(struct str s)
 {
-    size_t lo = 0, hi = sizeof(irregular) / sizeof(*irregular);
+    size_t lo = 0, hi = sizeof irregular / sizeof *irregular;
 
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
@@ -53,7 +55,7 @@ turkish_before(struct str s, char z[FOLD_MAX])
         } else {
             z[n++] = c;
         }
-        if (strchr("aeou", c) != NULL && c)
+        if (strchr("aeou", c) && c)
             vowel = c == 'u' && front ? 'e' : c;
         else if (c == 'i')
             vowel = back ? 'a' : 'e';
@@ -74,8 +76,9 @@ inflect_before(enum language l, struct str folded, char z[FOLD_MAX])
 static struct str
 beginning(struct str s, enum language l)
 {
-    static const uint64_t bending = UINT64_C(1) << LANG_UKRAINIAN | UINT64_C(1) << LANG_POLISH | UINT64_C(1) << LANG_CZECH |
-                                    UINT64_C(1) << LANG_BULGARIAN | UINT64_C(1) << LANG_GREEK | UINT64_C(1) << LANG_TURKISH |
+    static const uint64_t bending = UINT64_C(1) << LANG_UKRAINIAN | UINT64_C(1) << LANG_POLISH |
+                                    UINT64_C(1) << LANG_CZECH | UINT64_C(1) << LANG_BULGARIAN |
+                                    UINT64_C(1) << LANG_GREEK | UINT64_C(1) << LANG_TURKISH |
                                     UINT64_C(1) << LANG_FINNISH | UINT64_C(1) << LANG_HUNGARIAN;
     size_t n = 0;
 
@@ -101,9 +104,9 @@ turkish_after(struct str s)
 {
     if (s.n > 4 && (ends_with(s, "\xc4\xb1") || ends_with(s, "\xc3\xbc")))
         s.n -= 2;
-    else if (s.n > 3 && strchr("iu", s.p[s.n - 1]) != NULL)
+    else if (s.n > 3 && strchr("iu", s.p[s.n - 1]))
         s.n--;
-    if (s.n > 4 && s.p[s.n - 1] == 's' && strchr("aeou\xb1i", s.p[s.n - 2]) != NULL)
+    if (s.n > 4 && s.p[s.n - 1] == 's' && strchr("aeou\xb1i", s.p[s.n - 2]))
         s.n--;
     return s;
 }
@@ -112,8 +115,8 @@ struct str
 inflect_after(enum language l, struct str stem)
 {
     if (l == LANG_GERMAN && stem.n >= 8 && str_starts(stem, "ge") && stem.p[stem.n - 1] == 't')
-        return (struct str){ stem.p + 2, stem.n - 2 };       /* "gereinigt" is of "reinigt" */
+        return (struct str){ stem.p + 2, stem.n - 2 }; /* "gereinigt" is of "reinigt" */
     if (l == LANG_FRENCH && stem.n >= 6 && ends_with(stem, "ent") && !ends_with(stem, "ment"))
-        return (struct str){ stem.p, stem.n - 3 };           /* "coûtent" is of "coûte" */
+        return (struct str){ stem.p, stem.n - 3 }; /* "coûtent" is of "coûte" */
     return beginning(l == LANG_TURKISH ? turkish_after(stem) : stem, l);
 }

@@ -1,4 +1,4 @@
-/* What is to be done with a text. See instruct.h. */
+/* Instructions for a text. See instruct.h. */
 #include "text/instruct.h"
 
 #include <string.h>

@@ -11,7 +11,16 @@
 #include "text/fold.h"
 #include "common/text/text.h"
 
-enum { TARGET_MAX = 2048, TAG_MAX = 1024, ENTITY_MAX = 12, LEAST_LETTERS = 4, SHORT_LETTERS = 16, TAIL_MAX = 8, LIST_LINES = 40, VAIN_MAX = 1 << 17 };
+enum {
+    TARGET_MAX = 2048,
+    TAG_MAX = 1024,
+    ENTITY_MAX = 12,
+    LEAST_LETTERS = 4,
+    SHORT_LETTERS = 16,
+    TAIL_MAX = 8,
+    LIST_LINES = 40,
+    VAIN_MAX = 1 << 17
+};
 
 /* ---- what a page does not show */
 
@@ -128,7 +137,7 @@ skip_tag(struct str s, size_t i)
         return 0;
     while (k < s.n && (isalnum((unsigned char)s.p[k]) || s.p[k] == '-'))
         k++;
-    if (k >= s.n || strchr(" \n\t/>", s.p[k]) == NULL)
+    if (k >= s.n || !strchr(" \n\t/>", s.p[k]))
         return 0; /* a < b, an address, a type with two parameters */
     while (k < s.n && k - i < TAG_MAX && s.p[k] != '<' && s.p[k] != '`') {
         size_t quoted = s.p[k] == '"' ? behind(s, k + 1, "\"", TAG_MAX) : 0;
@@ -152,7 +161,7 @@ skip_entity(struct str s, size_t i)
     return 0;
 }
 
-/* Behind what begins at i and no page shows; i: the page shows it. */
+/* The end of a form that begins at i and that no page shows; i: the page shows it. */
 static size_t
 skip_hidden(struct str s, size_t i, size_t *vain)
 {
@@ -185,9 +194,9 @@ skip_hidden(struct str s, size_t i, size_t *vain)
 /* ---- letters */
 
 struct letters {
-    char *out;                   /* twice the bytes that are read fit */
-    uint32_t *from;              /* for each byte of out: where its character begins; NULL: nobody asks */
-    size_t n, chars;             /* bytes, code points */
+    char *out;       /* twice the bytes that are read fit */
+    uint32_t *from;  /* for each byte of out: where its character begins; NULL: nobody asks */
+    size_t n, chars; /* bytes, code points */
 };
 
 static void
@@ -206,9 +215,18 @@ static bool
 counts(int32_t cp)
 {
     switch (utf8proc_category(cp)) {
-    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_NO: case UTF8PROC_CATEGORY_SM: case UTF8PROC_CATEGORY_SC:
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+    case UTF8PROC_CATEGORY_SM:
+    case UTF8PROC_CATEGORY_SC:
     case UTF8PROC_CATEGORY_SO: return true;
     default: return false;
     }
@@ -236,7 +254,7 @@ put_wide(struct letters *l, struct str c, size_t from)
         put(l, folded, n, from);
 }
 
-/* What a page shows of s, as letters. */
+/* The letters that a page shows of s. */
 static void
 read_loose(struct str s, struct letters *l)
 {
@@ -274,11 +292,15 @@ read_exact(struct str s, struct letters *l)
 void
 locator_init(struct locator *l, struct str selection)
 {
-    struct letters loose = { .out = mem_new(2 * selection.n + 1) }, exact = { .out = mem_new(2 * selection.n + 1) };
+    struct letters loose = { .out = mem_new(2 * selection.n + 1) },
+                   exact = { .out = mem_new(2 * selection.n + 1) };
 
     read_exact(selection, &exact);
     read_loose(selection, &loose);
-    *l = (struct locator){ .selection = selection, .exact = { exact.out, exact.n }, .loose = { loose.out, loose.n }, .letters = loose.chars };
+    *l = (struct locator){ .selection = selection,
+                           .exact = { exact.out, exact.n },
+                           .loose = { loose.out, loose.n },
+                           .letters = loose.chars };
     if (loose.chars < LEAST_LETTERS || 2 * loose.n < exact.n)
         l->loose.n = 0; /* mostly signs: letters alone would be found anywhere */
 }
@@ -309,15 +331,16 @@ balance(struct str text, struct span *x)
 {
     size_t b = x->start, e = x->end;
 
-    while (b > 0 && strchr("*_`[", text.p[b - 1]) != NULL && text.p[b - 1] != '\0')
+    while (b > 0 && strchr("*_`[", text.p[b - 1]) && text.p[b - 1] != '\0')
         b--;
-    while (e < text.n && strchr("*_`", text.p[e]) != NULL && text.p[e] != '\0')
+    while (e < text.n && strchr("*_`", text.p[e]) && text.p[e] != '\0')
         e++;
-    if (b < x->start && memmem(text.p + x->start, x->end - x->start, text.p + x->start - 1, 1) != NULL)
+    if (b < x->start && memmem(text.p + x->start, x->end - x->start, text.p + x->start - 1, 1))
         x->start = b;
-    else if (b < x->start && text.p[x->start - 1] == '[' && memchr(text.p + x->start, ']', x->end - x->start) != NULL)
+    else if (b < x->start && text.p[x->start - 1] == '[' &&
+             memchr(text.p + x->start, ']', x->end - x->start) != NULL)
         x->start = b;
-    if (e > x->end && (memchr(text.p + x->start, text.p[x->end], x->end - x->start) != NULL))
+    if (e > x->end && (memchr(text.p + x->start, text.p[x->end], x->end - x->start)))
         x->end = e;
 }
 
@@ -342,7 +365,7 @@ take_tail(const struct locator *l, struct str text, struct span *x)
         for (; e < text.n && k < TAIL_MAX && text.p[e] != s.p[from]; k++) {
             size_t to = skip_hidden(text, e, &vain);
 
-            if (to == e && strchr("*_`~", text.p[e]) == NULL)
+            if (to == e && !strchr("*_`~", text.p[e]))
                 return;
             e = to > e ? to : e + 1;
         }
@@ -357,7 +380,8 @@ take_head(const struct locator *l, struct str text, struct span *x)
 {
     size_t n = 0;
 
-    while (n < l->selection.n && (unsigned char)l->selection.p[n] < 0x80 && !isalnum((unsigned char)l->selection.p[n]))
+    while (n < l->selection.n && (unsigned char)l->selection.p[n] < 0x80 &&
+           !isalnum((unsigned char)l->selection.p[n]))
         n++;
     while (n > 0 && x->start > 0 && text.p[x->start - 1] == l->selection.p[n - 1]) {
         x->start--;
@@ -372,7 +396,8 @@ find(const struct locator *l, const struct letters *t, struct str needle, struct
     const char *p = hay.p;
 
     while (p && (p = memmem(p, (size_t)(hay.p + hay.n - p), needle.p, needle.n)) != NULL) {
-        size_t first = (size_t)(p - hay.p), last = t->from[first + needle.n - 1], n = utf8_first((struct str){ text.p + last, text.n - last });
+        size_t first = (size_t)(p - hay.p), last = t->from[first + needle.n - 1],
+               n = utf8_first((struct str){ text.p + last, text.n - last });
         struct span x = { t->from[first], last + (n ? n : 1) };
         bool whole = (first == 0 || t->from[first - 1] != x.start) &&
                      (first + needle.n == hay.n || t->from[first + needle.n] != last);

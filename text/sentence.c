@@ -1,4 +1,4 @@
-/* Where sentences end. See sentence.h. Pure functions over borrowed bytes. */
+/* Ends of sentences. See sentence.h. Pure functions over borrowed bytes. */
 #include "text/sentence.h"
 
 #include <ctype.h>
@@ -6,39 +6,57 @@
 #include <strings.h>
 #include <utf8proc.h>
 
-#include "text/language.h"
+#include "text/script.h"
 #include "common/text/text.h"
 
-/* What a full stop may belong to. At a sentence's end some stand as well: those end it where the next word allows. */
+/* Abbreviations that a full stop may belong to. Some stand at a sentence's end as well: those end it where
+ * the next word allows. */
 enum abbreviation { ABBR_ALWAYS, ABBR_BEFORE_DIGIT, ABBR_UNLESS_CAPITAL };
 
-static const struct { const char *text; enum abbreviation kind; } abbreviations[] = {
-    { "mr", ABBR_ALWAYS }, { "mrs", ABBR_ALWAYS }, { "ms", ABBR_ALWAYS }, { "dr", ABBR_ALWAYS }, { "prof", ABBR_ALWAYS },
-    { "st", ABBR_ALWAYS }, { "vs", ABBR_ALWAYS }, { "e.g", ABBR_ALWAYS }, { "i.e", ABBR_ALWAYS }, { "approx", ABBR_ALWAYS },
-    { "cf", ABBR_ALWAYS }, { "al", ABBR_ALWAYS }, { "u.s", ABBR_ALWAYS }, { "u.k", ABBR_ALWAYS }, { "gen", ABBR_ALWAYS },
-    { "col", ABBR_ALWAYS }, { "z.b", ABBR_ALWAYS }, { "d.h", ABBR_ALWAYS }, { "u.a", ABBR_ALWAYS }, { "bzw", ABBR_ALWAYS },
-    { "ca", ABBR_ALWAYS }, { "evtl", ABBR_ALWAYS }, { "ggf", ABBR_ALWAYS }, { "inkl", ABBR_ALWAYS }, { "incl", ABBR_ALWAYS },
-    { "resp", ABBR_ALWAYS }, { "hr", ABBR_ALWAYS }, { "sra", ABBR_ALWAYS }, { "ud", ABBR_ALWAYS }, { "mme", ABBR_ALWAYS },
-    { "p.ej", ABBR_ALWAYS }, { "т.е", ABBR_ALWAYS }, { "им", ABBR_ALWAYS }, { "ул", ABBR_ALWAYS },
-    { "no", ABBR_BEFORE_DIGIT }, { "nr", ABBR_BEFORE_DIGIT }, { "fig", ABBR_BEFORE_DIGIT }, { "eq", ABBR_BEFORE_DIGIT },
-    { "sec", ABBR_BEFORE_DIGIT }, { "ch", ABBR_BEFORE_DIGIT }, { "vol", ABBR_BEFORE_DIGIT }, { "pp", ABBR_BEFORE_DIGIT },
-    { "p", ABBR_BEFORE_DIGIT }, { "art", ABBR_BEFORE_DIGIT }, { "abs", ABBR_BEFORE_DIGIT }, { "bd", ABBR_BEFORE_DIGIT },
-    { "max", ABBR_BEFORE_DIGIT }, { "min", ABBR_BEFORE_DIGIT }, { "рис", ABBR_BEFORE_DIGIT }, { "стр", ABBR_BEFORE_DIGIT },
-    { "inc", ABBR_UNLESS_CAPITAL }, { "ltd", ABBR_UNLESS_CAPITAL }, { "jr", ABBR_UNLESS_CAPITAL }, { "sr", ABBR_UNLESS_CAPITAL },
-    { "etc", ABBR_UNLESS_CAPITAL }, { "usw", ABBR_UNLESS_CAPITAL }, { "т.д", ABBR_UNLESS_CAPITAL }, { "г", ABBR_UNLESS_CAPITAL },
+static const struct {
+    const char *text;
+    enum abbreviation kind;
+} abbreviations[] = {
+    { "mr", ABBR_ALWAYS },          { "mrs", ABBR_ALWAYS },         { "ms", ABBR_ALWAYS },
+    { "dr", ABBR_ALWAYS },          { "prof", ABBR_ALWAYS },        { "st", ABBR_ALWAYS },
+    { "vs", ABBR_ALWAYS },          { "e.g", ABBR_ALWAYS },         { "i.e", ABBR_ALWAYS },
+    { "approx", ABBR_ALWAYS },      { "cf", ABBR_ALWAYS },          { "al", ABBR_ALWAYS },
+    { "u.s", ABBR_ALWAYS },         { "u.k", ABBR_ALWAYS },         { "gen", ABBR_ALWAYS },
+    { "col", ABBR_ALWAYS },         { "z.b", ABBR_ALWAYS },         { "d.h", ABBR_ALWAYS },
+    { "u.a", ABBR_ALWAYS },         { "bzw", ABBR_ALWAYS },         { "ca", ABBR_ALWAYS },
+    { "evtl", ABBR_ALWAYS },        { "ggf", ABBR_ALWAYS },         { "inkl", ABBR_ALWAYS },
+    { "incl", ABBR_ALWAYS },        { "resp", ABBR_ALWAYS },        { "hr", ABBR_ALWAYS },
+    { "sra", ABBR_ALWAYS },         { "ud", ABBR_ALWAYS },          { "mme", ABBR_ALWAYS },
+    { "p.ej", ABBR_ALWAYS },        { "т.е", ABBR_ALWAYS },         { "им", ABBR_ALWAYS },
+    { "ул", ABBR_ALWAYS },          { "no", ABBR_BEFORE_DIGIT },    { "nr", ABBR_BEFORE_DIGIT },
+    { "fig", ABBR_BEFORE_DIGIT },   { "eq", ABBR_BEFORE_DIGIT },    { "sec", ABBR_BEFORE_DIGIT },
+    { "ch", ABBR_BEFORE_DIGIT },    { "vol", ABBR_BEFORE_DIGIT },   { "pp", ABBR_BEFORE_DIGIT },
+    { "p", ABBR_BEFORE_DIGIT },     { "art", ABBR_BEFORE_DIGIT },   { "abs", ABBR_BEFORE_DIGIT },
+    { "bd", ABBR_BEFORE_DIGIT },    { "max", ABBR_BEFORE_DIGIT },   { "min", ABBR_BEFORE_DIGIT },
+    { "рис", ABBR_BEFORE_DIGIT },   { "стр", ABBR_BEFORE_DIGIT },   { "inc", ABBR_UNLESS_CAPITAL },
+    { "ltd", ABBR_UNLESS_CAPITAL }, { "jr", ABBR_UNLESS_CAPITAL },  { "sr", ABBR_UNLESS_CAPITAL },
+    { "etc", ABBR_UNLESS_CAPITAL }, { "usw", ABBR_UNLESS_CAPITAL }, { "т.д", ABBR_UNLESS_CAPITAL },
+    { "г", ABBR_UNLESS_CAPITAL },
 };
 
-/* Stops that end a sentence wherever they stand, whatever follows: of Han and Kana, Devanagari, Arabic and Urdu, Armenian, Ethiopic,
- * Burmese, Khmer, and the doubled ones. */
-static const char *const stops[] = { "。", "！", "？", "｡", "．", "।", "॥", "؟", "۔", "։", "።", "፧", "။", "។", "៕", "‼", "⁇", "⁈", "⁉" };
-static const char *const wide_closers[] = { "」", "』", "）", "】", "》", "〉", "”", "’", "»", "\"", "'", ")" };
+/* Stops that end a sentence wherever they stand, whatever follows: of Han and Kana, Devanagari, Arabic and
+ * Urdu, Armenian, Ethiopic, Burmese, Khmer, and the doubled ones. */
+static const char *const stops[] = { "。", "！", "？", "｡", "．", "।", "॥", "؟", "۔", "։",
+                                     "።",  "፧",  "။",  "។", "៕",  "‼", "⁇", "⁈", "⁉" };
+static const char *const wide_closers[] = {
+    "」", "』", "）", "】", "》", "〉", "”", "’", "»", "\"", "'", ")"
+};
 /* Behind a day's number and a stop ("am 3. Oktober"). */
-static const char *const months[] = { "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober",
-    "November", "Dezember", "Jahrhundert" };
+static const char *const months[] = { "Januar",   "Februar",  "März",       "April",     "Mai",
+                                      "Juni",     "Juli",     "August",     "September", "Oktober",
+                                      "November", "Dezember", "Jahrhundert" };
 
 static const char *const bullets[] = { "• ", "◦ ", "‣ ", "– ", "・" };
 
-enum { NOTE_MAX = 12, SPACED_MIN = 150 }; /* bytes: Thai and Lao part sentences, and longer clauses, by a space */
+enum {
+    NOTE_MAX = 12,
+    SPACED_MIN = 150
+}; /* bytes: Thai and Lao part sentences, and longer clauses, by a space */
 
 bool
 space_byte(char c)
@@ -114,10 +132,12 @@ abbreviated(struct str s, size_t from, size_t i, size_t next)
         return true;
     if (word.n > 0 && word.n <= 2 && digit(word.p[0]) && digit(word.p[word.n - 1]))
         return ONE_OF(s, next, months) > 0;
-    for (size_t k = 0; k < sizeof(abbreviations) / sizeof(*abbreviations); k++)
-        if (strlen(abbreviations[k].text) == word.n && strncasecmp(abbreviations[k].text, word.p, word.n) == 0)
+    for (size_t k = 0; k < sizeof abbreviations / sizeof *abbreviations; k++)
+        if (strlen(abbreviations[k].text) == word.n &&
+            strncasecmp(abbreviations[k].text, word.p, word.n) == 0)
             return abbreviations[k].kind == ABBR_ALWAYS ||
-                   (abbreviations[k].kind == ABBR_BEFORE_DIGIT ? digit(s.p[next]) : !of_category(s, next, UTF8PROC_CATEGORY_LU));
+                   (abbreviations[k].kind == ABBR_BEFORE_DIGIT ? digit(s.p[next])
+                                                               : !of_category(s, next, UTF8PROC_CATEGORY_LU));
     return false;
 }
 
@@ -131,7 +151,8 @@ note_at(struct str s, size_t i)
         return 0;
     while (k < s.n && k < i + NOTE_MAX && (isalnum((unsigned char)s.p[k]) || strchr("^, -", s.p[k])))
         k++;
-    bool note = k > i + 1 && k < s.n && s.p[k] == ']' && (digit(s.p[k - 1]) || k == i + 2 || s.p[i + 1] == '^');
+    bool note = k > i + 1 && k < s.n && s.p[k] == ']' &&
+                (digit(s.p[k - 1]) || k == i + 2 || s.p[i + 1] == '^');
 
     return note && !(k + 1 < s.n && strchr("(:", s.p[k + 1])) ? k + 1 - i : 0;
 }
@@ -150,15 +171,60 @@ closers(struct str s, size_t i)
     }
 }
 
-/* Does the line at i begin a block of its own: list item, heading, quote, table row, fence, or is it empty? */
-static bool
-block_line(struct str s, size_t i)
+static size_t
+behind_blanks(struct str s, size_t i)
 {
     while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t'))
         i++;
+    return i;
+}
+
+size_t
+quote_mark(struct str s, size_t i)
+{
+    size_t k = behind_blanks(s, i), end = i;
+
+    while (k < s.n && s.p[k] == '>' && !(k + 1 < s.n && strchr(">=&|<+-~!", s.p[k + 1])))
+        end = k = behind_blanks(s, k + 1);
+    return end - i;
+}
+
+bool
+fence_opens(struct str line)
+{
+    size_t i = behind_blanks(line, 0);
+
+    return i + 3 <= line.n && (memcmp(line.p + i, "```", 3) == 0 || memcmp(line.p + i, "~~~", 3) == 0);
+}
+
+/* Does the line that ends at i stand in a quote, and goes on in the next one? A line that is a label by itself ("Note:", "[!TIP]") ends. */
+static bool
+quote_goes_on(struct str s, size_t i)
+{
+    size_t line = i, k, end = i;
+
+    while (line > 0 && s.p[line - 1] != '\n')
+        line--;
+    while (end > line && strchr(" \t*_", s.p[end - 1]))
+        end--;
+    k = quote_mark(s, line);
+    return k > 0 && end > line + k && s.p[end - 1] != ':' &&
+           !(s.p[end - 1] == ']' && line + k + 1 < end && s.p[line + k] == '[' && s.p[line + k + 1] == '!');
+}
+
+/* Does the line at i begin a block of its own: list item, heading, quote, table row, fence, or is it empty? A further line of a quote
+ * is what it is without its mark. */
+static bool
+block_line(struct str s, size_t i)
+{
+    size_t mark = i > 0 ? quote_mark(s, i) : 0;
+
+    if (mark > 0 && quote_goes_on(s, i - 1))
+        i += mark;
+    i = behind_blanks(s, i);
     if (i >= s.n || s.p[i] == '\n' || strchr("#|>", s.p[i]))
         return true;
-    if (i + 3 <= s.n && (memcmp(s.p + i, "```", 3) == 0 || memcmp(s.p + i, "~~~", 3) == 0))
+    if (fence_opens((struct str){ s.p + i, s.n - i }))
         return true;
     if (strchr("-*+", s.p[i]))
         return i + 1 < s.n && s.p[i + 1] == ' ';
@@ -228,10 +294,10 @@ sentence_next(struct str s, size_t *at, struct span *out)
     if (i >= s.n)
         return false;
     size_t from = i;
-    bool heading = s.p[i] == '#' || s.p[i] == '|';
+    bool row = s.p[i] == '|', heading = s.p[i] == '#' || row;
 
     for (; i < s.n; i++) {
-        size_t e = stop_end(s, from, &i);
+        size_t e = row ? 0 : stop_end(s, from, &i);
 
         if (e) {
             i = e;

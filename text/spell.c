@@ -1,4 +1,5 @@
-/* Neighbours of a word. See spell.h. No dictionary is kept: who asks looks the neighbours up where the words are. */
+/* Neighbours of a word. See spell.h. No dictionary is kept: the caller looks the neighbours up
+ * where the words are. */
 #include "text/spell.h"
 
 #include <ctype.h>
@@ -60,7 +61,8 @@ spell_meant(struct str typed, struct str neighbour)
         return false;
     char first = (char)tolower((unsigned char)typed.p[0]), second = (char)tolower((unsigned char)typed.p[1]);
 
-    if (typed.n <= SPELL_SHORT && neighbour.p[0] != first && !(neighbour.p[0] == second && neighbour.p[1] == first))
+    if (typed.n <= SPELL_SHORT && neighbour.p[0] != first &&
+        !(neighbour.p[0] == second && neighbour.p[1] == first))
         return false;
     if (typed.n > SPELL_LEAST || neighbour.n > SPELL_LEAST)
         return true;

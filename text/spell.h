@@ -1,6 +1,7 @@
-/* Words that a misspelt word may have been meant as: everything one letter away (Norvig, "How to Write a Spelling Corrector", 2007). */
-#ifndef CITE_SPELL_H
-#define CITE_SPELL_H
+/* Words that a misspelt word may have been meant as: everything one letter away (Norvig, "How to Write a
+ * Spelling Corrector", 2007). */
+#ifndef TEXT_SPELL_H
+#define TEXT_SPELL_H
 
 #include "common/mem.h"
 

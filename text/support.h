@@ -1,24 +1,30 @@
-/* How likely a quoted text answers a question: what retrieval found out, and what the question says that the text does not. */
-#ifndef CITE_SUPPORT_H
-#define CITE_SUPPORT_H
+/* The chance that a quoted text answers a question: what retrieval found out, and what the question says
+ * that the text does not. */
+#ifndef TEXT_SUPPORT_H
+#define TEXT_SUPPORT_H
 
 #include "text/words.h"
 #include "proto/msg.h"
 
 struct support {
-    double found;        /* score of the passage, 0 … 1 */
-    double said;         /* share of the question's weight that the quote's own words have; 1 where nobody measured it */
-    bool name;           /* a name of the question stands neither in the quote nor in its headings */
-    bool number;         /* a number of the question stands nowhere in the passage */
-    bool denial;         /* the question denies ("not", "never"), the quote does not */
-    bool contrary;       /* the question says "least" where the quote says "most", and the like */
+    double found; /* score of the passage, 0 … 1 */
+    /* share of the question's weight that the quote's own words have; 1 where nobody measured it */
+    double said;
+    bool name;     /* a name of the question stands neither in the quote nor in its headings */
+    bool number;   /* a number of the question stands nowhere in the passage */
+    bool denial;   /* the question denies ("not", "never"), the quote does not */
+    bool by_words; /* it was found by words, without a vector that knows meanings */
+    bool unlike;   /* the question wants a number, the quote has none; false where nobody looked */
+    bool contrary; /* the question says "least" where the quote says "most", and the like */
 };
 
-/* Compare a question with a quote out of a passage (hit). Of a long question, or a pasted line, no single word has to be there. The words are left in the passage's language. */
-void support_read(struct words *w, struct str question, const struct hit *h, struct str quote, struct support *out);
+/* Compare a question with a quote out of a passage (hit). No single word of a long question, or of a pasted
+ * line, has to be there. The words are left in the passage's language. */
+void support_read(struct words *w, struct str question, const struct hit *h, struct str quote,
+                  struct support *out);
 /* 0 … 1. */
 double support_chance(const struct support *s);
-#define SUPPORT_LEAST 0.39 /* below this chance the built-in answers say nothing */
+#define SUPPORT_LEAST 0.434 /* below this chance the built-in answers say nothing */
 /* Confidence in an answer: the best chance of its citations, each as far as the answer repeats what it cites. */
 double support_confidence(struct words *w, const struct cite_req *req, const struct cite_rep *rep);
 

@@ -4,7 +4,7 @@
  *   accept ─> READ (≤ 4 KiB of request) ─> answer ─> WRITE ─> close          any state: 5 s, then closed and counted
  *
  * At most 32 connections; a newcomer takes the place of the oldest, so that idle ones cannot lock a probe out.
- * GET and HEAD of /metrics, /healthz, /readyz; 404, 405, 400 and 431 for the rest. */
+ * GET and HEAD of /metrics, /healthz, /readyz; 404, 405, 400 and 431 for the rest. With traces on /metrics is OpenMetrics for who asks for it. */
 #include "common/process/admin.h"
 
 #include <arpa/inet.h>
@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/process/accept.h"
+#include "common/process/proc_stat.h"
 #include "common/text/json.h"
 #include "common/log.h"
 
@@ -31,18 +33,18 @@ struct conn {
     uint64_t timer;
     int64_t since_ms;
     struct buf in, out;
-    size_t sent;         /* of out */
+    size_t sent; /* of out */
 };
 
 struct admin {
     struct proc *proc;
-    int fd;              /* listening */
+    int fd; /* listening */
     int port;
-    uint64_t rest;       /* timer: no accepting until then */
+    uint64_t rest; /* timer: no accepting until then */
     struct conn conns[MAX_CONNS];
 };
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* ---- answers */
 
 enum path { PATH_METRICS, PATH_HEALTHZ, PATH_READYZ, PATH_OTHER };
 
@@ -106,8 +108,11 @@ put_ready(struct proc *p, struct buf *body)
 }
 
 static void
-answer_path(struct proc *p, enum path path, bool head, struct buf *out)
+answer_path(struct proc *p, enum path path, bool head, bool open, struct buf *out)
 {
+    const char *type = path != PATH_METRICS ? "application/json"
+                       : open               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                            : "text/plain; version=0.0.4; charset=utf-8";
     struct buf body = BUF_MAX(MAX_ANSWER);
     bool ok = true;
 
@@ -115,7 +120,10 @@ answer_path(struct proc *p, enum path path, bool head, struct buf *out)
         proc_stats_sample();
         if (p->svc->sample)
             p->svc->sample(p);
-        stat_print(&body);
+        if (open)
+            stat_print_openmetrics(&body);
+        else
+            stat_print(&body);
     } else if (path == PATH_HEALTHZ)
         buf_z(&body, "{\"status\":\"ok\"}\n");
     else
@@ -123,9 +131,7 @@ answer_path(struct proc *p, enum path path, bool head, struct buf *out)
     if (body.failed)
         put_plain(out, "500 Internal Server Error");
     else
-        put_answer(out, ok ? "200 OK" : "503 Service Unavailable",
-                   path == PATH_METRICS ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
-                   buf_slice(&body), head);
+        put_answer(out, ok ? "200 OK" : "503 Service Unavailable", type, buf_slice(&body), head);
     buf_free(&body);
 }
 
@@ -168,13 +174,14 @@ answer(struct conn *c)
     else if (!head && !str_is(method, "GET"))
         put_plain(&c->out, "405 Method Not Allowed");
     else
-        answer_path(c->admin->proc, (enum path)which, head, &c->out);
+        answer_path(c->admin->proc, (enum path)which, head,
+                    stat_keeps_exemplars() && accept_openmetrics(buf_slice(&c->in)), &c->out);
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------- */
+/* ---- connections */
 
 static void
-conn_close(struct conn *c)
+conn_drop(struct conn *c)
 {
     struct loop *l = c->admin->proc->loop;
 
@@ -191,7 +198,7 @@ static void
 on_timeout(void *arg)
 {
     stat_inc(&proc_stats, ADMIN_REFUSED);
-    conn_close(arg);
+    conn_drop(arg);
 }
 
 static void
@@ -204,7 +211,7 @@ on_writable(struct conn *c)
     if (k > 0)
         c->sent += (size_t)k;
     if (k < 0 || c->sent == c->out.n)
-        conn_close(c);
+        conn_drop(c);
 }
 
 static void
@@ -216,7 +223,7 @@ on_readable(struct conn *c)
     if (k < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (k <= 0) {
-        conn_close(c);
+        conn_drop(c);
         return;
     }
     buf_add(&c->in, part, (size_t)k);
@@ -253,7 +260,7 @@ take_conn(struct admin *a)
             oldest = &a->conns[i];
     }
     stat_inc(&proc_stats, ADMIN_REFUSED);
-    conn_close(oldest);
+    conn_drop(oldest);
     return oldest;
 }
 
@@ -285,13 +292,16 @@ on_accept(void *arg, int fd, uint32_t events)
         return;
     }
     c = take_conn(a);
-    *c = (struct conn){ .admin = a, .fd = peer, .since_ms = clock_ms(), .in = BUF_MAX(MAX_REQUEST),
+    *c = (struct conn){ .admin = a,
+                        .fd = peer,
+                        .since_ms = clock_ms(),
+                        .in = BUF_MAX(MAX_REQUEST),
                         .out = BUF_MAX(MAX_ANSWER + 1024) };
     c->timer = loop_after(a->proc->loop, TIMEOUT_MS, on_timeout, c);
     loop_fd(a->proc->loop, peer, EPOLLIN, on_conn, c);
 }
 
-/* ---- listening --------------------------------------------------------------------------------------------------- */
+/* ---- listening */
 
 static int
 listen_on(const struct addrinfo *ai)
@@ -349,8 +359,8 @@ admin_new(struct proc *p, const char *host, long port)
     if (at)
         freeaddrinfo(at);
     if (fd < 0) {
-        LOG(ERROR, NULL, M("cannot open the internal port"), KS("metrics_host", host), KI("metrics_port", port),
-            KS("why", why));
+        LOG(ERROR, NULL, M("cannot open the internal port"), KS("metrics_host", host),
+            KI("metrics_port", port), KS("why", why));
         return NULL;
     }
     a = mem_new(sizeof *a);
@@ -373,7 +383,7 @@ admin_free(struct admin **ap)
     (void)close(a->fd);
     for (size_t i = 0; i < MAX_CONNS; i++)
         if (a->conns[i].admin)
-            conn_close(&a->conns[i]);
+            conn_drop(&a->conns[i]);
     mem_free(ap);
 }
 

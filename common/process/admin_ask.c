@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/text/number.h"
 
 static bool
 wait_for(int fd, short events, int64_t deadline)
@@ -63,7 +64,8 @@ static bool
 converse(int fd, const char *path, int64_t deadline, struct buf *in)
 {
     char part[2048];
-    int len = snprintf(part, sizeof part, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    int len = snprintf(part, sizeof part, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                       path);
     ssize_t k;
 
     if (send(fd, part, (size_t)len, MSG_NOSIGNAL) != len)
@@ -86,7 +88,7 @@ admin_ask(const char *host, long port, const char *path, int timeout_ms, struct 
     int64_t deadline = clock_ms() + timeout_ms;
     struct buf in = BUF_MAX(16u << 20);
     const char *text;
-    long status = -1;
+    int64_t status = -1;
     int fd = connect_to(host, port, deadline);
 
     if (fd < 0 || !converse(fd, path, deadline, &in)) {
@@ -98,7 +100,7 @@ admin_ask(const char *host, long port, const char *path, int timeout_ms, struct 
         buf_printf(body, "no answer from %s port %ld: that is not HTTP", host, port);
         goto out;
     }
-    status = strtol(in.p + 9, NULL, 10);
+    (void)number_first(str_of(in.p + 9), 999, &status);
     buf_z(body, text + 4);
 out:
     if (fd >= 0)

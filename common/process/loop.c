@@ -4,7 +4,8 @@
  *
  * Descriptors: watches[fd]; each carries a generation that epoll gives back with the event, so that an event of a
  * batch never reaches a handler that was removed or replaced meanwhile.
- * Timers: slots (stable, named by handle = generation and slot) and a binary heap of slot numbers by (due, order).
+ * Timers: slots (stable, named by handle = generation and slot) and a heap of them by when they are due; older timers of the
+ * same time go first.
  * Posted work: a list under a lock; an eventfd wakes the loop. Work still there when the loop is freed is dropped. */
 #include "common/process/loop.h"
 
@@ -18,28 +19,27 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/heap.h"
 #include "common/log.h"
 #include "common/mem.h"
 
 #define BATCH 64
 #define HOOK_ROUNDS 64 /* then a look at the descriptors without sleeping, so that busy hooks starve nobody */
-#define NOT_QUEUED SIZE_MAX
 
 struct watch {
-    loop_fd_fn fn;   /* NULL: not watched */
+    loop_fd_fn fn; /* NULL: not watched */
     void *arg;
-    uint32_t events; /* what is asked for */
+    uint32_t events; /* events asked for */
     uint32_t gen;    /* changes with the handler */
 };
 
 struct timer {
+    struct heap_node due; /* first: the heap's nodes are timers */
     loop_fn fn;
     void *arg;
-    int64_t due_ms;
-    uint64_t order;  /* older timers of the same time go first */
-    size_t pos;      /* in heap, or NOT_QUEUED */
-    uint32_t gen;    /* changes whenever the slot is given out */
-    size_t next;     /* free list: slot + 1; 0: end */
+    size_t slot;  /* its own */
+    uint32_t gen; /* changes whenever the slot is given out */
+    size_t next;  /* free list: slot + 1; 0: end */
 };
 
 struct hook {
@@ -58,13 +58,11 @@ struct loop {
     _Atomic bool stop;
     struct watch *watches;
     size_t n_watches;
-    struct timer *timers; /* slots */
-    size_t n_timers;      /* slots ever given out */
+    struct timer **timers; /* slots */
+    size_t n_timers;       /* slots ever given out */
     size_t cap_timers;
-    size_t free_timer;    /* slot + 1 */
-    size_t *heap;
-    size_t n_heap;
-    uint64_t order;       /* of the next timer */
+    size_t free_timer; /* slot + 1 */
+    struct heap due;
     struct hook *hooks;
     size_t n_hooks;
     pthread_mutex_t lock; /* guards posts, n_posts, cap_posts */
@@ -72,7 +70,7 @@ struct loop {
     size_t n_posts, cap_posts;
 };
 
-/* ---- posted work ------------------------------------------------------------------------------------------------- */
+/* ---- posted work */
 
 static void
 wake(struct loop *l)
@@ -98,7 +96,7 @@ loop_post(struct loop *l, loop_fn fn, void *arg)
     wake(l);
 }
 
-/* What is posted while this runs waits for the next turn. */
+/* Work that is posted while this runs waits for the next turn. */
 static void
 on_wake(void *arg, int fd, uint32_t events)
 {
@@ -120,7 +118,7 @@ on_wake(void *arg, int fd, uint32_t events)
     mem_free(&posts);
 }
 
-/* ---- making and freeing ------------------------------------------------------------------------------------------ */
+/* ---- making and freeing */
 
 struct loop *
 loop_new(void)
@@ -150,14 +148,16 @@ loop_free(struct loop **lp)
     (void)close(l->evfd);
     (void)pthread_mutex_destroy(&l->lock);
     mem_free(&l->watches);
+    for (size_t i = 0; i < l->n_timers; i++)
+        mem_free(&l->timers[i]);
     mem_free(&l->timers);
-    mem_free(&l->heap);
+    heap_fini(&l->due);
     mem_free(&l->hooks);
     mem_free(&l->posts);
     mem_free(lp);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- descriptors */
 
 static void
 grow_watches(struct loop *l, size_t fd)
@@ -224,102 +224,47 @@ deliver(struct loop *l, const struct epoll_event *ev)
         w->fn(w->arg, fd, events);
 }
 
-/* ---- timers ------------------------------------------------------------------------------------------------------ */
+/* ---- timers */
 
-static bool
-before(const struct loop *l, size_t a, size_t b)
-{
-    const struct timer *x = &l->timers[a], *y = &l->timers[b];
-
-    return x->due_ms != y->due_ms ? x->due_ms < y->due_ms : x->order < y->order;
-}
-
-static void
-place(struct loop *l, size_t pos, size_t slot)
-{
-    l->heap[pos] = slot;
-    l->timers[slot].pos = pos;
-}
-
-static void
-sift_up(struct loop *l, size_t pos)
-{
-    size_t slot = l->heap[pos];
-
-    while (pos > 0 && before(l, slot, l->heap[(pos - 1) / 2])) {
-        place(l, pos, l->heap[(pos - 1) / 2]);
-        pos = (pos - 1) / 2;
-    }
-    place(l, pos, slot);
-}
-
-static void
-sift_down(struct loop *l, size_t pos)
-{
-    size_t slot = l->heap[pos];
-
-    for (size_t kid; (kid = pos * 2 + 1) < l->n_heap; pos = kid) {
-        if (kid + 1 < l->n_heap && before(l, l->heap[kid + 1], l->heap[kid]))
-            kid++;
-        if (!before(l, l->heap[kid], slot))
-            break;
-        place(l, pos, l->heap[kid]);
-    }
-    place(l, pos, slot);
-}
-
-static size_t
+static struct timer *
 take_slot(struct loop *l)
 {
     size_t slot;
 
     if (l->free_timer) {
         slot = l->free_timer - 1;
-        l->free_timer = l->timers[slot].next;
-        return slot;
+        l->free_timer = l->timers[slot]->next;
+        return l->timers[slot];
     }
     if (l->n_timers == l->cap_timers) {
         l->cap_timers = l->cap_timers ? l->cap_timers * 2 : 32;
-        l->timers = mem_resize(l->timers, l->cap_timers * sizeof *l->timers);
-        l->heap = mem_resize(l->heap, l->cap_timers * sizeof *l->heap);
+        l->timers = mem_resize(l->timers, l->cap_timers * sizeof(struct timer *));
     }
     slot = l->n_timers++;
-    l->timers[slot] = (struct timer){ .pos = NOT_QUEUED };
-    return slot;
+    l->timers[slot] = mem_new(sizeof(struct timer));
+    l->timers[slot]->slot = slot;
+    return l->timers[slot];
 }
 
 /* Take the timer out of the heap and give its slot back. */
 static void
-drop_timer(struct loop *l, size_t slot)
+drop_timer(struct loop *l, struct timer *t)
 {
-    struct timer *t = &l->timers[slot];
-    size_t pos = t->pos;
-    size_t last = l->heap[--l->n_heap];
-
-    if (last != slot) {
-        place(l, pos, last);
-        sift_up(l, pos);
-        sift_down(l, l->timers[last].pos);
-    }
-    t->pos = NOT_QUEUED;
+    heap_drop(&l->due, &t->due);
     t->next = l->free_timer;
-    l->free_timer = slot + 1;
+    l->free_timer = t->slot + 1;
 }
 
 uint64_t
 loop_after(struct loop *l, int64_t delay_ms, loop_fn fn, void *arg)
 {
-    size_t slot = take_slot(l);
-    struct timer *t = &l->timers[slot];
+    struct timer *t = take_slot(l);
 
     t->fn = fn;
     t->arg = arg;
-    t->due_ms = clock_ms() + (delay_ms > 0 ? delay_ms : 0);
-    t->order = l->order++;
     t->gen++;
-    place(l, l->n_heap++, slot);
-    sift_up(l, l->n_heap - 1);
-    return (uint64_t)t->gen << 32 | (uint32_t)(slot + 1);
+    heap_put(&l->due, &t->due, clock_ms() + (delay_ms > 0 ? delay_ms : 0));
+    return (uint64_t)t->gen << 32 | (uint32_t)(t->slot + 1);
 }
 
 void
@@ -327,33 +272,35 @@ loop_cancel(struct loop *l, uint64_t *handle)
 {
     size_t slot = (size_t)(uint32_t)*handle;
     uint32_t gen = (uint32_t)(*handle >> 32);
+    struct timer *t;
 
     *handle = 0;
     if (slot == 0 || slot > l->n_timers)
         return;
-    slot--;
-    if (l->timers[slot].gen == gen && l->timers[slot].pos != NOT_QUEUED)
-        drop_timer(l, slot);
+    t = l->timers[slot - 1];
+    if (t->gen == gen && t->due.at != 0)
+        drop_timer(l, t);
 }
 
 /* Timers set by the handlers of this turn wait for the next one. */
 static void
 run_timers(struct loop *l)
 {
-    uint64_t limit = l->order;
+    uint64_t limit = l->due.order;
 
-    while (l->n_heap && !atomic_load(&l->stop)) {
-        size_t slot = l->heap[0];
-        struct timer t = l->timers[slot];
+    while (heap_first(&l->due) && !atomic_load(&l->stop)) {
+        struct timer *t = (struct timer *)heap_first(&l->due);
+        loop_fn fn = t->fn;
+        void *arg = t->arg;
 
-        if (t.due_ms > l->now_ms || t.order >= limit)
+        if (t->due.key > l->now_ms || t->due.order >= limit)
             break;
-        drop_timer(l, slot);
-        t.fn(t.arg);
+        drop_timer(l, t);
+        fn(arg);
     }
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------------------------- */
+/* ---- hooks */
 
 void
 loop_hook(struct loop *l, loop_hook_fn fn, void *arg)
@@ -400,7 +347,7 @@ run_hooks(struct loop *l)
     return busy;
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- running */
 
 static int
 sleep_ms(const struct loop *l, bool busy)
@@ -409,9 +356,9 @@ sleep_ms(const struct loop *l, bool busy)
 
     if (busy)
         return 0;
-    if (!l->n_heap)
+    if (!heap_first(&l->due))
         return -1;
-    ms = l->timers[l->heap[0]].due_ms - clock_ms();
+    ms = heap_first(&l->due)->key - clock_ms();
     return ms < 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
 }
 

@@ -1,5 +1,6 @@
 /* Manual pages. Text is escaped so that no word of a table becomes a request: a backslash, a dot or quote that begins a line. */
 #include "common/process/man.h"
+#include "common/text/number.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -32,16 +33,18 @@ void
 man_head(struct buf *out, const char *name, int section, const char *summary)
 {
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
-    time_t now = epoch && *epoch ? (time_t)strtoll(epoch, NULL, 10) : time(NULL);
+    int64_t given;
+    time_t now = epoch && number_parse(str_of(epoch), 0, NUMBER_MOST, &given) ? (time_t)given : time(NULL);
     char day[16] = "1970-01-01";
     struct tm tm;
 
-    if (gmtime_r(&now, &tm) != NULL)
+    if (gmtime_r(&now, &tm))
         (void)strftime(day, sizeof day, "%Y-%m-%d", &tm);
     buf_z(out, ".TH ");
     for (const char *c = name; *c; c++)
         buf_c(out, (char)toupper((unsigned char)*c));
-    buf_printf(out, " %d %s \"Footnote %s\" \"Footnote\"\n.SH NAME\n%s \\- ", section, day, footnote_version, name);
+    buf_printf(out, " %d %s \"Footnote %s\" \"Footnote\"\n.SH NAME\n%s \\- ", section, day, footnote_version,
+               name);
     man_text(out, summary);
 }
 
@@ -148,8 +151,10 @@ man_service(const struct service *svc, const char *const *flags, struct buf *out
     man_section(out, "DESCRIPTION");
     man_text(out, svc->manual ? svc->manual : svc->summary);
     man_section(out, "OPTIONS");
-    man_text(out, "Each option is taken from its flag, else from the environment variable that is named with it, else, where it is a text "
-                  "or a secret, from the first line of the file that NAME_FILE names, else its default. An empty variable or file counts as not set.");
+    man_text(
+        out,
+        "Each option is taken from its flag, else from the environment variable that is named with it, else, where it is a text "
+        "or a secret, from the first line of the file that NAME_FILE names, else its default. An empty variable or file counts as not set.");
     opt_print_man(&rows, out);
     for (; flags[0]; flags += 2) {
         man_entry(out, flags[0], NULL);
@@ -157,13 +162,19 @@ man_service(const struct service *svc, const char *const *flags, struct buf *out
     }
     man_section(out, "SIGNALS");
     man_entry(out, "SIGTERM", NULL);
-    man_text(out, "Takes no more work, finishes what is in flight, and ends with 0. A second one ends the process within a second.");
+    man_text(
+        out,
+        "Takes no more work, finishes what is in flight, and ends with 0. A second one ends the process within a second.");
     man_entry(out, "SIGHUP", NULL);
     man_text(out, svc->reload ? "Files that options name are read again." : "Changes nothing.");
     man_section(out, "EXIT STATUS");
-    man_text(out, "0: it drained, or answered a question about itself. 1: it failed; the log says why. 2: an option is wrong.");
+    man_text(
+        out,
+        "0: it drained, or answered a question about itself. 1: it failed; the log says why. 2: an option is wrong.");
     man_section(out, "SEE ALSO");
-    buf_z(out, ".BR footnote (1),\n.BR footnote\\-gateway (8),\n.BR footnote\\-embedder (8),\n.BR footnote\\-retriever (8),\n"
-               ".BR footnote\\-store (8),\n.BR footnote\\-janitor (8)\n");
+    buf_z(
+        out,
+        ".BR footnote (1),\n.BR footnote\\-gateway (8),\n.BR footnote\\-embedder (8),\n.BR footnote\\-retriever (8),\n"
+        ".BR footnote\\-store (8),\n.BR footnote\\-janitor (8)\n");
     buf_free(&name);
 }

@@ -1,6 +1,6 @@
 /* Manual pages in man(7)'s macros, for groff and mandoc: what --print-options=man of every program is made with. */
-#ifndef COMMON_MAN_H
-#define COMMON_MAN_H
+#ifndef COMMON_PROCESS_MAN_H
+#define COMMON_PROCESS_MAN_H
 
 #include "common/process/proc.h"
 

@@ -20,11 +20,11 @@
 /* One value on its way into a row. */
 struct given {
     const struct opt_def *d;
-    const char *from;  /* "--port", "PORT", "PORT_FILE" or "default": how error lines name it */
+    const char *from; /* "--port", "PORT", "PORT_FILE" or "default": how error lines name it */
     struct buf *err;
 };
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names */
 
 static bool
 is_flag_only(const struct opt_def *d)
@@ -107,7 +107,7 @@ env_get(const char *name)
     return v && *v ? v : NULL;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* ---- values */
 
 static void
 put_bounds(struct buf *out, const struct opt_def *d)
@@ -213,7 +213,7 @@ set_value(struct opt_set *s, size_t i, const struct given *g, const char *text)
     return 0;
 }
 
-/* ---- sources ----------------------------------------------------------------------------------------------------- */
+/* ---- sources */
 
 /* First line of the file without blanks around it, in line; false after reporting. */
 static bool
@@ -233,7 +233,8 @@ read_line(const char *var, const char *path, char **line, struct buf *err)
     while (n > 0 && isspace((unsigned char)(*line)[n - 1]))
         n--;
     if (n > MAX_VALUE || (n > 0 && memchr(*line, '\0', (size_t)n))) {
-        buf_printf(err, "%s: the first line of %s is too long or not text; allowed: %d bytes\n", var, path, MAX_VALUE);
+        buf_printf(err, "%s: the first line of %s is too long or not text; allowed: %d bytes\n", var, path,
+                   MAX_VALUE);
         return false;
     }
     if (n < 0 || !*line) { /* an empty file */
@@ -346,7 +347,8 @@ load_row(struct opt_set *s, size_t i, const char *flag_value, struct buf *err)
 }
 
 int
-opt_load(struct opt_set *s, const struct opt_def *defs, size_t n, void *values, int argc, char **argv, struct buf *err)
+opt_load(struct opt_set *s, const struct opt_def *defs, size_t n, void *values, int argc, char **argv,
+         struct buf *err)
 {
     const char **found = mem_new(n * sizeof *found);
 
@@ -372,7 +374,7 @@ opt_free(struct opt_set *s)
     s->n = 0;
 }
 
-/* ---- looking up -------------------------------------------------------------------------------------------------- */
+/* ---- looking up */
 
 static const struct opt_def *
 find_row(const struct opt_set *s, const char *name)
@@ -407,4 +409,13 @@ opt_find_int(const struct opt_set *s, const char *name)
     if (d->type == OPT_int)
         return *(const long *)at;
     return d->type == OPT_bool ? *(const bool *)at : -1;
+}
+
+double
+opt_find_num(const struct opt_set *s, const char *name, double fallback)
+{
+    const struct opt_def *d = find_row(s, name);
+
+    return d && d->type == OPT_num ? *(const double *)(const void *)((const char *)s->values + d->offset)
+                                   : fallback;
 }

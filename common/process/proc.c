@@ -1,7 +1,7 @@
 /* The skeleton of every process.
  *
  *   argv ─> a question about the program (--help, --health, …)? answer it and end
- *        └> options ─> log ─> statistics ─> signals ─> internal port ─> svc->start ─> loop ─> svc->stop ─> exit code
+ *        └> options ─> log ─> limit of open files ─> statistics ─> signals ─> internal port ─> svc->start ─> loop ─> svc->stop ─> exit code
  *
  * Signals: SIGTERM, SIGINT and SIGHUP are read from a signalfd in the loop. The first SIGTERM or SIGINT drains. From
  * then on those two reach a plain handler, so that a second one ends the process within a second even when the loop no
@@ -19,10 +19,13 @@
 #include <unistd.h>
 
 #include "common/process/admin.h"
+#include "common/process/descriptors.h"
 #include "common/process/man.h"
+#include "common/process/proc_stat.h"
 #include "common/text/check.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/trace/trace.h"
 
 #define ASK_TIMEOUT_MS 2000
 #define READY_POLL_MS 100
@@ -36,7 +39,7 @@ struct run {
     uint64_t ready_timer;
 };
 
-/* What a command line asks of the program itself. */
+/* The questions of a command line about the program itself. */
 enum ask { ASK_NOTHING, ASK_HELP, ASK_VERSION, ASK_CHECK, ASK_HEALTH, ASK_READY, ASK_ENV, ASK_MD, ASK_MAN };
 
 static const struct {
@@ -46,7 +49,8 @@ static const struct {
 } asks[] = {
     { "--help", ASK_HELP, "This text." },
     { "--version", ASK_VERSION, "Version and build." },
-    { "--check-config", ASK_CHECK, "Print every option in force and where it came from; exit 1 when one is wrong." },
+    { "--check-config", ASK_CHECK,
+      "Print every option in force and where it came from; exit 1 when one is wrong." },
     { "--health", ASK_HEALTH, "Ask the running process whether its loop turns; exit 0 or 1." },
     { "--ready", ASK_READY, "Ask the running process whether it is ready to work; exit 0 or 1." },
     { "--print-options=env", ASK_ENV, NULL },
@@ -57,7 +61,7 @@ static const struct {
 static struct loop *volatile last_loop; /* for the handler of the second signal */
 static volatile sig_atomic_t second_signal;
 
-/* ---- questions about the program --------------------------------------------------------------------------------- */
+/* ---- questions about the program */
 
 /* Take the questions out of argv. The last one counts. */
 static enum ask
@@ -85,9 +89,11 @@ take_asks(int *argc, char **argv)
 static void
 put_help(const struct service *svc, const struct opt_set *rows, struct buf *out)
 {
-    buf_printf(out, "usage: footnote-%s [OPTION]...\n%s\n\n%s\n\nOptions (each also as the environment variable in "
-                    "brackets;\na text also as NAME_FILE, a file whose first line holds it):\n",
-               svc->name, svc->summary, svc->manual ? svc->manual : "");
+    buf_printf(
+        out,
+        "usage: footnote-%s [OPTION]...\n%s\n\n%s\n\nOptions (each also as the environment variable in "
+        "brackets;\na text also as NAME_FILE, a file whose first line holds it):\n",
+        svc->name, svc->summary, svc->manual ? svc->manual : "");
     opt_help(rows, out);
     for (size_t k = 0; k < sizeof asks / sizeof asks[0]; k++)
         if (asks[k].help)
@@ -157,14 +163,15 @@ answer_probe(const struct proc *p, enum ask ask)
     if (port <= 0)
         buf_z(&body, "METRICS_PORT names no port\n");
     else
-        status = admin_ask(metrics_host(p), port, ask == ASK_HEALTH ? "/healthz" : "/readyz", ASK_TIMEOUT_MS, &body);
+        status = admin_ask(metrics_host(p), port, ask == ASK_HEALTH ? "/healthz" : "/readyz", ASK_TIMEOUT_MS,
+                           &body);
     if (body.n && body.p[body.n - 1] != '\n')
         buf_c(&body, '\n');
     (void)print(status == 200 ? stdout : stderr, &body);
     return status == 200 ? 0 : 1;
 }
 
-/* ---- options ----------------------------------------------------------------------------------------------------- */
+/* ---- options */
 
 static void
 check_one_of(const struct opt_set *s, const char *name, const char *const *words, struct buf *err)
@@ -194,6 +201,7 @@ load_options(struct proc *p, int argc, char **argv, struct buf *err)
     check_one_of(&p->opts, "LOG_LEVEL", levels, err);
     check_one_of(&p->opts, "LOG_FORMAT", formats, err);
     check_listen_host("METRICS_HOST", metrics_host(p), err);
+    trace_check(&p->opts, err);
     if (p->svc->check)
         p->svc->check(p->opt, err);
     if (err->n && err->p[err->n - 1] != '\n')
@@ -219,7 +227,7 @@ check_config(struct proc *p, struct buf *err)
     return print(stdout, &out) || bad;
 }
 
-/* ---- signals ----------------------------------------------------------------------------------------------------- */
+/* ---- signals */
 
 static void
 on_last(int sig)
@@ -312,7 +320,7 @@ watch_signals(struct run *r)
     return 0;
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- running */
 
 /* "NAME=value …" of what is not a default; secrets as ***. */
 static void
@@ -334,8 +342,9 @@ log_start(const struct run *r)
     struct buf changed = { 0 };
 
     put_changed(&r->p.opts, &changed);
-    LOG(INFO, NULL, M("started"), KS("version", footnote_version), KS("build", footnote_build), KI("pid", getpid()),
-        KI("metrics_port", r->admin ? admin_port(r->admin) : 0), KN("options", buf_slice(&changed)));
+    LOG(INFO, NULL, M("started"), KS("version", footnote_version), KS("build", footnote_build),
+        KI("pid", getpid()), KI("metrics_port", r->admin ? admin_port(r->admin) : 0),
+        KI("descriptors", descriptors_limit()), KN("options", buf_slice(&changed)));
     buf_free(&changed);
 }
 
@@ -371,6 +380,7 @@ run_loop(struct run *r)
             return;
     }
     log_start(r);
+    trace_start(p->svc->name, &p->opts);
     if (p->svc->start && p->svc->start(p) != 0) {
         LOG(ERROR, NULL, M("cannot start"));
         return;
@@ -393,11 +403,13 @@ run(struct run *r)
     int code;
 
     log_init(p->svc->name, opt_find_str(&p->opts, "LOG_LEVEL"), format && strcmp(format, "json") == 0);
+    descriptors_raise(); /* before anything is as large as the limit */
     proc_stats_init();
     r->begun_ms = clock_ms();
     r->sigfd = -1;
     p->loop = loop_new();
     run_loop(r);
+    trace_stop();
     code = p->exit_code;
     admin_free(&r->admin);
     if (r->sigfd >= 0)
@@ -426,7 +438,8 @@ proc_main(int argc, char **argv, const struct service *svc)
     if (ask == ASK_HELP || ask == ASK_VERSION || ask == ASK_ENV || ask == ASK_MD || ask == ASK_MAN)
         return answer_static(svc, ask);
     /* A question to the running process needs its port only; that one's options were judged when it started. */
-    if (load_options(&r.p, argc, argv, &err) != 0 && ask != ASK_CHECK && ask != ASK_HEALTH && ask != ASK_READY) {
+    if (load_options(&r.p, argc, argv, &err) != 0 && ask != ASK_CHECK && ask != ASK_HEALTH &&
+        ask != ASK_READY) {
         fprintf(stderr, "footnote-%s: wrong options (--help lists them)\n", svc->name);
         (void)print(stderr, &err);
         code = 2;
@@ -436,4 +449,18 @@ proc_main(int argc, char **argv, const struct service *svc)
         code = ask == ASK_NOTHING ? run(&r) : answer_probe(&r.p, ask);
     free_options(&r.p);
     return code;
+}
+
+bool
+proc_beside(const char *name, char *out, size_t cap)
+{
+    ssize_t n = readlink("/proc/self/exe", out, cap);
+    size_t bytes = strlen(name) + 1;
+
+    while (n > 0 && out[n - 1] != '/')
+        n--;
+    if (n <= 0 || (size_t)n + bytes > cap)
+        return false;
+    memcpy(out + n, name, bytes);
+    return true;
 }

@@ -7,8 +7,8 @@
  *
  * --help --version --check-config (exit 0/1) --health (asks the running process's /healthz, exit 0/1) in every program.
  */
-#ifndef COMMON_PROC_H
-#define COMMON_PROC_H
+#ifndef COMMON_PROCESS_PROC_H
+#define COMMON_PROCESS_PROC_H
 
 #include <stdbool.h>
 
@@ -19,15 +19,15 @@
 struct proc;
 
 struct service {
-    const char *name;               /* "store"; the program is footnote-store */
-    const char *summary;            /* one line for --help */
-    const char *manual;             /* a paragraph for --help: what it does, what it needs, how it stops */
+    const char *name;    /* "store"; the program is footnote-store */
+    const char *summary; /* one line for --help */
+    const char *manual;  /* a paragraph for --help: what it does, what it needs, how it stops */
     const struct opt_def *opts;
     size_t n_opts;
-    size_t opt_size;                /* sizeof the option struct */
+    size_t opt_size; /* sizeof the option struct */
     /* Cross-field checks after loading; append one line a fault to err. May be NULL. */
     void (*check)(const void *opt, struct buf *err);
-    int (*start)(struct proc *p);   /* 0, or -1 after logging why */
+    int (*start)(struct proc *p); /* 0, or -1 after logging why */
     /* Is it ready to work? Append the reasons when not (words, comma separated). */
     bool (*ready)(struct proc *p, struct buf *reasons);
     void (*drain)(struct proc *p);
@@ -40,15 +40,18 @@ struct proc {
     const struct service *svc;
     struct loop *loop;
     struct opt_set opts;
-    void *opt;        /* the service's option struct */
-    void *ctx;        /* the service's own state, set by start */
-    bool draining;    /* SIGTERM seen */
+    void *opt;     /* the service's option struct */
+    void *ctx;     /* the service's own state, set by start */
+    bool draining; /* SIGTERM seen */
     int exit_code;
 };
 
 int proc_main(int argc, char **argv, const struct service *svc);
-void proc_exit(struct proc *p, int code);    /* end the loop; exit with code */
-extern const char *const footnote_version;   /* "0.1.0" */
-extern const char *const footnote_build;     /* git revision or "unknown" */
+void proc_exit(struct proc *p, int code); /* end the loop; exit with code */
+/* Where name is, seen from the folder of the running program: "footnote-extract", "../share/x". false: it cannot be found
+ * out, or there is no room for it. */
+bool proc_beside(const char *name, char *out, size_t cap);
+extern const char *const footnote_version; /* "0.1.0" */
+extern const char *const footnote_build;   /* git revision or "unknown" */
 
 #endif

@@ -1,11 +1,14 @@
-/* What every process counts about itself; the kernel's numbers are read when somebody asks for /metrics. */
+/* The statistics of every process about itself; the kernel's numbers are read when somebody
+ * asks for /metrics. */
+#include "common/process/proc_stat.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/process/admin.h"
 #include "common/clock.h"
+#include "common/process/descriptors.h"
 #include "common/log.h"
 
 /* Makefile: the version is in the file VERSION, the build is the commit. */
@@ -69,14 +72,13 @@ void
 proc_stats_sample(void)
 {
     struct rusage u = { 0 };
-    struct rlimit r = { 0 };
 
     (void)getrusage(RUSAGE_SELF, &u);
-    (void)getrlimit(RLIMIT_NOFILE, &r);
     stat_set(&proc_stats, PROC_CPU,
-             (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+             (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
     stat_set(&proc_stats, PROC_RSS, resident_bytes());
     stat_set(&proc_stats, PROC_FDS, open_fds());
-    stat_set(&proc_stats, PROC_MAX_FDS, (double)r.rlim_cur);
+    stat_set(&proc_stats, PROC_MAX_FDS, (double)descriptors_limit());
     stat_set(&proc_stats, PROC_LOG_DROPPED, (double)log_dropped());
 }

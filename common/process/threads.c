@@ -4,7 +4,7 @@
  *
  * Threads take no signals: those belong to the loop. threads_free lets running work end and drops what waits, without
  * calling its done. */
-#include "common/process/loop.h"
+#include "common/process/threads.h"
 
 #include <assert.h>
 #include <pthread.h>

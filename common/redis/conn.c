@@ -4,9 +4,9 @@
  *   exchange: commands → out ── send ──▶ Redis ── read ──▶ in → walk (whole yet?) → walk again, copying → redis_val
  *                                    └ rediss://: tls.c lies in between, with the same deadlines
  *
- * Descriptors block (not under TLS), with a time-out of the socket that is set anew when another one is wanted; one deadline bounds a whole
- * step and not each read of it. Whatever goes wrong, the caller closes the connection, because a late reply would be taken
- * for the answer to the next question. */
+ * Descriptors block (not under TLS), with a time-out of the socket that is set anew when another one is
+ * wanted; one deadline bounds a whole step and not each read of it. After any fault the caller closes the
+ * connection, because a late reply would be taken for the answer to the next question. */
 #include "common/redis/conn.h"
 
 #include <assert.h>
@@ -24,15 +24,17 @@
 #define MAX_UNREAD ((size_t)64 << 20) /* bytes of replies that one call may leave unparsed */
 #define MAX_DEPTH 7                   /* of lists in lists */
 #define FIRST_IN ((size_t)16384)
-#define KEPT_IN ((size_t)262144)      /* a larger buffer is given back after its reply */
-#define GRACE_MS 100 /* what came while we were not running is no time-out, but a trickle does not go on for ever */
-#define NEAR_MS 4    /* a time-out of the socket that is so much too long is not worth a system call */
-#define FRESH_MS 5   /* a connection used so lately is not looked at again: it could as well be closed a moment later */
+#define KEPT_IN ((size_t)262144) /* a larger buffer is given back after its reply */
+#define GRACE_MS \
+    100 /* bytes that came while we were not running are no time-out, but a trickle does not go on for ever */
+#define NEAR_MS 4 /* a time-out of the socket that is so much too long is not worth a system call */
+#define FRESH_MS \
+    5 /* a connection used so lately is not looked at again: it could as well be closed a moment later */
 
 void
 redis_conn_free(struct redis_conn **c)
 {
-    if (*c == NULL)
+    if (!*c)
         return;
     redis_tls_free(&(*c)->tls);
     if ((*c)->ctx)
@@ -53,7 +55,8 @@ redis_conn_clean(const struct redis_conn *c)
         return true;
     if (c->tls)
         return redis_tls_quiet(c->tls);
-    return recv(c->ctx->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    return recv(c->ctx->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 /* Why the server, or we, did not go on. Shown in the log. */
@@ -71,7 +74,7 @@ tls_failure(struct redis_conn *c, enum tls_end end)
     return end == TLS_OK ? F_NONE : end == TLS_TIMEOUT ? F_TIMEOUT : end == TLS_CLOSED ? F_CLOSED : F_TLS;
 }
 
-/* How long the next call of the kernel may wait. F_TIMEOUT: not at all. */
+/* The time that the next call of the kernel may wait. F_TIMEOUT: not at all. */
 static enum redis_failure
 conn_limit(struct redis_conn *c, int64_t deadline_ms)
 {
@@ -99,7 +102,7 @@ conn_nothing(int64_t deadline_ms)
     return clock_ms() >= deadline_ms ? F_TIMEOUT : F_NONE;
 }
 
-/* Until the socket takes more: it nearly always does at once. */
+/* Waits until the socket takes more: it nearly always does at once. */
 static enum redis_failure
 conn_room(const struct redis_conn *c, int64_t deadline_ms)
 {
@@ -143,7 +146,8 @@ conn_fill(struct redis_conn *c, int64_t deadline_ms)
     }
     if (c->tls) {
         size_t got = 0;
-        enum redis_failure f = tls_failure(c, redis_tls_read(c->tls, c->in + c->n, c->cap - c->n, deadline_ms, &got));
+        enum redis_failure f = tls_failure(c, redis_tls_read(c->tls, c->in + c->n, c->cap - c->n, deadline_ms,
+                                                             &got));
 
         c->n += got;
         return f;
@@ -166,13 +170,13 @@ conn_fill(struct redis_conn *c, int64_t deadline_ms)
     }
 }
 
-/* ---- RESP2 ---- */
+/* ---- RESP2 */
 
 struct walk {
-    const char *p;     /* next byte, and behind the last that is there */
+    const char *p; /* next byte, and behind the last that is there */
     const char *end;
-    struct arena *a;   /* NULL: only looks whether a whole reply is there */
-    bool full;         /* something did not fit the arena */
+    struct arena *a; /* NULL: only looks whether a whole reply is there */
+    bool full;       /* something did not fit the arena */
 };
 enum walked { WHOLE, MORE, WRONG };
 
@@ -182,7 +186,7 @@ walk_line(struct walk *w, struct str *line)
 {
     const char *cr = memchr(w->p, '\r', (size_t)(w->end - w->p));
 
-    if (cr == NULL || cr + 1 == w->end)
+    if (!cr || cr + 1 == w->end)
         return MORE;
     *line = (struct str){ w->p, (size_t)(cr - w->p) };
     w->p = cr + 2;
@@ -208,11 +212,11 @@ whole_number(struct str s, int64_t *out)
 static void
 walk_keep(struct walk *w, struct redis_val *out, enum redis_type type, struct str s)
 {
-    if (w->a == NULL)
+    if (!w->a)
         return;
     out->type = type;
     out->s = arena_str(w->a, s);
-    w->full |= out->s.p == NULL;
+    w->full |= !out->s.p;
 }
 
 static enum walked
@@ -238,10 +242,10 @@ walk_list(struct walk *w, struct redis_val *out, int64_t n, int depth)
 
     if (depth == MAX_DEPTH || (uint64_t)n > MAX_UNREAD / sizeof *out->v)
         return WRONG;
-    if (w->a != NULL) {
+    if (w->a) {
         out->type = REDIS_LIST;
         out->v = n > 0 ? arena_alloc(w->a, (size_t)n * sizeof *out->v) : NULL;
-        w->full |= n > 0 && out->v == NULL;
+        w->full |= n > 0 && !out->v;
         if (w->full)
             w->a = NULL; /* the rest is only read over */
         else
@@ -262,7 +266,7 @@ walk_reply(struct walk *w, struct redis_val *out, int depth)
 
     if (type == 0)
         return MORE;
-    if (strchr("+-:$*", type) == NULL)
+    if (!strchr("+-:$*", type))
         return WRONG;
     if ((how = walk_line(w, &line)) != WHOLE)
         return how;
@@ -272,7 +276,7 @@ walk_reply(struct walk *w, struct redis_val *out, int depth)
     }
     if (!whole_number(line, &v))
         return WRONG;
-    if (out != NULL)
+    if (out)
         *out = (struct redis_val){ .type = type == ':' ? REDIS_INT : REDIS_NIL, .i = v };
     if (type == ':')
         return WHOLE;
@@ -388,7 +392,8 @@ conn_connect(const struct redis_url *u, const char *address, int64_t deadline_ms
 
     if (left <= 0)
         return F_TIMEOUT;
-    c->ctx = address ? redisConnectWithTimeout(address, u->port, limit) : redisConnectUnixWithTimeout(u->path, limit);
+    c->ctx = address ? redisConnectWithTimeout(address, u->port, limit)
+                     : redisConnectUnixWithTimeout(u->path, limit);
     if (c->ctx && !c->ctx->err && fcntl(c->ctx->fd, F_SETFD, FD_CLOEXEC) == 0)
         return F_NONE;
     if (c->ctx && c->ctx->err)
@@ -416,8 +421,8 @@ conn_connect_name(const struct redis_url *u, struct resolve *names, int64_t dead
 }
 
 enum redis_failure
-redis_conn_open(const struct redis_url *u, struct resolve *names, struct redis_tls_conf *tls, int64_t deadline_ms,
-                struct redis_conn **out)
+redis_conn_open(const struct redis_url *u, struct resolve *names, struct redis_tls_conf *tls,
+                int64_t deadline_ms, struct redis_conn **out)
 {
     struct redis_conn *c = mem_new(sizeof *c);
     enum redis_failure f;
@@ -426,16 +431,19 @@ redis_conn_open(const struct redis_url *u, struct resolve *names, struct redis_t
     *out = c;
     f = u->path ? conn_connect(u, NULL, deadline_ms, c) : conn_connect_name(u, names, deadline_ms, c);
     if (f == F_NONE && u->tls)
-        f = tls_failure(c, redis_tls_open(tls, c->ctx->fd, u->host, deadline_ms, &c->tls, c->why, sizeof c->why));
+        f = tls_failure(c, redis_tls_open(tls, c->ctx->fd, u->host, deadline_ms, &c->tls, c->why,
+                                          sizeof c->why));
     return f == F_NONE ? conn_login(u, c, deadline_ms) : f;
 }
 
-/* What a reply says about the server rather than about the command. Of a cluster we know nothing. */
+/* The failure that a reply tells of the server, rather than of the command. We know nothing of clusters. */
 static enum redis_failure
 judge_reply(const struct redis_val *v)
 {
-    static const char *const unusable[] = { "LOADING", "READONLY", "MASTERDOWN", "MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT",
-                                            "ERR max number of clients" };
+    static const char *const unusable[] = { "LOADING",    "READONLY",
+                                            "MASTERDOWN", "MOVED",
+                                            "ASK",        "CLUSTERDOWN",
+                                            "CROSSSLOT",  "ERR max number of clients" };
 
     if (v->type != REDIS_ERROR)
         return F_NONE;
@@ -452,8 +460,8 @@ judge_reply(const struct redis_val *v)
 /* Replies that do not fit the arena, or that say that the server cannot serve us, end the call after the rest was read all
  * the same: which of them matters more is decided at the end. */
 enum redis_failure
-redis_conn_exchange(struct redis_conn *c, struct arena *a, const struct redis_cmd *cmds, size_t n, int64_t deadline_ms,
-                    struct redis_val *out, uint64_t *cut, uint64_t *refused)
+redis_conn_exchange(struct redis_conn *c, struct arena *a, const struct redis_cmd *cmds, size_t n,
+                    int64_t deadline_ms, struct redis_val *out, uint64_t *cut, uint64_t *refused)
 {
     enum redis_failure f = F_NONE, verdict = F_NONE;
 

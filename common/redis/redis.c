@@ -5,8 +5,9 @@
  *   prober (a thread): while the breaker is open ── PING and a write, now and then ──▶ closed again
  *
  * A connection is either idle (on the list, nothing in flight) or held by one call. It goes back to the list only after
- * every reply was read; whatever else happens, it is closed, because a late reply would be taken for the answer to the
- * next question. An idle connection with anything to read (an end of file, a stray reply) is closed instead of used.
+ * every reply was read; otherwise it is closed, because a late reply would be taken for the answer to
+ * the next question. An idle connection with anything to read (an end of file, a stray reply) is
+ * closed instead of used.
  *
  * After any fault all idle connections go and the name is looked up anew: the server may be another one by now. */
 #include "common/redis/redis.h"
@@ -18,26 +19,31 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "common/redis/breaker.h"
+#include "common/digest.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/redis/conn.h"
+#include "common/process/breaker.h"
 #include "common/process/stat.h"
+#include "common/process/ticker.h"
 #include "common/text/text.h"
 
 #define MAX_IDLE 64
 #define SCRIPT_ARGS 24 /* of a script's call without an allocation */
 
-static const char *const failure_names[] = { "connect",  "timeout", "closed",    "protocol", "auth", "select",
-                                             "unusable", "breaker", "too_large", "resolve", "tls",  "denied",   NULL };
-/* How long a server is left alone after a failure: at first, and at most. Passwords and certificates do not mend themselves. */
+static const char *const failure_names[] = { "connect", "timeout",  "closed",  "protocol",  "auth",
+                                             "select",  "unusable", "breaker", "too_large", "resolve",
+                                             "tls",     "denied",   NULL };
+/* The time that a server is left alone after a failure: at first, and at most. Passwords and certificates do
+ * not mend themselves. */
 static const struct {
     int64_t min_ms, max_ms;
 } pauses[] = {
-    [F_CONNECT] = { 250, 500 }, [F_TIMEOUT] = { 250, 1000 },  [F_CLOSED] = { 250, 250 },   [F_PROTOCOL] = { 250, 1000 },
-    [F_AUTH] = { 1000, 8000 },  [F_SELECT] = { 250, 1000 },   [F_UNUSABLE] = { 250, 250 }, [F_BREAKER] = { 250, 250 },
-    [F_TOO_LARGE] = { 250, 1000 }, [F_RESOLVE] = { 250, 500 }, [F_TLS] = { 1000, 8000 },
-    [F_DENIED] = { 250, 250 }, [F_NONE] = { 250, 250 },
+    [F_CONNECT] = { 250, 500 },   [F_TIMEOUT] = { 250, 1000 }, [F_CLOSED] = { 250, 250 },
+    [F_PROTOCOL] = { 250, 1000 }, [F_AUTH] = { 1000, 8000 },   [F_SELECT] = { 250, 1000 },
+    [F_UNUSABLE] = { 250, 250 },  [F_BREAKER] = { 250, 250 },  [F_TOO_LARGE] = { 250, 1000 },
+    [F_RESOLVE] = { 250, 500 },   [F_TLS] = { 1000, 8000 },    [F_DENIED] = { 250, 250 },
+    [F_NONE] = { 250, 250 },
 };
 
 #define STAT_TBL "common/redis/stat.tbl"
@@ -53,22 +59,19 @@ static atomic_int breakers_open; /* over all servers of this process */
 
 struct redis {
     struct redis_url url;
-    struct resolve *names;    /* of url.host; NULL with a path */
+    struct resolve *names;      /* of url.host; NULL with a path */
     struct redis_tls_conf *tls; /* of rediss://, else NULL */
-    pthread_mutex_t lock;     /* of idle, n_idle, breaker, ending */
-    struct redis_conn *idle;  /* last in, first out: the busy ones stay warm */
+    pthread_mutex_t lock;       /* of idle, n_idle, breaker, prober */
+    struct redis_conn *idle;    /* last in, first out: the busy ones stay warm */
     size_t n_idle;
     struct breaker breaker;
-    pthread_cond_t change;    /* the breaker opened, or ending */
-    pthread_t prober;
-    bool has_prober;          /* without one, calls find out themselves */
-    bool ending;
-    atomic_bool open;         /* the breaker does not let everything through */
-    atomic_bool worked;       /* the last call did, or none was made */
+    struct ticker *prober; /* NULL: calls find out themselves */
+    atomic_bool open;      /* the breaker does not let everything through */
+    atomic_bool worked;    /* the last call did, or none was made */
     struct log_gate gate, denied_gate;
 };
 
-/* ---- pool ------------------------------------------------------------------------------------------------------ */
+/* ---- pool */
 
 /* Under the lock. */
 static struct redis_conn *
@@ -128,7 +131,7 @@ pool_empty(struct redis *r)
         redis_conn_free(&c);
 }
 
-/* ---- breaker --------------------------------------------------------------------------------------------------- */
+/* ---- breaker */
 
 /* May it call? Then *c is an idle connection, when there is one. */
 static bool
@@ -137,7 +140,7 @@ may_call(struct redis *r, bool prober, bool *probe, struct redis_conn **c)
     bool may;
 
     pthread_mutex_lock(&r->lock);
-    may = (prober || !r->has_prober || r->breaker.state == BREAKER_CLOSED) &&
+    may = (prober || !r->prober || r->breaker.state == BREAKER_CLOSED) &&
           breaker_enter(&r->breaker, clock_ms(), probe);
     if (may)
         *c = pool_pop(r);
@@ -156,8 +159,8 @@ breaker_changed(struct redis *r, bool first, int64_t for_ms)
         LOG(WARN, NULL, M("redis is left alone for a while"), KI("ms", for_ms));
     else if (!opened)
         LOG(INFO, NULL, M("redis is back"));
-    if (opened)
-        pthread_cond_signal(&r->change);
+    if (opened && r->prober)
+        ticker_wake(r->prober);
 }
 
 /* Tell the breaker how the call ended. Takes the connection back, or frees it. */
@@ -191,7 +194,7 @@ call_ended(struct redis *r, bool probe, enum redis_failure f, struct redis_conn 
         resolve_ask(r->names);
 }
 
-/* ---- calls ----------------------------------------------------------------------------------------------------- */
+/* ---- calls */
 
 /* F_BREAKER is neither logged nor held against the server. */
 static void
@@ -214,8 +217,8 @@ note_refused(struct redis *r, uint64_t n, const char *why)
     stat_add_at(&stats, REDIS_FAILURES, F_DENIED, 0, n);
     if (log_gate(&r->denied_gate))
         LOG(ERROR, NULL, M("redis denies a command to our user: see the ACL in docs/operating.md"),
-            KS("user", r->url.user ? r->url.user : "default"), KS("server", r->url.path ? r->url.path : r->url.host),
-            KS("why", why));
+            KS("user", r->url.user ? r->url.user : "default"),
+            KS("server", r->url.path ? r->url.path : r->url.host), KS("why", why));
 }
 
 static int
@@ -265,7 +268,7 @@ redis_run_in(struct redis *r, struct redis_budget *b, struct arena *a, const str
     int64_t begun = clock_ms();
     int rc;
 
-    if (b == NULL)
+    if (!b)
         return redis_run(r, a, cmds, n, out);
     memset(out, 0, n * sizeof *out);
     if (b->over)
@@ -288,8 +291,9 @@ redis_script_init(struct redis_script *s, const char *source)
 }
 
 int
-redis_eval(struct redis *r, struct redis_budget *b, struct arena *a, const struct redis_script *s, const struct str *keys,
-           size_t n_keys, const struct str *args, size_t n_args, struct redis_val *out)
+redis_eval(struct redis *r, struct redis_budget *b, struct arena *a, const struct redis_script *s,
+           const struct str *keys, size_t n_keys, const struct str *args, size_t n_args,
+           struct redis_val *out)
 {
     struct str few[SCRIPT_ARGS];
     size_t argc = 3 + n_keys + n_args;
@@ -327,7 +331,8 @@ redis_up(const struct redis *r)
 static bool
 ping(struct redis *r, bool prober)
 {
-    const struct str ask[] = { STR("PING") }, put[] = { STR("SET"), STR("fn:probe"), STR("1"), STR("PX"), STR("1000") };
+    const struct str ask[] = { STR("PING") },
+                     put[] = { STR("SET"), STR("fn:probe"), STR("1"), STR("PX"), STR("1000") };
     const struct redis_cmd cmds[] = { { ask, 1 }, { put, 5 } };
     struct arena *a = arena_new(4096);
     struct redis_val v[2];
@@ -343,72 +348,37 @@ redis_ping(struct redis *r)
     return ping(r, false);
 }
 
-/* ---- the prober ------------------------------------------------------------------------------------------------ */
+/* ---- the prober */
 
-/* Under the lock: until a probe is due. False: the end. */
-static bool
-probe_due(struct redis *r)
-{
-    while (!r->ending) {
-        int64_t until = r->breaker.open_until_ms;
-        struct timespec t = { until / 1000, until % 1000 * 1000000 };
-
-        if (r->breaker.state == BREAKER_CLOSED)
-            pthread_cond_wait(&r->change, &r->lock);
-        else if (clock_ms() >= until)
-            return true;
-        else
-            pthread_cond_timedwait(&r->change, &r->lock, &t);
-    }
-    return false;
-}
-
-static void *
-probe_thread(void *arg)
+static int64_t
+probe_tick(void *arg)
 {
     struct redis *r = arg;
+    int64_t left;
+    bool open;
 
     pthread_mutex_lock(&r->lock);
-    while (probe_due(r)) {
-        pthread_mutex_unlock(&r->lock);
-        ping(r, true);
-        pthread_mutex_lock(&r->lock);
-    }
+    open = r->breaker.state != BREAKER_CLOSED;
+    left = r->breaker.open_until_ms - clock_ms();
     pthread_mutex_unlock(&r->lock);
-    return NULL;
+    if (!open)
+        return TICKER_WOKEN;
+    if (left > 0)
+        return left;
+    ping(r, true);
+    return 0;
 }
 
+/* Under the lock: the first tick may be there before the pointer to its thread. */
 static void
 prober_start(struct redis *r)
 {
-    pthread_condattr_t at;
-    sigset_t all, old;
-
-    pthread_condattr_init(&at);
-    pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->change, &at);
-    pthread_condattr_destroy(&at);
-    (void)sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_mutex_lock(&r->lock);
-    r->has_prober = pthread_create(&r->prober, NULL, probe_thread, r) == 0;
+    r->prober = ticker_start("the probe of Redis", probe_tick, r);
     pthread_mutex_unlock(&r->lock);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static void
-prober_stop(struct redis *r)
-{
-    pthread_mutex_lock(&r->lock);
-    r->ending = true;
-    pthread_cond_signal(&r->change);
-    pthread_mutex_unlock(&r->lock);
-    if (r->has_prober)
-        pthread_join(r->prober, NULL);
-    pthread_cond_destroy(&r->change);
-}
-
-/* ---- life ------------------------------------------------------------------------------------------------------ */
+/* ---- life */
 
 static void
 register_stats(void)
@@ -424,8 +394,8 @@ redis_stat_register(void)
 
 /* The address and, for rediss://, the files. False with a phrase in why. */
 static bool
-read_config(const char *url, const struct redis_tls_files *files, struct redis_url *u, struct redis_tls_conf **tls,
-            struct buf *why)
+read_config(const char *url, const struct redis_tls_files *files, struct redis_url *u,
+            struct redis_tls_conf **tls, struct buf *why)
 {
     static const struct redis_tls_files none = { "", "", "" };
     const char *wrong = redis_url_parse(url, u);
@@ -434,7 +404,7 @@ read_config(const char *url, const struct redis_tls_files *files, struct redis_u
         buf_z(why, wrong);
     else if (u->tls)
         *tls = redis_tls_conf_new(files ? files : &none, why);
-    return wrong == NULL && (!u->tls || *tls != NULL);
+    return !wrong && (!u->tls || *tls != NULL);
 }
 
 struct redis *
@@ -465,7 +435,8 @@ redis_check(const char *name, const char *url, const struct redis_tls_files *tls
     struct buf why = BUF_MAX(1024);
 
     if (*url && !read_config(url, tls, &u, &conf, &why)) {
-        if (!str_starts(buf_slice(&why), "REDIS_")) /* the phrase of a file begins with the name of its option */
+        /* the phrase of a file begins with the name of its option */
+        if (!str_starts(buf_slice(&why), "REDIS_"))
             buf_printf(err, "%s: ", name);
         buf_printf(err, STR_FMT "\n", STR_ARG(buf_slice(&why)));
     }
@@ -487,9 +458,9 @@ redis_free(struct redis **rp)
 {
     struct redis *r = *rp;
 
-    if (r == NULL)
+    if (!r)
         return;
-    prober_stop(r);
+    ticker_stop(&r->prober);
     pool_empty(r);
     if (atomic_load(&r->open))
         atomic_fetch_sub(&breakers_open, 1);

@@ -1,4 +1,5 @@
-/* Look-ups of names (resolve.h). A name and its running look-up share one object; who lets go last frees it. */
+/* Look-ups of names (resolve.h). A name and its running look-up share one object; the last
+ * holder frees it. */
 #include "common/redis/resolve.h"
 
 #include <netdb.h>
@@ -11,15 +12,16 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/process/cond.h"
 
 struct resolve {
     char *host;
     int family;
-    atomic_int refs;           /* the owner, and the thread while it runs */
-    pthread_mutex_t lock;      /* of what follows */
+    atomic_int refs;      /* the owner, and the thread while it runs */
+    pthread_mutex_t lock; /* of what follows */
     pthread_cond_t done;
     enum resolve_state state;
-    struct resolve_list list;  /* of the last good look-up */
+    struct resolve_list list; /* of the last good look-up */
 };
 
 static void
@@ -37,16 +39,12 @@ struct resolve *
 resolve_new(const char *host, int family)
 {
     struct resolve *r = mem_new(sizeof *r);
-    pthread_condattr_t at;
 
     r->host = mem_dup(host);
     r->family = family;
     atomic_init(&r->refs, 1);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&at);
-    pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->done, &at);
-    pthread_condattr_destroy(&at);
+    cond_init(&r->done);
     return r;
 }
 
@@ -62,13 +60,15 @@ resolve_free(struct resolve **r)
 static bool
 look_up(const struct resolve *r, int flags, struct resolve_list *out)
 {
-    struct addrinfo hints = { .ai_family = r->family, .ai_socktype = SOCK_STREAM, .ai_flags = flags }, *list = NULL;
+    struct addrinfo hints = { .ai_family = r->family, .ai_socktype = SOCK_STREAM, .ai_flags = flags },
+                    *list = NULL;
 
     out->n = 0;
     if (getaddrinfo(r->host, NULL, &hints, &list) != 0)
         return false;
     for (const struct addrinfo *a = list; a && out->n < RESOLVE_MAX; a = a->ai_next)
-        if (getnameinfo(a->ai_addr, a->ai_addrlen, out->v[out->n], RESOLVE_TEXT, NULL, 0, NI_NUMERICHOST) == 0)
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, out->v[out->n], RESOLVE_TEXT, NULL, 0, NI_NUMERICHOST) ==
+            0)
             out->n++;
     freeaddrinfo(list);
     return out->n > 0;
@@ -142,12 +142,11 @@ resolve_ask(struct resolve *r)
 enum resolve_state
 resolve_get(struct resolve *r, int64_t until_ms, struct resolve_list *out)
 {
-    struct timespec t = { until_ms / 1000, until_ms % 1000 * 1000000 };
     enum resolve_state state;
 
     pthread_mutex_lock(&r->lock);
     while (r->state == RESOLVE_RUNNING && clock_ms() < until_ms)
-        pthread_cond_timedwait(&r->done, &r->lock, &t);
+        (void)cond_wait(&r->done, &r->lock, until_ms);
     state = r->state;
     *out = r->list;
     pthread_mutex_unlock(&r->lock);

@@ -4,8 +4,8 @@
  *   open: handshake ─ certificate chain, dates, host name ─▶ read, write ─▶ free (no farewell: the socket is closed next)
  *
  * A server is trusted when its certificate comes from REDIS_CA_FILE (without one: from the system's authorities) and is for
- * the host of the URL, a DNS name or an address (RFC 6125). TLS 1.2 at least. There is no switch to skip any of it: who
- * does not want to verify does not want TLS. */
+ * the host of the URL, a DNS name or an address (RFC 6125). TLS 1.2 at least. There is no switch to skip any
+ * of it: an operator who does not want to verify does not want TLS. */
 #include "common/redis/tls.h"
 
 #include <arpa/inet.h>
@@ -33,7 +33,7 @@ struct redis_tls {
     char why[WHY_BYTES]; /* after TLS_WRONG */
 };
 
-/* ---- configuration --------------------------------------------------------------------------------------------- */
+/* ---- configuration */
 
 /* The oldest of OpenSSL's complaints: the others follow from it. */
 static const char *
@@ -51,11 +51,11 @@ file_failed(struct buf *err, const char *name, const char *path, const char *wha
 {
     FILE *f = fopen(path, "re"); /* OpenSSL says only that there is nothing good in it */
 
-    if (f == NULL)
+    if (!f)
         buf_printf(err, "%s: cannot read %s: %s", name, path, strerror(errno));
     else
         buf_printf(err, "%s: %s holds no %s (%s)", name, path, what, complaint());
-    if (f != NULL)
+    if (f)
         (void)fclose(f);
     ERR_clear_error();
     return false;
@@ -77,7 +77,8 @@ load_files(SSL_CTX *ctx, const struct redis_tls_files *files, struct buf *err)
     if (SSL_CTX_use_certificate_chain_file(ctx, files->cert) != 1)
         return file_failed(err, "REDIS_CERT_FILE", files->cert, "PEM certificate");
     if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1)
-        return file_failed(err, "REDIS_KEY_FILE", files->key, "PEM key of that certificate without a passphrase");
+        return file_failed(err, "REDIS_KEY_FILE", files->key,
+                           "PEM key of that certificate without a passphrase");
     return true;
 }
 
@@ -101,7 +102,7 @@ redis_tls_conf_new(const struct redis_tls_files *files, struct buf *err)
         return NULL;
     }
     ctx = SSL_CTX_new(TLS_client_method());
-    if (ctx == NULL) {
+    if (!ctx) {
         buf_printf(err, "OpenSSL does not start (%s)", complaint());
         return NULL;
     }
@@ -109,7 +110,8 @@ redis_tls_conf_new(const struct redis_tls_files *files, struct buf *err)
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     /* a write that the socket took in part is finished with the bytes that follow it in the same buffer */
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
     if (!load_files(ctx, files, err)) {
         SSL_CTX_free(ctx);
         return NULL;
@@ -122,13 +124,13 @@ redis_tls_conf_new(const struct redis_tls_files *files, struct buf *err)
 void
 redis_tls_conf_free(struct redis_tls_conf **conf)
 {
-    if (*conf == NULL)
+    if (!*conf)
         return;
     SSL_CTX_free((*conf)->ctx);
     mem_free(conf);
 }
 
-/* ---- a connection ---------------------------------------------------------------------------------------------- */
+/* ---- a connection */
 
 /* A certificate that was not accepted says more than the alert that followed. */
 static enum tls_end
@@ -168,7 +170,8 @@ wait_for_socket(struct redis_tls *tls, int rc, int64_t deadline_ms)
     return n > 0 || (n < 0 && errno == EINTR) ? TLS_OK : n == 0 ? TLS_TIMEOUT : TLS_CLOSED;
 }
 
-/* What the certificate must be for. An address is no name: it is neither sent as one nor looked for among them. */
+/* The name or address that the certificate must be for. An address is no name: it is neither sent as one nor
+ * looked for among them. */
 static bool
 expect_host(SSL *ssl, const char *host)
 {
@@ -185,13 +188,13 @@ prepare(struct redis_tls *tls, const char *host)
 {
     int flags = fcntl(tls->fd, F_GETFL);
 
-    return flags >= 0 && fcntl(tls->fd, F_SETFL, flags | O_NONBLOCK) == 0 && SSL_set_fd(tls->ssl, tls->fd) == 1 &&
-           expect_host(tls->ssl, host);
+    return flags >= 0 && fcntl(tls->fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+           SSL_set_fd(tls->ssl, tls->fd) == 1 && expect_host(tls->ssl, host);
 }
 
 enum tls_end
-redis_tls_open(struct redis_tls_conf *conf, int fd, const char *host, int64_t deadline_ms, struct redis_tls **out,
-               char *why, size_t why_size)
+redis_tls_open(struct redis_tls_conf *conf, int fd, const char *host, int64_t deadline_ms,
+               struct redis_tls **out, char *why, size_t why_size)
 {
     struct redis_tls *tls = mem_new(sizeof *tls);
     enum tls_end end = TLS_OK;
@@ -201,7 +204,7 @@ redis_tls_open(struct redis_tls_conf *conf, int fd, const char *host, int64_t de
     tls->fd = fd;
     ERR_clear_error();
     tls->ssl = SSL_new(conf->ctx);
-    if (tls->ssl == NULL || !prepare(tls, host)) {
+    if (!tls->ssl || !prepare(tls, host)) {
         snprintf(why, why_size, "%s", complaint());
         redis_tls_free(&tls);
         return TLS_WRONG;
@@ -219,7 +222,7 @@ redis_tls_open(struct redis_tls_conf *conf, int fd, const char *host, int64_t de
 void
 redis_tls_free(struct redis_tls **tls)
 {
-    if (*tls == NULL)
+    if (!*tls)
         return;
     SSL_free((*tls)->ssl);
     mem_free(tls);
@@ -237,7 +240,9 @@ last_words(struct redis_tls *tls)
     ERR_clear_error();
     rc = SSL_read_ex(tls->ssl, &byte, 1, &got);
     return rc != 1 && SSL_get_error(tls->ssl, rc) == SSL_ERROR_SSL && ERR_peek_error() != 0 &&
-           ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING ? say_why(tls) : TLS_CLOSED;
+                   ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING
+               ? say_why(tls)
+               : TLS_CLOSED;
 }
 
 enum tls_end

@@ -1,4 +1,4 @@
-/* TLS below RESP, for rediss:// only. Private to common/redis*.c: what the server must prove, and one connection's bytes. */
+/* TLS below RESP, for rediss:// only. Private to common/redis/: what the server must prove, and one connection's bytes. */
 #ifndef COMMON_REDIS_TLS_H
 #define COMMON_REDIS_TLS_H
 
@@ -10,8 +10,8 @@
 
 enum tls_end { TLS_OK, TLS_TIMEOUT, TLS_CLOSED, TLS_WRONG };
 
-struct redis_tls_conf;  /* what all connections to one server share: authorities, our own certificate */
-struct redis_tls;       /* one connection */
+struct redis_tls_conf; /* shared by all connections to one server: authorities, our own certificate */
+struct redis_tls;      /* one connection */
 
 /* Read the files. NULL, with what is wrong in err (a phrase without a line end). */
 struct redis_tls_conf *redis_tls_conf_new(const struct redis_tls_files *files, struct buf *err);
@@ -19,8 +19,8 @@ void redis_tls_conf_free(struct redis_tls_conf **conf);
 
 /* Handshake over the connected fd, which stays the caller's and no longer blocks from now on. host: the name or address
  * that the certificate must be for. *out is NULL after a failure; after TLS_WRONG why says what is wrong (a phrase). */
-enum tls_end redis_tls_open(struct redis_tls_conf *conf, int fd, const char *host, int64_t deadline_ms, struct redis_tls **out,
-                            char *why, size_t why_size);
+enum tls_end redis_tls_open(struct redis_tls_conf *conf, int fd, const char *host, int64_t deadline_ms,
+                            struct redis_tls **out, char *why, size_t why_size);
 void redis_tls_free(struct redis_tls **tls);
 /* All n bytes are sent, or an end that is not TLS_OK. */
 enum tls_end redis_tls_write(struct redis_tls *tls, const char *p, size_t n, int64_t deadline_ms);

@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "common/text/text.h"
+#include "common/text/number.h"
 
 /* %XX in user and password. NULL when malformed, or when the result would hold a NUL. */
 static char *
@@ -36,27 +37,11 @@ split(struct str s, char c, bool last, struct str *head, struct str *tail)
 
     *head = s;
     *tail = STR_NONE;
-    if (at == NULL)
+    if (!at)
         return false;
     *head = (struct str){ s.p, (size_t)(at - s.p) };
     *tail = (struct str){ at + 1, s.n - head->n - 1 };
     return true;
-}
-
-static bool
-parse_number(struct str s, long max, long *out)
-{
-    long v = 0;
-
-    if (s.n == 0 || s.n > 9)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9')
-            return false;
-        v = v * 10 + (s.p[i] - '0');
-    }
-    *out = v;
-    return v <= max;
 }
 
 /* host, host:port, [v6], [v6]:port. Returns NULL, or what is wrong. */
@@ -64,7 +49,7 @@ static const char *
 parse_host(struct redis_url *u, struct str s)
 {
     struct str host, port = STR_NONE, rest;
-    long number = 6379;
+    int64_t number = 6379;
 
     if (s.n > 0 && s.p[0] == '[') {
         if (!split((struct str){ s.p + 1, s.n - 1 }, ']', false, &host, &rest))
@@ -78,7 +63,7 @@ parse_host(struct redis_url *u, struct str s)
     }
     if (host.n == 0 || host.n > 255)
         return "the host is missing";
-    if (port.p && (!parse_number(port, 65535, &number) || number == 0))
+    if (port.p && !number_parse(port, 1, 65535, &number))
         return "the port is not a number from 1 to 65535";
     u->host = mem_dup_str(host);
     u->port = (int)number;
@@ -92,9 +77,9 @@ parse_login(struct redis_url *u, struct str s)
 
     if (!split(s, ':', false, &user, &password))
         return "a login is user:password@ or :password@";
-    if (user.n > 0 && (u->user = unescape(user)) == NULL)
+    if (user.n > 0 && !(u->user = unescape(user)))
         return "the user has a bad % escape";
-    if ((u->password = unescape(password)) == NULL)
+    if (!(u->password = unescape(password)))
         return "the password has a bad % escape";
     return NULL;
 }
@@ -121,7 +106,7 @@ redis_url_parse(const char *url, struct redis_url *u)
         s = tail;
     }
     split(s, '/', false, &head, &tail);
-    if (why == NULL && tail.n > 0 && !parse_number(tail, 65535, &db))
+    if (!why && tail.n > 0 && !number_parse(tail, 0, 65535, &db))
         why = "the database after the / is not a number";
     if (db > 0)
         snprintf(u->db, sizeof u->db, "%d", (int)db);

@@ -1,16 +1,16 @@
-/* Where a Redis is and who we are there, taken from a URL. Private to common/redis*.c and its test. */
+/* The place of a Redis and our user there, taken from a URL. Private to common/redis/ and its test. */
 #ifndef COMMON_REDIS_URL_H
 #define COMMON_REDIS_URL_H
 
 #include <stdbool.h>
 
 struct redis_url {
-    char *host;             /* name or address; NULL: unix socket */
-    char *path;             /* unix socket, else NULL */
+    char *host; /* name or address; NULL: unix socket */
+    char *path; /* unix socket, else NULL */
     int port;
-    bool tls;               /* rediss:// */
-    char *user, *password;  /* NULL: none */
-    char db[12];            /* decimal; empty: 0 */
+    bool tls;              /* rediss:// */
+    char *user, *password; /* NULL: none */
+    char db[12];           /* decimal; empty: 0 */
 };
 
 /* Fill *out (all zero before) from redis[s]://[[user]:password@]host[:port][/db] or unix:///path. NULL, or a phrase that

@@ -1,5 +1,6 @@
 /* Options that have the right kind and size can still be such that nothing works: a file that is not there, an address without
- * a host. It is said before anything starts, and all of it at once. Nothing here asks the network. */
+ * a host. Such faults are said before anything starts, and all of them at once. Nothing here
+ * asks the network. */
 #include "common/text/check.h"
 
 #include <ctype.h>
@@ -11,6 +12,7 @@
 
 #include "common/str.h"
 #include "common/text/text.h"
+#include "common/text/number.h"
 
 void
 check_file(const char *name, const char *path, struct buf *err)
@@ -25,21 +27,14 @@ check_file(const char *name, const char *path, struct buf *err)
         buf_printf(err, "%s: %s is a folder; allowed: a readable file\n", name, path);
 }
 
-/* ---- hosts and addresses --------------------------------------------------------------------------------------- */
+/* ---- hosts and addresses */
 
 static bool
 port_ok(struct str s)
 {
-    long v = 0;
+    int64_t v;
 
-    if (s.n == 0 || s.n > 5)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (!isdigit((unsigned char)s.p[i]))
-            return false;
-        v = v * 10 + (s.p[i] - '0');
-    }
-    return v >= 1 && v <= 65535;
+    return s.n <= 5 && number_parse(s, 1, 65535, &v);
 }
 
 /* A DNS name or an address, an IPv6 one in brackets. */
@@ -52,7 +47,8 @@ host_ok(struct str s)
     for (size_t i = v6; i + v6 < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
 
-        if (v6 ? !isxdigit(c) && c != ':' && c != '.' : !isalnum(c) && c != '-' && c != '_' && c != '.' && c < 0x80)
+        if (v6 ? !isxdigit(c) && c != ':' && c != '.'
+               : !isalnum(c) && c != '-' && c != '_' && c != '.' && c < 0x80)
             return false;
         label = c == '.' ? 0 : label + 1;
         if (!v6 && (label > 63 || (c == '.' && (i == 0 || s.p[i - 1] == '.'))))
@@ -66,7 +62,8 @@ static bool
 authority_ok(struct str s, bool needs_port)
 {
     const char *end = s.n > 0 && s.p[0] == '[' ? memchr(s.p, ']', s.n) : NULL;
-    const char *from = end ? end : s.p, *colon = s.n > 0 ? memchr(from, ':', s.n - (size_t)(from - s.p)) : NULL;
+    const char *from = end ? end : s.p,
+               *colon = s.n > 0 ? memchr(from, ':', s.n - (size_t)(from - s.p)) : NULL;
     struct str host = { s.p, colon ? (size_t)(colon - s.p) : s.n };
 
     return host_ok(host) && (colon ? port_ok((struct str){ colon + 1, s.n - host.n - 1 }) : !needs_port);
@@ -88,7 +85,8 @@ check_web_url(const char *name, const char *url, struct buf *err)
     if (memchr(host.p, '@', host.n))
         buf_printf(err, "%s: holds a login; allowed: the key in an option of its own\n", name);
     else if (!authority_ok(host, false))
-        buf_printf(err, "%s: \"%.*s\" is no host; allowed: http://host:port/v1\n", name, (int)(host.n < 200 ? host.n : 200), host.p);
+        buf_printf(err, "%s: \"%.*s\" is no host; allowed: http://host:port/v1\n", name,
+                   (int)(host.n < 200 ? host.n : 200), host.p);
     else if (url[strcspn(url, " \t\r\n#")] != 0)
         buf_printf(err, "%s: holds a blank or a #; allowed: http://host:port/v1\n", name);
 }
@@ -97,10 +95,11 @@ void
 check_listen_host(const char *name, const char *host, struct buf *err)
 {
     struct str s = str_of(host);
-    bool v6 = s.n > 0 && memchr(s.p, ':', s.n) != NULL && strspn(host, "0123456789abcdefABCDEF:.") == s.n;
+    bool v6 = s.n > 0 && memchr(s.p, ':', s.n) && strspn(host, "0123456789abcdefABCDEF:.") == s.n;
 
     if (s.n > 0 && !v6 && !host_ok(s))
-        buf_printf(err, "%s: \"%.200s\" is no address; allowed: an address or a name, without a port\n", name, host);
+        buf_printf(err, "%s: \"%.200s\" is no address; allowed: an address or a name, without a port\n", name,
+                   host);
 }
 
 void
@@ -133,7 +132,7 @@ check_hex_key(const char *name, const char *key, struct buf *err)
                    *key ? "is no key" : "is missing");
 }
 
-/* ---- time zones ------------------------------------------------------------------------------------------------ */
+/* ---- time zones */
 
 /* [+-]hh[:mm[:ss]] */
 static bool
@@ -190,11 +189,14 @@ zone_file(const char *zone)
     bool found = false;
     FILE *f;
 
-    if (snprintf(path, sizeof path, "%s%s%s", *zone == '/' ? "" : dir && *dir ? dir : "/usr/share/zoneinfo",
+    if (snprintf(path, sizeof path, "%s%s%s",
+                 *zone == '/'  ? ""
+                 : dir && *dir ? dir
+                               : "/usr/share/zoneinfo",
                  *zone == '/' ? "" : "/", zone) >= (int)sizeof path)
         return false;
     f = fopen(path, "re");
-    if (f != NULL) {
+    if (f) {
         found = fread(magic, 1, sizeof magic, f) == sizeof magic && memcmp(magic, "TZif", 4) == 0;
         (void)fclose(f);
     }
@@ -206,9 +208,12 @@ check_time_zone(struct buf *err)
 {
     const char *zone = getenv("TZ");
 
-    if (zone == NULL || *zone == 0)
+    if (!zone || *zone == 0)
         return;
     zone += *zone == ':';
     if (strcmp(zone, "UTC") != 0 && strcmp(zone, "GMT") != 0 && !zone_file(zone) && !posix_zone(zone))
-        buf_printf(err, "TZ: there is no time zone \"%.100s\"; allowed: a name such as Europe/Berlin (package tzdata), or UTC\n", zone);
+        buf_printf(
+            err,
+            "TZ: there is no time zone \"%.100s\"; allowed: a name such as Europe/Berlin (package tzdata), or UTC\n",
+            zone);
 }

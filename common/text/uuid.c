@@ -1,65 +1,13 @@
-/* UUIDs (RFC 9562) and the random bytes they are made of. Version 7 for our own ids (ordered by time, so that
- * indexes grow at their end), version 4 for secrets, version 8 for ids that derive from what they name. */
-#include <errno.h>
+/* UUIDs (RFC 9562). Version 7 for our own ids (ordered by time, so that indexes grow at their end), version 4
+ * for secrets, version 8 for ids that derive from what they name. */
+#include "common/text/uuid.h"
+
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
-#include "common/log.h"
+#include "common/digest.h"
+#include "common/random.h"
 #include "common/text/text.h"
-
-#define STOCK 512 /* a request wants a few ids: one system call for many of them */
-
-static void
-from_kernel(void *out, size_t n)
-{
-    uint8_t *b = out;
-
-    while (n > 0) {
-        ssize_t got = getrandom(b, n, 0);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            LOG(ERROR, NULL, M("the kernel gave no random bytes"), KI("errno", errno));
-            abort();
-        }
-        b += got;
-        n -= (size_t)got;
-    }
-}
-
-/* Bytes are wiped as they are given out: what was drawn earlier is nowhere. */
-void
-random_bytes(void *out, size_t n)
-{
-    static _Thread_local uint8_t stock[STOCK];
-    static _Thread_local size_t left;
-
-    if (n > STOCK / 4) {
-        from_kernel(out, n);
-        return;
-    }
-    if (left < n) {
-        from_kernel(stock, sizeof stock);
-        left = sizeof stock;
-    }
-    left -= n;
-    memcpy(out, stock + left, n);
-    explicit_bzero(stock + left, n);
-}
-
-bool
-bytes_equal(const void *a, const void *b, size_t n)
-{
-    const volatile uint8_t *x = a, *y = b;
-    uint8_t differ = 0;
-
-    for (size_t i = 0; i < n; i++)
-        differ = (uint8_t)(differ | (x[i] ^ y[i]));
-    return differ == 0;
-}
 
 bool
 uuid_is_nil(const struct uuid *u)
@@ -180,7 +128,8 @@ uuid_named(const struct str *parts, size_t n)
     struct uuid u;
 
     for (size_t i = 0; i < n; i++) {
-        const struct str link[] = { { (const char *)state, sizeof state }, { (const char *)length, sizeof length },
+        const struct str link[] = { { (const char *)state, sizeof state },
+                                    { (const char *)length, sizeof length },
                                     parts[i] };
 
         for (size_t k = 0; k < sizeof length; k++)

@@ -74,7 +74,7 @@ OVERVIEW = [
 
 BUS = [
     ("Workers", "line", "short", "Workers of each service, as the hubs see them; the lowest of all hubs.",
-     {"{{service}}": "min by (service) (footnote_bus_workers)"}),
+     {"{{service}}": "min by (service) (footnote_bus_workers{service!=\"rerank\"})"}),
     ("Waiting for a worker", "line", "short", "Above 0 for long: the service is too small, or gone.",
      {"{{service}}": "sum by (service) (footnote_bus_queued)"}),
     ("At work, of what is offered", "line", "percentunit", "Calls at workers over the calls they take at once.",
@@ -116,7 +116,7 @@ RETRIEVAL = [
     ("Tokens by the hour", "stat", "short", "Counted by the model server, in the last hour.",
      {"{{kind}}": "sum by (kind) (increase(footnote_upstream_tokens_total[1h]))"}),
     ("Query cache hits", "stat", "percentunit", "Questions answered without any model, in the last hour.",
-     {"hits": 'sum(increase(footnote_query_cache_total{outcome="hit"}[1h])) / sum(increase(footnote_query_cache_total{outcome=~"hit|miss|stale"}[1h]))'}),
+     {"hits": 'sum(increase(footnote_query_cache_hits_total[1h])) / sum(increase(footnote_query_cache_total{outcome=~"hit|miss|stale"}[1h]))'}),
     ("Vectors from the cache", "stat", "percentunit", "Texts that did not have to be embedded, in the last hour.",
      {"hits": "sum(increase(footnote_embedding_cache_hits_total[1h])) / (sum(increase(footnote_embedding_cache_hits_total[1h])) + sum(increase(footnote_embedding_cache_misses_total[1h])))"}),
     "---",
@@ -138,6 +138,10 @@ RETRIEVAL = [
      {"{{kind}}": f"3600 * {rate('footnote_upstream_cost_dollars_total', 'kind')}"}),
     ("Money saved", "stack", "currencyUSD", "Dollars an hour that the caches saved.",
      {"{{cache}}": f"3600 * {rate('footnote_cache_saved_dollars_total', 'cache')}"}),
+    ("Budgets of the day", "line", "short", "Requests an hour that a budget refused, and budgets that came to BUDGET_WARN_PERCENT.",
+     {"refused: {{why}}": "sum by (why) (increase(footnote_budget_refused_total[1h]))",
+      "nearly used: {{of}}": "sum by (of) (increase(footnote_budget_warnings_total[1h]))",
+      "not settled": "sum(increase(footnote_budget_unsettled_total[1h]))"}),
     ("Not in these amounts", "line", "short", "Tokens a second of models without a known price (MODEL_PRICES), and replies that did not say their tokens.",
      {"unpriced: {{kind}}": rate("footnote_upstream_unpriced_tokens_total", "kind"),
       "saved, unpriced: {{cache}}": rate("footnote_cache_saved_unpriced_tokens_total", "cache"),

@@ -3,19 +3,19 @@
  *   "explain this in simple words" ─▶ no word of its own ─▶ the sentences that hold most of what the selection is about, and the one
  *   elsewhere in the documents that says most of the same words
  *
- * Quotes all the same: nothing is put into other words, since whoever could do that is a model. */
+ * These are quotes all the same: nothing is put into other words, since only a model could do that. */
 #include <math.h>
 
 #include "text/instruct.h"
 #include "embedder/builtin/quote.h"
 
 enum { OWN_QUOTES = 2, TERSE_WORDS = 4 };
-#define LEAST_FOUND 0.25         /* score of a passage that may say something of the selection */
-#define LEAST_SHARE 0.3          /* of the weight of its words */
-#define LEAST_OF_MANY 0.2        /* … when it has four of them */
-#define LEAST_OF_ROW 0.5         /* … of a row or of code, which say little by themselves */
-#define UNDER 0.6                /* a word in the heading directly above */
-#define FIRST 0.5                /* what a selection begins with says what it is about */
+#define LEAST_FOUND 0.25  /* score of a passage that may say something of the selection */
+#define LEAST_SHARE 0.3   /* of the weight of its words */
+#define LEAST_OF_MANY 0.2 /* … when it has four of them */
+#define LEAST_OF_ROW 0.5  /* … of a row or of code, which say little by themselves */
+#define UNDER 0.6         /* a word in the heading directly above */
+#define FIRST 0.5         /* the beginning of a selection says what it is about */
 
 bool
 quote_is_about(const struct chat_req *req)
@@ -32,7 +32,7 @@ quote_about(struct digest *d)
 {
     struct str text = d->req->hits.v[0].text;
 
-    d->n = d->n_terms = 0;
+    d->n = d->n_terms = d->strong = 0;
     d->about = true;
     words_language(d->words, language_of(utf8_cut(text, 4096), 0, LANG_ENGLISH));
     for (int least = WORD_CONTENT; least <= WORD_STOP && d->n_terms == 0; least++)
@@ -52,11 +52,12 @@ weight(const struct digest *d, uint32_t bits)
     return sum;
 }
 
-/* What most of it is about, in few words. */
+/* The weight of a unit, higher the more it says of what most of the selection is about, in few words. */
 static double
 central(const struct digest *d, const struct unit *u)
 {
-    return weight(d, u->own) / sqrt(8.0 + (double)u->words) + (u->ord == 0 ? FIRST : 0) - (u->kind >= UNIT_ROW ? 0.2 : 0);
+    return weight(d, u->own) / sqrt(8.0 + (double)u->words) + (u->ord == 0 ? FIRST : 0) -
+           (u->kind >= UNIT_ROW ? 0.2 : 0);
 }
 
 /* It stands within the selection, here or as a copy elsewhere. */
@@ -78,7 +79,8 @@ related(const struct digest *d, const struct unit *u)
     double all = weight(d, UINT32_MAX), has = weight(d, u->own);
     unsigned shared = (unsigned)__builtin_popcount(u->own | u->under);
 
-    if (u->hit == 0 || h->score < LEAST_FOUND || u->own == 0 || shared < (d->n_terms > 1 ? 2u : 1u) || is_selected(d, u))
+    if (u->hit == 0 || h->score < LEAST_FOUND || u->own == 0 || shared < (d->n_terms > 1 ? 2u : 1u) ||
+        is_selected(d, u))
         return 0;
     has += UNDER * weight(d, u->under & ~u->own);
     if (has < all * (u->kind >= UNIT_ROW ? LEAST_OF_ROW : shared > 3 ? LEAST_OF_MANY : LEAST_SHARE))
@@ -87,7 +89,8 @@ related(const struct digest *d, const struct unit *u)
 }
 
 static size_t
-pick(struct digest *d, const struct unit **out, size_t n, size_t max, double (*score)(const struct digest *, const struct unit *), bool own)
+pick(struct digest *d, const struct unit **out, size_t n, size_t max,
+     double (*score)(const struct digest *, const struct unit *), bool own)
 {
     while (n < max) {
         const struct unit *best = NULL;
@@ -102,7 +105,7 @@ pick(struct digest *d, const struct unit **out, size_t n, size_t max, double (*s
                 best = u;
             }
         }
-        if (best == NULL)
+        if (!best)
             break;
         out[n++] = best;
     }

@@ -4,77 +4,74 @@
  *                     └▶ a plain completion, though a stream was asked ─▶ chunk
  *
  * A reply is whole only then; anything less after the first token is ERR_UPSTREAM_CUT. A parameter that the server refuses by
- * name is left out from then on, for that model, and the call is made again at once. What is too large for the model's context is
- * halved, for this call only: the limit of the answer, then the passages too. What the server writes in errors is never passed on. */
+ * name is left out from then on, for that model, and the call is made again at once. Sizes beyond the model's context are halved,
+ * for this call only: the limit of the answer, then the passages too. The server's words in errors are never passed on. */
 #include <ctype.h>
 
 #include "common/clock.h"
 #include "common/text/json.h"
 #include "common/log.h"
 #include "embedder/chat.h"
+#include "embedder/openai/param.h"
+#include "embedder/span.h"
+#include "embedder/openai/stream.h"
 #include "embedder/openai/upstream.h"
+#include "text/sse.h"
 
 #define EVENT_MAX (1 << 20)
-#define REPLY_MAX (16 << 20)     /* of all events together */
-#define COMPLAINT_MAX 16384      /* of an error inside of a 200 */
-#define HALVINGS 5               /* of the limit and the passages, for one call */
-#define LEAST_LIMIT 16           /* tokens of an answer */
-#define LIMITED_MS 1000          /* after "too many requests" inside of a 200 */
+#define REPLY_MAX (16 << 20) /* of all events together */
+#define COMPLAINT_MAX 16384  /* of an error inside of a 200 */
+#define HALVINGS 5           /* of the limit and the passages, for one call */
+#define LIMITED_MS 1000      /* after "too many requests" inside of a 200 */
 #define TOO_LONG "the question with its passages is too long for the model"
 
-enum { DROP_USAGE = 1, DROP_TEMPERATURE = 2, DROP_MAX_TOKENS = 4, DROP_LIMIT = 8, DROP_STREAM = 16, DROP_SYSTEM = 32 };
-static const char *const optional[] = { "stream_options", "temperature", "max_tokens", "max_completion_tokens", "stream", "streaming",
-                                        "system role", "system message", "system messages", "role 'system'", "role: system",
-                                        "roles must alternate", "user and assistant roles" };
-static const unsigned optional_bit[] = { DROP_USAGE, DROP_TEMPERATURE, DROP_MAX_TOKENS, DROP_LIMIT, DROP_STREAM, DROP_STREAM,
-                                         DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM, DROP_SYSTEM };
+static const char *const optional[] = { "stream_options",
+                                        "temperature",
+                                        "max_tokens",
+                                        "max_completion_tokens",
+                                        "stream",
+                                        "streaming",
+                                        "system role",
+                                        "system message",
+                                        "system messages",
+                                        "role 'system'",
+                                        "role: system",
+                                        "roles must alternate",
+                                        "user and assistant roles" };
+static const unsigned optional_bit[] = { DROP_USAGE,  DROP_TEMPERATURE, DROP_MAX_TOKENS, DROP_LIMIT,
+                                         DROP_STREAM, DROP_STREAM,      DROP_SYSTEM,     DROP_SYSTEM,
+                                         DROP_SYSTEM, DROP_SYSTEM,      DROP_SYSTEM,     DROP_SYSTEM,
+                                         DROP_SYSTEM };
 #define OPTIONALS (sizeof optional / sizeof *optional)
-
-/* What each model of the server refused so far; loop thread only. A deployment has a handful of models. */
-#define MODELS_MAX 64
-static struct { char model[129]; unsigned without; } known[MODELS_MAX];
-static size_t n_known;
 
 struct stream {
     struct chat_run *run;
     struct transfer *transfer;
     struct sse sse;
     struct think think;
-    struct buf plain;            /* a completion that is no event stream */
-    struct buf raw;              /* its text so far, thoughts and all */
-    struct buf complaint;        /* an error inside of a 200 */
+    struct buf plain;     /* a completion that is no event stream */
+    struct buf raw;       /* its text so far, thoughts and all */
+    struct buf complaint; /* an error inside of a 200 */
     enum { FORM_UNKNOWN, FORM_EVENTS, FORM_PLAIN } form;
-    unsigned without;            /* parameters this call went out without */
-    int halved;                  /* how often sizes were halved */
-    size_t bytes;                /* of the reply so far */
-    int64_t sent_us;             /* when it went out */
+    unsigned without;  /* parameters this call went out without */
+    int halved;        /* how often sizes were halved */
+    size_t bytes;      /* of the reply so far */
+    int64_t sent_us;   /* when it went out */
+    struct span *span; /* of this call of the server, or NULL */
     char model[129];
-    bool done;                   /* [DONE] came */
-    bool full;                   /* the answer is as long as it may be */
-    bool junk;                   /* an event that is no chunk */
-    bool error;                  /* an error object came */
-    bool by_delta;               /* text came in deltas */
-    bool ending;                 /* the stream ended well: a piece of an event is nothing */
-    bool thought;                /* the model thought */
-    bool tool;                   /* the model called a tool */
-    long status;                 /* of the error object; 0: it has none */
-    char code[64];               /* its code, cleaned */
+    bool done;     /* [DONE] came */
+    bool full;     /* the answer is as long as it may be */
+    bool junk;     /* an event that is no chunk */
+    bool error;    /* an error object came */
+    bool by_delta; /* text came in deltas */
+    bool ending;   /* the stream ended well: a piece of an event is nothing */
+    bool thought;  /* the model thought */
+    bool tool;     /* the model called a tool */
+    long status;   /* of the error object; 0: it has none */
+    char code[64]; /* its code, cleaned */
 };
 
 static void send_off(struct stream *s);
-
-static unsigned *
-refused_by(const char *model)
-{
-    for (size_t i = 0; i < n_known; i++)
-        if (strcmp(known[i].model, model) == 0)
-            return &known[i].without;
-    if (n_known == MODELS_MAX)
-        n_known = 0;             /* all is learned anew: it costs a refused call each */
-    memcpy(known[n_known].model, model, strlen(model) + 1);
-    known[n_known].without = 0;
-    return &known[n_known++].without;
-}
 
 static void
 stream_fini(struct stream *s)
@@ -89,6 +86,7 @@ stream_fini(struct stream *s)
 static void
 stream_free(struct stream *s)
 {
+    model_span_end(&s->span, s->run, ERR_CANCELLED);
     s->run->impl = NULL;
     stream_fini(s);
     mem_free(&s);
@@ -123,7 +121,8 @@ forget(void *arg)
     chat_forget(s->run);
 }
 
-/* What is new of a chunk. A message may be a piece, or all so far, or, behind deltas, all of it once more. */
+/* The new text of a chunk. A message may be a piece, or all so far, or, behind deltas, all of
+ * it once more. */
 static struct str
 news(struct stream *s, const struct chat_chunk *c)
 {
@@ -182,25 +181,25 @@ on_event(void *arg, struct str data)
     if (s->done || s->full || s->error || s->junk)
         return;
     switch (chat_chunk_parse(data, &c)) {
-    case CHAT_EV_DONE:
-        s->done = true;
-        break;
-    case CHAT_EV_ERROR:
-        take_error(s, &c, data);
-        break;
-    case CHAT_EV_CHUNK:
-        take_chunk(s, &c);
-        break;
-    case CHAT_EV_SKIP:
-        break;
+    case CHAT_EV_DONE: s->done = true; break;
+    case CHAT_EV_ERROR: take_error(s, &c, data); break;
+    case CHAT_EV_CHUNK: take_chunk(s, &c); break;
+    case CHAT_EV_SKIP: break;
     case CHAT_EV_JUNK:
-        if (memchr(data.p, '\n', data.n) != NULL)
-            each_line(s, data);      /* no blank lines between the events */
+        if (memchr(data.p, '\n', data.n))
+            each_line(s, data); /* no blank lines between the events */
         else if (!s->ending && !chat_chunk_each(data, on_event, s))
             s->junk = true;
         break;
     }
     chat_chunk_free(&c);
+}
+
+static void
+on_sse(void *arg, struct str event, struct str data)
+{
+    (void)event; /* servers name none, or what the data says, too */
+    on_event(arg, data);
 }
 
 static void
@@ -238,7 +237,7 @@ on_data(void *arg, const char *p, size_t n)
         buf_add(&s->plain, p, n);
     else
         sse_push(&s->sse, p, n);
-    chat_flush(s->run); /* what arrived together goes on together: a part costs a trip over the bus */
+    chat_flush(s->run); /* pieces that arrived together go on together: a part costs a trip over the bus */
     if (sse_overflow(&s->sse) || s->plain.failed)
         s->junk = true;
     return !s->full && !s->junk && !s->error;
@@ -288,7 +287,8 @@ halve(struct stream *s)
     if (s->halved == HALVINGS)
         return false;
     s->halved++;
-    LOG(INFO, s->run->call->trace, M("too large for the model's context; asking again for less"), KS("model", s->model), KI("halved", s->halved));
+    LOG(INFO, s->run->call->trace, M("too large for the model's context; asking again for less"),
+        KS("model", s->model), KI("halved", s->halved));
     return true;
 }
 
@@ -321,15 +321,16 @@ ask_again(struct stream *s, const struct upstream_end *end)
         return false;
     i = blamed(s, end);
     limit = i >= 0 && (optional_bit[i] & (DROP_MAX_TOKENS | DROP_LIMIT));
-    if ((i < 0 || limit) && (end->status == 413 || (end->status == 500 ? upstream_too_long : upstream_too_large)(end->body)))
+    if ((i < 0 || limit) &&
+        (end->status == 413 || (end->status == 500 ? upstream_too_long : upstream_too_large)(end->body)))
         return halve(s);
     if (i >= 0 && optional_bit[i] == DROP_LIMIT && !(s->without & DROP_MAX_TOKENS))
-        i = 2;                   /* not sent: the name stands there as the advice to use it */
+        i = 2; /* not sent: the name stands there as the advice to use it */
     if (i < 0)
         return false;
-    *refused_by(s->model) |= optional_bit[i];
-    LOG(INFO, s->run->call->trace, M("the model server does not take a parameter; going on without"), KS("model", s->model),
-        KS("parameter", optional[i]));
+    *chat_refused_by(s->model) |= optional_bit[i];
+    LOG(INFO, s->run->call->trace, M("the model server does not take a parameter; going on without"),
+        KS("model", s->model), KS("parameter", optional[i]));
     return true;
 }
 
@@ -347,6 +348,7 @@ fail(struct stream *s, enum err err, int64_t retry_after_ms, const char *text)
 {
     struct chat_run *r = s->run;
 
+    model_span_end(&s->span, r, err);
     stream_free(s);
     chat_fail(r, err, retry_after_ms, text);
 }
@@ -356,18 +358,19 @@ broke_off(struct stream *s, const struct upstream_end *end)
 {
     struct chat_run *r = s->run;
 
-    LOG(WARN, r->call->trace, M("the model server's answer is not whole"), KI("bytes", s->bytes), KI("answer", r->answer.n),
-        KB("error_object", s->error), KS("code", s->code), KB("junk", s->junk));
+    LOG(WARN, r->call->trace, M("the model server's answer is not whole"), KI("bytes", s->bytes),
+        KI("answer", r->answer.n), KB("error_object", s->error), KS("code", s->code), KB("junk", s->junk));
     if (s->junk) {
         fail(s, ERR_UPSTREAM_REPLY, 0, "the model server sent something unusable");
     } else if (s->error) {
         struct upstream_fault f = upstream_map(s->status ? s->status : 500, buf_slice(&s->complaint));
 
-        fail(s, f.err, f.err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : 0, s->halved == HALVINGS ? TOO_LONG : f.text);
+        fail(s, f.err, f.err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : 0,
+             s->halved == HALVINGS ? TOO_LONG : f.text);
     } else if (end->err != ERR_OK) {
         fail(s, end->err, end->retry_after_ms, end->text);
     } else {
-        fail(s, ERR_UPSTREAM, 0, "the model server broke its reply off");
+        fail(s, ERR_UPSTREAM_LOST, 0, "the model server broke its reply off");
     }
 }
 
@@ -381,10 +384,13 @@ no_answer(struct stream *s)
     if (strcmp(finish, "content_filter") == 0)
         fail(s, ERR_UPSTREAM_REFUSED, 0, "the model server's content filter withheld the answer");
     else if (strcmp(finish, "length") == 0 || s->think.in)
-        fail(s, ERR_UPSTREAM_REPLY, 0, "the model used up its tokens before it wrote an answer: MAX_OUTPUT_TOKENS is too small");
+        fail(s, ERR_UPSTREAM_REPLY, 0,
+             "the model used up its tokens before it wrote an answer: MAX_OUTPUT_TOKENS is too small");
     else
-        fail(s, ERR_UPSTREAM_REPLY, 0, s->tool ? "the model called a tool instead of writing an answer" :
-                                       thought ? "the model thought and wrote no answer" : "the model server sent an empty answer");
+        fail(s, ERR_UPSTREAM_REPLY, 0,
+             s->tool   ? "the model called a tool instead of writing an answer"
+             : thought ? "the model thought and wrote no answer"
+                       : "the model server sent an empty answer");
 }
 
 static void
@@ -399,6 +405,7 @@ on_end(void *arg, const struct upstream_end *end)
     if (end->err == ERR_OK)
         read_rest(s);
     if (ask_again(s, end) || ask_again_inside(s)) {
+        model_span_end(&s->span, r, ERR_UPSTREAM_REFUSED);
         send_off(s);
         return;
     }
@@ -420,26 +427,47 @@ on_end(void *arg, const struct upstream_end *end)
     memcpy(model, s->model, sizeof model);
     price_count(&upstream_spent, TOKENS_PROMPT, 0, str_of(model), false, r->prompt_tokens);
     price_count(&upstream_spent, TOKENS_COMPLETION, 0, str_of(model), true, r->completion_tokens);
-    if (r->prompt_tokens <= 0)
+    r->unsure = r->prompt_tokens <= 0;
+    if (r->unsure)
         stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_CHAT, 0, 1);
+    model_span_end(&s->span, r, ERR_OK);
     stream_free(s);
     chat_finish(r, model);
+}
+
+/* The caller's wishes to the model, but for those that have limits here. */
+static void
+add_options(json_t *options, struct buf *out)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach (options, key, v) {
+        if (strcmp(key, "temperature") == 0 || strcmp(key, "max_tokens") == 0)
+            continue;
+        buf_key(out, key);
+        buf_json_value(out, v, false);
+    }
 }
 
 static bool
 build_body(struct stream *s, struct buf *out)
 {
     const struct embedder_opt *opt = s->run->e->opt;
-    uint8_t raw[12];
     char nonce[25];
-    struct prompt_opt prompt = { .system = s->run->e->prompt, .nonce = nonce, .no_system = (s->without & DROP_SYSTEM) != 0,
+    struct prompt_opt prompt = { .system = s->run->e->prompt,
+                                 .nonce = nonce,
+                                 .no_system = (s->without & DROP_SYSTEM) != 0,
                                  .halved = s->halved > 0 ? s->halved - 1 : 0 };
-    int64_t limit = opt->max_output_tokens >> s->halved;
+    int64_t limit;
+    struct str options = ((const struct chat_req *)s->run->call->req)->options;
+    enum json_fault fault;
+    const char *why;
+    json_t *asked;
     size_t before;
     bool ok;
 
-    random_bytes(raw, sizeof raw);
-    hex_text(raw, sizeof raw, nonce);
+    hex_random(12, nonce);
     buf_c(out, '{');
     buf_key_str(out, "model", str_of(s->model));
     buf_key(out, "messages");
@@ -452,28 +480,36 @@ build_body(struct stream *s, struct buf *out)
         buf_key(out, "stream_options");
         buf_z(out, "{\"include_usage\":true}");
     }
+    asked = options.n > 0 ? json_read(options, &fault, &why) : NULL;
+    limit = chat_limit(opt, s->halved, asked);
     if (!(s->without & DROP_TEMPERATURE))
-        buf_key_num(out, "temperature", opt->temperature);
+        buf_key_num(out, "temperature", json_num(asked, "temperature", opt->temperature));
+    add_options(asked, out);
+    json_decref(asked);
     if (!(s->without & DROP_MAX_TOKENS))
-        buf_key_int(out, "max_tokens", limit < LEAST_LIMIT ? LEAST_LIMIT : limit);
+        buf_key_int(out, "max_tokens", limit);
     else if (!(s->without & DROP_LIMIT))
-        buf_key_int(out, "max_completion_tokens", limit < LEAST_LIMIT ? LEAST_LIMIT : limit);
+        buf_key_int(out, "max_completion_tokens", limit);
     buf_c(out, '}');
     return ok && !out->failed;
 }
 
 /* Nothing of a call before is left. */
 static void
-stream_begin(struct stream *s)
+stream_reset(struct stream *s)
 {
     char model[sizeof s->model];
 
     memcpy(model, s->model, sizeof model);
     stream_fini(s);
-    *s = (struct stream){ .run = s->run, .halved = s->halved, .without = *refused_by(s->model), .plain = BUF_MAX(REPLY_MAX),
-                          .raw = BUF_MAX(REPLY_MAX), .complaint = BUF_MAX(COMPLAINT_MAX) };
+    *s = (struct stream){ .run = s->run,
+                          .halved = s->halved,
+                          .without = *chat_refused_by(s->model),
+                          .plain = BUF_MAX(REPLY_MAX),
+                          .raw = BUF_MAX(REPLY_MAX),
+                          .complaint = BUF_MAX(COMPLAINT_MAX) };
     memcpy(s->model, model, sizeof model);
-    sse_init(&s->sse, EVENT_MAX, on_event, s);
+    sse_init(&s->sse, EVENT_MAX, on_sse, s);
     think_init(&s->think, emit, forget, s);
     s->run->finish[0] = 0;
 }
@@ -484,15 +520,23 @@ send_off(struct stream *s)
     struct chat_run *r = s->run;
     struct buf body = BUF_MAX(4 << 20);
     struct upstream_req req = {
-        .route = ROUTE_CHAT, .path = "/chat/completions", .body = &body, .deadline_ms = r->call->deadline_ms,
-        .max_body = REPLY_MAX, .idle_s = r->e->opt->idle_timeout, .trace = r->call->trace, .on_data = on_data,
-        .on_end = on_end, .arg = s,
+        .route = ROUTE_CHAT,
+        .path = "/chat/completions",
+        .body = &body,
+        .deadline_ms = r->call->deadline_ms,
+        .max_body = REPLY_MAX,
+        .idle_s = r->e->opt->idle_timeout,
+        .trace = r->call->trace,
+        .on_data = on_data,
+        .on_end = on_end,
+        .arg = s,
     };
 
-    stream_begin(s);
+    stream_reset(s);
     if (build_body(s, &body)) {
         s->sent_us = clock_us();
-        s->transfer = upstream_start(r->e->upstream, &req);
+        req.span = s->span = model_span(r, s->model, buf_slice(&body));
+        s->transfer = upstream_start(r->p->impl, &req);
         return;
     }
     buf_free(&body);
@@ -507,18 +551,19 @@ chat_openai_run(struct chat_run *r)
 
     s->run = r;
     r->impl = s;
-    keep(s->model, sizeof s->model, req->model.n > 0 ? req->model : str_of(r->e->opt->model));
+    keep(s->model, sizeof s->model, req->model.n > 0 ? req->model : str_of(r->p->model));
     chat_wait(r);
     send_off(s);
 }
 
-void
+bool
 chat_openai_cancel(struct chat_run *r)
 {
     struct stream *s = r->impl;
 
-    if (s == NULL)
-        return;
+    if (!s)
+        return true;
     upstream_cancel(&s->transfer);
     stream_free(s);
+    return true;
 }

@@ -1,13 +1,14 @@
-/* One event of a chat completion stream, or a whole completion. Servers differ: text stands in delta.content, message.content or
- * text, as a string or as a list of parts; thoughts in fields of their own; usage in a chunk without choices; errors as an object, a
- * string or a detail. What is not understood is skipped as long as it can be no text; broken JSON is junk, since text may be lost. */
+/* One event of a chat completion stream, or a whole completion. Servers differ: text stands in delta.content,
+ * message.content or text, as a string or as a list of parts; thoughts in fields of their own; usage in a
+ * chunk without choices; errors as an object, a string or a detail. A part that is not understood is skipped
+ * as long as it can be no text; broken JSON is junk, since text may be lost. */
 #include <ctype.h>
 #include <stdlib.h>
 
 #include "common/text/json.h"
-#include "embedder/chat.h"
+#include "embedder/openai/stream.h"
 
-#define WORD_MAX 64             /* "ping", "keep-alive": a longer event that is no JSON is junk */
+#define WORD_MAX 64 /* "ping", "keep-alive": a longer event that is no JSON is junk */
 
 static struct str
 bare(struct str s)
@@ -24,7 +25,9 @@ static int64_t
 count_of(const json_t *o, const char *key)
 {
     const json_t *v = json_object_get(o, key);
-    double d = json_is_number(v) ? json_number_value(v) : json_is_string(v) ? strtod(json_string_value(v), NULL) : 0;
+    double d = json_is_number(v)   ? json_number_value(v)
+               : json_is_string(v) ? strtod(json_string_value(v), NULL)
+                                   : 0;
 
     return d > 0 && d < 1e15 ? (int64_t)d : 0;
 }
@@ -78,7 +81,7 @@ content_text(const json_t *v, struct chat_chunk *out)
 
     if (!json_is_array(v))
         return part_text(v, out);
-    json_array_foreach(v, i, part)
+    json_array_foreach (v, i, part)
         buf_str(&out->joined, part_text(part, out));
     return out->joined.n > 0 ? buf_slice(&out->joined) : STR_NONE;
 }
@@ -86,12 +89,13 @@ content_text(const json_t *v, struct chat_chunk *out)
 static bool
 has_thought(const json_t *o)
 {
-    static const char *const fields[] = { "reasoning_content", "reasoning", "reasoning_details", "thinking", "thought" };
+    static const char *const fields[] = { "reasoning_content", "reasoning", "reasoning_details", "thinking",
+                                          "thought" };
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const json_t *v = json_object_get(o, fields[i]);
 
-        if (v != NULL && !json_is_null(v))
+        if (v && !json_is_null(v))
             return true;
     }
     return false;
@@ -107,7 +111,8 @@ read_said(const json_t *o, struct chat_chunk *out)
         return STR_NONE;
     text = content_text(json_object_get(o, "content"), out);
     out->thought |= has_thought(o);
-    out->tool |= json_array_size(json_object_get(o, "tool_calls")) > 0 || json_is_object(json_object_get(o, "function_call"));
+    out->tool |= json_array_size(json_object_get(o, "tool_calls")) > 0 ||
+                 json_is_object(json_object_get(o, "function_call"));
     return text.n > 0 ? text : json_str(o, "refusal");
 }
 
@@ -115,7 +120,7 @@ static void
 read_choice(const json_t *choice, struct chat_chunk *out)
 {
     if (json_int(choice, "index", 0) != 0)
-        return;                                         /* a second answer, which nobody asked for */
+        return; /* a second answer, which nobody asked for */
     out->finish = json_str(choice, "finish_reason");
     if (out->prompt_tokens < 0)
         take_usage(json_object_get(choice, "usage"), out);
@@ -143,8 +148,9 @@ read_error(const json_t *root, struct chat_chunk *out)
 {
     const json_t *error = json_object_get(root, "error");
 
-    if (error == NULL || json_is_null(error)) {
-        if (!str_is(json_str(root, "object"), "error") && (json_object_get(root, "detail") == NULL || json_object_get(root, "choices") != NULL))
+    if (!error || json_is_null(error)) {
+        if (!str_is(json_str(root, "object"), "error") &&
+            (!json_object_get(root, "detail") || json_object_get(root, "choices")))
             return false;
         error = root;
     }
@@ -171,7 +177,7 @@ chat_chunk_parse(struct str data, struct chat_chunk *out)
         return CHAT_EV_SKIP;
     root = json_read(data, &fault, &detail);
     out->json = root;
-    if (root == NULL)
+    if (!root)
         return data.p[0] != '{' && data.n <= WORD_MAX && data.p[0] != '<' ? CHAT_EV_SKIP : CHAT_EV_JUNK;
     if (!json_is_object(root))
         return CHAT_EV_SKIP;
@@ -179,22 +185,15 @@ chat_chunk_parse(struct str data, struct chat_chunk *out)
         return CHAT_EV_ERROR;
     read_usage(root, out);
     choices = json_object_get(root, "choices");
-    if (choices != NULL && !json_is_null(choices) && !json_is_array(choices) && !json_is_object(choices))
+    if (choices && !json_is_null(choices) && !json_is_array(choices) && !json_is_object(choices))
         return CHAT_EV_JUNK;
     if (json_is_object(choices))
         read_choice(choices, out);
     else if (json_array_size(choices) > 0)
         read_choice(json_array_get(choices, 0), out);
-    else if (choices == NULL && out->prompt_tokens < 0)
+    else if (!choices && out->prompt_tokens < 0)
         return CHAT_EV_SKIP;
     return CHAT_EV_CHUNK;
-}
-
-static int
-into_buf(const char *p, size_t n, void *arg)
-{
-    buf_add(arg, p, n);
-    return 0;
 }
 
 bool
@@ -207,10 +206,11 @@ chat_chunk_each(struct str data, void (*fn)(void *arg, struct str data), void *a
     const json_t *one;
     size_t i;
 
-    json_array_foreach(root, i, one) {
+    json_array_foreach (root, i, one) {
         struct buf b = BUF_MAX(4 << 20);
 
-        if (json_dump_callback(one, into_buf, &b, JSON_COMPACT | JSON_ENCODE_ANY) == 0 && !b.failed)
+        buf_json_value(&b, one, false);
+        if (!b.failed)
             fn(arg, buf_slice(&b));
         buf_free(&b);
     }
@@ -231,17 +231,39 @@ chat_chunk_free(struct chat_chunk *c)
 const char *
 chat_finish_name(struct str reason)
 {
-    static const struct { const char *begins, *name; } names[] = {
-        { "length", "length" }, { "max_", "length" }, { "model_length", "length" }, { "model_context", "length" }, { "token_limit", "length" },
-        { "incomplete", "length" }, { "content_filter", "content_filter" }, { "content-filter", "content_filter" }, { "contentfilter", "content_filter" },
-        { "content_policy", "content_filter" }, { "safety", "content_filter" }, { "recitation", "content_filter" }, { "blocklist", "content_filter" },
-        { "prohibited", "content_filter" }, { "spii", "content_filter" }, { "refusal", "content_filter" }, { "guardrail", "content_filter" },
-        { "sensitive", "content_filter" }, { "moderation", "content_filter" }, { "error", "error" }, { "abort", "error" }, { "cancel", "error" },
-        { "insufficient_", "error" }, { "network_error", "error" }, { "malformed", "error" },
+    static const struct {
+        const char *begins, *name;
+    } names[] = {
+        { "length", "length" },
+        { "max_", "length" },
+        { "model_length", "length" },
+        { "model_context", "length" },
+        { "token_limit", "length" },
+        { "incomplete", "length" },
+        { "content_filter", "content_filter" },
+        { "content-filter", "content_filter" },
+        { "contentfilter", "content_filter" },
+        { "content_policy", "content_filter" },
+        { "safety", "content_filter" },
+        { "recitation", "content_filter" },
+        { "blocklist", "content_filter" },
+        { "prohibited", "content_filter" },
+        { "spii", "content_filter" },
+        { "refusal", "content_filter" },
+        { "guardrail", "content_filter" },
+        { "sensitive", "content_filter" },
+        { "moderation", "content_filter" },
+        { "error", "error" },
+        { "abort", "error" },
+        { "cancel", "error" },
+        { "insufficient_", "error" },
+        { "network_error", "error" },
+        { "malformed", "error" },
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strlen(names[i].begins) <= reason.n && strncasecmp(names[i].begins, reason.p, strlen(names[i].begins)) == 0)
+        if (strlen(names[i].begins) <= reason.n &&
+            strncasecmp(names[i].begins, reason.p, strlen(names[i].begins)) == 0)
             return names[i].name;
     return "stop";
 }

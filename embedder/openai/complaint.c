@@ -1,6 +1,7 @@
-/* What a refusal complains about. Servers say it in many shapes: error as an object with param and message, or as a string; detail
- * as a string, or as a list of places and messages; a message; plain text. A parameter that stands in a place of its own (param, loc)
- * is what is meant; else the first that the text names. Nothing of it is ever passed on. */
+/* The parameter that a refusal complains about. Servers name it in many shapes: error as an object with param
+ * and message, or as a string; detail as a string, or as a list of places and messages; a message; plain
+ * text. A parameter that stands in a place of its own (param, loc) is what is meant; else the first that the
+ * text names. Nothing of it is ever passed on. */
 #include <ctype.h>
 
 #include "common/text/json.h"
@@ -9,8 +10,8 @@
 #define TEXT_MAX_BYTES 8192
 
 struct complaint {
-    struct buf place;        /* names from param and loc, a line each */
-    struct buf text;         /* all that people should read, in lower case */
+    struct buf place; /* names from param and loc, a line each */
+    struct buf text;  /* all that people should read, in lower case */
 };
 
 static void
@@ -25,7 +26,8 @@ static void
 read_value(struct complaint *c, const char *key, const json_t *v, int depth)
 {
     static const char *const places[] = { "param", "loc", "field", "parameter" };
-    static const char *const texts[] = { "message", "msg", "detail", "error", "details", "errors", "type", "code", "error_type", "title", "reason" };
+    static const char *const texts[] = { "message", "msg",  "detail",     "error", "details", "errors",
+                                         "type",    "code", "error_type", "title", "reason" };
     const json_t *x;
     const char *name;
     size_t i;
@@ -44,10 +46,10 @@ read_value(struct complaint *c, const char *key, const json_t *v, int depth)
     if (depth == 0)
         return;
     if (json_is_array(v))
-        json_array_foreach(v, i, x)
+        json_array_foreach (v, i, x)
             read_value(c, key, x, depth - 1);
     else if (json_is_object(v))
-        json_object_foreach((json_t *)(uintptr_t)v, name, x) { /* only read */
+        json_object_foreach ((json_t *)(uintptr_t)v, name, x) { /* only read */
             if (strcmp(key, "errors") == 0)
                 add_line(&c->place, str_of(name));
             read_value(c, name, x, depth - 1);
@@ -61,8 +63,9 @@ complaint_read(struct str body, struct complaint *c)
     const char *detail;
     json_t *root = json_read(body, &fault, &detail);
 
-    *c = (struct complaint){ .place = BUF_MAX(TEXT_MAX_BYTES + 1024), .text = BUF_MAX(TEXT_MAX_BYTES + 1024) };
-    if (root == NULL)
+    *c = (struct complaint){ .place = BUF_MAX(TEXT_MAX_BYTES + 1024),
+                             .text = BUF_MAX(TEXT_MAX_BYTES + 1024) };
+    if (!root)
         add_line(&c->text, body);
     else
         read_value(c, "message", root, 6);
@@ -82,7 +85,7 @@ name_byte(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-/* Where a name stands as a whole word; n: nowhere. */
+/* The place where a name stands as a whole word; n: there is none. */
 static size_t
 find_name(struct str text, const char *name)
 {
@@ -132,8 +135,11 @@ static bool says(struct str text, const char *const *words, size_t n);
 static int
 in_clause(struct str text, const char *const *names, size_t n)
 {
-    static const char *const words[] = { "unknown", "unrecogni", "unsupported", "unexpected", "not support", "not permitted", "not allowed", "not recogni",
-        "not accept", "not available", "not implement", "not enabled", "invalid", "forbidden", "cannot", "must", "should" };
+    static const char *const words[] = { "unknown",     "unrecogni",     "unsupported",   "unexpected",
+                                         "not support", "not permitted", "not allowed",   "not recogni",
+                                         "not accept",  "not available", "not implement", "not enabled",
+                                         "invalid",     "forbidden",     "cannot",        "must",
+                                         "should" };
 
     while (text.n > 0) {
         size_t len = clause_len(text);
@@ -147,7 +153,7 @@ in_clause(struct str text, const char *const *names, size_t n)
     return -1;
 }
 
-#define OWN_NAME 10              /* bytes from which on a name is no everyday word */
+#define OWN_NAME 10 /* bytes from which on a name is no everyday word */
 
 static int
 named(const struct complaint *c, const char *const *names, size_t n)
@@ -175,7 +181,7 @@ static bool
 says(struct str text, const char *const *words, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (memmem(text.p, text.n, words[i], strlen(words[i])) != NULL)
+        if (memmem(text.p, text.n, words[i], strlen(words[i])))
             return true;
     return false;
 }
@@ -195,10 +201,34 @@ text_says(struct str body, const char *const *words, size_t n, const char *const
 }
 
 static const char *const large[] = {
-    "context length", "context window", "context size", "context_length", "context_size", "maximum context", "max context", "too large", "too long",
-    "too many tokens", "too many input", "exceed", "larger than", "longer than", "maximum length", "max_new_tokens` must be", "must have less than",
-    "reduce the length", "max_total_tokens", "string_above_max_length", "at most", "maximum allowed", "should not be larger", "less than or equal",
-    "tokens per request", "tokens_per_request", "physical batch size", "string_too_long",
+    "context length",
+    "context window",
+    "context size",
+    "context_length",
+    "context_size",
+    "maximum context",
+    "max context",
+    "too large",
+    "too long",
+    "too many tokens",
+    "too many input",
+    "exceed",
+    "larger than",
+    "longer than",
+    "maximum length",
+    "max_new_tokens` must be",
+    "must have less than",
+    "reduce the length",
+    "max_total_tokens",
+    "string_above_max_length",
+    "at most",
+    "maximum allowed",
+    "should not be larger",
+    "less than or equal",
+    "tokens per request",
+    "tokens_per_request",
+    "physical batch size",
+    "string_too_long",
 };
 
 bool
@@ -218,9 +248,25 @@ upstream_too_long(struct str body)
 bool
 upstream_too_many(struct str body)
 {
-    static const char *const words[] = { "batch size", "batch_size", "batch is too", "too many inputs", "too many items", "input array", "array too long",
-        "max_client_batch_size", "number of inputs", "number of texts", "list should have at most", "items after validation", "max_items", "maxitems", "maximum number of",
-        "requests can be in one batch", "more batches", "single input", "inputs per" };
+    static const char *const words[] = { "batch size",
+                                         "batch_size",
+                                         "batch is too",
+                                         "too many inputs",
+                                         "too many items",
+                                         "input array",
+                                         "array too long",
+                                         "max_client_batch_size",
+                                         "number of inputs",
+                                         "number of texts",
+                                         "list should have at most",
+                                         "items after validation",
+                                         "max_items",
+                                         "maxitems",
+                                         "maximum number of",
+                                         "requests can be in one batch",
+                                         "more batches",
+                                         "single input",
+                                         "inputs per" };
     static const char *const tokens[] = { "physical batch size" };
 
     return text_says(body, WORDS(words), NULL, 0) && !text_says(body, WORDS(tokens), NULL, 0);
@@ -237,7 +283,8 @@ upstream_speaks_of_tokens(struct str body)
 bool
 upstream_names_key(struct str body)
 {
-    static const char *const words[] = { "api key not valid", "invalid api key", "incorrect api key", "api_key_invalid", "invalid_api_key", "invalid authentication" };
+    static const char *const words[] = { "api key not valid", "invalid api key", "incorrect api key",
+                                         "api_key_invalid",   "invalid_api_key", "invalid authentication" };
 
     return text_says(body, WORDS(words), NULL, 0);
 }
@@ -245,7 +292,9 @@ upstream_names_key(struct str body)
 bool
 upstream_filtered(struct str body)
 {
-    static const char *const words[] = { "content_filter", "content management policy", "responsibleaipolicyviolation", "content_policy_violation", "content filter" };
+    static const char *const words[] = { "content_filter", "content management policy",
+                                         "responsibleaipolicyviolation", "content_policy_violation",
+                                         "content filter" };
 
     return text_says(body, WORDS(words), NULL, 0);
 }

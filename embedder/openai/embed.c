@@ -5,9 +5,11 @@
  *              └──────────────────────────────────────────────────┤ refused: too many calls ─▶ waits until one of them has ended
  *                                                                 └ vectors (embed_reply.c) ─▶ cache ─▶ the work
  *
- * Questions go before passages and are not held back, unless the server says that there are too many calls. A work whose task is given up
- * lets its calls end: what they bring is paid for and goes into the cache; only a question's call is dropped. base64 vectors are asked for (an array of 1536 numbers takes 0.55 ms to
- * parse) and arrays are understood; a parameter that the server refuses by name is left out from then on, for that model. */
+ * Questions go before passages and are not held back, unless the server says that there are too many calls.
+ * A work whose task is given up lets its calls end: what they bring is paid for and goes into the cache;
+ * only a question's call is dropped. base64 vectors are asked for (an array of 1536 numbers takes 0.55 ms
+ * to parse) and arrays are understood; a parameter that the server refuses by name is left out from then
+ * on, for that model. */
 #include <math.h>
 
 #include "common/clock.h"
@@ -16,11 +18,12 @@
 #include "embedder/openai/embed.h"
 
 #define BATCH_BYTES 262144
-#define CUTS_MAX 5              /* how often one text is halved */
-#define HOLD_FIRST_MS 250       /* before passages are sent again after a refusal that names no time; doubles */
+#define CAPACITY 256
+#define CUTS_MAX 5        /* how often one text is halved */
+#define HOLD_FIRST_MS 250 /* before passages are sent again after a refusal that names no time; doubles */
 #define HOLD_MOST_MS 4000
-#define HOLD_FAILING_MS 60000   /* so long passages of one task wait for a server that says it is unavailable */
-#define FRESH_MS 60000          /* so long a fresh reply vouches for the dimensions of cached vectors */
+#define HOLD_FAILING_MS 60000 /* so long passages of one task wait for a server that says it is unavailable */
+#define FRESH_MS 60000        /* so long a fresh reply vouches for the dimensions of cached vectors */
 
 enum { DROP_FORMAT = 1, DROP_DIMENSIONS = 2 };
 static const char *const optional[] = { "encoding_format", "dimensions" };
@@ -82,7 +85,7 @@ take_vectors(struct piece *p)
         work_fail(p->m, w, &p->sub);
         return;
     }
-    if (t->vectors == NULL) {
+    if (!t->vectors) {
         t->out_dims = p->sub.out_dims;
         t->vectors = mem_new(t->n * t->out_dims * sizeof *t->vectors);
     }
@@ -105,7 +108,8 @@ dims_agree(struct piece *p)
     if (k->dims != 0 && k->dims != p->sub.out_dims && !p->doubted && !p->sub.fresh)
         return false;
     if (k->dims != 0 && k->dims != p->sub.out_dims)
-        LOG(WARN, p->sub.trace, M("the embedding model changed its dimensions: cached vectors of the old ones are left alone"),
+        LOG(WARN, p->sub.trace,
+            M("the embedding model changed its dimensions: cached vectors of the old ones are left alone"),
             KS("model", k->model), KI("from", k->dims), KI("to", p->sub.out_dims));
     k->dims = p->sub.out_dims;
     k->seen_ms = clock_ms();
@@ -122,9 +126,9 @@ piece_good(struct piece *p)
     p->k->hold_ms = 0;
     if (p->cut == 0)
         embed_cache_put(&p->sub);
-    if (p->w != NULL)
+    if (p->w)
         take_vectors(p);
-    if (p->w != NULL)
+    if (p->w)
         piece_leave(p);
     piece_free(p);
 }
@@ -138,9 +142,9 @@ piece_bad(struct piece *p, const struct upstream_end *end)
         LOG(WARN, p->sub.trace, M("embedding reply refused"), KS("why", p->sub.text), KI("texts", p->sub.n));
     if (end->err == ERR_UPSTREAM_TIMEOUT)
         pace_late(&p->k->pace, p->sub.n);
-    if (p->w != NULL)
+    if (p->w)
         work_fail(p->m, p->w, &p->sub);
-    if (p->w != NULL)
+    if (p->w)
         piece_leave(p);
     piece_free(p);
 }
@@ -156,7 +160,8 @@ cut_text(struct piece *p)
 
     if (p->cut == CUTS_MAX || half.n == 0)
         return false;
-    LOG(INFO, p->sub.trace, M("a text is too long for the embedding model: its beginning must do"), KI("bytes", text->n), KI("of_it", half.n));
+    LOG(INFO, p->sub.trace, M("a text is too long for the embedding model: its beginning must do"),
+        KI("bytes", text->n), KI("of_it", half.n));
     p->cut++;
     text->n = half.n;
     return true;
@@ -171,28 +176,34 @@ ask_without(struct piece *p, const struct upstream_end *end)
     if (i < 0 || (p->without & (1u << i)) || (i == 1 && p->sub.dims == 0))
         return false;
     p->k->without |= 1u << i;
-    LOG(INFO, p->sub.trace, M("the model server does not take a parameter; going on without"), KS("model", p->k->model), KS("parameter", optional[i]));
+    LOG(INFO, p->sub.trace, M("the model server does not take a parameter; going on without"),
+        KS("model", p->k->model), KS("parameter", optional[i]));
     return send_piece(p);
 }
 
-/* Not now: too many calls at once, or too many in a while. Nothing was done for it, and passages can wait; whoever asks a question cannot. */
+/* Not now: too many calls at once, or too many in a while. Nothing was done for it, and passages can
+ * wait; a question cannot. */
 static bool
 ask_later(struct piece *p, const struct upstream_end *end)
 {
-    bool limited = end->err == ERR_UPSTREAM_LIMITED, blocked = end->status == 0 && end->err == ERR_UPSTREAM && end->retry_after_ms > 0;
+    bool limited = end->err == ERR_UPSTREAM_LIMITED,
+         blocked = end->status == 0 && end->err == ERR_UPSTREAM && end->retry_after_ms > 0;
     struct manners *k = p->k;
     int64_t wait;
 
-    if (p->w == NULL || !(limited || blocked || end->status == 503))
+    if (!p->w || !(limited || blocked || end->status == 503))
         return false;
     if (p->m->flying > 0 && !blocked && (limited || p->sub.documents)) {
         pace_too_many_calls(&k->pace, p->m->flying + 1);
         piece_give_back(p, false);
         return true;
     }
-    k->hold_ms = k->hold_ms == 0 ? HOLD_FIRST_MS : k->hold_ms * 2 < HOLD_MOST_MS ? k->hold_ms * 2 : HOLD_MOST_MS;
+    k->hold_ms = k->hold_ms == 0                 ? HOLD_FIRST_MS
+                 : k->hold_ms * 2 < HOLD_MOST_MS ? k->hold_ms * 2
+                                                 : HOLD_MOST_MS;
     wait = end->retry_after_ms > 0 ? end->retry_after_ms : k->hold_ms;
-    if (!p->sub.documents || clock_ms() + wait >= p->w->t->deadline_ms || (!limited && p->w->held_ms + wait > HOLD_FAILING_MS))
+    if (!p->sub.documents || clock_ms() + wait >= p->w->t->deadline_ms ||
+        (!limited && p->w->held_ms + wait > HOLD_FAILING_MS))
         return false;
     p->w->held_ms += wait;
     k->hold_until_ms = clock_ms() + wait;
@@ -208,7 +219,8 @@ ask_again(struct piece *p, const struct upstream_end *end)
 
     if (ask_without(p, end) || ask_later(p, end))
         return true;
-    if (end->status != 400 && end->status != 422 && end->status != 413 && !(end->status == 500 && end->err == ERR_UPSTREAM_REFUSED))
+    if (end->status != 400 && end->status != 422 && end->status != 413 &&
+        !(end->status == 500 && end->err == ERR_UPSTREAM_REFUSED))
         return false;
     if (p->sub.n > 1) {
         if (!large || upstream_too_many(end->body) || !upstream_speaks_of_tokens(end->body))
@@ -216,7 +228,8 @@ ask_again(struct piece *p, const struct upstream_end *end)
         piece_give_back(p, true);
         return true;
     }
-    if (p->k->pace.size_cap == 1 || end->status == 413 || large) /* what it was sent with was refused for this one */
+    /* the parameter that it was sent with was refused for this one */
+    if (p->k->pace.size_cap == 1 || end->status == 413 || large)
         pace_not_the_number(&p->k->pace);
     if (end->status != 413 && !large)
         return false;
@@ -236,12 +249,13 @@ on_end(void *arg, const struct upstream_end *said)
         struct upstream_fault f = upstream_map(end->status, end->body);
 
         end->err = f.err;
-        end->text = f.err == ERR_UPSTREAM_REFUSED ? "the model server sent an error instead of vectors" : f.text;
+        end->text = f.err == ERR_UPSTREAM_REFUSED ? "the model server sent an error instead of vectors"
+                                                  : f.text;
     }
 
     p->transfer = NULL;
     m->flying--;
-    if (p->w != NULL && us > p->w->t->upstream_us)
+    if (p->w && us > p->w->t->upstream_us)
         p->w->t->upstream_us = us;
     p->sub.err = end->err;
     p->sub.text = end->text;
@@ -272,11 +286,18 @@ send_piece(struct piece *p)
     size_t dims = t->dims > 0 ? (size_t)t->dims : p->k->dims > 0 ? p->k->dims : EMBED_MAX_DIMS;
     int64_t limit = clock_ms() + p->k->pace.limit_ms;
     struct upstream_req req = {
-        .route = ROUTE_EMBED, .path = "/embeddings", .body = &body, .deadline_ms = limit, .limited = true,
-        .idle_s = p->m->e->opt->embedding_timeout, .trace = t->trace, .on_end = on_end, .arg = p,
+        .route = ROUTE_EMBED,
+        .path = "/embeddings",
+        .body = &body,
+        .deadline_ms = limit,
+        .limited = true,
+        .idle_s = p->m->e->opt->embedding_timeout,
+        .trace = t->trace,
+        .on_end = on_end,
+        .arg = p,
     };
 
-    if (!t->documents && p->w != NULL && p->w->t->deadline_ms < limit) {
+    if (!t->documents && p->w && p->w->t->deadline_ms < limit) {
         req.deadline_ms = p->w->t->deadline_ms;
         req.limited = false;
     }
@@ -286,7 +307,7 @@ send_piece(struct piece *p)
     req.max_body = t->n * dims * (dims == EMBED_MAX_DIMS ? 24 : 96) + 65536;
     p->sent_us = clock_us();
     p->m->flying++;
-    p->transfer = upstream_start(t->e->embed_upstream, &req);
+    p->transfer = upstream_start(p->m->upstream, &req);
     return true;
 }
 
@@ -319,9 +340,9 @@ pump(struct openai_embed *m)
     for (;;) {
         struct work *w = m->questions != NULL ? m->questions : m->documents;
 
-        if (w == NULL)
+        if (!w)
             return;
-        if (w->ranges == NULL) {
+        if (!w->ranges) {
             work_unlist(m, w);
             continue;
         }
@@ -365,15 +386,21 @@ dims_now(struct embed_provider *p, const char *model)
     return manners_of(p->impl, model)->dims;
 }
 
-/* A cached vector was used: does the model still give such ones? Asked in passing, when no reply of the last minute said so. */
+/* Does the model still give such vectors as are cached? No reply of the last minute said so. */
+static bool
+doubts(struct embed_provider *p, const char *model)
+{
+    int64_t seen = manners_of(p->impl, model)->seen_ms;
+
+    return strcmp(model, p->model) == 0 && p->dims == 0 && (seen == 0 || clock_ms() - seen > FRESH_MS);
+}
+
+/* A cached vector was used: the model is asked in passing. */
 static void
 check_dims(struct embed_provider *p, const char *model)
 {
-    struct openai_embed *m = p->impl;
-    int64_t seen = manners_of(m, model)->seen_ms;
-
-    if (strcmp(model, p->model) == 0 && p->dims == 0 && (seen == 0 || clock_ms() - seen > FRESH_MS))
-        probe(m);
+    if (doubts(p, model))
+        probe(p->impl);
 }
 
 static void
@@ -382,21 +409,10 @@ close_openai(struct embed_provider *p)
     struct openai_embed *m = p->impl;
 
     loop_cancel(m->e->loop, &m->timer);
-    while (m->all != NULL)          /* their transfers went with the upstream */
+    server_leave(m->e, &m->upstream);
+    while (m->all) /* their transfers go with the upstream */
         piece_free(m->all);
     mem_free(&m);
-}
-
-struct embed_provider *
-embed_openai_new(struct embedder *e)
-{
-    struct openai_embed *m = mem_new(sizeof *m);
-
-    m->e = e;
-    m->p = (struct embed_provider){ .model = e->opt->embedding_model, .dims = e->opt->embedding_dims, .paid = true, .caches = true,
-                                    .any_model = true, .max_texts = 256, .max_bytes = BATCH_BYTES, .run = run,
-                                    .cancel = cancel, .dims_now = dims_now, .check_dims = check_dims, .close = close_openai, .impl = m };
-    return &m->p;
 }
 
 /* ---- a text of our own, past the cache: are there embeddings, and of which dimensions? */
@@ -410,7 +426,8 @@ on_probed(void *arg, const struct upstream_end *end)
     p->transfer = NULL;
     m->flying--;
     if (end->status == 404 || end->status == 501)
-        LOG(ERROR, NULL, M("the model server offers no embeddings: set EMBEDDING_PROVIDER=builtin, or give it an embedding model"),
+        LOG(ERROR, NULL,
+            M("the model server offers no embeddings: set EMBEDDING_PROVIDER=builtin, or give it an embedding model"),
             KI("status", end->status));
     else if (end->err != ERR_OK)
         LOG(WARN, NULL, M("the model server did not embed a first text"), KS("error", err_name(end->err)),
@@ -418,11 +435,11 @@ on_probed(void *arg, const struct upstream_end *end)
     else if (embed_reply_parse(end->body, &p->sub) && p->k->dims == 0)
         LOG(INFO, NULL, M("the model server embeds"), KI("dims", p->sub.out_dims));
     m->probing = false;
-    if (p->sub.vectors != NULL && !dims_agree(p)) {
+    if (p->sub.vectors && !dims_agree(p)) {
         p->k->seen_ms = 0;
         p->doubted = true;
         mem_free(&p->sub.vectors);
-        (void)send_piece(p);         /* as any piece that nobody waits for */
+        (void)send_piece(p); /* as any piece that nobody waits for */
         return;
     }
     piece_free(p);
@@ -433,9 +450,15 @@ probe(struct openai_embed *m)
 {
     struct piece *p;
     struct buf body = { 0 };
-    struct upstream_req req = { .route = ROUTE_EMBED, .path = "/embeddings", .body = &body, .max_body = 262144, .limited = true,
-                                .deadline_ms = clock_ms() + m->e->opt->embedding_timeout * 1000L, .idle_s = m->e->opt->embedding_timeout,
-                                .trace = "", .on_end = on_probed };
+    struct upstream_req req = { .route = ROUTE_EMBED,
+                                .path = "/embeddings",
+                                .body = &body,
+                                .max_body = 262144,
+                                .limited = true,
+                                .deadline_ms = clock_ms() + m->e->opt->embedding_timeout * 1000L,
+                                .idle_s = m->e->opt->embedding_timeout,
+                                .trace = "",
+                                .on_end = on_probed };
 
     if (m->probing)
         return;
@@ -443,7 +466,7 @@ probe(struct openai_embed *m)
     p = mem_new(sizeof *p);
     piece_join(p, m);
     p->k = manners_of(m, m->p.model);
-    p->k->seen_ms = clock_ms();      /* asked, at least: not again for a while */
+    p->k->seen_ms = clock_ms(); /* asked, at least: not again for a while */
     p->without = p->k->without;
     p->sub = (struct embed_task){ .e = m->e, .p = &m->p, .n = 1, .dims = m->p.dims, .documents = true };
     memcpy(p->sub.model, p->k->model, sizeof p->sub.model);
@@ -453,11 +476,49 @@ probe(struct openai_embed *m)
     req.arg = p;
     m->flying++;
     p->sent_us = clock_us();
-    p->transfer = upstream_start(m->e->embed_upstream, &req);
+    p->transfer = upstream_start(m->upstream, &req);
 }
 
-void
-embed_openai_probe(struct embed_provider *p)
+/* ---- its beginning */
+
+static void
+sample(struct embed_provider *p)
 {
-    probe(p->impl);
+    upstream_sample(((struct openai_embed *)p->impl)->upstream, ROUTE_EMBED);
+}
+
+struct embed_provider *
+embed_openai_new(struct embedder *e, bool besides)
+{
+    const struct embedder_opt *o = e->opt;
+    struct upstream *u = server_take(e, ROUTE_EMBED);
+    struct openai_embed *m;
+
+    (void)besides;
+    if (!u)
+        return NULL;
+    m = mem_new(sizeof *m);
+    m->e = e;
+    m->upstream = u;
+    m->p = (struct embed_provider){ .model = o->embedding_model,
+                                    .dims = o->embedding_dims,
+                                    .paid = true,
+                                    .caches = true,
+                                    .prefixes = true,
+                                    .any_model = true,
+                                    .capacity = CAPACITY,
+                                    .max_texts = 256,
+                                    .max_bytes = BATCH_BYTES,
+                                    .run = run,
+                                    .cancel = cancel,
+                                    .dims_now = dims_now,
+                                    .check_dims = check_dims,
+                                    .doubts = doubts,
+                                    .sample = sample,
+                                    .close = close_openai,
+                                    .impl = m };
+    /* A server that nobody named for embeddings, and that is not OpenAI's own: it may have none. */
+    if (o->base_url[0] != 0 && o->api_key[0] == 0 && strcmp(o->embedding_provider, "auto") == 0)
+        probe(m);
+    return &m->p;
 }

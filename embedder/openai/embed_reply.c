@@ -1,10 +1,12 @@
-/* The reply of an embeddings call. Vectors are taken by their index when every index is there once, from 0 or from 1, as numbers or as
- * strings; else in the order of the list: some servers leave it out, write 0 everywhere, or leave only the 0 out. Each vector is base64 or an
- * array of numbers; all have the same dimensions (the asked ones), finite numbers, not all zero; they are scaled to length 1. */
+/* The reply of an embeddings call. Vectors are taken by their index when every index is there once, from 0 or
+ * from 1, as numbers or as strings; else in the order of the list: some servers leave it out, write 0
+ * everywhere, or leave only the 0 out. Each vector is base64 or an array of numbers; all have the same
+ * dimensions (the asked ones), finite numbers, not all zero; they are scaled to length 1. */
 #include <stdlib.h>
 
 #include "common/text/json.h"
-#include "embedder/embed.h"
+#include "common/text/number.h"
+#include "embedder/openai/embed.h"
 
 static bool
 refuse(struct embed_task *t, const char *text)
@@ -27,7 +29,8 @@ static bool
 from_base64(const json_t *v, float *out, size_t dims)
 {
     struct buf raw = BUF_MAX(EMBED_MAX_DIMS * 4 + 8);
-    bool ok = base64_decode((struct str){ json_string_value(v), json_string_length(v) }, &raw) && raw.n == dims * 4;
+    bool ok = base64_decode((struct str){ json_string_value(v), json_string_length(v) }, &raw) &&
+              raw.n == dims * 4;
 
     for (size_t i = 0; ok && i < dims; i++) {
         uint32_t bits = 0;
@@ -50,9 +53,9 @@ from_array(const json_t *v, float *out, size_t dims)
 
         if (json_is_number(x))
             out[i] = (float)json_number_value(x);
-        else if (z != NULL && z[0] != 0)
+        else if (z && z[0] != 0)
             out[i] = strtof(z, &end);
-        if (!json_is_number(x) && (end == NULL || *end != 0))
+        if (!json_is_number(x) && (!end || *end != 0))
             return false;
     }
     return true;
@@ -64,7 +67,9 @@ vector_of(const json_t *row)
 {
     const json_t *v = json_is_object(row) ? json_object_get(row, "embedding") : row;
 
-    return json_is_array(v) && json_array_size(v) == 1 && json_is_array(json_array_get(v, 0)) ? json_array_get(v, 0) : v;
+    return json_is_array(v) && json_array_size(v) == 1 && json_is_array(json_array_get(v, 0))
+               ? json_array_get(v, 0)
+               : v;
 }
 
 static bool
@@ -88,20 +93,18 @@ index_of(const json_t *row)
 {
     const json_t *v = json_object_get(row, "index");
     const char *z = json_string_value(v);
-    char *end;
-    long n;
+    int64_t n;
 
-    if (v == NULL || json_is_null(v))
+    if (!v || json_is_null(v))
         return NO_INDEX;
-    if (z == NULL)
+    if (!z)
         return json_is_integer(v) && json_integer_value(v) >= 0 ? json_integer_value(v) : BAD_INDEX;
-    n = strtol(z, &end, 10);
-    return z[0] != 0 && *end == 0 && n >= 0 ? n : BAD_INDEX;
+    return number_parse(str_of(z), 0, INT64_MAX, &n) ? n : BAD_INDEX;
 }
 
 struct order {
-    bool by_index;               /* else as the list is */
-    int64_t first;               /* index of the first one */
+    bool by_index; /* else as the list is */
+    int64_t first; /* index of the first one */
 };
 
 /* Is each index from first on there once, when the one row without an index, if there is one, has the index 0? */
@@ -121,7 +124,8 @@ complete(const json_t *data, size_t n, int64_t first)
     return once == n;
 }
 
-/* How the rows are ordered. An index that is there and out of range, or there twice but not everywhere the same, means nothing. */
+/* The order of the rows. An index that is there and out of range, or there twice but not everywhere the
+ * same, means nothing. */
 static bool
 find_order(const json_t *data, size_t n, struct order *out)
 {
@@ -163,9 +167,11 @@ read_rows(const json_t *data, struct embed_task *t)
         return refuse(t, "the model server sent vectors that cannot be told apart");
     t->out_dims = vector_len(vector_of(json_array_get(data, 0)));
     if (t->out_dims == 0 || t->out_dims > EMBED_MAX_DIMS || (t->dims > 0 && t->out_dims != (size_t)t->dims))
-        return refuse(t, "the model server sent vectors of wrong dimensions: EMBEDDING_DIMENSIONS must be 0 or what the model gives");
+        return refuse(
+            t,
+            "the model server sent vectors of wrong dimensions: EMBEDDING_DIMENSIONS must be 0 or what the model gives");
     t->vectors = mem_try(t->n * t->out_dims * sizeof *t->vectors);
-    if (t->vectors == NULL)
+    if (!t->vectors)
         return refuse(t, "the model server sent too much");
     for (size_t i = 0; i < t->n; i++) {
         const json_t *row = json_array_get(data, i);
@@ -181,9 +187,12 @@ embed_reply_error(struct str body, long *status)
 {
     enum json_fault fault;
     const char *detail;
-    json_t *root = memmem(body.p, body.n < 256 ? body.n : 256, "error", 5) ? json_read(body, &fault, &detail) : NULL;
-    const json_t *one = json_is_array(root) ? json_array_get(root, 0) : root, *error = json_object_get(one, "error");
-    bool yes = error != NULL && !json_is_null(error) && json_object_get(one, "data") == NULL && json_object_get(one, "embeddings") == NULL;
+    json_t *root = memmem(body.p, body.n < 256 ? body.n : 256, "error", 5) ? json_read(body, &fault, &detail)
+                                                                           : NULL;
+    const json_t *one = json_is_array(root) ? json_array_get(root, 0) : root,
+                 *error = json_object_get(one, "error");
+    bool yes = error && !json_is_null(error) && !json_object_get(one, "data") &&
+               !json_object_get(one, "embeddings");
     int64_t code = json_int(error, "code", 400);
 
     if (yes)
@@ -204,10 +213,10 @@ embed_reply_parse(struct str body, struct embed_task *t)
     if (str_starts(body, "\xef\xbb\xbf"))
         body = (struct str){ body.p + 3, body.n - 3 };
     root = json_read(body, &fault, &detail);
-    if (root == NULL)
+    if (!root)
         return refuse(t, "the model server sent something unusable");
     data = json_is_array(root) ? root : json_object_get(root, "data");
-    if (data == NULL)
+    if (!data)
         data = json_object_get(root, "embeddings");
     ok = read_rows(data, t);
     if (ok) {

@@ -13,7 +13,7 @@ work_add(struct work *w, size_t first, size_t n, int cut)
 static void
 work_drop_ranges(struct work *w)
 {
-    while (w->ranges != NULL) {
+    while (w->ranges) {
         struct range *r = w->ranges;
 
         w->ranges = r->next;
@@ -64,7 +64,7 @@ piece_join(struct piece *p, struct openai_embed *m)
 {
     p->m = m;
     p->older = m->all;
-    if (m->all != NULL)
+    if (m->all)
         m->all->newer = p;
     m->all = p;
 }
@@ -72,11 +72,11 @@ piece_join(struct piece *p, struct openai_embed *m)
 void
 piece_free(struct piece *p)
 {
-    if (p->newer != NULL)
+    if (p->newer)
         p->newer->older = p->older;
     else
         p->m->all = p->older;
-    if (p->older != NULL)
+    if (p->older)
         p->older->newer = p->newer;
     for (size_t i = 0; i < p->sub.n; i++) {
         char *text = (char *)(uintptr_t)p->sub.texts[i].p;
@@ -107,11 +107,11 @@ work_end(struct openai_embed *m, struct work *w)
 
     work_unlist(m, w);
     work_drop_ranges(w);
-    while (w->pieces != NULL) {
+    while (w->pieces) {
         struct piece *p = w->pieces;
 
         piece_leave(p);
-        if (t->documents || p->transfer == NULL)
+        if (t->documents || !p->transfer)
             continue;
         upstream_cancel(&p->transfer);
         m->flying--;
@@ -147,7 +147,9 @@ piece_new(struct openai_embed *m, struct work *w)
     p->k = w->k;
     p->first = r->first;
     p->cut = r->cut;
-    p->sub = (struct embed_task){ .e = t->e, .p = t->p, .n = n, .dims = t->dims, .documents = t->documents, .fresh = t->fresh };
+    p->sub = (struct embed_task){
+        .e = t->e, .p = t->p, .n = n, .dims = t->dims, .documents = t->documents, .fresh = t->fresh
+    };
     memcpy(p->sub.model, t->model, sizeof p->sub.model);
     memcpy(p->sub.trace, t->trace, sizeof p->sub.trace);
     p->sub.texts = mem_new(n * sizeof *p->sub.texts);
@@ -171,7 +173,7 @@ piece_give_back(struct piece *p, bool halves)
     struct work *w = p->w;
     size_t half = halves ? p->sub.n / 2 : 0;
 
-    if (w != NULL) {
+    if (w) {
         work_add(w, p->first + half, p->sub.n - half, p->cut);
         if (half > 0)
             work_add(w, p->first, half, p->cut);
@@ -190,7 +192,7 @@ work_again(struct openai_embed *m, struct work *w)
     w->missing = w->t->n;
     w->again = true;
     work_drop_ranges(w);
-    while (w->pieces != NULL)
+    while (w->pieces)
         piece_leave(w->pieces);
     work_add(w, 0, w->t->n, 0);
     work_enlist(m, w);

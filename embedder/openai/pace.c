@@ -18,7 +18,9 @@ less(size_t a, size_t b)
 void
 pace_init(struct pace *p, size_t most, int64_t limit_ms)
 {
-    *p = (struct pace){ .most = most, .size_cap = most, .calls = FIRST_CALLS, .calls_cap = MOST_CALLS, .limit_ms = limit_ms };
+    *p = (struct pace){
+        .most = most, .size_cap = most, .calls = FIRST_CALLS, .calls_cap = MOST_CALLS, .limit_ms = limit_ms
+    };
     p->size = less(FIRST_SIZE, most);
 }
 
@@ -35,7 +37,7 @@ pace_good(struct pace *p, size_t texts, int64_t ms)
     if (texts >= p->size)
         p->size = less(2 * p->size, p->size_cap);
     p->calls = less(p->calls + 1, p->calls_cap);
-    if (p->tight && ++p->good >= TRY_MORE) {    /* it may have been somebody else's calls */
+    if (p->tight && ++p->good >= TRY_MORE) { /* it may have been somebody else's calls */
         p->good = 0;
         p->calls_cap = less(p->calls_cap + 1, MOST_CALLS);
     }
@@ -53,7 +55,8 @@ pace_too_many_texts(struct pace *p, size_t texts)
 {
     size_t fewer = 1;
 
-    while (2 * fewer < texts) /* limits are powers of two as a rule; half of what was left of a work would miss them */
+    /* limits are powers of two as a rule; half of what was left of a work would miss them */
+    while (2 * fewer < texts)
         fewer *= 2;
     p->size_cap = less(p->size_cap, fewer);
     p->size = less(p->size, p->size_cap);

@@ -2,34 +2,50 @@
  *
  *   <think>maybe [2]</think>It is so [1].   →   It is so [1].
  *
- * A tag counts at the beginning of the answer, of a line, or behind another thought, and not in code; elsewhere it is text, which may be
- * about tags. Some models write only the closing tag, because their template opens the thought: then all before it was thought. */
+ * A tag counts at the beginning of the answer, of a line, or behind another thought, and not in code;
+ * elsewhere it is text, which may be about tags. Some models write only the closing tag, because their
+ * template opens the thought: then all before it was thought. */
 #include <ctype.h>
 #include <strings.h>
 
-#include "embedder/chat.h"
+#include "embedder/openai/stream.h"
 
-#define ATTRIBUTES_MAX 160      /* bytes of a tag behind its name */
+#define ATTRIBUTES_MAX 160 /* bytes of a tag behind its name */
 
-/* A tag is its name, then blanks or attributes, then '>'; where the name does not begin with '<' and a letter it is a word as it stands. */
-static const struct { const char *open, *close; } tags[] = {
-    { "<think", "</think" },         { "<thinking", "</thinking" },       { "<thought", "</thought" },   { "<thoughts", "</thoughts" },
-    { "<reasoning", "</reasoning" }, { "<reason", "</reason" },           { "<reflection", "</reflection" },
-    { "<seed:think", "</seed:think" }, { "<details type=\"reasoning\"", "</details" },
-    { "\xe2\x97\x81think\xe2\x96\xb7", "\xe2\x97\x81/think\xe2\x96\xb7" },  /* ◁think▷ */
-    { "[THINK]", "[/THINK]" },       { "<|begin_of_thought|>", "<|end_of_thought|>" },
-    { "<|channel|>analysis<|message|>", "<|end|>" }, { "<|channel|>commentary<|message|>", "<|end|>" },
+/* A tag is its name, then blanks or attributes, then '>'; where the name does not begin with '<' and a letter
+ * it is a word as it stands. */
+static const struct {
+    const char *open, *close;
+} tags[] = {
+    { "<think", "</think" },
+    { "<thinking", "</thinking" },
+    { "<thought", "</thought" },
+    { "<thoughts", "</thoughts" },
+    { "<reasoning", "</reasoning" },
+    { "<reason", "</reason" },
+    { "<reflection", "</reflection" },
+    { "<seed:think", "</seed:think" },
+    { "<details type=\"reasoning\"", "</details" },
+    { "\xe2\x97\x81think\xe2\x96\xb7", "\xe2\x97\x81/think\xe2\x96\xb7" }, /* ◁think▷ */
+    { "[THINK]", "[/THINK]" },
+    { "<|begin_of_thought|>", "<|end_of_thought|>" },
+    { "<|channel|>analysis<|message|>", "<|end|>" },
+    { "<|channel|>commentary<|message|>", "<|end|>" },
 };
 #define TAGS (sizeof tags / sizeof *tags)
 
 /* Words of a template between the thought and the answer, and at the very end. */
-static const char *const heads[] = { "<|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>", "<|begin_of_solution|>" };
-static const char *const ends[] = { "<|return|>", "<|end|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_solution|>" };
+static const char *const heads[] = { "<|start|>assistant<|channel|>final<|message|>",
+                                     "<|channel|>final<|message|>", "<|begin_of_solution|>" };
+static const char *const ends[] = { "<|return|>", "<|end|>",       "<|im_end|>",
+                                    "<|eot_id|>", "<|endoftext|>", "<|end_of_solution|>" };
 
 void
 think_init(struct think *k, bool (*emit)(void *arg, struct str text), void (*forget)(void *arg), void *arg)
 {
-    *k = (struct think){ .hold = BUF_MAX(1 << 20), .emit = emit, .forget = forget, .arg = arg, .at = { .border = true } };
+    *k = (struct think){
+        .hold = BUF_MAX(1 << 20), .emit = emit, .forget = forget, .arg = arg, .at = { .border = true }
+    };
 }
 
 void
@@ -97,7 +113,7 @@ give(struct think *k, const char *p, size_t n)
 {
     size_t at = 0;
 
-    if (!k->begun)                  /* no blanks before the answer */
+    if (!k->begun) /* no blanks before the answer */
         while (at < n && isspace((unsigned char)p[at]))
             at++;
     for (size_t i = 0; i < n; i++)
@@ -132,7 +148,8 @@ skip_thought(struct think *k, size_t *at)
 
 enum found { NOTHING, MAYBE, OPENS, CLOSES, HEAD };
 
-/* What begins here, and its length: a tag, a template's word, perhaps one of them (wait), or nothing. */
+/* The kind of thing that begins here, and its length: a tag, a template's word, perhaps one of them
+ * (wait), or nothing. */
 static enum found
 look(const struct think *k, struct str s, const struct think_place *at, size_t *which, size_t *len)
 {
@@ -146,11 +163,12 @@ look(const struct think *k, struct str s, const struct think_place *at, size_t *
     for (*which = 0; *which < TAGS; (*which)++) {
         if (at->border && (*len = tag_len(s, tags[*which].open, &maybe)) > 0)
             return OPENS;
-        if (!k->thought && strcmp(tags[*which].close, "<|end|>") != 0 && (*len = tag_len(s, tags[*which].close, &maybe)) > 0)
+        if (!k->thought && strcmp(tags[*which].close, "<|end|>") != 0 &&
+            (*len = tag_len(s, tags[*which].close, &maybe)) > 0)
             return CLOSES;
     }
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        maybe |= word_at(s, ends[i], &maybe) == s.n;     /* the last word: only the end tells */
+        maybe |= word_at(s, ends[i], &maybe) == s.n; /* the last word: only the end tells */
     return maybe ? MAYBE : NOTHING;
 }
 
@@ -168,7 +186,9 @@ take_text(struct think *k, size_t *from)
 
     for (size_t i = *from; i < k->hold.n; i++) {
         size_t which = 0, len = 0;
-        enum found f = may_begin(k->hold.p[i]) ? look(k, (struct str){ k->hold.p + i, k->hold.n - i }, &at, &which, &len) : NOTHING;
+        enum found f = may_begin(k->hold.p[i])
+                           ? look(k, (struct str){ k->hold.p + i, k->hold.n - i }, &at, &which, &len)
+                           : NOTHING;
 
         if (f == NOTHING) {
             step(&at, k->hold.p[i]);
@@ -216,7 +236,7 @@ bool
 think_end(struct think *k)
 {
     if (!k->in && k->hold.n > 0 && !k->full && !is_end(buf_slice(&k->hold)))
-        k->full |= !give(k, k->hold.p, k->hold.n);     /* it looked like a tag and is none */
+        k->full |= !give(k, k->hold.p, k->hold.n); /* it looked like a tag and is none */
     k->hold.n = 0;
     return !k->full;
 }

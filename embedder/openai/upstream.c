@@ -1,4 +1,4 @@
-/* HTTP calls to the model server: with upstream_url.c the only file that knows curl. One multi handle, driven by the loop:
+/* HTTP calls to the model server: with upstream_url.c and upstream_conn.c the only file that knows curl. One multi handle, driven by the loop:
  *
  *   loop_fd ─▶ on_fd ─┐                                   ┌▶ on_data (bytes of a 200 event stream)
  *   loop_after ─▶ on_timer ─▶ curl_multi_socket_action ───┤
@@ -14,51 +14,49 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "embedder/openai/upstream.h"
+#include "embedder/span.h"
 
-#define ERROR_BODY_MAX 65536     /* of a reply that is not 200 */
-#define CONNECT_MS 2000L
-#define FAIR_TRY_MS 1000         /* a time-out after less says nothing about the server */
+#define ERROR_BODY_MAX 65536 /* of a reply that is not 200 */
+#define FAIR_TRY_US 1000000  /* a caller that gives less and is late says nothing about the server */
 #define IDLE_HANDLES 64
 
 struct transfer {
     struct upstream *u;
-    struct transfer *prev, *next;    /* u->all */
-    struct upstream_req req;         /* body and trace are not used: see below */
-    struct buf out;                  /* request body; must outlive the call */
-    struct buf in;                   /* collected reply */
-    CURL *easy;                      /* NULL: blocked by the breaker */
-    struct curl_slist *headers;      /* request headers */
-    char trace[129];                 /* request id */
-    int64_t begun_us;                /* clock_us() at the start */
-    int64_t wait_ms;                 /* retry-after-ms of the reply, or the breaker's */
-    uint64_t timer;                  /* blocked: the turn in which its end comes; else: is it silent for too long? */
-    int64_t alive_ms;                /* when bytes moved last */
-    curl_off_t sent;                 /* of the request, when that was looked at last */
-    enum err blocked;                /* why it was not sent */
-    bool probe;                      /* the breaker's one probe */
-    bool streaming;                  /* on_data has had bytes of a 200 */
-    bool told;                       /* the breaker knows already */
-    bool too_large;                  /* body over its cap */
-    bool second;                     /* sent again, with or without /v1 */
-    bool lost;                       /* a 200 says that there is no such route */
+    struct transfer *prev, *next; /* u->all */
+    struct upstream_req req;      /* body and trace are not used: see below */
+    struct buf out;               /* request body; must outlive the call */
+    struct buf in;                /* collected reply */
+    CURL *easy;                   /* NULL: blocked by the breaker */
+    struct curl_slist *headers;   /* request headers */
+    char trace[129];              /* request id */
+    int64_t begun_us, alive_ms;   /* clock_us() at the start, clock_ms() when bytes moved last */
+    int64_t wait_ms;              /* retry-after-ms of the reply, or the breaker's */
+    uint64_t timer;    /* blocked: the turn in which its end comes; else: is it silent for too long? */
+    curl_off_t sent;   /* of the request, when that was looked at last */
+    enum err blocked;  /* why it was not sent */
+    bool probe, told;  /* the breaker's one probe; the breaker knows already */
+    bool streaming;    /* on_data has had bytes of a 200 */
+    bool too_large;    /* body over its cap */
+    bool second, lost; /* sent again, with or without /v1; a 200 says that there is no such route */
 };
 
 struct upstream {
     struct loop *loop;
     CURLM *multi;
     struct base_url base;
-    enum { V1_FIRST, V1_LAST, V1_NEVER } v1; /* is "/v1" put behind the base, when the other way is 404 too? */
-    bool v1_known;                   /* a reply said so */
-    char *auth;                      /* "Authorization: Bearer …", or NULL */
-    uint64_t timer;                  /* curl's one timer */
-    struct transfer *all;            /* started and not ended */
-    struct fuse fuse[ROUTE_COUNT];
-    size_t active[ROUTE_COUNT];      /* calls in flight */
-    CURL *idle[IDLE_HANDLES];        /* easy handles for reuse */
+    /* is "/v1" put behind the base, when the other way is 404 too? */
+    enum { V1_FIRST, V1_LAST, V1_NEVER } v1;
+    bool v1_known;        /* a reply said so */
+    char *auth;           /* "Authorization: Bearer …", or NULL */
+    uint64_t timer;       /* curl's one timer */
+    struct transfer *all; /* started and not ended */
+    struct breaker breaker[ROUTE_COUNT];
+    size_t active[ROUTE_COUNT]; /* calls in flight */
+    CURL *idle[IDLE_HANDLES];   /* easy handles for reuse */
     size_t n_idle;
 };
 
-static const char *const route_names[ROUTE_COUNT] = { "embed", "chat" };
+static const char *const route_names[ROUTE_COUNT] = { "embed", "chat", "rerank" };
 
 static void check_done(struct upstream *u);
 static void set_url(const struct transfer *t);
@@ -126,7 +124,7 @@ status_of(const struct transfer *t)
 {
     long status = 0;
 
-    if (t->easy != NULL)
+    if (t->easy)
         curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
@@ -135,7 +133,8 @@ status_of(const struct transfer *t)
 static bool
 is_foreign(const struct transfer *t)
 {
-    static const char *const types[] = { "text/event-stream", "application/json", "text/plain", "application/x-ndjson", "application/octet-stream" };
+    static const char *const types[] = { "text/event-stream", "application/json", "text/plain",
+                                         "application/x-ndjson", "application/octet-stream" };
     const char *type = NULL;
 
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
@@ -166,11 +165,11 @@ on_body(char *p, size_t size, size_t n, void *arg)
     t->alive_ms = clock_ms();
     if (status == 200 && is_lost(t, p, n))
         return n;
-    if (status == 200 && !t->told) {
+    if (status == 200 && !t->told && t->req.on_data) { /* a reply that is collected may yet hang */
         t->told = true;
-        fuse_good(&t->u->fuse[t->req.route], t->probe);
+        breaker_good(&t->u->breaker[t->req.route], t->probe);
     }
-    if (status == 200 && t->req.on_data != NULL) {
+    if (status == 200 && t->req.on_data) {
         if (is_foreign(t))
             return 0;
         t->streaming = true;
@@ -211,8 +210,9 @@ on_header(char *p, size_t size, size_t n, void *arg)
 static struct upstream_end
 blocked_end(const struct transfer *t)
 {
-    const char *text = t->blocked == ERR_UPSTREAM_QUOTA ? "the model account has no quota left"
-                                                        : "the model server is failing; it is left alone for a moment";
+    const char *text = t->blocked == ERR_UPSTREAM_QUOTA
+                           ? "the model account has no quota left"
+                           : "the model server is failing; it is left alone for a moment";
 
     return (struct upstream_end){ .err = t->blocked, .text = text, .retry_after_ms = t->wait_ms };
 }
@@ -220,22 +220,29 @@ blocked_end(const struct transfer *t)
 static struct upstream_end
 broken_end(const struct transfer *t, CURLcode code)
 {
-    struct upstream_end end = { .err = ERR_UPSTREAM, .text = "the model server cannot be reached", .cut = t->streaming };
+    bool tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR,
+         unsent = tls || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+    struct upstream_end end = { .err = unsent ? ERR_UPSTREAM : ERR_UPSTREAM_LOST,
+                                .text = "the model server cannot be reached",
+                                .status = status_of(t),
+                                .cut = t->streaming };
 
-    end.status = status_of(t);
     if (code == CURLE_OPERATION_TIMEDOUT) {
         bool ours = !t->req.limited && clock_ms() >= t->req.deadline_ms;
 
         end.err = ours ? ERR_DEADLINE : ERR_UPSTREAM_TIMEOUT;
-        end.text = ours ? "the time for this request was over before the model server had answered" : "the model server did not answer in time";
+        end.text = ours ? "the time for this request was over before the model server had answered"
+                        : "the model server did not answer in time";
         end.late = true;
     } else if (code == CURLE_COULDNT_RESOLVE_HOST) {
         end.text = "the name of the model server cannot be resolved";
-    } else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR) {
-        end.text = "no secure connection to the model server: its certificate is not trusted, or it speaks no TLS";
+    } else if (tls) {
+        end.text =
+            "no secure connection to the model server: its certificate is not trusted, or it speaks no TLS";
     } else if (t->too_large || code == CURLE_WRITE_ERROR) {
         end.err = ERR_UPSTREAM_REPLY;
-        end.text = t->too_large ? "the model server sent too much" : "the model server sent something unusable";
+        end.text = t->too_large ? "the model server sent too much"
+                                : "the model server sent something unusable";
     } else if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL) {
         end.err = ERR_UPSTREAM_REPLY;
         end.text = "the model server does not speak HTTP";
@@ -248,11 +255,13 @@ broken_end(const struct transfer *t, CURLcode code)
 static struct upstream_end
 reply_end(struct transfer *t, char code[64])
 {
-    struct upstream_end end = { .status = t->lost ? 404 : status_of(t), .body = buf_slice(&t->in), .cut = t->streaming };
+    struct upstream_end end = { .status = t->lost ? 404 : status_of(t),
+                                .body = buf_slice(&t->in),
+                                .cut = t->streaming };
     struct upstream_fault f;
 
     if (end.status == 200) {
-        if (t->req.on_data == NULL || t->streaming || !is_foreign(t))
+        if (!t->req.on_data || t->streaming || !is_foreign(t))
             return end;
         end.err = ERR_UPSTREAM_REPLY;
         end.text = "the model server sent something unusable";
@@ -268,33 +277,30 @@ reply_end(struct transfer *t, char code[64])
         curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &s); /* also understands a date */
         t->wait_ms = s > 0 ? (int64_t)s * 1000 : f.err == ERR_UPSTREAM_LIMITED ? 1000 : 0;
     }
-    end.retry_after_ms = f.err == ERR_UPSTREAM_QUOTA ? 60000 : t->wait_ms;
+    end.retry_after_ms = f.err == ERR_UPSTREAM_QUOTA ? UPSTREAM_QUOTA_MS : t->wait_ms;
     return end;
 }
 
 static void
 tell_breaker(struct transfer *t, const struct upstream_end *end)
 {
-    struct fuse *b = &t->u->fuse[t->req.route];
+    static struct log_gate gate;
+    struct breaker *b = &t->u->breaker[t->req.route];
     int64_t now = clock_ms();
 
     if (end->err == ERR_UPSTREAM_QUOTA)
-        fuse_quota(b, now);
-    else if (end->late && end->status == 0 && clock_us() - t->begun_us < FAIR_TRY_MS * 1000)
-        fuse_drop(b, t->probe, now);
-    else if (end->err == ERR_DEADLINE && t->req.route == ROUTE_CHAT)    /* its own time, UPSTREAM_IDLE_TIMEOUT, was not over */
-        fuse_drop(b, t->probe && !t->told, now);
-    else if (end->err == ERR_UPSTREAM || end->err == ERR_UPSTREAM_TIMEOUT || end->late)
-        fuse_bad(b, t->probe && !t->told, now);
+        breaker_hold(b, now, UPSTREAM_QUOTA_MS);
+    else if (end->late && end->status == 0 && !t->req.limited && clock_us() - t->begun_us < FAIR_TRY_US)
+        breaker_drop(b, now, t->probe);
+    else if (end->err == ERR_DEADLINE && t->req.route == ROUTE_CHAT) /* UPSTREAM_IDLE_TIMEOUT was not over */
+        breaker_drop(b, now, t->probe && !t->told);
+    else if (upstream_failed(end->err) || end->late)
+        breaker_bad(b, now, t->probe && !t->told);
     else if (!t->told)
-        fuse_good(b, t->probe);
-    if (b->state == FUSE_OPEN && (end->err == ERR_UPSTREAM || end->err == ERR_UPSTREAM_TIMEOUT)) {
-        static struct log_gate gate;
-
-        if (log_gate(&gate))
-            LOG(WARN, NULL, M("model server is left alone"), KS("route", route_names[t->req.route]),
-                KI("for_ms", b->until_ms - now));
-    }
+        breaker_good(b, t->probe);
+    if (b->state == BREAKER_OPEN && upstream_failed(end->err) && log_gate(&gate))
+        LOG(WARN, NULL, M("model server is left alone"), KS("route", route_names[t->req.route]),
+            KI("for_ms", b->open_until_ms - now));
 }
 
 static void
@@ -304,8 +310,9 @@ log_failure(const struct transfer *t, const struct upstream_end *end, CURLcode c
 
     if (end->err == ERR_OK || !log_gate(&gate))
         return;
-    LOG(WARN, t->trace, M("model server call failed"), KS("route", route_names[t->req.route]), KS("error", err_name(end->err)),
-        KI("status", end->status), KS("curl", curl == CURLE_OK ? "" : curl_easy_strerror(curl)), KS("code", code),
+    LOG(WARN, t->trace, M("model server call failed"), KS("route", route_names[t->req.route]),
+        KS("error", err_name(end->err)), KI("status", end->status),
+        KS("curl", curl == CURLE_OK ? "" : curl_easy_strerror(curl)), KS("code", code),
         KI("ms", (clock_us() - t->begun_us) / 1000));
 }
 
@@ -316,7 +323,7 @@ transfer_free(struct transfer *t)
     struct upstream *u = t->u;
 
     loop_cancel(u->loop, &t->timer);
-    if (t->easy != NULL) {
+    if (t->easy) {
         curl_multi_remove_handle(u->multi, t->easy);
         u->active[t->req.route]--;
         if (u->n_idle < IDLE_HANDLES) {
@@ -326,11 +333,11 @@ transfer_free(struct transfer *t)
             curl_easy_cleanup(t->easy);
         }
     }
-    if (t->prev != NULL)
+    if (t->prev)
         t->prev->next = t->next;
     else
         u->all = t->next;
-    if (t->next != NULL)
+    if (t->next)
         t->next->prev = t->prev;
     curl_slist_free_all(t->headers);
     buf_free(&t->out);
@@ -375,7 +382,8 @@ finish(struct transfer *t, CURLcode code)
     end = code == CURLE_OK ? reply_end(t, detail) : broken_end(t, code);
     tell_breaker(t, &end);
     stat_add_at(&embedder_stats, UPSTREAM_CALLS, t->req.route, upstream_outcome(end.err), 1);
-    stat_observe_at(&embedder_stats, UPSTREAM_SECONDS, t->req.route, 0, (double)(clock_us() - t->begun_us) / 1e6);
+    stat_observe_traced(&embedder_stats, UPSTREAM_SECONDS, t->req.route, 0,
+                        (double)(clock_us() - t->begun_us) / 1e6, span_trace_id(t->req.span));
     log_failure(t, &end, code, detail);
     t->req.on_end(t->req.arg, &end);
     transfer_free(t);
@@ -431,7 +439,7 @@ set_options(struct transfer *t, long timeout_ms)
     CURL *c = t->easy;
 
     set_url(t);
-    curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");   /* understood when it comes; the header asks for none */
+    curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, ""); /* understood when it comes; the header asks for none */
     curl_easy_setopt(c, CURLOPT_PRIVATE, t);
     curl_easy_setopt(c, CURLOPT_POST, 1L);
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, t->out.p);
@@ -441,14 +449,9 @@ set_options(struct transfer *t, long timeout_ms)
     curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+    upstream_connection(c);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, timeout_ms);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_MAXAGE_CONN, 55L);
-    curl_easy_setopt(c, CURLOPT_PROXY, "");
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "footnote-embedder");
 }
 
@@ -478,13 +481,16 @@ send_off(struct transfer *t)
 {
     struct upstream *u = t->u;
     int64_t left = t->req.deadline_ms - clock_ms();
+    char parent[SPAN_HEADER];
 
     t->easy = u->n_idle > 0 ? u->idle[--u->n_idle] : curl_easy_init();
     t->headers = curl_slist_append(NULL, "Content-Type: application/json");
     t->headers = curl_slist_append(t->headers, "Expect:");
     t->headers = curl_slist_append(t->headers, "Accept-Encoding: identity"); /* a packed stream comes late */
-    if (u->auth != NULL)
+    if (u->auth)
         t->headers = curl_slist_append(t->headers, u->auth);
+    if (span_header(t->req.span, parent))
+        t->headers = curl_slist_append(t->headers, parent);
     set_options(t, left < 1 ? 1 : (long)left);
     u->active[t->req.route]++;
     t->alive_ms = clock_ms();
@@ -502,14 +508,13 @@ upstream_start(struct upstream *u, const struct upstream_req *r)
     t->req = *r;
     t->out = *r->body;
     *r->body = (struct buf){ 0 };
-    if (trace.n > 0)
-        memcpy(t->trace, trace.p, trace.n);
+    snprintf(t->trace, sizeof t->trace, STR_FMT, STR_ARG(trace));
     t->begun_us = clock_us();
     t->next = u->all;
-    if (u->all != NULL)
+    if (u->all)
         u->all->prev = t;
     u->all = t;
-    t->blocked = fuse_ask(&u->fuse[r->route], clock_ms(), &t->probe, &t->wait_ms);
+    t->blocked = upstream_may(&u->breaker[r->route], clock_ms(), &t->probe, &t->wait_ms);
     if (t->blocked == ERR_OK)
         send_off(t);
     else
@@ -523,12 +528,12 @@ upstream_cancel(struct transfer **tp)
     struct transfer *t = *tp;
 
     *tp = NULL;
-    if (t == NULL)
+    if (!t)
         return;
-    if (t->easy != NULL) {
+    if (t->easy) {
         stat_add_at(&embedder_stats, UPSTREAM_CALLS, t->req.route, OUT_CANCELLED, 1);
         if (!t->told)
-            fuse_drop(&t->u->fuse[t->req.route], t->probe, clock_ms());
+            breaker_drop(&t->u->breaker[t->req.route], clock_ms(), t->probe);
     }
     transfer_free(t);
 }
@@ -540,12 +545,14 @@ upstream_new(struct loop *l, const char *base, const char *key, const char *head
     struct upstream *u = mem_new(sizeof *u);
     const char *why = base_url_read(base, &u->base);
 
-    if (why != NULL) {
+    if (why) {
         LOG(ERROR, NULL, M("the base URL of the model server cannot be used"), KS("why", why));
         mem_free(&u);
         return NULL;
     }
     u->loop = l;
+    for (size_t i = 0; i < ROUTE_COUNT; i++)
+        u->breaker[i].in_a_row = true;
     u->v1 = !u->base.open ? V1_NEVER : u->base.bare ? V1_FIRST : V1_LAST;
     u->auth = base_url_auth(&u->base, key, header);
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -563,16 +570,16 @@ upstream_free(struct upstream **up)
 {
     struct upstream *u = *up;
 
-    if (u == NULL)
+    if (!u)
         return;
-    while (u->all != NULL)
+    while (u->all)
         transfer_free(u->all);
     while (u->n_idle > 0)
         curl_easy_cleanup(u->idle[--u->n_idle]);
     curl_multi_cleanup(u->multi);
     loop_cancel(u->loop, &u->timer);
     curl_global_cleanup();
-    if (u->auth != NULL)
+    if (u->auth)
         explicit_bzero(u->auth, strlen(u->auth));
     mem_free(&u->auth);
     base_url_fini(&u->base);
@@ -582,6 +589,6 @@ upstream_free(struct upstream **up)
 void
 upstream_sample(struct upstream *u, enum upstream_route route)
 {
-    stat_set_at(&embedder_stats, UPSTREAM_BREAKER, route, 0, u->fuse[route].state);
+    stat_set_at(&embedder_stats, UPSTREAM_BREAKER, route, 0, u->breaker[route].state);
     stat_set_at(&embedder_stats, UPSTREAM_ACTIVE, route, 0, (double)u->active[route]);
 }

@@ -1,4 +1,4 @@
-/* What a model server's error means here, Retry-After values, and the breaker. Pure functions; upstream.c does the talking.
+/* The meaning of a model server's errors, Retry-After values, and when to ask again. Pure functions; upstream.c does the talking.
  * Error codes: OpenAI, "Error codes" guide; insufficient_quota and billing_hard_limit_reached cannot be mended by waiting. */
 #include <ctype.h>
 #include <stdlib.h>
@@ -6,10 +6,7 @@
 #include "common/text/json.h"
 #include "embedder/openai/upstream.h"
 
-#define FUSE_FAILURES 5
-#define FUSE_FIRST_MS 1000
-#define FUSE_LAST_MS 8000
-#define FUSE_QUOTA_MS 60000
+#define PROBE_WAIT_MS 250 /* until a probe may have ended */
 
 static void
 clean(char *out, size_t cap, struct str s)
@@ -17,7 +14,7 @@ clean(char *out, size_t cap, struct str s)
     size_t n = 0;
 
     for (size_t i = 0; i < s.n && n + 1 < cap; i++)
-        if (isalnum((unsigned char)s.p[i]) || strchr("_.-", s.p[i]) != NULL)
+        if (isalnum((unsigned char)s.p[i]) || strchr("_.-", s.p[i]))
             out[n++] = s.p[i];
     out[n] = 0;
 }
@@ -25,7 +22,8 @@ clean(char *out, size_t cap, struct str s)
 static bool
 is_billing(const char *code)
 {
-    static const char *const codes[] = { "insufficient_quota", "billing_hard_limit_reached", "billing_not_active" };
+    static const char *const codes[] = { "insufficient_quota", "billing_hard_limit_reached",
+                                         "billing_not_active" };
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (strcmp(code, codes[i]) == 0)
@@ -58,9 +56,9 @@ static const struct status_rule {
     enum err err;
     const char *text;
 } rules[] = {
-    { 300, 399, ERR_UPSTREAM_REPLY,   "the model server redirects, which is not followed" },
+    { 300, 399, ERR_UPSTREAM_REPLY, "the model server redirects, which is not followed" },
     { 401, 401, ERR_UPSTREAM_REFUSED, "the model server does not accept the key" },
-    { 402, 402, ERR_UPSTREAM_QUOTA,   "the model account has no quota left" },
+    { 402, 402, ERR_UPSTREAM_QUOTA, "the model account has no quota left" },
     { 403, 403, ERR_UPSTREAM_REFUSED, "the model server forbids the request" },
     { 404, 404, ERR_UPSTREAM_REFUSED, "the model server does not know the model or the route" },
     { 405, 405, ERR_UPSTREAM_REFUSED, "the model server does not know the route" },
@@ -69,13 +67,14 @@ static const struct status_rule {
     { 400, 499, ERR_UPSTREAM_REFUSED, "the model server refused the request" },
     { 501, 501, ERR_UPSTREAM_REFUSED, "the model server does not offer this" },
     { 504, 504, ERR_UPSTREAM_TIMEOUT, "the model server did not answer in time" },
-    { 500, 599, ERR_UPSTREAM,         "the model server failed" },
+    { 500, 599, ERR_UPSTREAM, "the model server failed" },
 };
 
 struct upstream_fault
 upstream_map(long status, struct str body)
 {
-    struct upstream_fault f = { .err = ERR_UPSTREAM_REPLY, .text = "the model server sent an unusual status" };
+    struct upstream_fault f = { .err = ERR_UPSTREAM_REPLY,
+                                .text = "the model server sent an unusual status" };
 
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (status < rules[i].from || status > rules[i].to)
@@ -85,7 +84,8 @@ upstream_map(long status, struct str body)
         break;
     }
     read_code(body, &f);
-    if (status == 500 && upstream_too_long(body)) {      /* llama.cpp, template engines: what was sent was no good */
+    if (status == 500 &&
+        upstream_too_long(body)) { /* llama.cpp, template engines: what was sent was no good */
         f.err = ERR_UPSTREAM_REFUSED;
         f.text = "the model server refused the request: it is too long for the model";
     }
@@ -98,6 +98,12 @@ upstream_map(long status, struct str body)
         f.text = "the model account has no quota left";
     }
     return f;
+}
+
+bool
+upstream_failed(enum err e)
+{
+    return e == ERR_UPSTREAM || e == ERR_UPSTREAM_LOST || e == ERR_UPSTREAM_TIMEOUT;
 }
 
 enum upstream_outcome
@@ -118,8 +124,14 @@ upstream_outcome(enum err e)
 static int64_t
 unit_ms(const char **p)
 {
-    static const struct { const char *name; int64_t ms; } units[] = {
-        { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 },
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {
+        { "ms", 1 },
+        { "s", 1000 },
+        { "m", 60000 },
+        { "h", 3600000 },
     };
 
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
@@ -166,54 +178,11 @@ upstream_wait_ms(struct str value)
 }
 
 enum err
-fuse_ask(struct fuse *b, int64_t now_ms, bool *probe, int64_t *wait_ms)
+upstream_may(struct breaker *b, int64_t now_ms, bool *probe, int64_t *wait_ms)
 {
-    *probe = false;
     *wait_ms = 0;
-    if (b->state == FUSE_CLOSED)
+    if (breaker_ask(b, now_ms, probe))
         return ERR_OK;
-    if (b->state == FUSE_OPEN && now_ms >= b->until_ms) {
-        b->state = FUSE_PROBE;
-        *probe = true;
-        return ERR_OK;
-    }
-    *wait_ms = b->state == FUSE_PROBE ? 250 : b->until_ms - now_ms;
-    return b->quota ? ERR_UPSTREAM_QUOTA : ERR_UPSTREAM;
-}
-
-void
-fuse_good(struct fuse *b, bool probe)
-{
-    if (b->state == FUSE_CLOSED || (probe && b->state == FUSE_PROBE))
-        *b = (struct fuse){ .state = FUSE_CLOSED };
-}
-
-void
-fuse_bad(struct fuse *b, bool probe, int64_t now_ms)
-{
-    if (b->state == FUSE_CLOSED && ++b->failures < FUSE_FAILURES)
-        return;
-    if (b->state != FUSE_CLOSED && !(probe && b->state == FUSE_PROBE))
-        return; /* a late failure of the time before it opened */
-    b->open_ms = b->open_ms == 0 ? FUSE_FIRST_MS : b->open_ms * 2 > FUSE_LAST_MS ? FUSE_LAST_MS : b->open_ms * 2;
-    b->until_ms = now_ms + b->open_ms;
-    b->state = FUSE_OPEN;
-    b->quota = false;
-}
-
-void
-fuse_quota(struct fuse *b, int64_t now_ms)
-{
-    b->state = FUSE_OPEN;
-    b->quota = true;
-    b->until_ms = now_ms + FUSE_QUOTA_MS;
-}
-
-void
-fuse_drop(struct fuse *b, bool probe, int64_t now_ms)
-{
-    if (!probe || b->state != FUSE_PROBE)
-        return;
-    b->state = FUSE_OPEN;
-    b->until_ms = b->quota ? now_ms + FUSE_QUOTA_MS : now_ms;
+    *wait_ms = b->state == BREAKER_PROBING ? PROBE_WAIT_MS : b->open_until_ms - now_ms;
+    return b->held_ms > 0 ? ERR_UPSTREAM_QUOTA : ERR_UPSTREAM;
 }

@@ -17,10 +17,11 @@ ends_with(const char *s, const char *end)
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-static void
+/* true: the path named the one route that servers have in different places, so that it is meant as it stands. */
+static bool
 cut_end(char *path)
 {
-    static const char *const routes[] = { "/chat/completions", "/completions", "/embeddings" };
+    static const char *const routes[] = { "/rerank", "/chat/completions", "/completions", "/embeddings" };
     size_t n = strlen(path);
 
     while (n > 0 && path[n - 1] == '/')
@@ -28,8 +29,19 @@ cut_end(char *path)
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (ends_with(path, routes[i])) {
             path[n - strlen(routes[i])] = 0;
-            return;
+            return i == 0;
         }
+    return false;
+}
+
+/* Escapes of a host are decoded by now: no name holds bytes that are no text, blanks or what ends a host. */
+static bool
+is_host(const char *host)
+{
+    for (const char *c = host; *c != 0; c++)
+        if ((*c > 0 && *c <= ' ') || strchr("\x7f/?#@\\%\"<>^`{|}", *c))
+            return false;
+    return host[0] != 0 && utf8_valid(str_of(host));
 }
 
 static const char *
@@ -37,31 +49,33 @@ take_apart(CURLU *u, struct base_url *out)
 {
     char *host = NULL, *path = NULL, *query = NULL, *user = NULL, *fragment = NULL, *whole = NULL;
     const char *why = NULL;
+    bool as_written;
 
     curl_url_get(u, CURLUPART_USER, &user, 0);
     curl_url_get(u, CURLUPART_FRAGMENT, &fragment, 0);
-    if (user != NULL)
+    if (user)
         why = "must hold no user name: the key has an option of its own";
-    else if (fragment != NULL)
+    else if (fragment)
         why = "must hold no #fragment";
-    else if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || host[0] == 0)
+    else if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || !is_host(host))
         why = "names no host";
     else if (curl_url_get(u, CURLUPART_PATH, &path, 0) != CURLUE_OK)
         why = "cannot be read";
-    if (why == NULL) {
+    if (!why) {
         curl_url_get(u, CURLUPART_QUERY, &query, 0);
-        cut_end(path);
+        as_written = cut_end(path);
         curl_url_set(u, CURLUPART_QUERY, NULL, 0);
         curl_url_set(u, CURLUPART_PATH, path, 0);
         curl_url_get(u, CURLUPART_URL, &whole, 0);
         *out = (struct base_url){ .prefix = mem_dup(whole), .query = mem_dup(query ? query : "") };
         for (size_t n = strlen(out->prefix); n > 0 && out->prefix[n - 1] == '/'; n--)
             out->prefix[n - 1] = 0;
-        out->azure = strstr(out->query, "api-version=") != NULL || ends_with(host, ".azure.com");
-        out->bare = path[0] == 0;
-        out->open = query == NULL && !ends_with(path, "/v1") && strstr(path, "/deployments/") == NULL;
+        out->azure = strstr(out->query, "api-version=") || ends_with(host, ".azure.com");
+        out->bare = path[0] == 0 && !as_written;
+        out->open = !query && !as_written && !ends_with(path, "/v1") && !strstr(path, "/deployments/");
     }
-    curl_free(host), curl_free(path), curl_free(query), curl_free(user), curl_free(fragment), curl_free(whole);
+    curl_free(host), curl_free(path), curl_free(query), curl_free(user), curl_free(fragment),
+        curl_free(whole);
     return why;
 }
 
@@ -78,7 +92,9 @@ base_url_read(const char *text, struct base_url *out)
         if (*c <= ' ' || *c == 0x7f)
             return "holds spaces";
     u = curl_url();
-    why = curl_url_set(u, CURLUPART_URL, text, 0) != CURLUE_OK ? "is no URL: scheme, host, port (1 to 65535) and path" : take_apart(u, out);
+    why = curl_url_set(u, CURLUPART_URL, text, 0) != CURLUE_OK
+              ? "is no URL: scheme, host, port (1 to 65535) and path"
+              : take_apart(u, out);
     curl_url_cleanup(u);
     return why;
 }
@@ -96,7 +112,7 @@ base_url_auth(const struct base_url *base, const char *key, const char *header)
     struct buf b = BUF_MAX(8192);
     char *line;
 
-    if (key == NULL || key[0] == 0)
+    if (!key || key[0] == 0)
         return NULL;
     if (header[0] == 0)
         header = base->azure ? "api-key" : "Authorization";

@@ -5,16 +5,23 @@
  *   cache key → value's SHA-256 and epoch as expected? hit (and the turn appended to fn:turns) : miss, deleted when wrong
  *
  * Every value in Redis is data from outside: wrong type, length or version is a miss, deleted and counted. Redis away:
- * the limiter of this process decides at the same limits, and there is no hit; it counts all the while, so that what Redis let
- * through is known then. While Redis is there it also runs beside it as a floor at twice the limit, for a Redis that forgets. */
+ * the limiter of this process decides at the same limits, and there is no hit; it counts all the while, so
+ * that the requests that Redis let through are known then. While Redis is there it also runs beside it as a
+ * floor at twice the limit, for a Redis that forgets. */
 #include <assert.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/admit/admit.h"
 #include "proto/answer.h"
-#include "gateway/admit/cache.h"
+#include "gateway/admit/cache_write.h"
+#include "gateway/admit/advance.h"
+#include "gateway/admit/erased.h"
+#include "gateway/admit/flight_lease.h"
+#include "gateway/admit/frames.h"
 #include "gateway/admit/limit.h"
+#include "gateway/admit/near.h"
+#include "gateway/admit/semantic_ring.h"
 #include "gateway/gateway.h"
 #include "gateway/request/handler.h"
 
@@ -85,15 +92,21 @@ void
 admit_init(void)
 {
     redis_script_init(&script, script_source);
+    cache_init();
     turns_init();
+    frames_init();
+    erased_init();
+    flight_lease_init();
+    semantic_ring_init();
 }
 
 /* ---- which policies count for a request */
 
 struct plan {
     struct limit_state s;
-    char key[LIMIT_POLICIES][88];         /* what each policy counts: "fn:rl:k:<hex>", "fn:rl:s:<hex>", "fn:rl:a:<address>" */
-    int label[LIMIT_POLICIES];            /* index into policy_labels */
+    char key[LIMIT_POLICIES][LIMIT_KEY]; /* that each policy counts */
+    uint64_t id[LIMIT_POLICIES];         /* of that key, where it is looked for in advance.c */
+    int label[LIMIT_POLICIES];           /* index into policy_labels */
 };
 
 /* As snprintf with %s of each would, which is a tenth of what a hit costs us. */
@@ -130,6 +143,8 @@ plan_key(const struct request *r, struct plan *p, const char *hex)
 
     plan_add(p, "key", POLICY_KEY, "k", hex, minute, k->per_minute > 0 || server ? 60 : o->rate_window);
     plan_add(p, "hour", POLICY_HOUR, "kh", hex, hour, 3600);
+    if (k->per_day > 0)
+        plan_add(p, "day", POLICY_DAY, "kd", hex, (long)k->per_day, 86400);
 }
 
 static void
@@ -139,9 +154,9 @@ plan_make(const struct request *r, const uint8_t *session_hash, struct plan *p)
     char hex[65];
 
     *p = (struct plan){ .s.violated = -1 };
-    if (r->who.key != NULL) {
-        plan_key(r, p, hex_text(r->who.key_hash, 32, hex));
-    } else if (session_hash != NULL) {
+    if (r->who.key) {
+        plan_key(r, p, hex_text(r->who.limits, 32, hex));
+    } else if (session_hash) {
         hex_text(session_hash, 32, hex);
         plan_add(p, "session", POLICY_SESSION, "s", hex, o->rate_requests, o->rate_window);
         plan_add(p, "hour", POLICY_HOUR, "sh", hex, o->rate_hour, 3600);
@@ -169,7 +184,8 @@ local_take(struct request *r, struct plan *p, long scale, bool charge)
     return p->s.violated < 0;
 }
 
-/* What Redis let through counts here, too: a Redis that is away a moment later must not be a second quota. */
+/* Requests that Redis let through count here, too: a Redis that is away a moment later must
+ * not be a second quota. */
 static void
 local_note(struct request *r, const struct plan *p)
 {
@@ -195,7 +211,9 @@ admit_address(struct request *r, bool charge)
 {
     struct plan p;
 
-    plan_make(r, NULL, &p);
+    r->judged = r->judged || charge;
+    p = (struct plan){ .s.violated = -1 };
+    plan_add(&p, "address", POLICY_ADDRESS, "a", r->peer, r->gw->opt->rate_addr, 60);
     if (!local_take(r, &p, 1, charge) && charge)
         return refuse(r, &p);
     p.s.violated = -1;
@@ -221,7 +239,7 @@ number(struct digits *d, int64_t v)
     return (struct str){ p, (size_t)(end - p) };
 }
 
-/* How the value of this probe begins when it is the right one. */
+/* The beginning of this probe's value when it is the right one. */
 static void
 probe_head(const struct cache_probe *probe, char out[ANSWER_SUM_AT])
 {
@@ -233,8 +251,8 @@ probe_head(const struct cache_probe *probe, char out[ANSWER_SUM_AT])
 
 /* One round trip to one server: the policies of p (NULL: none), the cache entry of probe (NULL: none). */
 static int
-ask_redis(struct request *r, struct redis *to, const struct plan *p, const struct cache_probe *probe, struct str turn,
-          struct redis_val *out)
+ask_redis(struct request *r, struct redis *to, const struct plan *p, const struct cache_probe *probe,
+          struct str turn, struct redis_val *out)
 {
     struct str keys[LIMIT_POLICIES + 2], args[2 * LIMIT_POLICIES + 4];
     size_t n = p ? p->s.n : 0, n_keys = 0, n_args = 0;
@@ -249,7 +267,7 @@ ask_redis(struct request *r, struct redis *to, const struct plan *p, const struc
         args[n_args++] = number(&d, step);
         args[n_args++] = number(&d, tau);
     }
-    if (probe != NULL) {
+    if (probe) {
         probe_head(probe, head);
         keys[n_keys++] = str_of(probe->key);
         keys[n_keys++] = STR(TURNS_STREAM);
@@ -286,11 +304,11 @@ take_limits(struct plan *p, const struct redis_val *v)
 }
 
 static void
-take_cache(struct request *r, const struct cache_probe *probe, const struct redis_val *v, size_t n, bool appends,
-           struct cache_hit *hit)
+take_cache(struct request *r, const struct cache_probe *probe, const struct redis_val *v, size_t n,
+           bool appends, struct cache_hit *hit)
 {
-    static const enum cache_outcome outcomes[] = { CACHE_BYPASS, CACHE_HIT, CACHE_MISS, CACHE_STALE, CACHE_COLLISION,
-                                                   CACHE_BAD };
+    static const enum cache_outcome outcomes[] = { CACHE_BYPASS, CACHE_HIT,       CACHE_MISS,
+                                                   CACHE_STALE,  CACHE_COLLISION, CACHE_BAD };
     int64_t state = v->v[n + 3].i;
     struct str value = v->v[n + 5].s;
 
@@ -327,7 +345,7 @@ look_apart(struct request *r, const struct cache_probe *probe, struct cache_hit 
         return;
     }
     take_cache(r, probe, &v, 0, false, hit);
-    if (hit->hit && probe->turn.p != NULL)
+    if (hit->hit && probe->turn.p)
         hit->appended = turns_append_pair(r, probe->turn, hit->value);
 }
 
@@ -335,7 +353,7 @@ void
 cache_look(struct request *r, const struct cache_probe *probe, struct cache_hit *hit)
 {
     *hit = (struct cache_hit){ .outcome = cache_labels[CACHE_BYPASS] };
-    if (probe->key[0] == 0 || r->gw->cache == NULL)
+    if (probe->key[0] == 0 || !r->gw->cache)
         no_cache(r);
     else
         look_apart(r, probe, hit);
@@ -348,7 +366,7 @@ admit_redis(struct request *r, struct plan *p, const struct cache_probe *probe, 
     bool together = r->gw->state == r->gw->cache;
     struct redis_val v;
 
-    if (r->gw->state == NULL)
+    if (!r->gw->state)
         return -1;
     if (ask_redis(r, r->gw->state, p, together ? probe : NULL, probe ? probe->turn : STR_NONE, &v) != 0 ||
         !reply_good(&v, p->s.n))
@@ -356,11 +374,55 @@ admit_redis(struct request *r, struct plan *p, const struct cache_probe *probe, 
     take_limits(p, &v);
     if (p->s.violated >= 0)
         return 0;
-    if (probe != NULL && together)
+    if (probe && together)
         take_cache(r, probe, &v, p->s.n, probe->turn.p != NULL, hit);
-    else if (probe != NULL)
+    else if (probe)
         look_apart(r, probe, hit);
     return v.v[1].i == 0 ? 1 : -1;
+}
+
+/* ---- without Redis */
+
+static void
+near_hit(struct request *r, const struct cache_probe *probe, struct str value, struct cache_hit *hit)
+{
+    *hit = (struct cache_hit){ .hit = true, .value = value, .outcome = cache_labels[CACHE_HIT] };
+    stat_add_at(&gateway_stats, GW_CACHE, CACHE_HIT, 0, 1);
+    request_header_add(r, "X-Cache", "hit");
+    if (probe->turn.p)
+        hit->appended = turns_append_pair(r, probe->turn, value);
+}
+
+/* Its limits were taken in advance and its answer, if it wants one, is near: no trip. False: as ever. */
+static bool
+admit_near(struct request *r, struct plan *p, const struct cache_probe *probe, struct cache_hit *hit)
+{
+    const struct advance_ask ask = { p->id, p->key, &p->s };
+    struct str value;
+
+    if (!r->gw->advance)
+        return false;
+    for (size_t i = 0; i < p->s.n; i++)
+        p->id[i] = limiter_id(r->gw->limiter, str_of(p->key[i]), "advance");
+    r->hot = advance_has(r->gw->advance, &ask);
+    if (!r->hot || (probe && !near_get(r->gw->near, probe, clock_ms(), r->arena, &value)) ||
+        !advance_take(r->gw->advance, &ask))
+        return false;
+    if (probe)
+        near_hit(r, probe, value, hit);
+    return true;
+}
+
+/* Redis's answer is kept here for the next time. */
+static void
+keep_near(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe,
+          const struct cache_hit *hit)
+{
+    struct turn_finish_req t;
+
+    if (r->hot && session_hash && hit->hit &&
+        answer_read(hit->value, r->arena, NULL, NULL, NULL, &t) == ERR_OK)
+        cache_near(r, session_hash, probe, t.created_ms, hit->value);
 }
 
 bool
@@ -369,11 +431,13 @@ admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *
     struct cache_hit none;
     struct plan p, floor;
     int decided;
+    bool near;
 
-    if (hit == NULL)
+    r->judged = true;
+    if (!hit)
         hit = &none;
     *hit = (struct cache_hit){ .outcome = cache_labels[CACHE_BYPASS] };
-    if (probe != NULL && probe->key[0] == 0) {
+    if (probe && probe->key[0] == 0) {
         no_cache(r);
         probe = NULL;
     }
@@ -381,18 +445,23 @@ admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *
     floor = p;
     if (!local_take(r, &floor, 2, true))
         return refuse(r, &floor);
-    decided = admit_redis(r, &p, probe, hit);
+    near = admit_near(r, &p, probe, hit);
+    decided = near ? 1 : admit_redis(r, &p, probe, hit);
     if (decided == 0)
         return refuse(r, &p);
     if (decided < 0) {
         stat_inc(&gateway_stats, GW_LIMIT_LOCAL);
-        if (probe != NULL && !hit->hit)
+        if (probe && !hit->hit)
             request_header_add(r, "X-Cache", "bypass");
         if (!local_take(r, &p, 1, true))
             return refuse(r, &p);
     }
-    if (decided > 0)
+    if (decided > 0) {
         local_note(r, &p);
+        advance_note(r->gw->advance, &(struct advance_ask){ p.id, p.key, &p.s });
+    }
+    if (!near)
+        keep_near(r, session_hash, probe, hit);
     r->conn->limits = p.s;
     return true;
 }

@@ -1,9 +1,11 @@
-/* Who asks and what they may do (docs/api.md, "Keys and who may do what"). A key is compared by its SHA-256, in constant time
- * (keytable.c); missing, wrong, cut, revoked and expired keys get the same answer. Without a key: AUTH=off on loopback gives
- * everything, anonymous chat gives the chat routes to browsers of allowed origins. More than 10 failures a minute from an address: 429. */
+/* Callers and their rights (docs/api.md, "Keys and who may do what"). A key is compared by its SHA-256, in
+ * constant time (keytable.c); missing, wrong, cut, revoked and expired keys get the same answer. Without a
+ * key: AUTH=off on loopback gives everything, anonymous chat gives the chat routes to browsers of allowed
+ * origins. More than 10 failures a minute from an address: 429. */
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "gateway/admit/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/admit/admit.h"
@@ -16,7 +18,7 @@ bearer(const struct request *r)
 {
     struct str h = request_header(r, "Authorization");
 
-    if (h.p == NULL)
+    if (!h.p)
         return STR_NONE;
     if (h.n <= 7 || strncasecmp(h.p, "Bearer ", 7) != 0)
         return STR("");
@@ -32,10 +34,12 @@ bearer(const struct request *r)
 static bool
 key_in_url(struct request *r)
 {
-    static const char *const names[] = { "api_key", "apikey", "api-key", "key", "access_token", "token", NULL };
+    static const char *const names[] = {
+        "api_key", "apikey", "api-key", "key", "access_token", "token", NULL
+    };
 
     for (int i = 0; names[i] != NULL; i++)
-        if (request_param(r, names[i]).p != NULL)
+        if (request_param(r, names[i]).p)
             return true;
     return false;
 }
@@ -60,6 +64,7 @@ fail(struct request *r, const char *detail)
     struct policy p = { .name = "auth", .q = 10, .w = 60 };
     uint64_t id = limiter_id(r->gw->limiter, str_of(r->peer), p.name);
 
+    r->judged = true; /* here, and not by the toll */
     stat_inc(&gateway_stats, GW_AUTH_FAILURES);
     if (limiter_take(r->gw->limiter, id, &p, 1, true)) {
         reply_problem(r, ERR_UNAUTHORIZED, detail);
@@ -92,7 +97,7 @@ origin_fine(const struct request *r)
 {
     struct str origin = request_header(r, "Origin");
 
-    return origin.p == NULL || origins_have(&r->gw->allowed, origin.p) ||
+    return !origin.p || origins_have(&r->gw->allowed, origin.p) ||
            origin_same(origin.p, request_header(r, "Host").p, r->gw->opt->public_url);
 }
 
@@ -108,7 +113,7 @@ auth_origin_known(struct gateway *gw, const struct head *h, const char *origin)
 {
     const char *host = head_get(h, "Host");
 
-    if (host == NULL || !host_fine(gw, host))
+    if (!host || !host_fine(gw, host))
         host = "";
     return origins_have(&gw->allowed, origin) || origin_same(origin, host, gw->opt->public_url) ||
            keyring_has_origin(gw->keys, str_of(origin));
@@ -134,7 +139,7 @@ reached_by_name(const struct request *r)
     struct str origin = request_header(r, "Origin");
 
     return host_fine(r->gw, request_header(r, "Host").p) ||
-           (origin.p != NULL && origins_have(&r->gw->allowed, origin.p));
+           (origin.p && origins_have(&r->gw->allowed, origin.p));
 }
 
 static bool
@@ -143,8 +148,10 @@ as_anonymous(struct request *r)
     if (r->route->who != WHO_SESSION || !r->gw->opt->anonymous_chat)
         return fail(r, NULL);
     if (!reached_by_name(r))
-        return deny(r, "this gateway is not known by the name in Host: set PUBLIC_URL to how people reach it, or list the name "
-                       "in ALLOWED_HOSTS");
+        return deny(
+            r,
+            "this gateway is not known by the name in Host: set PUBLIC_URL to how people reach it, or list the name "
+            "in ALLOWED_HOSTS");
     if (!origin_fine(r))
         return deny(r, "this origin is not in ALLOWED_ORIGINS");
     be(r, "default", SCOPE_CHAT, true);
@@ -157,9 +164,19 @@ origin_listed(const struct request *r, const struct strs *origins)
     struct str origin = request_header(r, "Origin");
 
     for (size_t i = 0; i < origins->n; i++)
-        if (origin.p != NULL && str_eq(origin, origins->v[i]))
+        if (origin.p && str_eq(origin, origins->v[i]))
             return true;
     return false;
+}
+
+/* The user of a key may be none who can list keys. */
+static void
+tell_end(struct request *r, const struct api_key *k)
+{
+    char text[32];
+
+    if (k->expires_ms != 0)
+        request_header_add(r, "X-Key-Expires-At", clock_rfc3339(k->expires_ms, text));
 }
 
 static bool
@@ -171,8 +188,11 @@ as_key(struct request *r, const struct api_key *k, const uint8_t hash[32])
         return deny(r, "this key is bound to other origins");
     be(r, tenant ? tenant : "", scopes_of(k), false);
     memcpy(r->who.key_hash, hash, 32);
+    memcpy(r->who.limits, k->limits.n == 32 ? (const void *)k->limits.p : hash, 32);
     r->who.key = k;
-    if (!limiter_key_enter(r->gw->limiter, hash, r->gw->opt->max_per_key)) {
+    tell_end(r, k);
+    keyring_used(r->gw->keys, hash);
+    if (!limiter_key_enter(r->gw->limiter, r->who.limits, r->gw->opt->max_per_key)) {
         stat_add_at(&gateway_stats, GW_LIMITED, POLICY_CONCURRENCY, 0, 1);
         reply_problem(r, ERR_LIMITED, "too many requests of this key are running");
         return false;
@@ -190,7 +210,7 @@ admin_key(struct request *r, const uint8_t hash[32])
     if (!bytes_equal(hash, r->gw->admin_hash, 32) || !r->gw->has_admin)
         return NULL;
     k = arena_alloc(r->arena, sizeof *k);
-    if (k == NULL)
+    if (!k)
         return NULL;
     k->tenant = STR("default");
     k->label = STR("ADMIN_KEY");
@@ -202,8 +222,11 @@ admin_key(struct request *r, const uint8_t hash[32])
 static bool
 scope_check(struct request *r)
 {
-    static const unsigned needed[] = { [WHO_PUBLIC] = 0, [WHO_SESSION] = SCOPE_CHAT, [WHO_CHAT] = SCOPE_CHAT,
-                                       [WHO_INGEST] = SCOPE_INGEST, [WHO_ADMIN] = SCOPE_ADMIN };
+    static const unsigned needed[] = { [WHO_PUBLIC] = 0,
+                                       [WHO_SESSION] = SCOPE_CHAT,
+                                       [WHO_CHAT] = SCOPE_CHAT,
+                                       [WHO_INGEST] = SCOPE_INGEST,
+                                       [WHO_ADMIN] = SCOPE_ADMIN };
     unsigned need = needed[r->route->who];
 
     if ((r->who.scopes & need) == need)
@@ -211,16 +234,20 @@ scope_check(struct request *r)
     return deny(r, NULL);
 }
 
-/* AUTH=off: what came through a proxy may be anybody's. Whatever it asks for is refused, so that nobody overlooks it. */
+/* AUTH=off: a request that came through a proxy may be anybody's. All of them are refused, so that
+ * nobody overlooks it. */
 static bool
 through_proxy(struct request *r)
 {
     const char *sign = r->gw->opt->auth ? NULL : proxy_sign(&r->conn->head);
 
-    if (sign == NULL)
+    if (!sign)
         return false;
-    deny(r, arena_printf(r->arena, "AUTH=off serves programs of this machine only, and this request came through a proxy (%s): "
-                         "set AUTH=on and ADMIN_KEY", sign));
+    deny(r, arena_printf(
+                r->arena,
+                "AUTH=off serves programs of this machine only, and this request came through a proxy (%s): "
+                "set AUTH=on and ADMIN_KEY",
+                sign));
     return true;
 }
 
@@ -240,13 +267,13 @@ auth_check(struct request *r)
     }
     if (key_in_url(r))
         return fail(r, "keys do not belong into a URL: send Authorization: Bearer");
-    if (key.p == NULL)
+    if (!key.p)
         return r->gw->opt->auth ? as_anonymous(r) : as_local(r);
     if (key.n == 0)
         return r->gw->opt->auth ? fail(r, NULL) : as_local(r);
     sha256(&key, 1, hash);
     k = admin_key(r, hash);
-    if (k == NULL)
+    if (!k)
         known = keyring_find(r->gw->keys, hash, r->arena, &k);
     if (known == KEY_FOUND && (k->expires_ms == 0 || k->expires_ms > clock_wall_ms()))
         return as_key(r, k, hash) && scope_check(r);
@@ -267,7 +294,7 @@ collection_allowed(const struct request *r, struct str name)
 
     if (r->who.anonymous)
         return names_have(&r->gw->strangers.collections, name);
-    if (k == NULL || k->collections.n == 0)
+    if (!k || k->collections.n == 0)
         return true;
     for (size_t i = 0; i < k->collections.n; i++)
         if (str_eq(k->collections.v[i], name))
@@ -289,6 +316,6 @@ api_first_collection(const struct request *r)
 bool
 api_is_root(const struct request *r)
 {
-    return r->who.key == NULL ? (r->who.scopes & SCOPE_ADMIN) != 0
-                              : r->gw->has_admin && bytes_equal(r->who.key_hash, r->gw->admin_hash, 32);
+    return !r->who.key ? (r->who.scopes & SCOPE_ADMIN) != 0
+                       : r->gw->has_admin && bytes_equal(r->who.key_hash, r->gw->admin_hash, 32);
 }

@@ -1,21 +1,24 @@
 /* Idempotency keys at the edge (idempotency.h). The store keeps the row; this file makes it from a request.
  *
  * Scope: the API key (anonymous and publishable ones: the session; without one, the request itself), and the route.
- * Fingerprint: method, path, query, the headers that change what is done, body. What is stored is sealed with a key that only
- * the sender's header values give, its API key among them: answers hold session ids and, once, API keys, which the
- * database must never know. Callers who share no secret with us share no answer that holds one: what mints a secret runs anew for
- * them, since whoever guesses the header's value would be handed it. */
+ * Fingerprint: method, path, query, the headers that change what is done, body. The stored answer is sealed
+ * with a key that only the sender's header values give, its API key among them: answers hold session ids
+ * and, once, API keys, which the database must never know. Callers who share no secret with us share no
+ * answer that holds one: a request that mints a secret runs anew for them, since a guess of the header's
+ * value would get it. */
 #include "gateway/admit/idempotency.h"
 
 #include <stdio.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/seal.h"
+#include "common/digest.h"
+#include "gateway/admit/lease.h"
 #include "gateway/request/handler.h"
+#include "gateway/request/problem.h"
 #include "gateway/edge/origin.h"
 
-#define SETTLE_MS 2000        /* an answer that exists waits no longer than this for being stored */
+#define SETTLE_MS 2000 /* an answer that exists waits no longer than this for being stored */
 
 static bool
 key_ok(struct str key)
@@ -30,9 +33,12 @@ key_ok(struct str key)
 static void
 fingerprint(struct request *r, uint8_t out[32])
 {
-    const struct str parts[] = { str_of(method_names[r->method]), r->path,
-                                 str_of(request_query(r)),        request_header(r, "Content-Type"),
-                                 request_header(r, "X-Session-ID"), request_header(r, "X-Filename"),
+    const struct str parts[] = { str_of(method_names[r->method]),
+                                 r->path,
+                                 str_of(request_query(r)),
+                                 request_header(r, "Content-Type"),
+                                 request_header(r, "X-Session-ID"),
+                                 request_header(r, "X-Filename"),
                                  r->body };
     uint8_t all[sizeof parts / sizeof parts[0]][32];
 
@@ -48,7 +54,7 @@ keyed(const struct request *r)
     static const uint8_t none[32];
     const struct api_key *k = r->who.key;
 
-    return memcmp(r->who.key_hash, none, 32) != 0 && (k == NULL || k->origins.n == 0);
+    return memcmp(r->who.key_hash, none, 32) != 0 && (!k || k->origins.n == 0);
 }
 
 /* The API key as it was sent; empty when none counts. */
@@ -69,7 +75,9 @@ make_secret(const struct request *r, struct str key, uint8_t out[32])
 {
     struct str secret = api_secret(r), own = presented(r);
     uint8_t mine[32], theirs[32];
-    struct str parts[] = { STR("footnote stored answer"), { (const char *)mine, 32 }, { (const char *)theirs, 32 }, key };
+    struct str parts[] = {
+        STR("footnote stored answer"), { (const char *)mine, 32 }, { (const char *)theirs, 32 }, key
+    };
 
     sha256(&secret, 1, mine);
     sha256(&own, 1, theirs);
@@ -83,7 +91,7 @@ idem_begin(struct request *r)
     struct idem *i;
     uint8_t digest[32];
 
-    if (key.p == NULL)
+    if (!key.p)
         return true;
     if (!key_ok(key)) {
         reply_problem(r, ERR_BAD_REQUEST, "Idempotency-Key must have 1 to 255 visible ASCII characters");
@@ -91,7 +99,7 @@ idem_begin(struct request *r)
     }
     if ((r->route->flags & MINTS) && !keyed(r))
         return true;
-    if ((i = arena_alloc(r->arena, sizeof *i)) == NULL) {
+    if (!(i = arena_alloc(r->arena, sizeof *i))) {
         reply_problem(r, ERR_BUSY, NULL);
         return false;
     }
@@ -112,7 +120,7 @@ make_scope(const struct request *r, struct idem *i)
 {
     struct str s = request_header(r, "X-Session-ID");
     struct uuid id;
-    char text[37], hex[65] = "";
+    char hex[65] = "";
     uint8_t hash[32];
     const char *kind = "local";
 
@@ -122,19 +130,18 @@ make_scope(const struct request *r, struct idem *i)
     } else if (i->has_session) {
         kind = "session";
         hex_text(i->session, 32, hex);
-    } else if (s.p != NULL && uuid_parse(s, &id)) {
+    } else if (s.p && uuid_parse(s, &id)) {
         kind = "session";
-        s = str_of(uuid_text(&id, text));
-        sha256(&s, 1, hash);
+        session_digest(&id, hash);
         hex_text(hash, 32, hex);
-    } else if (r->who.anonymous || r->who.key != NULL) {
+    } else if (r->who.anonymous || r->who.key) {
         kind = "request";
         hex_text(i->hash, 32, hex);
     }
     snprintf(i->scope, sizeof i->scope, "%s:%.64s %.60s", kind, hex, r->route->name);
 }
 
-/* Sealed is the address for Location (or nothing), a line feed, the body. */
+/* The sealed text is the address for Location (or nothing), a line feed, the body. */
 static bool
 open_stored(struct request *r, const struct idem_claim_rep *rep, struct idem_answer *out)
 {
@@ -145,9 +152,9 @@ open_stored(struct request *r, const struct idem_claim_rep *rep, struct idem_ans
     if (unseal(r->idem->secret, rep->stored, &plain))
         all = arena_str(r->arena, buf_slice(&plain));
     buf_free(&plain);
-    if (all.p != NULL)
+    if (all.p)
         nl = memchr(all.p, '\n', all.n);
-    if (nl == NULL)
+    if (!nl)
         return false;
     out->status = (int)rep->status;
     out->location = (struct str){ all.p, (size_t)(nl - all.p) };
@@ -160,7 +167,7 @@ claimed(struct request *r, const struct idem_claim_rep *rep, struct idem_answer 
 {
     struct idem *i = r->idem;
 
-    if (rep->stored.p == NULL) {
+    if (!rep->stored.p) {
         i->seed = rep->seed;
         i->outcome = IDEM_RUNNING;
         idem_keep(r);
@@ -177,32 +184,37 @@ claimed(struct request *r, const struct idem_claim_rep *rep, struct idem_answer 
 }
 
 static enum err
-ask_claim(struct request *r, struct held *held, struct answer *a)
+ask_claim(struct request *r, struct held *held, struct outcome *a)
 {
     const struct idem *i = r->idem;
-    const struct idem_claim_req req = { .scope = str_of(i->scope), .key = str_of(i->key), .hash = { (const char *)i->hash, 32 },
-                                        .holder = i->holder, .lease_ms = idem_lease_ms(r) };
+    const struct idem_claim_req req = { .scope = str_of(i->scope),
+                                        .key = str_of(i->key),
+                                        .hash = { (const char *)i->hash, 32 },
+                                        .holder = i->holder,
+                                        .lease_ms = idem_lease_ms(r) };
 
-    return api_ask(r, held, KIND_IDEM_CLAIM, &req, r->deadline_ms, a);
+    return api_call(r, held, KIND_IDEM_CLAIM, &req, r->deadline_ms, a);
 }
 
 bool
-idem_claim(struct request *r, const uint8_t *session, struct idem_answer *stored)
+idem_take(struct request *r, const uint8_t *session, struct idem_answer *stored)
 {
     struct idem *i = r->idem;
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
     bool good = false;
 
     *stored = (struct idem_answer){ 0 };
-    if (session != NULL)
+    if (session)
         memcpy(i->session, session, 32);
     i->has_session = session != NULL;
     make_scope(r, i);
     if (ask_claim(r, &held, &a) == ERR_OK) {
         good = claimed(r, a.msg, stored);
     } else {
-        i->outcome = a.err == ERR_IN_PROGRESS ? IDEM_BUSY : a.err == ERR_IDEMPOTENCY ? IDEM_MISMATCH : IDEM_FAILED;
+        i->outcome = a.err == ERR_IN_PROGRESS   ? IDEM_BUSY
+                     : a.err == ERR_IDEMPOTENCY ? IDEM_MISMATCH
+                                                : IDEM_FAILED;
         if (a.err == ERR_IN_PROGRESS)
             request_retry_after(r, 1000);
         else if (a.retry_after_ms > 0)
@@ -220,6 +232,8 @@ idem_ids(const struct request *r, struct uuid *question, struct uuid *answer)
 
     *question = r->idem->seed;
     *answer = uuid_named(parts, 2);
+    if (r->gw->opt->messages_partitioned) /* the milliseconds of its question, a UUIDv7, stand first */
+        memcpy(answer->b, question->b, 6);
 }
 
 /* ---- storing */
@@ -279,7 +293,7 @@ idem_fill(const struct request *r, struct str body, struct turn_finish_req *t, s
 void
 idem_kept(struct request *r)
 {
-    if (r->idem != NULL)
+    if (r->idem)
         r->idem->outcome = IDEM_STORED;
 }
 
@@ -287,26 +301,29 @@ static void
 finish(struct request *r, int status, struct str sealed)
 {
     struct idem *i = r->idem;
-    struct idem_finish_req req = { .scope = str_of(i->scope), .key = str_of(i->key), .holder = i->holder, .status = status,
+    struct idem_finish_req req = { .scope = str_of(i->scope),
+                                   .key = str_of(i->key),
+                                   .holder = i->holder,
+                                   .status = status,
                                    .body = sealed };
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
 
     if (i->has_session)
         req.session = (struct str){ (const char *)i->session, 32 };
     idem_unkeep(r);
     i->outcome = status > 0 ? IDEM_STORED : IDEM_FREED;
-    if (api_ask(r, &held, KIND_IDEM_FINISH, &req, clock_ms() + SETTLE_MS, &a) != ERR_OK) {
+    if (api_call(r, &held, KIND_IDEM_FINISH, &req, clock_ms() + SETTLE_MS, &a) != ERR_OK) {
         i->outcome = IDEM_FAILED; /* the lease runs out by itself */
         LOG(WARN, r->id, M("an idempotency key could not be settled"), KS("code", err_name(a.err)));
     }
     held_free(&held);
 }
 
-static bool
-running(const struct request *r)
+bool
+idem_running(const struct request *r)
 {
-    return r->idem != NULL && r->idem->outcome == IDEM_RUNNING;
+    return r->idem && r->idem->outcome == IDEM_RUNNING;
 }
 
 void
@@ -314,7 +331,7 @@ idem_settle(struct request *r, int status, struct str body)
 {
     struct buf sealed = BUF_MAX(IDEM_BODY_MAX);
 
-    if (!running(r))
+    if (!idem_running(r))
         return;
     if (idem_final(status) && seal_answer(r, location_of(r), body, &sealed))
         finish(r, status, buf_slice(&sealed));
@@ -326,9 +343,9 @@ idem_settle(struct request *r, int status, struct str body)
 void
 idem_end(struct request *r)
 {
-    if (running(r))
+    if (idem_running(r))
         finish(r, 0, STR_NONE);
-    if (r->idem != NULL)
+    if (r->idem)
         idem_unkeep(r);
 }
 
@@ -346,5 +363,5 @@ idem_replay(struct request *r, const struct idem_answer *stored)
     idem_replayed(r);
     if (stored->location.n > 0)
         request_header_add(r, "Location", arena_dup(r->arena, stored->location));
-    reply_bytes(r, stored->status, stored->status < 400 ? "application/json" : "application/problem+json", stored->body);
+    reply_bytes(r, stored->status, stored->status < 400 ? "application/json" : problem_type(r), stored->body);
 }

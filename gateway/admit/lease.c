@@ -6,28 +6,26 @@
 #include <pthread.h>
 
 #include "common/clock.h"
-#include "common/log.h"
 #include "gateway/admit/idempotency.h"
 #include "gateway/gateway.h"
-#include "common/nap.h"
+#include "common/process/ticker.h"
 #include "gateway/admit/lease.h"
 
-#define RENEW_MS 1500  /* a lease outlives two renewals that fail */
-#define BATCH 64       /* claims under way at once */
+#define RENEW_MS 1500 /* a lease outlives two renewals that fail */
+#define BATCH 64      /* claims under way at once */
 
 struct keeper {
     struct gateway *gw;
-    pthread_t thread;
-    struct nap nap;            /* of the thread */
-    pthread_mutex_t lock;      /* of first */
-    struct kept *first;        /* running requests that hold a key */
+    struct ticker *ticker;
+    pthread_mutex_t lock; /* of first */
+    struct kept *first;   /* running requests that hold a key */
 };
 
-struct claim {                 /* copied: its request may end meanwhile */
+struct claim { /* copied: its request may end meanwhile */
     char key[65], scope[200], tenant[65];
     uint8_t hash[32];
     struct uuid holder;
-    struct ask *ask;
+    struct call *call;
 };
 
 void
@@ -52,7 +50,7 @@ idem_unkeep(struct request *r)
     struct keeper *k = r->gw->keeper;
     struct kept *it = &r->idem->kept;
 
-    if (it->prev == NULL)
+    if (!it->prev)
         return;
     pthread_mutex_lock(&k->lock);
     *it->prev = it->next;
@@ -95,31 +93,40 @@ renew(struct keeper *k, size_t skip)
     struct claim *c = mem_new(BATCH * sizeof *c);
     size_t n = due(k, skip, c);
     int64_t deadline = clock_ms() + RENEW_MS;
-    struct answer a;
+    struct outcome a;
 
     for (size_t i = 0; i < n; i++) {
-        const struct idem_claim_req req = { .scope = str_of(c[i].scope), .key = str_of(c[i].key), .holder = c[i].holder,
-                                            .hash = { (const char *)c[i].hash, 32 }, .lease_ms = IDEM_LEASE_MS };
+        const struct idem_claim_req req = { .scope = str_of(c[i].scope),
+                                            .key = str_of(c[i].key),
+                                            .holder = c[i].holder,
+                                            .hash = { (const char *)c[i].hash, 32 },
+                                            .lease_ms = IDEM_LEASE_MS };
 
-        c[i].ask = hub_ask(k->gw->hub, KIND_IDEM_CLAIM, &req, c[i].tenant, "", deadline);
+        c[i].call = hub_call(k->gw->hub, KIND_IDEM_CLAIM, &req, c[i].tenant, "", deadline);
     }
     for (size_t i = 0; i < n; i++) {
-        ask_wait(c[i].ask, deadline, &a); /* the next renewal mends what this one could not */
-        ask_free(&c[i].ask);
+        call_wait(c[i].call, deadline, &a); /* the next renewal mends what this one could not */
+        call_free(&c[i].call);
     }
     mem_free(&c);
     return n;
 }
 
-static void *
-run(void *arg)
+static int64_t
+renew_all(void *arg)
 {
     struct keeper *k = arg;
 
-    while (nap_for(&k->nap, RENEW_MS))
-        for (size_t done = 0, n = BATCH; n == BATCH; done += n)
-            n = renew(k, done);
-    return NULL;
+    for (size_t done = 0, n = BATCH; n == BATCH; done += n)
+        n = renew(k, done);
+    return RENEW_MS;
+}
+
+static void
+keeper_free(struct keeper **k)
+{
+    pthread_mutex_destroy(&(*k)->lock);
+    mem_free(k);
 }
 
 struct keeper *
@@ -129,22 +136,17 @@ keeper_start(struct gateway *gw)
 
     k->gw = gw;
     pthread_mutex_init(&k->lock, NULL);
-    nap_init(&k->nap);
-    if (pthread_create(&k->thread, NULL, run, k) == 0)
-        return k;
-    LOG(ERROR, NULL, M("no thread for idempotency keys"));
-    mem_free(&k);
-    return NULL;
+    k->ticker = ticker_start("the leases of idempotency keys", renew_all, k);
+    if (!k->ticker)
+        keeper_free(&k);
+    return k;
 }
 
 void
 keeper_stop(struct keeper **k)
 {
-    if (*k == NULL)
+    if (!*k)
         return;
-    nap_end(&(*k)->nap);
-    pthread_join((*k)->thread, NULL);
-    nap_fini(&(*k)->nap);
-    pthread_mutex_destroy(&(*k)->lock);
-    mem_free(k);
+    ticker_stop(&(*k)->ticker);
+    keeper_free(k);
 }

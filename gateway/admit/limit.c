@@ -1,5 +1,5 @@
 /* Rate limits inside this process: the generic cell rate algorithm over a fixed table of buckets.
- * Redis holds the limits that count over all gateways (cache.c); this one takes over while Redis is away, runs beside it
+ * Redis holds the limits that count over all gateways (admit.c); this one takes over while Redis is away, runs beside it
  * as a floor at twice the limit, counts failed keys by address, and bounds what one key has running at once.
  *
  *   GCRA: a bucket is one number, the time at which the requests so far would have arrived if they had come evenly
@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "common/clock.h"
+#include "common/random.h"
 #include "gateway/gateway.h"
 #include "gateway/admit/limit.h"
 
@@ -17,16 +18,16 @@
 #define LOCKS 64u
 
 struct bucket {
-    uint64_t id;                  /* 0: free */
-    int64_t tat_us;               /* clock_us() scale */
+    uint64_t id;    /* 0: free */
+    int64_t tat_us; /* clock_us() scale */
 };
 
 struct limiter {
-    uint64_t seed[2];             /* nobody outside can aim at a set */
-    struct bucket *sets;          /* SETS × WAYS */
+    uint64_t seed[2];    /* nobody outside can aim at a set */
+    struct bucket *sets; /* SETS × WAYS */
     pthread_mutex_t lock[LOCKS];
     pthread_mutex_t key_lock;
-    uint64_t *running;            /* key ids of running requests; 0: free */
+    uint64_t *running; /* key ids of running requests; 0: free */
     size_t n_running;
 };
 
@@ -83,7 +84,7 @@ limiter_new(size_t max_active)
 void
 limiter_free(struct limiter **l)
 {
-    if (*l == NULL)
+    if (!*l)
         return;
     for (size_t i = 0; i < LOCKS; i++)
         pthread_mutex_destroy(&(*l)->lock[i]);
@@ -156,10 +157,10 @@ limiter_key_enter(struct limiter *l, const uint8_t hash[32], long max)
     pthread_mutex_lock(&l->key_lock);
     for (size_t i = 0; i < l->n_running; i++) {
         n += l->running[i] == id;
-        if (l->running[i] == 0 && slot == NULL)
+        if (l->running[i] == 0 && !slot)
             slot = &l->running[i];
     }
-    if (n < max && slot != NULL)
+    if (n < max && slot)
         *slot = id;
     pthread_mutex_unlock(&l->key_lock);
     return n < max && slot != NULL;

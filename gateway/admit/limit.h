@@ -1,8 +1,10 @@
 /* Rate limits inside this process: the generic cell rate algorithm (limit.c). */
-#ifndef GATEWAY_LIMIT_H
-#define GATEWAY_LIMIT_H
+#ifndef GATEWAY_ADMIT_LIMIT_H
+#define GATEWAY_ADMIT_LIMIT_H
 
 #include "gateway/edge/http.h"
+
+#define LIMIT_KEY 88 /* of a bucket in Redis: "fn:rl:k:<hex>", "fn:rl:s:<hex>", "fn:rl:a:<address>" */
 
 /* The time that one request takes of a bucket, and how much a bucket holds, µs. */
 int64_t gcra_step(const struct policy *p, long scale, int64_t *tau_us);

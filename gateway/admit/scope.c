@@ -1,4 +1,4 @@
-/* What a caller may use (auth.h): collections, the whole tenant, everything. */
+/* The rights of a caller (auth.h): collections, the whole tenant, everything. */
 #include "gateway/admit/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/request/handler.h"
@@ -25,13 +25,14 @@ api_collection(struct request *r, struct str given, struct str *name)
 bool
 api_restricted(const struct request *r)
 {
-    return r->who.key != NULL && r->who.key->collections.n > 0;
+    return r->who.key && r->who.key->collections.n > 0;
 }
 
 bool
 api_whole_tenant(struct request *r)
 {
     if (api_restricted(r))
-        reply_problem(r, ERR_FORBIDDEN, "this concerns the whole tenant, and this key is restricted to collections");
+        reply_problem(r, ERR_FORBIDDEN,
+                      "this concerns the whole tenant, and this key is restricted to collections");
     return !api_restricted(r);
 }

@@ -1,6 +1,6 @@
 /* The handlers of route.tbl, one a row. Each runs on an HTTP thread and answers exactly once. */
-#ifndef GATEWAY_API_H
-#define GATEWAY_API_H
+#ifndef GATEWAY_API_API_H
+#define GATEWAY_API_API_H
 
 #include "gateway/request/handler.h"
 

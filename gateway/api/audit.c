@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/log.h"
 #include "gateway/api/api.h"
 #include "gateway/request/handler.h"
@@ -16,18 +17,22 @@
 #include "gateway/admit/auth.h"
 #include "gateway/admit/limit.h"
 
-#define ROW_MS 2000          /* the answer is sent: only the connection's next request waits */
+#define ROW_MS 2000 /* the answer is sent: only the connection's next request waits */
 
 static void
 name_actor(const struct request *r, char out[65])
 {
-    if (r->who.key != NULL && !api_is_root(r))
+    if (r->who.key && !api_is_root(r))
         hex_text(r->who.key_hash, 32, out);
     else
-        snprintf(out, 65, "%s", r->who.key ? "admin_key" : r->who.anonymous || r->who.scopes == 0 ? "anonymous" : "local");
+        snprintf(out, 65, "%s",
+                 r->who.key                               ? "admin_key"
+                 : r->who.anonymous || r->who.scopes == 0 ? "anonymous"
+                                                          : "local");
 }
 
-/* What a path names is a secret (a session) or a person (a user): enough of its SHA-256 to find it by who knows it. */
+/* A path names a secret (a session) or a person (a user): enough of its SHA-256 is kept for those who
+ * know it to find it. */
 static void
 name_target(const struct request *r, char out[300])
 {
@@ -36,12 +41,12 @@ name_target(const struct request *r, char out[300])
     char hex[65];
 
     out[0] = 0;
-    if (r->audited.p != NULL) {
+    if (r->audited.p) {
         snprintf(out, 300, STR_FMT, STR_ARG(text_chars(r->audited, 64)));
-    } else if (hidden && r->arg.p != NULL) {
+    } else if (hidden && r->arg.p) {
         sha256(&r->arg, 1, digest);
         snprintf(out, 300, "sha256:%.16s", hex_text(digest, 32, hex));
-    } else if (r->arg.p != NULL && utf8_valid(r->arg)) {
+    } else if (r->arg.p && utf8_valid(r->arg)) {
         snprintf(out, 300, STR_FMT, STR_ARG(text_chars(r->arg, 64)));
     }
 }
@@ -62,31 +67,37 @@ void
 audit_note(struct request *r)
 {
     char actor[65], target[300], *action;
-    struct audit row = { .id = uuid_v7(), .status = r->status, .address = str_of(r->peer), .request_id = str_of(r->id) };
-    struct ask *q = NULL;
-    struct answer a;
+    struct audit row = {
+        .id = uuid_v7(), .status = r->status, .address = str_of(r->peer), .request_id = str_of(r->id)
+    };
+    struct call *q = NULL;
+    struct outcome a;
 
     if (r->status < 400 ? !(r->route->flags & AUDITED) : r->route->who != WHO_ADMIN)
         return;
     name_actor(r, actor);
     name_target(r, target);
     action = arena_printf(r->arena, "%s", r->route->name);
-    LOG(INFO, r->id, M("audit"), KS("actor", actor), KS("action", action), KS("target", target), KS("address", r->peer),
-        KI("status", r->status), KS("tenant", r->who.tenant));
-    if (action == NULL || !may_add(r, actor))
+    LOG(INFO, r->id, M("audit"), KS("actor", actor), KS("action", action), KS("target", target),
+        KS("address", r->peer), KI("status", r->status), KS("tenant", r->who.tenant));
+    if (!action || !may_add(r, actor))
         return;
     row.actor = str_of(actor);
     row.action = str_of(action);
     if (target[0])
         row.target = str_of(target);
-    if (ask_once(r->gw->hub, KIND_AUDIT_ADD, &row, r->who.tenant, r->id, clock_ms() + ROW_MS, &q, &a) != ERR_OK)
+    if (call_once(r->gw->hub, KIND_AUDIT_ADD, &row, r->who.tenant, r->id, clock_ms() + ROW_MS, &q, &a) !=
+        ERR_OK)
         LOG(WARN, r->id, M("the audit trail has this line only in the log"), KS("code", err_name(a.err)));
-    ask_free(&q);
+    call_free(&q);
 }
 
 static void
-render_audit(struct buf *b, const struct audit *a)
+audit_item(struct buf *b, const void *item, void *arg)
 {
+    const struct audit *a = item;
+
+    (void)arg;
     buf_c(b, '{');
     render_key_uuid(b, "id", &a->id);
     render_key_time(b, "at", a->at_ms);
@@ -106,26 +117,14 @@ route_audit(struct request *r)
     const struct audit_rep *rep;
     struct held held = { 0 };
     struct paging p;
-    struct answer a;
-    struct buf b = BUF_MAX(4194304);
+    struct outcome a;
 
     if (!api_paging(r, API_PAGE_LIMIT, &p) || !api_whole_tenant(r))
         return;
-    req.page = p.page;
-    req.limit = p.limit;
-    req.cursor = p.cursor;
+    PAGE_INTO(&req, &p);
     if (api_get(r, &held, KIND_AUDIT_LIST, &req, &a)) {
         rep = a.msg;
-        buf_z(&b, "{\"items\":[");
-        for (size_t i = 0; i < rep->items.n; i++) {
-            if (i > 0)
-                buf_c(&b, ',');
-            render_audit(&b, &rep->items.v[i]);
-        }
-        buf_c(&b, ']');
-        render_paging(&b, &p, rep->has_more, rep->next_cursor);
-        buf_c(&b, '}');
-        api_reply(r, 200, &b);
+        api_reply_page(r, &p, ITEMS(rep, audit_item), rep->has_more, rep->next_cursor);
     }
     held_free(&held);
 }

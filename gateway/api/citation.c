@@ -1,6 +1,7 @@
-/* GET /citations/{id}: a passage that an answer of one's own session cites, with what stands around it in the document, and nothing else
- * of it. So readers who may not read documents can see what an answer rests on. A citation of another session, and one of a
- * collection that the caller may not ask (any more), is as good as missing. */
+/* GET /citations/{id}: a passage that an answer of one's own session cites, with what stands around it in
+ * the document, and nothing else of it. So readers who may not read documents can see what an answer
+ * rests on. A citation of another session, and one of a collection that the caller may not ask (any
+ * more), is as good as missing. */
 #include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
@@ -8,20 +9,33 @@
 
 #define AROUND 1200 /* bytes */
 
+/* A store of the release before says only whether it stands. */
+static struct str
+state_of(const struct citation_rep *c)
+{
+    return c->state.n > 0 ? c->state : c->stands ? STR("verified") : STR("gone");
+}
+
 static void
-render_citation(struct buf *b, const struct citation_rep *c)
+render_citation(struct buf *b, const struct citation_rep *c, const struct viewer *viewer)
 {
     const struct citation *k = &c->citation.v[0];
-    int64_t first = k->start - (int64_t)c->before.n, last = k->end + (int64_t)c->after.n;
+    bool there = !str_is(state_of(c), "gone");
+    int64_t at = c->state.n > 0 ? c->at : k->start, end = at + (int64_t)k->excerpt.n;
 
     buf_c(b, '{');
     buf_key(b, "source");
-    render_source(b, k);
+    render_source(b, k, viewer);
+    buf_key_str(b, "state", state_of(c));
     buf_key_bool(b, "stands", c->stands);
-    buf_key_str(b, "before", c->stands ? c->before : STR(""));
-    buf_key_str(b, "after", c->stands ? c->after : STR(""));
-    buf_key_bool(b, "more_before", c->stands && first > 0);
-    buf_key_bool(b, "more_after", c->stands && last < c->bytes);
+    buf_key(b, "start");
+    buf_printf(b, there ? "%lld" : "null", (long long)at);
+    buf_key(b, "end");
+    buf_printf(b, there ? "%lld" : "null", (long long)end);
+    buf_key_str(b, "before", there ? c->before : STR(""));
+    buf_key_str(b, "after", there ? c->after : STR(""));
+    buf_key_bool(b, "more_before", there && at > (int64_t)c->before.n);
+    buf_key_bool(b, "more_after", there && end + (int64_t)c->after.n < c->bytes);
     buf_c(b, '}');
 }
 
@@ -32,23 +46,20 @@ route_citation(struct request *r)
     const struct citation_rep *rep;
     struct buf b = BUF_MAX(131072);
     struct held held = { 0 };
-    struct uuid session;
+    struct viewer viewer;
     uint8_t hash[32];
-    struct answer a;
+    struct outcome a;
 
-    if (!request_session(r, request_param(r, "session_id"), &session, hash))
+    if (!api_path_own(r, &req.id, hash))
         return;
-    if (!uuid_parse(r->arg, &req.id)) {
-        reply_problem(r, ERR_NOT_FOUND, NULL);
-        return;
-    }
     req.session = (struct str){ (const char *)hash, 32 };
     if (api_get(r, &held, KIND_CITATION, &req, &a)) {
         rep = a.msg;
         if (rep->citation.n != 1 || (rep->collection.n > 0 && !collection_allowed(r, rep->collection)))
             reply_problem(r, ERR_NOT_FOUND, NULL);
         else {
-            render_citation(&b, rep);
+            viewer = viewer_of(r, hash);
+            render_citation(&b, rep, &viewer);
             api_reply(r, 200, &b);
         }
     }

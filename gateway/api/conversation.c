@@ -3,11 +3,18 @@
 #include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
-#include "gateway/admit/cache.h"
+#include "gateway/admit/cache_write.h"
 
 static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
 static const struct text_rule rule_rating = { "rating", 1, 16, true, false };
 static const struct text_rule rule_comment = { "comment", 0, 2000, false, true };
+
+static void
+conversation_item(struct buf *b, const void *item, void *arg)
+{
+    (void)arg;
+    render_conversation(b, item);
+}
 
 void
 route_conversation_list(struct request *r)
@@ -18,27 +25,16 @@ route_conversation_list(struct request *r)
     struct paging p;
     struct uuid session;
     uint8_t hash[32];
-    struct answer a;
-    struct buf b = BUF_MAX(4194304);
+    struct outcome a;
 
-    if (!request_session(r, request_param(r, "session_id"), &session, hash) || !api_paging(r, API_PAGE_LIMIT, &p))
+    if (!request_session(r, request_param(r, "session_id"), &session, hash) ||
+        !api_paging(r, API_PAGE_LIMIT, &p))
         return;
     req.session = (struct str){ (const char *)hash, 32 };
-    req.page = p.page;
-    req.limit = p.limit;
-    req.cursor = p.cursor;
+    PAGE_INTO(&req, &p);
     if (api_get(r, &held, KIND_CONVERSATION_LIST, &req, &a)) {
         rep = a.msg;
-        buf_z(&b, "{\"items\":[");
-        for (size_t i = 0; i < rep->items.n; i++) {
-            if (i > 0)
-                buf_c(&b, ',');
-            render_conversation(&b, &rep->items.v[i]);
-        }
-        buf_c(&b, ']');
-        render_paging(&b, &p, rep->has_more, rep->next_cursor);
-        buf_c(&b, '}');
-        api_reply(r, 200, &b);
+        api_reply_page(r, &p, ITEMS(rep, conversation_item), rep->has_more, rep->next_cursor);
     }
     held_free(&held);
 }
@@ -49,16 +45,11 @@ route_conversation_delete(struct request *r)
 {
     struct conversation_ref req = { 0 };
     struct held held = { 0 };
-    struct uuid session;
     uint8_t hash[32];
-    struct answer a;
+    struct outcome a;
 
-    if (!request_session(r, request_param(r, "session_id"), &session, hash))
+    if (!api_path_own(r, &req.conversation_id, hash))
         return;
-    if (!uuid_parse(r->arg, &req.conversation_id)) {
-        reply_problem(r, ERR_NOT_FOUND, NULL);
-        return;
-    }
     req.session = (struct str){ (const char *)hash, 32 };
     if (api_get(r, &held, KIND_CONVERSATION_DELETE, &req, &a)) {
         cache_erase_session(r, hash);
@@ -98,7 +89,7 @@ route_feedback(struct request *r)
     struct held held = { 0 };
     struct uuid id;
     uint8_t hash[32];
-    struct answer a;
+    struct outcome a;
 
     if (!body)
         return;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/text/number.h"
 #include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
@@ -16,7 +17,7 @@ find(struct request *r, struct held *held, const struct document **doc)
 {
     struct document_ref ref = { 0 };
     const struct document_rep *rep;
-    struct answer a;
+    struct outcome a;
     enum err e = ERR_NOT_FOUND;
 
     if (r->arg.n < 1 || r->arg.n > 256 || !utf8_valid(r->arg)) {
@@ -24,15 +25,15 @@ find(struct request *r, struct held *held, const struct document **doc)
         return false;
     }
     if (uuid_parse(r->arg, &ref.document_id))
-        e = api_ask(r, held, KIND_DOCUMENT_GET, &ref, r->deadline_ms, &a);
+        e = api_call(r, held, KIND_DOCUMENT_GET, &ref, r->deadline_ms, &a);
     if (e == ERR_NOT_FOUND) { /* a client's own id may look like a UUID, too */
         ref = (struct document_ref){ .external_id = r->arg };
         if (!api_collection(r, request_param(r, "collection"), &ref.collection))
             return false;
-        e = api_ask(r, held, KIND_DOCUMENT_GET, &ref, r->deadline_ms, &a);
+        e = api_call(r, held, KIND_DOCUMENT_GET, &ref, r->deadline_ms, &a);
     }
     if (e) {
-        reply_answer_error(r, &a);
+        reply_outcome(r, &a);
         return false;
     }
     rep = a.msg;
@@ -44,7 +45,7 @@ find(struct request *r, struct held *held, const struct document **doc)
     return true;
 }
 
-#define YOUNG_MS 600000  /* what changed longer ago is in every index that works */
+#define YOUNG_MS 600000 /* a change of longer ago is in every index that works */
 
 static bool
 is_young(const struct document *d)
@@ -52,18 +53,20 @@ is_young(const struct document *d)
     return str_is(d->status, "ready") && d->seq > 0 && d->updated_ms > clock_wall_ms() - YOUNG_MS;
 }
 
-/* Written as the reader will find it: what the index has not reached is still being processed. */
+/* Written as the reader will find it: what the index has not reached is still being processed. arg: how far it has come. */
 static void
-put_document(struct buf *b, const struct document *doc, int64_t reached)
+document_item(struct buf *b, const void *item, void *arg)
 {
+    const struct document *doc = item;
+    const int64_t *seq = arg;
     struct document d = *doc;
 
-    if (is_young(doc) && doc->seq > reached)
+    if (is_young(doc) && doc->seq > *seq)
         d.status = STR("processing");
     render_document(b, &d);
 }
 
-/* How far the index has come with those of them that changed lately. */
+/* The progress of the index with those of them that changed lately. */
 static int64_t
 reached(struct request *r, const struct document *v, size_t n)
 {
@@ -87,9 +90,11 @@ route_document_get(struct request *r)
     const struct document *doc;
     struct held held = { 0 };
     struct buf b = BUF_MAX(1048576);
+    int64_t seq;
 
     if (find(r, &held, &doc)) {
-        put_document(&b, doc, reached(r, doc, 1));
+        seq = reached(r, doc, 1);
+        document_item(&b, doc, &seq);
         api_reply(r, 200, &b);
     }
     held_free(&held);
@@ -101,13 +106,43 @@ route_document_delete(struct request *r)
     struct document_ref ref = { 0 };
     const struct document *doc;
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
 
     if (find(r, &held, &doc)) {
         ref.document_id = doc->id;
         if (api_get(r, &held, KIND_DOCUMENT_DELETE, &ref, &a)) {
-            feed_moved(r->gw, r->who.tenant, doc->collection, ((const struct ack *)a.msg)->seq);
+            epochs_moved(r->gw, r->who.tenant, doc->collection, ((const struct ack *)a.msg)->seq);
             reply_empty(r, 204); /* committed: unfindable as soon as the change feed is read */
+        }
+    }
+    held_free(&held);
+}
+
+void
+route_document_reindex(struct request *r)
+{
+    const struct document_put_rep *rep;
+    struct document_ref ref = { 0 };
+    const struct document *doc;
+    struct held held = { 0 };
+    struct buf b = BUF_MAX(1024);
+    struct outcome a;
+    enum err e;
+
+    if (find(r, &held, &doc)) {
+        ref.document_id = doc->id;
+        e = api_call(r, &held, KIND_DOCUMENT_REINDEX, &ref, r->deadline_ms, &a);
+        if (e == ERR_CONFLICT) {
+            reply_problem(r, e, "its original is not kept (its first reading failed): send it again");
+        } else if (e) {
+            reply_outcome(r, &a);
+        } else {
+            rep = a.msg;
+            buf_c(&b, '{');
+            render_key_uuid(&b, "job_id", &rep->job_id);
+            render_key_uuid(&b, "document_id", &rep->document_id);
+            buf_c(&b, '}');
+            api_reply(r, 202, &b);
         }
     }
     held_free(&held);
@@ -119,7 +154,7 @@ offset_param(struct request *r, const char *name, int64_t *out)
     struct str s = request_param(r, name);
     char pointer[16];
 
-    if (!s.p || digits(s, INT64_C(1) << 40, out))
+    if (!s.p || number_parse(s, 0, INT64_C(1) << 40, out))
         return true;
     snprintf(pointer, sizeof pointer, "/%s", name);
     reply_invalid(r, pointer, "must be a byte offset");
@@ -143,7 +178,7 @@ route_document_text(struct request *r)
     struct document_text_req req = { 0 };
     const struct document *doc;
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
 
     if (!offset_param(r, "start", &req.start) || !offset_param(r, "end", &req.end))
         return;
@@ -159,7 +194,8 @@ route_document_text(struct request *r)
     held_free(&held);
 }
 
-/* Which collections a list covers: the named one, or what the key may use (absent: all). false: answered. */
+/* The collections that a list covers: the named one, or those that the key may use (absent:
+ * all). false: answered. */
 static bool
 list_collections(struct request *r, struct strs *out, struct str *one)
 {
@@ -183,29 +219,20 @@ route_document_list(struct request *r)
     struct held held = { 0 };
     struct paging p;
     struct str one;
-    struct answer a;
-    struct buf b = BUF_MAX(33554432);
+    struct outcome a;
 
     if (!api_paging(r, API_PAGE_LIMIT, &p) || !list_collections(r, &req.collections, &one))
         return;
-    req.page = p.page;
-    req.limit = p.limit;
-    req.cursor = p.cursor;
+    PAGE_INTO(&req, &p);
     if (api_get(r, &held, KIND_DOCUMENT_LIST, &req, &a)) {
+        struct list items;
         int64_t seq;
 
         rep = a.msg;
         seq = reached(r, rep->items.v, rep->items.n);
-        buf_z(&b, "{\"items\":[");
-        for (size_t i = 0; i < rep->items.n; i++) {
-            if (i > 0)
-                buf_c(&b, ',');
-            put_document(&b, &rep->items.v[i], seq);
-        }
-        buf_c(&b, ']');
-        render_paging(&b, &p, rep->has_more, rep->next_cursor);
-        buf_c(&b, '}');
-        api_reply(r, 200, &b);
+        items = *ITEMS(rep, document_item);
+        items.arg = &seq;
+        api_reply_page(r, &p, &items, rep->has_more, rep->next_cursor);
     }
     held_free(&held);
 }

@@ -4,11 +4,13 @@
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
 
-/* Which cache, and how old the answer in it was; null for an answer that was made. */
+/* The cache, and the age of the answer in it; null for an answer that was made. */
 static void
 render_cache(struct buf *b, const struct explain_rep *e)
 {
-    double age = e->origin_ms > 0 && e->created_ms > e->origin_ms ? (double)(e->created_ms - e->origin_ms) / 1000 : 0;
+    double age = e->origin_ms > 0 && e->created_ms > e->origin_ms
+                     ? (double)(e->created_ms - e->origin_ms) / 1000
+                     : 0;
 
     buf_key(b, "cache");
     if (!e->from_cache) {
@@ -47,16 +49,11 @@ route_explain(struct request *r)
     struct explain_req req = { 0 };
     struct held held = { 0 };
     struct buf b = BUF_MAX(131072);
-    struct uuid session;
     uint8_t hash[32];
-    struct answer a;
+    struct outcome a;
 
-    if (!request_session(r, request_param(r, "session_id"), &session, hash))
+    if (!api_path_own(r, &req.message_id, hash))
         return;
-    if (!uuid_parse(r->arg, &req.message_id)) {
-        reply_problem(r, ERR_NOT_FOUND, NULL);
-        return;
-    }
     req.session = (struct str){ (const char *)hash, 32 };
     if (api_get(r, &held, KIND_EXPLAIN, &req, &a)) {
         render_explain(&b, &req.message_id, a.msg);

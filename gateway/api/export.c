@@ -7,15 +7,18 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/api/api.h"
+#include "gateway/api/session.h"
+#include "gateway/ask/safe.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
 
 #define CONVERSATIONS 200
 #define MESSAGES 50
-#define PAGE_MS 10000        /* one page's own time: an export may take longer than a question */
+#define PAGE_MS 10000 /* one page's own time: an export may take longer than a question */
 #define CURSOR_MAX 256
 
-struct export {
+struct export
+{
     struct request *r;
     struct str session;      /* SHA-256 */
     char cursor[CURSOR_MAX]; /* of the next page; "": the first */
@@ -67,12 +70,12 @@ conversations_page(struct export *x, bool *more)
     const struct conversation_rep *rep;
     struct buf b = BUF_MAX(4194304);
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
     bool good = false;
 
     if (x->n_cursor)
         req.cursor = (struct str){ x->cursor, x->n_cursor };
-    if (api_ask(x->r, &held, KIND_CONVERSATION_LIST, &req, clock_ms() + PAGE_MS, &a) == ERR_OK) {
+    if (api_call(x->r, &held, KIND_CONVERSATION_LIST, &req, clock_ms() + PAGE_MS, &a) == ERR_OK) {
         rep = a.msg;
         for (size_t i = 0; i < rep->items.n; i++) {
             line_begin(&b, "conversation");
@@ -94,17 +97,17 @@ messages_page(struct export *x, bool *more)
     const struct history_rep *rep;
     struct buf b = BUF_MAX(67108864);
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
     bool good = false;
 
     if (x->n_cursor)
         req.cursor = (struct str){ x->cursor, x->n_cursor };
-    if (api_ask(x->r, &held, KIND_HISTORY, &req, clock_ms() + PAGE_MS, &a) == ERR_OK) {
+    if (api_call(x->r, &held, KIND_HISTORY, &req, clock_ms() + PAGE_MS, &a) == ERR_OK) {
         rep = a.msg;
         for (size_t i = 0; i < rep->items.n; i++) {
             line_begin(&b, "message");
             safe_message(x->r, &rep->items.v[i]);
-            render_message(&b, &rep->items.v[i]);
+            render_message(&b, &rep->items.v[i], NULL); /* links of a day are none to keep */
             line_end(&b);
         }
         x->messages += (int64_t)rep->items.n;
@@ -129,8 +132,7 @@ export_end(struct export *x)
     return send(x, &b);
 }
 
-static void
-export(struct export *x, const struct uuid *id, const struct session_rep *s)
+static void export(struct export *x, const struct uuid *id, const struct session_rep *s)
 {
     struct buf b = BUF_MAX(65536);
     bool good = lines_begin(x->r), more = true;
@@ -158,7 +160,7 @@ route_session_export(struct request *r)
     struct held held = { 0 };
     struct uuid id;
     uint8_t hash[32];
-    struct answer a;
+    struct outcome a;
 
     if (!api_path_session(r, &id, hash))
         return;

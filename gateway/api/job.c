@@ -19,13 +19,14 @@ look(struct request *r, const struct uuid *id, struct buf *b, bool *done)
     struct job_ref req = { .job_id = *id };
     struct held held = { 0 };
     struct job_rep job;
-    struct answer a;
+    struct outcome a;
     bool ok = api_get(r, &held, KIND_JOB_GET, &req, &a);
 
     if (ok) {
         job = *(const struct job_rep *)a.msg;
         ok = !job.collection.p || collection_allowed(r, job.collection);
-        if (ok && str_is(job.status, "done") && job.collection.p && job.seq > api_index_seq(r, &job.collection, 1))
+        if (ok && str_is(job.status, "done") && job.collection.p &&
+            job.seq > api_index_seq(r, &job.collection, 1))
             job.status = STR("running"); /* stored, and not in the index yet */
         *done = !str_is(job.status, "running");
         if (ok)

@@ -1,10 +1,12 @@
 /* /sessions: make, read, erase; /users: erase. A session id is a secret: whoever has it may read and erase that session. */
+#include "gateway/api/session.h"
+
 #include "common/clock.h"
 #include "gateway/api/api.h"
 #include "gateway/request/handler.h"
 #include "gateway/request/render.h"
 #include "gateway/admit/auth.h"
-#include "gateway/admit/cache.h"
+#include "gateway/admit/cache_write.h"
 #include "gateway/edge/origin.h"
 
 static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
@@ -58,7 +60,7 @@ create(struct request *r, const json_t *body)
     struct uuid id;
     uint8_t hash[32];
     char text[37];
-    struct answer a;
+    struct outcome a;
 
     if (!parse(r, body, &session, &user))
         return;
@@ -90,15 +92,11 @@ route_session_create(struct request *r)
 bool
 api_path_session(struct request *r, struct uuid *id, uint8_t hash[32])
 {
-    char text[37];
-    struct str lower;
-
     if (!uuid_parse(r->arg, id) || uuid_version(id) != 4) {
         reply_invalid(r, "/session_id", "must be a UUID of version 4");
         return false;
     }
-    lower = str_of(uuid_text(id, text));
-    sha256(&lower, 1, hash);
+    session_digest(id, hash);
     return true;
 }
 
@@ -109,7 +107,7 @@ route_session_get(struct request *r)
     struct held held = { 0 };
     struct uuid id;
     uint8_t hash[32];
-    struct answer a;
+    struct outcome a;
 
     if (!api_path_session(r, &id, hash))
         return;
@@ -127,7 +125,7 @@ route_session_delete(struct request *r)
     struct held held = { 0 };
     struct uuid id;
     uint8_t hash[32];
-    struct answer a;
+    struct outcome a;
     bool gone;
 
     if (!api_path_session(r, &id, hash))
@@ -148,7 +146,7 @@ route_session_delete(struct request *r)
 static bool
 may_erase_users(struct request *r)
 {
-    if (r->who.key == NULL || r->who.key->origins.n == 0)
+    if (!r->who.key || r->who.key->origins.n == 0)
         return true;
     reply_problem(r, ERR_FORBIDDEN, "a key that is bound to origins may only chat");
     return false;
@@ -159,7 +157,7 @@ route_user_delete(struct request *r)
 {
     struct user_delete_req req = { .user_id = r->arg, .at_ms = clock_wall_ms() };
     const struct user_delete_rep *rep;
-    struct answer a;
+    struct outcome a;
     size_t n = 0;
     bool more = true;
 
@@ -174,7 +172,7 @@ route_user_delete(struct request *r)
 
         if (!api_get(r, &held, KIND_USER_DELETE, &req, &a)) {
             held_free(&held);
-            return; /* what is gone stays gone; the next attempt goes on */
+            return; /* erased sessions stay erased; the next attempt goes on */
         }
         rep = a.msg;
         for (size_t i = 0; i < rep->sessions.n; i++)

@@ -26,7 +26,7 @@ put_object(struct upload *u)
 }
 
 static void
-put_line(struct upload *u, struct str line, size_t n)
+take_line(struct upload *u, struct str line, size_t n)
 {
     struct document_put_req req;
     json_t *o = NULL;
@@ -50,13 +50,14 @@ put_lines(struct upload *u)
     while (jsonl_next(&j, &line))
         n++;
     if (n == 0 || n > UPLOAD_RECORDS) {
-        reply_problem(u->r, ERR_VALIDATION, n == 0 ? "the body has no records"
-                                                   : "at most 2000 records in one request; send the rest in another");
+        reply_problem(u->r, ERR_VALIDATION,
+                      n == 0 ? "the body has no records"
+                             : "at most 2000 records in one request; send the rest in another");
         return;
     }
     j = (struct jsonl){ .left = u->r->body };
     while (jsonl_next(&j, &line))
-        put_line(u, line, j.line);
+        take_line(u, line, j.line);
     upload_reply(u);
 }
 
@@ -64,13 +65,15 @@ static void
 unsupported(struct request *r)
 {
     reply_problem(r, ERR_MEDIA_TYPE,
-                  "supported are application/json, application/jsonl, application/x-ndjson, text/plain, text/markdown, "
-                  "and multipart/form-data with files of type " RECORD_TYPES);
+                  arena_printf(r->arena,
+                               "supported are application/json, application/jsonl, application/x-ndjson, "
+                               "multipart/form-data with files, and a file of a supported format itself: %s",
+                               record_types()));
 }
 
 /* Fields of an upload's query or form, through the same checks as a record's. */
 static bool
-put_file(struct upload *u, json_t *fields, struct str type, struct str filename, struct str body)
+put_file(struct upload *u, json_t *fields, enum format format, struct str filename, struct str body)
 {
     struct document_put_req req;
     struct fault f;
@@ -80,17 +83,13 @@ put_file(struct upload *u, json_t *fields, struct str type, struct str filename,
         reply_fault(u->r, &f);
         return false;
     }
-    if (!record_text_ok(body, &f)) {
-        reply_fault(u->r, &f);
-        return false;
-    }
     if (req.collection.p && !api_collection(u->r, req.collection, &req.collection))
         return false;
-    req.mime = type;
+    req.mime = str_of(formats[format].type);
     req.body = body;
     if (!req.external_id.p && filename.n > 0)
         req.external_id = filename;
-    if (!req.title.p && filename.n > 0 && str_is(type, "text/plain"))
+    if (!req.title.p && filename.n > 0 && formats[format].named)
         req.title = text_chars(record_basename(filename), 200);
     upload_put(u, &req, 0, NULL);
     return true;
@@ -105,16 +104,42 @@ field_set(json_t *fields, const char *key, struct str v)
         json_object_set_new(fields, key, json_stringn(v.p, v.n)); /* not UTF-8: not set */
 }
 
+/* Metadata of a query or form: JSON. false: answered. */
+static bool
+metadata_set(struct request *r, json_t *fields, struct str v)
+{
+    enum json_fault fault;
+    const char *detail;
+    json_t *meta;
+
+    if (!v.p)
+        return true;
+    meta = json_read_most(v, JSON_BODY_VALUES, &fault, &detail);
+    if (!json_is_object(meta)) {
+        json_decref(meta);
+        reply_invalid(r, "/metadata", "must be a JSON object");
+        return false;
+    }
+    json_object_set_new(fields, "metadata", meta);
+    return true;
+}
+
 static void
 put_raw(struct upload *u)
 {
     struct request *r = u->r;
-    struct str filename = record_basename(request_header(r, "X-Filename"));
-    const char *type = record_type(r->content_type, filename);
+    struct str named = request_param(r, "filename");
+    struct str filename = record_basename(named.n > 0 ? named : request_header(r, "X-Filename"));
+    struct fault f;
+    bool known;
+    enum format format = record_format(r->content_type, filename, r->body, &known, &f);
     json_t *fields;
 
-    if (!type) {
-        unsupported(r);
+    if (format == FORMAT_NONE) {
+        if (known)
+            reply_fault(r, &f);
+        else
+            unsupported(r);
         return;
     }
     if (filename.n > 0 && !utf8_valid(filename))
@@ -122,7 +147,8 @@ put_raw(struct upload *u)
     fields = json_object();
     for (size_t i = 0; field_names[i]; i++)
         field_set(fields, field_names[i], request_param(r, field_names[i]));
-    if (put_file(u, fields, str_of(type), filename, r->body))
+    if (metadata_set(r, fields, request_param(r, "metadata")) &&
+        put_file(u, fields, format, filename, r->body))
         upload_reply(u);
     json_decref(fields);
 }
@@ -131,20 +157,8 @@ put_raw(struct upload *u)
 static bool
 form_field(struct request *r, const struct part *p, json_t *fields)
 {
-    enum json_fault fault;
-    const char *detail;
-    json_t *meta;
-
-    if (str_is(p->name, "metadata")) {
-        meta = json_read_most(p->body, JSON_BODY_VALUES, &fault, &detail);
-        if (!json_is_object(meta)) {
-            json_decref(meta);
-            reply_invalid(r, "/metadata", "must be a JSON object");
-            return false;
-        }
-        json_object_set_new(fields, "metadata", meta);
-        return true;
-    }
+    if (str_is(p->name, "metadata"))
+        return metadata_set(r, fields, p->body);
     for (size_t i = 0; field_names[i]; i++) {
         if (str_is(p->name, field_names[i])) {
             field_set(fields, field_names[i], p->body);
@@ -160,16 +174,19 @@ static bool
 form_file(struct request *r, const struct part *p)
 {
     struct str shown = utf8_cut(utf8_valid(p->filename) ? p->filename : STR("?"), 200);
-    struct fault f = { .detail = "its path is its id and must have at most 500 characters: give it an id of its own" };
+    struct fault f = { 0 };
     enum err e = ERR_VALIDATION;
-    char why[512];
+    const char *why;
+    bool known;
 
-    if (!record_type(p->type, p->filename)) {
-        (void)snprintf(f.detail, sizeof f.detail, "supported are files of type " RECORD_TYPES);
-        e = ERR_MEDIA_TYPE;
-    } else if (record_text_ok(p->body, &f) && (utf8_count(p->filename) <= RECORD_ID_CHARS || !utf8_valid(p->filename)))
+    if (record_format(p->type, p->filename, p->body, &known, &f) == FORMAT_NONE)
+        e = known ? ERR_VALIDATION : ERR_MEDIA_TYPE;
+    else if (utf8_count(p->filename) <= RECORD_ID_CHARS || !utf8_valid(p->filename))
         return true;
-    (void)snprintf(why, sizeof why, "the file \"" STR_FMT "\": %s", STR_ARG(shown), f.detail);
+    else
+        (void)snprintf(f.detail, sizeof f.detail, "%s",
+                       "its path is its id and must have at most 500 characters: give it an id of its own");
+    why = arena_printf(r->arena, "the file \"" STR_FMT "\": %s", STR_ARG(shown), f.detail);
     if (e == ERR_MEDIA_TYPE)
         reply_problem(r, e, why);
     else
@@ -181,17 +198,18 @@ form_file(struct request *r, const struct part *p)
 static bool
 form_name(struct request *r, struct str *names, size_t n, struct str name)
 {
-    char why[256];
-
     names[n] = name;
     for (size_t i = 0; i < n && name.n > 0; i++)
         if (str_eq(names[i], name)) {
             struct str shown = utf8_cut(utf8_valid(name) ? name : STR("?"), 100);
 
-            (void)snprintf(why, sizeof why, "files %zu and %zu of the form are both named \"" STR_FMT "\" and would be one document: "
-                           "send their folders along (filename=\"folder/name\"), or each by itself with its own id", i + 1, n + 1,
-                           STR_ARG(shown));
-            reply_invalid(r, "/form", why);
+            reply_invalid(
+                r, "/form",
+                arena_printf(
+                    r->arena,
+                    "files %zu and %zu of the form are both named \"" STR_FMT "\" and would be one document: "
+                    "send their folders along (filename=\"folder/name\"), or each by itself with its own id",
+                    i + 1, n + 1, STR_ARG(shown)));
             return false;
         }
     return true;
@@ -239,10 +257,11 @@ form_files(struct upload *u, struct str boundary, json_t *fields)
     multipart_init(&m, u->r->body, boundary);
     while (multipart_next(&m, u->r->arena, &p) == MULTIPART_PART) {
         struct str name = record_path(p.filename, u->r->arena);
-        const char *type = record_type(p.type, name);
+        struct fault f;
+        bool known;
+        enum format format = p.filename.p ? record_format(p.type, name, p.body, &known, &f) : FORMAT_NONE;
 
-        if (p.filename.p && type &&
-            !put_file(u, fields, str_of(type), utf8_valid(name) ? name : STR_NONE, p.body))
+        if (format != FORMAT_NONE && !put_file(u, fields, format, utf8_valid(name) ? name : STR_NONE, p.body))
             return;
     }
     upload_reply(u);
@@ -279,7 +298,9 @@ route_document_put(struct request *r)
     }
     u = mem_new(sizeof *u);
     upload_init(u, r, collection);
-    if (!type.p || str_is(type, "application/json"))
+    if (request_param(r, "filename").n > 0) /* a file, even one of JSON */
+        put_raw(u);
+    else if (!type.p || str_is(type, "application/json"))
         put_object(u);
     else if (str_is(type, "application/jsonl") || str_is(type, "application/x-ndjson"))
         put_lines(u);

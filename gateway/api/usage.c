@@ -10,10 +10,12 @@
 #define DATE 10 /* characters of 2026-01-31 */
 
 static void
-render_day(struct buf *b, const struct usage_day *d)
+day_item(struct buf *b, const void *item, void *arg)
 {
+    const struct usage_day *d = item;
     char text[32];
 
+    (void)arg;
     clock_rfc3339(d->day_ms, text);
     buf_c(b, '{');
     buf_key_str(b, "day", (struct str){ text, DATE });
@@ -31,27 +33,18 @@ void
 route_usage(struct request *r)
 {
     struct usage_req req = { .days = DAYS };
-    struct str days = request_param(r, "days");
     const struct usage_rep *rep;
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
     struct buf b = BUF_MAX(65536);
 
-    if (days.p && (!digits(days, DAYS_MAX, &req.days) || req.days < 1)) {
-        reply_invalid(r, "/days", "must be a whole number from 1 to 31");
-        return;
-    }
-    if (!api_whole_tenant(r))
+    if (!api_number(r, "days", 1, DAYS_MAX, &req.days) || !api_whole_tenant(r))
         return;
     if (api_get(r, &held, KIND_USAGE, &req, &a)) {
         rep = a.msg;
-        buf_z(&b, "{\"items\":[");
-        for (size_t i = 0; i < rep->items.n; i++) {
-            if (i > 0)
-                buf_c(&b, ',');
-            render_day(&b, &rep->items.v[i]);
-        }
-        buf_z(&b, "]}");
+        buf_z(&b, "{\"items\":");
+        render_list(&b, ITEMS(rep, day_item));
+        buf_c(&b, '}');
         api_reply(r, 200, &b);
     }
     held_free(&held);

@@ -2,12 +2,17 @@
  *
  * Cache key: MD5 and SHA-256 of the same input: the deployment secret and every field that shapes the answer, each
  * with its length in front, so that no two different questions have the same input. A session's answers stay in that
- * session. What the epoch covers (documents, the collection's settings) is compared on reading instead. */
+ * session, unless sessions share them (share.c): then the wording stands for the text, and the collection for the session. Documents
+ * and the collection's settings are covered by the epoch, which is compared on reading instead. */
 #include "gateway/ask/select.h"
+#include "gateway/ask/share.h"
+#include "gateway/ask/safe.h"
 
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/digest.h"
+#include "common/random.h"
 #include "gateway/request/render.h"
 #include "proto/answer.h"
 #include "gateway/admit/admit.h"
@@ -16,13 +21,19 @@
 
 #define OVERLOAD_RETRY_SPREAD 3
 
-/* ---- the body ---- */
+/* ---- the body */
 
-static const char *const query_keys[] = { "question",   "session_id", "conversation_id", "page_context",
-                                          "collection", "top_k",      "filter",          "new_conversation",
-                                          "selected_text", "chapter", "section",         NULL };
-static const char *const selection_keys[] = { "selected_text", "question",   "session_id", "chapter", "section",
-                                              "conversation_id", "collection", "top_k",    "filter",  "new_conversation", NULL };
+static const char *const query_keys[] = { "question",     "session_id",       "conversation_id",
+                                          "page_context", "collection",       "top_k",
+                                          "filter",       "new_conversation", "selected_text",
+                                          "chapter",      "section",          NULL };
+static const char *const stream_keys[] = {
+    "question",         "session_id",    "conversation_id", "page_context", "collection", "top_k", "filter",
+    "new_conversation", "selected_text", "chapter",         "section",      "resumable",  NULL
+};
+static const char *const selection_keys[] = { "selected_text", "question",         "session_id", "chapter",
+                                              "section",       "conversation_id",  "collection", "top_k",
+                                              "filter",        "new_conversation", NULL };
 static const struct text_rule rule_question = { "question", 1, 500, true, true };
 static const struct text_rule rule_session = { "session_id", 1, 64, false, false };
 static const struct text_rule rule_context = { "page_context", 0, 2000, false, true };
@@ -38,11 +49,12 @@ parse_selection(struct question *q, struct fault *f)
 {
     char *where;
 
-    if (!field_text(q->body, &rule_selected, &q->selection, f) || !field_text(q->body, &rule_chapter, &q->chapter, f) ||
+    if (!field_text(q->body, &rule_selected, &q->selection, f) ||
+        !field_text(q->body, &rule_chapter, &q->chapter, f) ||
         !field_text(q->body, &rule_section, &q->section, f))
         return false;
-    where = q->section.n > 0 ? arena_printf(q->r->arena, "Chapter: " STR_FMT "\nSection: " STR_FMT, STR_ARG(q->chapter),
-                                            STR_ARG(q->section))
+    where = q->section.n > 0 ? arena_printf(q->r->arena, "Chapter: " STR_FMT "\nSection: " STR_FMT,
+                                            STR_ARG(q->chapter), STR_ARG(q->section))
                              : arena_printf(q->r->arena, "Chapter: " STR_FMT, STR_ARG(q->chapter));
     q->page_context = str_of(where);
     return true;
@@ -52,8 +64,10 @@ parse_selection(struct question *q, struct fault *f)
 static bool
 parse_query(struct question *q, struct fault *f)
 {
-    return field_text(q->body, &rule_context, &q->page_context, f) && field_text(q->body, &rule_maybe_selected, &q->selection, f) &&
-           field_text(q->body, &rule_maybe_chapter, &q->chapter, f) && field_text(q->body, &rule_section, &q->section, f);
+    return field_text(q->body, &rule_context, &q->page_context, f) &&
+           field_text(q->body, &rule_maybe_selected, &q->selection, f) &&
+           field_text(q->body, &rule_maybe_chapter, &q->chapter, f) &&
+           field_text(q->body, &rule_section, &q->section, f);
 }
 
 static bool
@@ -64,8 +78,11 @@ parse_fields(struct question *q, struct str *session, struct str *collection, st
 
     return field_text(o, &rule_question, &q->text, f) && field_text(o, &rule_session, session, f) &&
            (selection ? parse_selection(q, f) : parse_query(q, f)) &&
-           field_uuid(o, "conversation_id", &q->conversation_id, f) && field_text(o, &rule_collection, collection, f) &&
-           field_flag(o, "new_conversation", &q->fresh, f) && field_int(o, "top_k", 1, 20, &q->top_k, f) && field_object(o, "filter", 8192, q->r->arena, &q->filter, f);
+           field_uuid(o, "conversation_id", &q->conversation_id, f) &&
+           field_text(o, &rule_collection, collection, f) &&
+           field_flag(o, "new_conversation", &q->fresh, f) && field_flag(o, "resumable", &q->resumable, f) &&
+           field_int(o, "top_k", 1, 20, &q->top_k, f) &&
+           field_object(o, "filter", 8192, q->r->arena, &q->filter, f);
 }
 
 /* One that is named is not new. */
@@ -78,40 +95,52 @@ conversation_fits(const struct question *q, struct fault *f)
     return false;
 }
 
+void
+ask_begin(struct request *r, const char *route, struct question *q)
+{
+    memset(q, 0, sizeof *q);
+    q->r = r;
+    q->route = route;
+    q->render = ask_render;
+    q->partial = BUF_MAX(262144);
+    q->turn = BUF_MAX(ANSWER_MAX);
+}
+
 bool
 ask_parse(struct request *r, const char *route, struct question *q)
 {
     struct str session = STR_NONE, collection = STR_NONE;
+    bool stream = strcmp(route, "stream") == 0;
     struct fault f;
 
-    memset(q, 0, sizeof *q);
-    q->r = r;
-    q->route = route;
-    q->partial = BUF_MAX(262144);
-    q->turn = BUF_MAX(ANSWER_MAX);
-    q->body = request_json(r, strcmp(route, "selection") == 0 ? selection_keys : query_keys);
+    ask_begin(r, stream ? "query" : route, q);
+    q->body = request_json(r, stream                            ? stream_keys
+                              : strcmp(route, "selection") == 0 ? selection_keys
+                                                                : query_keys);
     if (!q->body)
         return false;
     if (!parse_fields(q, &session, &collection, &f) || !conversation_fits(q, &f)) {
         reply_fault(r, &f);
         return false;
     }
-    if (!request_session(r, session, &q->session, q->session_hash) || !api_collection(r, collection, &q->collection))
+    if (!request_session(r, session, &q->session, q->session_hash) ||
+        !api_collection(r, collection, &q->collection))
         return false;
+    q->query = q->text;
     q->standalone = uuid_is_nil(&q->conversation_id);
     q->named = collection.p != NULL;
     q->settled = collection_known(r, q->collection, &q->settings);
     return true;
 }
 
-void
-ask_ids(struct question *q)
+static void
+set_ids(struct question *q)
 {
     q->question_id = uuid_v7();
     q->message_id = uuid_v7();
 }
 
-/* ---- the cache key ---- */
+/* ---- the cache key */
 
 static void
 add_part(struct buf *in, struct str s)
@@ -125,23 +154,25 @@ add_part(struct buf *in, struct str s)
     buf_str(in, s);
 }
 
-void
-ask_cache_input(const struct question *q, struct buf *in)
+static void
+cache_input(const struct question *q, struct str text, struct str whose, struct buf *in)
 {
     static const struct collection none;
     const struct collection *c = q->settings ? q->settings : &none;
-    char numbers[64] = "0 0 0"; /* nearly always, and printing a double is dear */
+    char numbers[64] = "0 0 0";                        /* nearly always, and printing a double is dear */
+    char kind = viewer_of(q->r, q->session_hash).kind; /* the cached sources have links, which are rights */
 
     if (q->top_k || c->top_k || c->threshold != 0)
-        snprintf(numbers, sizeof numbers, "%lld %lld %.17g", (long long)q->top_k, (long long)c->top_k, c->threshold);
+        snprintf(numbers, sizeof numbers, "%lld %lld %.17g", (long long)q->top_k, (long long)c->top_k,
+                 c->threshold);
     buf_reserve(in, 1024);
     add_part(in, api_secret(q->r));
     add_part(in, str_of(PROMPT_VERSION));
     add_part(in, api_link_hosts(q->r));
     add_part(in, str_of(q->r->who.tenant));
     add_part(in, str_of(q->route));
-    add_part(in, q->text);
-    add_part(in, (struct str){ (const char *)q->session_hash, 32 });
+    add_part(in, text);
+    add_part(in, whose);
     add_part(in, q->collection);
     add_part(in, q->page_context);
     add_part(in, q->selection);
@@ -152,6 +183,29 @@ ask_cache_input(const struct question *q, struct buf *in)
     add_part(in, c->model);
     add_part(in, c->prompt);
     add_part(in, c->refusal);
+    add_part(in, q->instructions);
+    add_part(in, q->options);
+    add_part(in, (struct str){ &kind, 1 });
+}
+
+void
+ask_probe_name(const struct question *q, struct str text, struct str whose, struct cache_probe *probe)
+{
+    struct buf in = BUF_MAX(1048576);
+    uint8_t digest[16];
+    char hex[33];
+    struct str s;
+
+    cache_input(q, text, whose, &in);
+    if (!in.failed) {
+        s = buf_slice(&in);
+        md5(&s, 1, digest);
+        sha256(&s, 1, probe->sha256);
+        buf_reset(&in);
+        buf_printf(&in, "fn:q:%s:%s", q->r->who.tenant, hex_text(digest, 16, hex));
+        memcpy(probe->key, in.p, in.n < sizeof probe->key ? in.n + 1 : 0);
+    }
+    buf_free(&in);
 }
 
 /* Fill the probe; it stays empty when the cache does not apply. */
@@ -159,26 +213,15 @@ static void
 probe_set(struct question *q)
 {
     struct request *r = q->r;
-    struct buf in = BUF_MAX(1048576);
-    uint8_t digest[16];
-    char hex[33];
-    struct str s;
 
-    if (!q->standalone || q->fresh || r->no_cache || !epoch_of(r->gw, r->who.tenant, q->collection, &q->probe.epoch))
+    q->probe.feed_ms = epochs_heard_ms(r->gw); /* before the epoch, which may only be newer */
+    if (!q->standalone || q->fresh || q->raw || r->no_cache ||
+        !epoch_of(r->gw, r->who.tenant, q->collection, &q->probe.epoch))
         return;
-    ask_cache_input(q, &in);
-    if (!in.failed) {
-        s = buf_slice(&in);
-        md5(&s, 1, digest);
-        sha256(&s, 1, q->probe.sha256);
-        buf_reset(&in);
-        buf_printf(&in, "fn:q:%s:%s", r->who.tenant, hex_text(digest, 16, hex));
-        memcpy(q->probe.key, in.p, in.n < sizeof q->probe.key ? in.n + 1 : 0);
-    }
-    buf_free(&in);
+    ask_probe_name(q, q->text, (struct str){ (const char *)q->session_hash, 32 }, &q->probe);
 }
 
-/* ---- saving ---- */
+/* ---- saving */
 
 void
 ask_turn(const struct question *q, struct turn_finish_req *t)
@@ -205,7 +248,8 @@ ask_turn(const struct question *q, struct turn_finish_req *t)
     t->citations.n = q->n_citations;
 }
 
-/* What goes to fn:turns on a hit: everything but the answer, which the script takes from the cached value. */
+/* The turn that goes to fn:turns on a hit: everything but the answer, which the script takes
+ * from the cached value. */
 static void
 turn_pack(struct question *q)
 {
@@ -220,7 +264,7 @@ turn_pack(struct question *q)
         q->probe.turn = buf_slice(&q->turn);
 }
 
-/* ---- hits ---- */
+/* ---- hits */
 
 /* As the store names the citations of a copied answer. */
 struct uuid
@@ -233,6 +277,21 @@ ask_citation_id(const struct uuid *message_id, int64_t n)
     return uuid_named(parts, 3);
 }
 
+void
+ask_copy(struct question *q, const struct turn_finish_req *t)
+{
+    q->answer = t->answer;
+    q->citations = t->citations.v;
+    q->n_citations = t->citations.n;
+    q->model = t->model;
+    q->confidence = t->confidence;
+    q->grounded = t->grounded;
+    q->prompt_tokens = t->prompt_tokens;
+    q->completion_tokens = t->completion_tokens;
+    q->trace.origin_ms = t->created_ms;
+    q->from_cache = true;
+}
+
 static bool
 hit_take(struct question *q, const struct cache_hit *hit)
 {
@@ -240,18 +299,9 @@ hit_take(struct question *q, const struct cache_hit *hit)
 
     if (answer_read(hit->value, q->r->arena, NULL, NULL, &q->fragment, &t) != ERR_OK)
         return false;
-    q->answer = t.answer;
-    q->citations = t.citations.v;
-    q->n_citations = t.citations.n;
-    q->model = t.model;
-    q->confidence = t.confidence;
-    q->grounded = t.grounded;
+    ask_copy(q, &t);
     q->conversation_id = t.conversation_id;
-    q->prompt_tokens = t.prompt_tokens;
-    q->completion_tokens = t.completion_tokens;
     q->trace.origin_id = t.message_id;
-    q->trace.origin_ms = t.created_ms;
-    q->from_cache = true;
     q->saved = hit->appended ? SAVED_QUEUED : SAVED_NO;
     return true;
 }
@@ -261,11 +311,12 @@ bool
 ask_overloaded(const struct question *q)
 {
     static const enum service_id steps[] = { SERVICE_STORE, SERVICE_EMBED, SERVICE_RETRIEVE, SERVICE_CHAT };
+    size_t n = q->copied ? 1 : sizeof steps / sizeof *steps; /* a copy needs the store only */
     bool over = false;
     struct hub_view v;
 
     hub_look(api_hub(q->r), &v);
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+    for (size_t i = 0; i < n; i++)
         over |= v.service[steps[i]].overloaded;
     return over;
 }
@@ -280,15 +331,22 @@ ask_overload_retry_ms(void)
     return 1000 + dice % OVERLOAD_RETRY_SPREAD * 1000;
 }
 
-/* The settings, from the store when nobody here asked about this collection before. It comes after the limits: made-up names
- * must not get the store asked. */
-static bool
-settle(struct question *q)
+/* Made-up names must not get the store asked: this comes after the limits. */
+enum err
+ask_settle(struct question *q)
 {
     enum err e = q->settled ? ERR_OK : collection_of(q->r, q->collection, &q->settings);
 
     q->settled = e == ERR_OK || (e == ERR_NOT_FOUND && !q->named);
-    if (q->settled) {
+    return q->settled ? ERR_OK : e;
+}
+
+static bool
+settle(struct question *q)
+{
+    enum err e = ask_settle(q);
+
+    if (e == ERR_OK) {
         probe_set(q);
         return true;
     }
@@ -296,6 +354,14 @@ settle(struct question *q)
         request_retry_after(q->r, 1000);
     reply_problem(q->r, e, NULL); /* not found: as for a collection that this key may not know */
     return false;
+}
+
+/* Limits, unless they were taken before. */
+static bool
+charge(struct question *q)
+{
+    q->charged = q->charged || admit(q->r, q->session_hash, NULL, NULL);
+    return q->charged;
 }
 
 /* The key before the cache: a repetition gets the stored answer, whatever was cached since. The key is the store's, twice: in
@@ -308,7 +374,7 @@ admit_claim(struct question *q, struct cache_hit *hit)
         reply_problem(q->r, ERR_BUSY, NULL);
         return false;
     }
-    if (!admit(q->r, q->session_hash, NULL, NULL) || !idem_claim(q->r, q->session_hash, &q->stored))
+    if (!charge(q) || !idem_take(q->r, q->session_hash, &q->stored))
         return false;
     if (q->stored.status != 0)
         return true;
@@ -323,9 +389,9 @@ admit_claim(struct question *q, struct cache_hit *hit)
 static bool
 admit_look(struct question *q, struct cache_hit *hit)
 {
-    ask_ids(q);
-    if (!q->settled) {
-        if (!admit(q->r, q->session_hash, NULL, NULL) || !settle(q))
+    set_ids(q);
+    if (!q->settled || q->charged) {
+        if (!charge(q) || !settle(q))
             return false;
         cache_look(q->r, &q->probe, hit);
         return true;
@@ -358,7 +424,7 @@ ask_save_hit(struct question *q)
     struct turn_finish_req t;
     struct citation *own = arena_alloc(q->r->arena, (q->n_citations + 1) * sizeof *own);
     struct buf sealed = BUF_MAX(IDEM_BODY_MAX);
-    struct answer a;
+    struct outcome a;
 
     if (q->saved == SAVED_QUEUED || !api_save_hits(q->r) || !own)
         return;
@@ -371,7 +437,7 @@ ask_save_hit(struct question *q)
     t.selection = select_own(q);
     t.citations.v = own;
     ask_keep(q, &t, &sealed);
-    if (api_ask(q->r, &q->held, KIND_TURN_FINISH, &t, q->r->deadline_ms, &a) == ERR_OK) {
+    if (api_call(q->r, &q->held, KIND_TURN_FINISH, &t, q->r->deadline_ms, &a) == ERR_OK) {
         q->saved = SAVED_YES;
         if (t.idem_key.p)
             idem_kept(q->r);
@@ -379,7 +445,7 @@ ask_save_hit(struct question *q)
     buf_free(&sealed);
 }
 
-/* The answer as it is once it can be read: saved. */
+/* The answer as readers find it: saved. */
 void
 ask_keep(struct question *q, struct turn_finish_req *t, struct buf *sealed)
 {
@@ -389,21 +455,23 @@ ask_keep(struct question *q, struct turn_finish_req *t, struct buf *sealed)
     if (!q->r->idem)
         return;
     q->saved = SAVED_YES;
-    ask_render(q, &body);
+    q->render(q, &body);
     q->saved = before;
     if (!body.failed)
         idem_fill(q->r, buf_slice(&body), t, sealed);
     buf_free(&body);
 }
 
-/* ---- the answer as JSON ---- */
+/* ---- the answer as JSON */
 
 bool
 ask_cache_fragment(const struct question *q, struct buf *b)
 {
+    struct viewer viewer = viewer_of(q->r, q->session_hash);
+
     buf_key_str(b, "answer", q->answer);
     buf_key(b, "sources");
-    render_sources(b, q->citations, q->n_citations);
+    render_sources(b, q->citations, q->n_citations, &viewer);
     buf_key_num(b, "confidence", q->confidence);
     buf_key_bool(b, "grounded", q->grounded);
     return !b->failed;
@@ -442,7 +510,7 @@ ask_render(const struct question *q, struct buf *b)
     render_key_uuid(b, "session_id", &q->session);
     render_key_uuid(b, "message_id", &q->message_id);
     render_key_uuid(b, "conversation_id", &q->conversation_id);
-    buf_key_str(b, "cached", q->from_cache ? STR("query") : STR("none"));
+    buf_key_str(b, "cached", ask_cached(q));
     buf_key_str(b, "saved", str_of(saved[q->saved]));
     buf_key_str(b, "finish", ask_cut(q) ? q->finish : STR("stop"));
     render_usage(q, b);
@@ -453,6 +521,7 @@ void
 ask_fini(struct question *q)
 {
     ask_show_rest(q, NULL);
+    call_free(&q->begin.call);
     held_free(&q->held);
     buf_free(&q->turn);
     buf_free(&q->partial);

@@ -1,5 +1,8 @@
-/* What of an answer its reader may get (ask.h): the sanitizer between what the model wrote and the stream, the reply, the history
- * and the cache. The rules are the deployment's (ANSWER_LINK_HOSTS, PUBLIC_URL) and the addresses of the passages at hand. */
+/* The part of an answer that its reader may get (ask.h): the sanitizer between what the model wrote and the
+ * stream, the reply, the history and the cache. The rules are the deployment's (ANSWER_LINK_HOSTS,
+ * PUBLIC_URL) and the addresses of the passages at hand. */
+#include "gateway/ask/safe.h"
+
 #include "gateway/ask/ask.h"
 
 static void
@@ -37,9 +40,22 @@ ask_show_rest(struct question *q, const struct ask_sink *sink)
         return true;
     q->shows = false;
     sanitizer_end(&q->safe, &out);
-    good = out.n == 0 || sink == NULL || sink->text(sink->arg, buf_slice(&out));
+    good = out.n == 0 || !sink || sink->text(sink->arg, buf_slice(&out));
     buf_free(&out);
     return good;
+}
+
+static struct str
+safe_text(struct arena *a, const struct link_rules *rules, struct str text, size_t n[REMOVED_KINDS])
+{
+    struct buf out = BUF_MAX(8u << 20);
+    struct str clean = STR("");
+
+    sanitize(rules, text, &out, n);
+    if (!out.failed)
+        clean = str_eq(buf_slice(&out), text) ? text : arena_str(a, buf_slice(&out));
+    buf_free(&out);
+    return clean.p ? clean : STR("");
 }
 
 struct str
@@ -54,25 +70,12 @@ ask_safe(struct question *q, struct str text)
     return clean;
 }
 
-struct str
-safe_text(struct arena *a, const struct link_rules *rules, struct str text, size_t n[REMOVED_KINDS])
-{
-    struct buf out = BUF_MAX(8u << 20);
-    struct str clean = STR("");
-
-    sanitize(rules, text, &out, n);
-    if (!out.failed)
-        clean = str_eq(buf_slice(&out), text) ? text : arena_str(a, buf_slice(&out));
-    buf_free(&out);
-    return clean.p ? clean : STR("");
-}
-
 void
 safe_message(struct request *r, struct message *m)
 {
     struct link_rules rules;
 
-    if (!str_is(m->role, "assistant") || m->content.p == NULL)
+    if (!str_is(m->role, "assistant") || !m->content.p)
         return;
     answer_rules(r, &rules);
     for (size_t i = 0; i < m->citations.n; i++)

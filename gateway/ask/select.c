@@ -1,5 +1,5 @@
-/* The selected text of a question, and of those that follow it in its conversation: a source of its own, which stands before the passages
- * that were found (ask.h).
+/* The selected text of a question, and of those that follow it in its conversation: a source of its own,
+ * which stands before the passages that were found (ask.h).
  *
  *   found in a document: the very bytes of it, with its title, offsets and link       not found: the reader's own (proto/selection.h)
  *
@@ -10,16 +10,16 @@
 #include "common/log.h"
 #include "proto/selection.h"
 
-#define TEXT_MS 2000          /* for the bytes of a selection that runs over several chunks */
-#define SOURCE_BYTES 65536    /* of them: a selection with many links may be a small part of its source */
+#define TEXT_MS 2000       /* for the bytes of a selection that runs over several chunks */
+#define SOURCE_BYTES 65536 /* of them: a selection with many links may be a small part of its source */
 
 void
 select_carry(struct question *q)
 {
     if (q->selection.n > 0)
         return;
-    for (size_t i = q->begun->history.n; i > 0 && !q->carried; i--) {
-        const struct turn *t = &q->begun->history.v[i - 1];
+    for (size_t i = q->earlier.n; i > 0 && !q->carried; i--) {
+        const struct turn *t = &q->earlier.v[i - 1];
 
         if (t->selection.n == 0)
             continue;
@@ -41,13 +41,14 @@ fetch(struct question *q, struct hit *h)
     struct document_text_req req = { .document_id = h->document_id, .start = h->start, .end = h->end };
     int64_t deadline = clock_ms() + TEXT_MS;
     const struct document_text_rep *rep;
-    struct answer a;
+    struct outcome a;
 
     if (h->text.n > 0)
         return h->end - h->start == (int64_t)h->text.n;
     if (h->end <= h->start || h->end - h->start > SOURCE_BYTES)
         return false;
-    if (api_ask(q->r, &q->held, KIND_DOCUMENT_TEXT, &req, deadline < q->r->deadline_ms ? deadline : q->r->deadline_ms, &a) != ERR_OK) {
+    if (api_call(q->r, &q->held, KIND_DOCUMENT_TEXT, &req,
+                 deadline < q->r->deadline_ms ? deadline : q->r->deadline_ms, &a) != ERR_OK) {
         LOG(WARN, q->r->id, M("the selection's document could not be read"), KS("code", err_name(a.err)));
         return false;
     }
@@ -59,8 +60,12 @@ fetch(struct question *q, struct hit *h)
 static struct hit
 own_hit(const struct question *q)
 {
-    struct hit h = { .chunk_id = SELECTION_ID, .document_id = SELECTION_ID, .collection = q->collection, .text = q->selection,
-                     .end = (int64_t)q->selection.n, .score = 1 };
+    struct hit h = { .chunk_id = SELECTION_ID,
+                     .document_id = SELECTION_ID,
+                     .collection = q->collection,
+                     .text = q->selection,
+                     .end = (int64_t)q->selection.n,
+                     .score = 1 };
 
     if (!q->carried) {
         h.chapter = q->chapter;
@@ -69,11 +74,12 @@ own_hit(const struct question *q)
     return h;
 }
 
-/* Of a passage that is a part of the selection nothing is new. */
+/* A passage that is a part of the selection brings nothing new. */
 static bool
 is_within(const struct hit *h, const struct hit *selection)
 {
-    return uuid_eq(&h->document_id, &selection->document_id) && h->start >= selection->start && h->end <= selection->end;
+    return uuid_eq(&h->document_id, &selection->document_id) && h->start >= selection->start &&
+           h->end <= selection->end;
 }
 
 bool

@@ -1,19 +1,24 @@
-/* What a question leaves behind about itself (ask.h): the time of each stage and what was spent or saved, for the metrics;
- * and the same with what was found, as JSON that is stored with the answer and shown by GET /messages/{id}/explain.
+/* The trace of a question (ask.h): the time of each stage and what was spent or saved, for the metrics; and
+ * the same with what was found, as JSON that is stored with the answer and shown by GET
+ * /messages/{id}/explain.
  *
  * The JSON holds no text of documents or questions but titles, and is bounded: passages that do not fit are left out.
  * A cached answer has none of its own: its message names the one that it was copied from. */
 #include "common/clock.h"
 #include "common/process/proc.h"
-#include "gateway/ask/ask.h"
+#include "gateway/ask/share.h"
 #include "gateway/request/render.h"
 #include "proto/price.h"
+#include "text/language.h"
 
-#define TRACE_MAX 16384       /* turn_finish_req.trace */
-#define PASSAGES_MAX 12288    /* of it */
+#define TRACE_MAX 16384    /* turn_finish_req.trace */
+#define PASSAGES_MAX 12288 /* of it */
 #define TITLE_BYTES 80
+#define MARKS_SHOWN 40
+#define LANGUAGE_BYTES 256 /* of a text that its language is told from */
 
-enum { SAVED_PROMPT, SAVED_COMPLETION }; /* saved_kinds */
+enum { SAVED_PROMPT, SAVED_COMPLETION };                  /* saved_kinds */
+enum { SPENT_EMBEDDING, SPENT_PROMPT, SPENT_COMPLETION }; /* spent_kinds */
 #define STAT_TBL "gateway/ask/stat.tbl"
 enum {
 #include "common/process/stat_enum.h"
@@ -24,16 +29,52 @@ static const char *const stage_labels[] = {
 #define STAGE(id, name) name,
     STAGES
 #undef STAGE
-    NULL
+        NULL
 };
+static const char *const stream_labels[] = {
+#define STREAM_EVENT(id, name) name,
+    STREAM_EVENTS
+#undef STREAM_EVENT
+        NULL
+};
+static const char *const share_labels[] = {
+#define SHARE_EVENT(id, name) name,
+    SHARE_EVENTS
+#undef SHARE_EVENT
+        NULL
+};
+static const char *const semantic_labels[] = {
+#define SEMANTIC_EVENT(id, name) name,
+    SEMANTIC_EVENTS
+#undef SEMANTIC_EVENT
+        NULL
+};
+static const char *const alike_labels[] = {
+#define ALIKE_FATE(id, name) name,
+    ALIKE_FATES
+#undef ALIKE_FATE
+        NULL
+};
+static const char *const check_labels[] = { "agree", "differ", NULL };
+static const char *const flight_labels[] = {
+#define FLIGHT_EVENT(id, name) name,
+    FLIGHT_EVENTS
+#undef FLIGHT_EVENT
+        NULL
+};
+static const char *const scope_labels[] = { CACHE_SCOPE_SESSION, CACHE_SCOPE_COLLECTION, CACHE_SCOPE_SEMANTIC,
+                                            NULL };
 static const char *const cached_labels[] = { "none", "query", NULL };
+static const char *const rerank_labels[] = { "ok", "failed", NULL };
 static const char *const saving_caches[] = { "query", NULL };
 static const char *const saved_kinds[] = { "prompt", "completion", NULL };
+static const char *const spent_kinds[] = { "embedding", "prompt", "completion", NULL };
 static const struct stat_def rows[] = {
 #include "common/process/stat_rows.h"
 };
 static struct stat_set stats;
 static const struct price_rows saved = { &stats, ASK_SAVED_TOKENS, ASK_SAVED_DOLLARS, ASK_SAVED_UNPRICED };
+static const struct price_rows spent = { &stats, ASK_TOKENS, ASK_DOLLARS, ASK_UNPRICED };
 
 void
 ask_stats_register(void)
@@ -47,7 +88,55 @@ ask_stage(struct question *q, enum stage s, int64_t since_us)
     int64_t us = clock_us() - since_us;
 
     q->trace.us[s] += us > 0 ? us : 1;
-    stat_observe_at(&stats, ASK_STAGE, s, 0, (double)us / 1e6);
+    stat_observe_traced(&stats, ASK_STAGE, s, 0, (double)us / 1e6, span_trace_id(q->r->span));
+}
+
+void
+ask_reranked(bool ok)
+{
+    stat_add_at(&stats, ASK_RERANKS, ok ? 0 : 1, 0, 1);
+}
+
+void
+ask_stream_event(enum stream_event e)
+{
+    stat_add_at(&stats, ASK_STREAMS, e, 0, 1);
+}
+
+void
+ask_model_away(void)
+{
+    stat_inc(&stats, ASK_AWAY);
+}
+
+void
+ask_share_event(enum share_event e)
+{
+    stat_add_at(&stats, ASK_SHARED, e, 0, 1);
+}
+
+void
+ask_semantic_event(enum semantic_event e)
+{
+    stat_add_at(&stats, ASK_SEMANTIC, e, 0, 1);
+}
+
+void
+ask_semantic_refused(enum alike why)
+{
+    stat_add_at(&stats, ASK_SEMANTIC_GATE, why, 0, 1);
+}
+
+void
+ask_semantic_checked(bool differs)
+{
+    stat_add_at(&stats, ASK_SEMANTIC_CHECKS, differs, 0, 1);
+}
+
+void
+ask_flight_event(enum flight_event e)
+{
+    stat_add_at(&stats, ASK_FLIGHTS, e, 0, 1);
 }
 
 void
@@ -56,7 +145,8 @@ ask_first_token(struct question *q)
     if (q->trace.first_us)
         return;
     q->trace.first_us = clock_us() - q->r->start_us;
-    stat_observe(&stats, ASK_FIRST_TOKEN, (double)q->trace.first_us / 1e6);
+    stat_observe_traced(&stats, ASK_FIRST_TOKEN, 0, 0, (double)q->trace.first_us / 1e6,
+                        span_trace_id(q->r->span));
 }
 
 void
@@ -66,6 +156,7 @@ ask_cited(const struct cite_counts *n)
     stat_add(&stats, ASK_MARKS_ADDED, n->added);
     stat_add(&stats, ASK_MARKS_DROPPED, n->dropped);
     stat_add(&stats, ASK_MARKS_OWN, n->own);
+    stat_add(&stats, ASK_MARKS_UNSUPPORTED, n->unsupported);
     stat_add(&stats, ASK_VERBATIM, n->verbatim);
 }
 
@@ -77,16 +168,55 @@ ask_removed(const size_t n[REMOVED_KINDS])
             stat_add_at(&stats, ASK_REMOVED, i, 0, n[i]);
 }
 
+static void
+count_spent(const struct question *q)
+{
+    const struct embed_rep *e = q->trace.embedded;
+
+    if (e)
+        price_count(&spent, SPENT_EMBEDDING, 0, e->model, false, e->tokens);
+    price_count(&spent, SPENT_PROMPT, 0, q->model, false, q->prompt_tokens);
+    price_count(&spent, SPENT_COMPLETION, 0, q->model, true, q->completion_tokens);
+}
+
 void
 ask_answered(struct question *q)
 {
-    int64_t us = clock_us() - q->r->start_us - q->trace.upstream_us;
+    int64_t us = clock_us() - q->r->start_us;
+    const char *trace = span_trace_id(q->r->span);
 
-    stat_observe_at(&stats, ASK_ADDED, q->from_cache, 0, (double)us / 1e6);
-    if (!q->from_cache)
+    stat_observe_traced(&stats, ASK_TOOK, q->from_cache, 0, (double)us / 1e6, trace);
+    stat_observe_traced(&stats, ASK_ADDED, q->from_cache, 0, (double)(us - q->trace.upstream_us) / 1e6,
+                        trace);
+    if (!q->from_cache) {
+        count_spent(q);
         return;
+    }
+    if (q->trace.embedded) /* before another one's answer was found */
+        price_count(&spent, SPENT_EMBEDDING, 0, q->trace.embedded->model, false, q->trace.embedded->tokens);
+    stat_add_at(&stats, ASK_HITS,
+                q->semantic.origin.key[0]        ? 2
+                : q->copied || q->flying.follows ? 1
+                                                 : 0,
+                0, 1);
     price_count(&saved, 0, SAVED_PROMPT, q->model, false, q->prompt_tokens);
     price_count(&saved, 0, SAVED_COMPLETION, q->model, true, q->completion_tokens);
+}
+
+void
+ask_sums(struct ask_sums *out)
+{
+    *out = (struct ask_sums){ 0 };
+    for (size_t i = 0; cached_labels[i]; i++) {
+        stat_buckets(&stats, ASK_TOOK, i, 0, out->took);
+        stat_buckets(&stats, ASK_ADDED, i, 0, out->added);
+        out->answered += (int64_t)stat_value(&stats, ASK_TOOK, i, 0);
+    }
+    out->cached = (int64_t)stat_value(&stats, ASK_TOOK, 1, 0);
+    for (size_t i = 0; spent_kinds[i]; i++)
+        out->spent_dollars += stat_value(&stats, ASK_DOLLARS, i, 0);
+    for (size_t i = 0; saved_kinds[i]; i++)
+        out->saved_dollars += stat_value(&stats, ASK_SAVED_DOLLARS, 0, i);
 }
 
 /* ---- as JSON */
@@ -142,18 +272,31 @@ is_cited(const struct question *q, int64_t n)
     return false;
 }
 
+/* The language that a text is read in: its collection's, else as it is found out. */
+static void
+key_language(struct buf *b, struct str code, struct str text)
+{
+    buf_key_str(b, "language",
+                str_of(language_code(language_given(code, utf8_cut(text, LANGUAGE_BYTES), LANG_ENGLISH))));
+}
+
 static void
 add_passage(const struct question *q, size_t i, struct buf *b)
 {
     const struct hit *h = &q->found->hits.v[i];
+    bool cited = is_cited(q, (int64_t)i + 1);
 
     buf_c(b, '{');
     buf_key_int(b, "n", (int64_t)i + 1);
-    buf_key_bool(b, "cited", is_cited(q, (int64_t)i + 1));
+    buf_key_bool(b, "cited", cited);
     key_score(b, "score", h->score);
     key_score(b, "vector_score", h->vector);
     key_score(b, "lexical_score", h->lexical);
+    if (h->rerank > 0)
+        key_score(b, "rerank_score", h->rerank);
     buf_key_str(b, "title", utf8_cut(h->title, TITLE_BYTES));
+    if (i == 0 || cited)
+        key_language(b, h->language, h->text);
     render_ids(b, &h->document_id, &h->chunk_id);
     render_place(b, &h->document_id, h->start, h->end);
     buf_c(b, '}');
@@ -188,13 +331,38 @@ add_retrieval(const struct question *q, struct buf *b)
         buf_key_int(b, "top_k", q->trace.top_k);
     if (q->settings && q->settings->threshold > 0)
         buf_key_num(b, "threshold", q->settings->threshold);
-    buf_key_bool(b, "by_words_only", q->trace.embedded == NULL);
+    key_language(b, STR_NONE, q->text);
+    buf_key_bool(b, "by_words_only",
+                 q->flying.follows ? q->degraded : !q->trace.embedded || (q->found && q->found->degraded));
     if (q->found) {
         buf_key_int(b, "index_epoch", q->found->seq);
         buf_key_int(b, "found", (int64_t)q->found->hits.n);
         add_passages(q, b);
     }
     buf_c(b, '}');
+}
+
+/* How far each mark's passage says what stands before the mark. */
+static void
+add_marks(const struct question *q, struct buf *b)
+{
+    const struct cite_counts *c = &q->trace.cited;
+
+    if (!q->trace.said)
+        return;
+    key_object(b, "marks");
+    buf_key_int(b, "unsupported", (int64_t)c->unsupported);
+    buf_key_int(b, "nowhere", (int64_t)c->dropped);
+    buf_key_int(b, "added", (int64_t)c->added);
+    buf_key(b, "support");
+    buf_c(b, '[');
+    for (size_t i = 0; i < c->n_support && i < MARKS_SHOWN; i++) {
+        buf_z(b, i > 0 ? ",{" : "{");
+        buf_key_int(b, "n", c->support[i].n);
+        key_score(b, "share", c->support[i].share);
+        buf_c(b, '}');
+    }
+    buf_z(b, "]}");
 }
 
 static void
@@ -207,7 +375,7 @@ add_prompt(const struct question *q, struct buf *b)
     key_object(b, "prompt");
     buf_key_int(b, "bytes", said->prompt_bytes);
     buf_key_int(b, "passages", said->passages);
-    buf_key_int(b, "earlier_messages", (int64_t)q->begun->history.n);
+    buf_key_int(b, "earlier_messages", (int64_t)q->earlier.n);
     buf_key_str(b, "version", said->prompt_version);
     buf_c(b, '}');
 }
@@ -270,13 +438,14 @@ add_versions(const struct question *q, struct buf *b)
 }
 
 struct str
-ask_trace_json(const struct question *q)
+ask_trace_json(const struct question *q, bool named)
 {
     struct buf b = BUF_MAX(TRACE_MAX);
     struct str s = STR_NONE;
 
     buf_c(&b, '{');
-    key_z(&b, "request_id", q->r->id);
+    if (named)
+        key_z(&b, "request_id", q->r->id);
     key_z(&b, "route", q->route);
     add_times(q, &b);
     key_object(&b, "caches");
@@ -284,6 +453,7 @@ ask_trace_json(const struct question *q)
     key_z(&b, "embedding", !q->trace.embedded ? "none" : q->embedding_cached ? "hit" : "miss");
     buf_c(&b, '}');
     add_retrieval(q, &b);
+    add_marks(q, &b);
     add_prompt(q, &b);
     add_cost(q, &b);
     add_versions(q, &b);

@@ -1,15 +1,17 @@
-/* Strict request check (RFC 9112, RFC 9110 section 5). The HTTP library below is lenient; whatever two programs in a row
- * could read differently is refused here and the connection ends, so that no hidden second request can run.
+/* Strict request check (RFC 9112, RFC 9110 section 5). The HTTP library below is lenient; a request that
+ * two programs in a row could read differently is refused here and the connection ends, so that no hidden
+ * second request can run.
  * Pure: a parsed head goes in, a verdict and the body's framing come out. */
 
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/text/number.h"
 #include "gateway/edge/check.h"
 #include "gateway/edge/path.h"
 
-const char *const method_names[] = { "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "OTHER" };
+const char *const method_names[] = { "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "OTHER" };
 
 enum method
 method_of(const char *name)
@@ -49,11 +51,11 @@ refuse(const char **why, enum err e, const char *text)
 static bool
 token_char(unsigned char c)
 {
-    return isalnum(c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    return isalnum(c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool
-name_ok(const char *z)
+token_ok(const char *z)
 {
     if (*z == 0)
         return false;
@@ -77,19 +79,15 @@ static enum err
 check_raw(const struct head *h, const char **why)
 {
     switch (h->fault) {
-    case HEAD_LINE_END:
-        return refuse(why, ERR_BAD_REQUEST, "a header line does not end with CR LF");
-    case HEAD_SPACE_COLON:
-        return refuse(why, ERR_BAD_REQUEST, "white space before the colon of a header");
+    case HEAD_LINE_END: return refuse(why, ERR_BAD_REQUEST, "a header line does not end with CR LF");
+    case HEAD_SPACE_COLON: return refuse(why, ERR_BAD_REQUEST, "white space before the colon of a header");
     case HEAD_SPACES:
         return refuse(why, ERR_BAD_REQUEST, "the request line is not three words with single spaces");
-    case HEAD_LEADING:
-        return refuse(why, ERR_BAD_REQUEST, "something stands before the request line");
+    case HEAD_LEADING: return refuse(why, ERR_BAD_REQUEST, "something stands before the request line");
     case HEAD_HIDDEN:
         return h->n >= HEAD_MAX ? refuse(why, ERR_HEADERS_LARGE, "more than 64 headers")
                                 : refuse(why, ERR_BAD_REQUEST, "a folded or malformed header line");
-    case HEAD_CLEAN:
-        break;
+    case HEAD_CLEAN: break;
     }
     return ERR_OK;
 }
@@ -99,11 +97,11 @@ check_line(const struct head *h, const char **why)
 {
     if (strcmp(h->version, "1.1") != 0 && strcmp(h->version, "1.0") != 0)
         return refuse(why, ERR_BAD_REQUEST, "not HTTP/1.1 or HTTP/1.0");
-    if (!name_ok(h->method))
+    if (!token_ok(h->method))
         return refuse(why, ERR_BAD_REQUEST, "the method is malformed");
-    if (h->target[0] != '/' || !value_ok(h->target) || strchr(h->target, '#') != NULL)
+    if (h->target[0] != '/' || !value_ok(h->target) || strchr(h->target, '#'))
         return refuse(why, ERR_BAD_REQUEST, "the target is not a path");
-    if (h->query != NULL && !query_valid(h->query))
+    if (h->query && !query_valid(h->query))
         return refuse(why, ERR_BAD_REQUEST, "the query string is malformed");
     return ERR_OK;
 }
@@ -112,38 +110,21 @@ check_line(const struct head *h, const char **why)
 static enum err
 check_fields(const struct head *h, const char **why)
 {
-    static const char *const once[] = { "Content-Type", "Authorization", "Origin", "X-Session-ID", "Expect",
-                                        "Idempotency-Key", NULL };
+    static const char *const once[] = { "Content-Type", "Authorization",   "Origin", "X-Session-ID",
+                                        "Expect",       "Idempotency-Key", NULL };
     const char *host = head_get(h, "Host");
 
     for (int i = 0; i < h->n; i++)
-        if (!name_ok(h->h[i].name) || !value_ok(h->h[i].value))
+        if (!token_ok(h->h[i].name) || !value_ok(h->h[i].value))
             return refuse(why, ERR_BAD_REQUEST, "a header holds bytes that may not be there");
     if (count_of(h, "Host") != 1)
         return refuse(why, ERR_BAD_REQUEST, "exactly one Host header is needed");
-    if (*host == 0 || strpbrk(host, " \t,/@?#\\") != NULL)
+    if (*host == 0 || strpbrk(host, " \t,/@?#\\"))
         return refuse(why, ERR_BAD_REQUEST, "the Host header is malformed");
     for (int i = 0; once[i] != NULL; i++)
         if (count_of(h, once[i]) > 1)
             return refuse(why, ERR_BAD_REQUEST, "a header that must be single is repeated");
     return ERR_OK;
-}
-
-/* Digits only, at most 18: no sign, no list, no hexadecimal. */
-static bool
-length_parse(const char *z, int64_t *out)
-{
-    size_t n = strlen(z);
-
-    *out = 0;
-    if (n == 0 || n > 18)
-        return false;
-    for (; *z; z++) {
-        if (*z < '0' || *z > '9')
-            return false;
-        *out = *out * 10 + (*z - '0');
-    }
-    return true;
 }
 
 static enum err
@@ -152,8 +133,8 @@ check_framing(const struct head *h, struct frame *out, const char **why)
     const char *te = head_get(h, "Transfer-Encoding");
     const char *cl = head_get(h, "Content-Length");
 
-    if (te != NULL) {
-        if (cl != NULL)
+    if (te) {
+        if (cl)
             return refuse(why, ERR_BAD_REQUEST, "both Transfer-Encoding and Content-Length");
         if (out->old || count_of(h, "Transfer-Encoding") > 1)
             return refuse(why, ERR_BAD_REQUEST, "more than one Transfer-Encoding, or one in HTTP/1.0");
@@ -165,7 +146,7 @@ check_framing(const struct head *h, struct frame *out, const char **why)
     }
     if (count_of(h, "Content-Length") > 1)
         return refuse(why, ERR_BAD_REQUEST, "more than one Content-Length");
-    if (cl != NULL && !length_parse(cl, &out->length))
+    if (cl && !number_parse(str_of(cl), 0, INT64_MAX, &out->length))
         return refuse(why, ERR_BAD_REQUEST, "Content-Length is not a number");
     return ERR_OK;
 }
@@ -174,7 +155,7 @@ static bool
 wants_close(const struct head *h)
 {
     for (int i = 0; i < h->n; i++)
-        if (strcasecmp(h->h[i].name, "Connection") == 0 && strcasestr(h->h[i].value, "close") != NULL)
+        if (strcasecmp(h->h[i].name, "Connection") == 0 && strcasestr(h->h[i].value, "close"))
             return true;
     return false;
 }
@@ -189,9 +170,9 @@ edge_check(const struct head *h, struct frame *out, const char **why)
     if ((e = check_raw(h, why)) || (e = check_line(h, why)) || (e = check_fields(h, why)) ||
         (e = check_framing(h, out, why)))
         return e;
-    if (expect != NULL && strcasecmp(expect, "100-continue") != 0)
+    if (expect && strcasecmp(expect, "100-continue") != 0)
         return refuse(why, ERR_BAD_REQUEST, "the only expectation that can be met is 100-continue");
-    out->expect = expect != NULL && !out->old;
+    out->expect = expect && !out->old;
     out->keep = !out->old && !wants_close(h);
     return ERR_OK;
 }

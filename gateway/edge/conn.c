@@ -18,22 +18,26 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/process/descriptors.h"
 #include "gateway/edge/conn_int.h"
+#include "gateway/edge/pool.h"
 
-/* What the kernel holds for a client beyond what the client has room for. Without it, some megabytes of answers to requests
- * that were sent in advance would be made for somebody who reads none. */
+/* The bytes that the kernel holds for a client beyond the client's own room. Without this bound, some
+ * megabytes of answers to requests that were sent in advance would be made for somebody who reads none. */
 #define UNSENT_MAX 65536
+#define SLOTS_MAX 65536
+#define OWN_DESCRIPTORS 50 /* of the bus, Redis, logs: beside the clients' */
 
 struct guard guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static _Thread_local int last_fd = -1;
-static _Thread_local char *head_start; /* where the first read of a connection goes, and so each of its heads */
+static _Thread_local char
+    *head_start; /* where the first read of a connection goes, and so each of its heads */
+static _Thread_local size_t head_most; /* bytes behind it to which this connection was ever read */
 
 static struct slot *
 slot_of(int fd)
@@ -54,12 +58,14 @@ slot_used(int fd)
 static void
 say_busy(int fd)
 {
-    static const char body[] = "{\"type\":\"urn:footnote:error:overloaded\",\"status\":503,\"code\":\"overloaded\"}";
+    static const char body[] =
+        "{\"type\":\"urn:footnote:error:overloaded\",\"status\":503,\"code\":\"overloaded\"}";
     char text[512];
-    int n = snprintf(text, sizeof text,
-                     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-                     "Cache-Control: no-store\r\nRetry-After: 1\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-                     sizeof body - 1, body);
+    int n = snprintf(
+        text, sizeof text,
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+        "Cache-Control: no-store\r\nRetry-After: 1\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+        sizeof body - 1, body);
 
     if (send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
         shutdown(fd, SHUT_WR);
@@ -71,7 +77,8 @@ public_port(int fd)
     struct sockaddr_in a;
     socklen_t n = sizeof a;
 
-    return getsockname(fd, (struct sockaddr *)&a, &n) == 0 && a.sin_family == AF_INET && ntohs(a.sin_port) == guard.cfg.port;
+    return getsockname(fd, (struct sockaddr *)&a, &n) == 0 && a.sin_family == AF_INET &&
+           ntohs(a.sin_port) == guard.cfg.port;
 }
 
 bool
@@ -80,6 +87,16 @@ conn_is_public(int listener)
     int known = atomic_load(&guard.listener);
 
     return atomic_load(&guard.on) && (known > 0 ? listener == known : public_port(listener));
+}
+
+/* The kernel gives none for this connection. */
+static enum verdict
+no_thread(int fd)
+{
+    pthread_mutex_lock(&guard.lock);
+    place_refuse(&guard.slots[fd]);
+    pthread_mutex_unlock(&guard.lock);
+    return CONN_BUSY;
 }
 
 bool
@@ -91,6 +108,8 @@ conn_enter(int fd, uint32_t ip, uint16_t port)
     pthread_mutex_lock(&guard.lock);
     v = place_take(fd, ip, port);
     pthread_mutex_unlock(&guard.lock);
+    if (v == CONN_WELCOME && !pool_has(atomic_load(&guard.count)))
+        v = no_thread(fd);
     if (v == CONN_WELCOME)
         setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
     else if (v == CONN_BUSY)
@@ -102,7 +121,8 @@ conn_enter(int fd, uint32_t ip, uint16_t port)
 static int
 second_descriptor(int fd, const struct slot *s)
 {
-    bool stays = conn_unsent(fd) > 0 && atomic_load(&guard.on) && !atomic_load(&s->cut) && fd < guard.max_fds / 2;
+    bool stays = conn_unsent(fd) > 0 && atomic_load(&guard.on) && !atomic_load(&s->cut) &&
+                 fd < guard.max_fds / 2;
     int copy = stays ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 
     if (copy < guard.n_slots)
@@ -140,7 +160,7 @@ is_of(int fd, struct in_addr ip, uint16_t port)
 {
     const struct slot *s = slot_used(fd);
 
-    return s != NULL && atomic_load(&s->phase) != CONN_CLOSING && s->ip == ip.s_addr && s->port == htons(port);
+    return s && atomic_load(&s->phase) != CONN_CLOSING && s->ip == ip.s_addr && s->port == htons(port);
 }
 
 /* The connection of that client: as a rule the one that this thread read last. -1: it is not in the table. */
@@ -168,7 +188,7 @@ conn_leave(const char *ip, uint16_t port)
 
     if (fd == last_fd)
         last_fd = -1;
-    if (s == NULL)
+    if (!s)
         return;
     copy = second_descriptor(fd, s);
     pthread_mutex_lock(&guard.lock);
@@ -183,17 +203,31 @@ conn_leave(const char *ip, uint16_t port)
 static void
 blanks_for_tabs(char *p, size_t n)
 {
-    char *all = p + n, *head = head_start != NULL && head_start <= p ? head_start : p, *line, *end;
+    char *all = p + n, *head = head_start && head_start <= p ? head_start : p, *line, *end;
 
-    if (memchr(p, '\t', n) == NULL)
+    if (!memchr(p, '\t', n))
         return;
     while (all - head >= 2 && head[0] == '\r' && head[1] == '\n')
         head += 2;
     line = memmem(head, (size_t)(all - head), "\r\n", 2);
     end = line ? memmem(line, (size_t)(all - line), "\r\n\r\n", 4) : all;
-    for (char *c = line == NULL ? all : line > p ? line : p; c < (end ? end : all); c++)
+    for (char *c = !line ? all : line > p ? line : p; c < (end ? end : all); c++)
         if (*c == '\t')
             *c = ' ';
+}
+
+/* The server reads to its own place, or, of a body, to its reader's. */
+static bool
+in_head(const char *p)
+{
+    return head_start && p >= head_start && p < head_start + CONN_HEAD_BYTES;
+}
+
+void
+conn_head_rest(void)
+{
+    if (head_start && head_most < CONN_HEAD_BYTES)
+        mem_back(head_start + head_most, CONN_HEAD_BYTES - head_most);
 }
 
 void
@@ -205,9 +239,12 @@ conn_received(int fd, char *p, ssize_t got)
     if (atomic_load_explicit(&s->fresh, memory_order_relaxed)) {
         atomic_store_explicit(&s->fresh, false, memory_order_relaxed);
         head_start = p;
+        head_most = 0;
     }
     if (got <= 0)
         return;
+    if (in_head(p) && (size_t)(p - head_start + got) > head_most)
+        head_most = (size_t)(p - head_start + got);
     if (atomic_load_explicit(&s->phase, memory_order_relaxed) == CONN_IDLE)
         conn_phase_set(fd, CONN_HEADER, (int64_t)guard.cfg.header_timeout * 1000);
     atomic_fetch_add_explicit(&s->moved, got, memory_order_relaxed);
@@ -247,7 +284,7 @@ conn_phase_set(int fd, enum conn_phase phase, int64_t limit_ms)
     struct slot *s = slot_used(fd);
     int64_t now = clock_ms();
 
-    if (s == NULL)
+    if (!s)
         return;
     atomic_store(&s->until_ms, limit_ms > 0 ? now + limit_ms : 0);
     atomic_store(&s->since_ms, now);
@@ -263,7 +300,7 @@ conn_write_begin(int fd)
     struct slot *s = slot_used(fd);
     enum conn_phase was = s ? (enum conn_phase)atomic_load(&s->phase) : CONN_NONE;
 
-    if (s != NULL)
+    if (s)
         conn_phase_set(fd, CONN_WRITE, 0);
     return was;
 }
@@ -273,7 +310,7 @@ conn_wrote(int fd, size_t n)
 {
     struct slot *s = slot_used(fd);
 
-    if (s != NULL)
+    if (s)
         atomic_fetch_add_explicit(&s->moved, (int64_t)n, memory_order_relaxed);
 }
 
@@ -282,7 +319,7 @@ conn_buffer_limit(int fd, int bytes)
 {
     int half = bytes / 2; /* the kernel doubles it, for its own book-keeping */
 
-    if (slot_used(fd) != NULL)
+    if (slot_used(fd))
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof half);
 }
 
@@ -291,7 +328,7 @@ conn_header_pending(int fd)
 {
     struct slot *s = slot_used(fd);
 
-    return s != NULL && atomic_load(&s->phase) == CONN_HEADER && !atomic_load(&s->cut);
+    return s && atomic_load(&s->phase) == CONN_HEADER && !atomic_load(&s->cut);
 }
 
 bool
@@ -299,7 +336,7 @@ conn_was_cut(int fd)
 {
     struct slot *s = slot_used(fd);
 
-    return s != NULL && atomic_load(&s->cut) != 0 && !conn_was_let_go(fd);
+    return s && atomic_load(&s->cut) != 0 && !conn_was_let_go(fd);
 }
 
 bool
@@ -307,16 +344,16 @@ conn_was_pushed(int fd)
 {
     struct slot *s = slot_used(fd);
 
-    return s != NULL && atomic_load(&s->cut) == 1 + CUT_PUSHED;
+    return s && atomic_load(&s->cut) == 1 + CUT_PUSHED;
 }
 
-/* What had come before the shutdown, or comes on its way, can still be read. */
+/* Bytes that came before the shutdown, or are on their way, can still be read. */
 bool
 conn_was_let_go(int fd)
 {
     struct slot *s = slot_used(fd);
 
-    return s != NULL && atomic_load(&s->cut) == 1 + CUT_IDLE;
+    return s && atomic_load(&s->cut) == 1 + CUT_IDLE;
 }
 
 bool
@@ -324,7 +361,7 @@ conn_gone(int fd)
 {
     struct slot *s = slot_used(fd);
 
-    return s != NULL && !atomic_load(&s->cut) && !guard_peek(fd);
+    return s && !atomic_load(&s->cut) && !guard_peek(fd);
 }
 
 bool
@@ -353,23 +390,22 @@ conn_closing(void)
 bool
 conn_guard_start(const struct guard_config *cfg)
 {
-    struct rlimit rl = { 1024, 1024 };
+    long limit = descriptors_limit();
 
-    getrlimit(RLIMIT_NOFILE, &rl);
     guard.cfg = *cfg;
-    guard.n_slots = rl.rlim_cur < 65536 ? (int)rl.rlim_cur : 65536;
+    guard.n_slots = limit < SLOTS_MAX ? (int)limit : SLOTS_MAX;
     guard.max_fds = (long)guard.n_slots * 8 / 10;
-    if (guard.slots == NULL)
+    descriptors_enough("HTTP_THREADS", cfg->threads, (cfg->threads + OWN_DESCRIPTORS) * 10 / 8);
+    if (!guard.slots)
         guard.slots = mem_new((size_t)guard.n_slots * sizeof *guard.slots);
-    if (guard.addrs == NULL)
+    if (!guard.addrs)
         guard.addrs = addr_table_new((size_t)guard.n_slots);
-    nap_init(&guard.nap);
+    guard.watched_ms = clock_ms();
     atomic_store(&guard.on, true);
-    if (pthread_create(&guard.watchdog, NULL, conn_watch, NULL) == 0)
-        return true;
-    atomic_store(&guard.on, false);
-    LOG(ERROR, NULL, M("no thread for the connection guard"));
-    return false;
+    guard.watchdog = ticker_start("the connection guard", conn_watch, NULL);
+    if (!guard.watchdog)
+        atomic_store(&guard.on, false);
+    return guard.watchdog != NULL;
 }
 
 void
@@ -379,8 +415,10 @@ conn_guard_listens(void)
     socklen_t n = sizeof listens;
 
     for (int fd = 0; fd < guard.n_slots; fd++)
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) == 0 && listens && public_port(fd))
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) == 0 && listens && public_port(fd)) {
             atomic_store(&guard.listener, fd);
+            return;
+        }
 }
 
 /* civetweb looks at its stop flag only when its poll of the port returns, 2 s later at worst; a port that is shut down
@@ -421,9 +459,7 @@ conn_guard_stop(void)
 {
     if (!atomic_load(&guard.on))
         return;
-    nap_end(&guard.nap);
-    pthread_join(guard.watchdog, NULL);
-    nap_fini(&guard.nap);
+    ticker_stop(&guard.watchdog);
     pthread_mutex_lock(&guard.lock);
     atomic_store(&guard.on, false);
     pthread_mutex_unlock(&guard.lock);

@@ -2,13 +2,14 @@
  * address depends on a secret of this process, so that nobody can choose addresses that share a chain. */
 #include "gateway/edge/conn_addr.h"
 
+#include "common/random.h"
 #include "common/text/text.h"
 #include "common/mem.h"
 
 struct addr_table {
     struct addr_entry **chain;
     struct addr_entry *pool, *idle; /* all entries; those that had an address before */
-    size_t mask, used, max;       /* of the pool: ever used, all */
+    size_t mask, used, max;         /* of the pool: ever used, all */
     uint64_t secret;
 };
 
@@ -32,7 +33,7 @@ addr_table_new(size_t max)
 void
 addr_table_free(struct addr_table **t)
 {
-    if (*t == NULL)
+    if (!*t)
         return;
     mem_free(&(*t)->chain);
     mem_free(&(*t)->pool);
@@ -50,7 +51,7 @@ find(const struct addr_table *t, uint32_t ip)
 {
     struct addr_entry *e = *chain_of(t, ip);
 
-    while (e != NULL && e->ip != ip)
+    while (e && e->ip != ip)
         e = e->next;
     return e;
 }
@@ -60,7 +61,7 @@ take(struct addr_table *t)
 {
     struct addr_entry *e = t->idle;
 
-    if (e != NULL)
+    if (e)
         t->idle = e->next;
     else if (t->used < t->max)
         e = &t->pool[t->used++];
@@ -72,11 +73,11 @@ addr_enter(struct addr_table *t, uint32_t ip)
 {
     struct addr_entry *e = find(t, ip), **chain = chain_of(t, ip);
 
-    if (e == NULL && (e = take(t)) != NULL) {
+    if (!e && (e = take(t)) != NULL) {
         *e = (struct addr_entry){ ip, 0, *chain };
         *chain = e;
     }
-    if (e != NULL)
+    if (e)
         e->n++;
     return e;
 }

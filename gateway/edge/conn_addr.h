@@ -1,15 +1,16 @@
-/* How many connections each address has: counted in a table, so that a flood costs each accept the same. Not locked. */
-#ifndef GATEWAY_CONN_ADDR_H
-#define GATEWAY_CONN_ADDR_H
+/* The number of connections of each address: counted in a table, so that a flood costs each accept
+ * the same. Not locked. */
+#ifndef GATEWAY_EDGE_CONN_ADDR_H
+#define GATEWAY_EDGE_CONN_ADDR_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct addr_table;
 struct addr_entry {
-    uint32_t ip;                  /* network order */
-    long n;                       /* its connections */
-    struct addr_entry *next;      /* in its chain, or in the list of the free */
+    uint32_t ip;             /* network order */
+    long n;                  /* its connections */
+    struct addr_entry *next; /* in its chain, or in the list of the free */
 };
 
 /* Room for that many addresses at once; an address lives here while it has a connection. */

@@ -1,7 +1,7 @@
-/* Who gets a place, and who has to leave for another. A place is a thread of the HTTP server. When places get scarce, the
- * address that holds most gives one up: an idle connection of it, or else the slowest of its heads, bodies and readers. A
- * request that is whole and being worked on never has to leave. Proxies of TRUSTED_PROXIES stand for many clients: they
- * come last. */
+/* Places: which client gets one, and which has to leave for another. A place is a thread of the HTTP server.
+ * When places get scarce, the address that holds most gives one up: an idle connection of it, or else the
+ * slowest of its heads, bodies and readers. A request that is whole and being worked on never has to leave.
+ * Proxies of TRUSTED_PROXIES stand for many clients: they come last. */
 #include <arpa/inet.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -9,7 +9,8 @@
 #include "common/clock.h"
 #include "gateway/edge/conn_int.h"
 
-#define GRACE_MS 500              /* nobody is slow before */
+#define GRACE_MS 500  /* nobody is slow before */
+#define SPARE_MAX 256 /* places that are kept free; of less than 2,560 a tenth */
 
 static void
 count_cut(enum cut why)
@@ -51,9 +52,9 @@ place_idle(int fd, const struct slot *s)
 
 struct choice {
     int fd;
-    long held;                    /* connections of its address; 0: a proxy */
+    long held; /* connections of its address; 0: a proxy */
     bool idle;
-    int64_t rate;                 /* bytes a second in this phase */
+    int64_t rate; /* bytes a second in this phase */
     int64_t since_ms;
 };
 
@@ -91,7 +92,8 @@ place_make(int64_t idle_ms)
 
     for (int fd = 0; fd <= atomic_load(&guard.top); fd++) {
         c.fd = fd;
-        if (may_leave(&guard.slots[fd], now, idle_ms, &c) && goes_before(&c, &best) && !(c.idle && has_unread(fd)))
+        if (may_leave(&guard.slots[fd], now, idle_ms, &c) && goes_before(&c, &best) &&
+            !(c.idle && has_unread(fd)))
             best = c;
     }
     if (best.fd >= 0)
@@ -117,7 +119,8 @@ held(void)
 long
 place_scarce(void)
 {
-    long more = held() - guard.cfg.threads * 9 / 10;
+    long all = guard.cfg.threads, spare = all - all * 9 / 10;
+    long more = held() - all + (spare < SPARE_MAX ? spare : SPARE_MAX);
 
     return more > 0 ? more : 0;
 }
@@ -129,7 +132,7 @@ is_proxy(uint32_t ip)
 {
     char text[INET_ADDRSTRLEN];
 
-    return guard.cfg.proxies->n > 0 && inet_ntop(AF_INET, &ip, text, sizeof text) != NULL &&
+    return guard.cfg.proxies->n > 0 && inet_ntop(AF_INET, &ip, text, sizeof text) &&
            cidrs_have(guard.cfg.proxies, text);
 }
 
@@ -199,7 +202,7 @@ place_stays(struct slot *s)
 void
 place_uncount(struct slot *s)
 {
-    if (s->addr != NULL)
+    if (s->addr)
         addr_leave(guard.addrs, s->addr);
     s->addr = NULL;
 }
@@ -212,4 +215,11 @@ place_leave(struct slot *s)
     atomic_store(&s->since_ms, clock_ms());
     atomic_store(&s->phase, CONN_NONE);
     atomic_fetch_sub(&guard.count, 1);
+}
+
+void
+place_refuse(struct slot *s)
+{
+    place_leave(s);
+    count_cut(CUT_SATURATED);
 }

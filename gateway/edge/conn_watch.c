@@ -1,9 +1,10 @@
 /* The watchdog over client connections: total times, and least rates in both directions.
  *
  * Reading: a head has HEADER_TIMEOUT in all; a body has its total time and must bring MIN_CLIENT_RATE bytes a second.
- * Writing: whoever does not take its answer at that rate is cut off. Only bytes that wait for the client count: a stream
- * whose model thinks has none. What counts is what the client's machine acknowledged (TCP_INFO), in windows of
- * WRITE_TIMEOUT; the first one begins with the write, so that a client that takes nothing is gone after it.
+ * Writing: a client that does not take its answer at that rate is cut off. Only bytes that wait for the
+ * client count: a stream whose model thinks has none. The bytes that the client's machine acknowledged
+ * (TCP_INFO) count, in windows of WRITE_TIMEOUT; the first one begins with the write, so that a client that
+ * takes nothing is gone after it.
  * Closing: an answer that the client has not taken when the server closes waits here, without a thread. */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -15,17 +16,17 @@
 #include "common/clock.h"
 #include "gateway/edge/conn_int.h"
 
-#define HEADS_A_LOOK 50           /* are cut: a thousand that came together do not wake a thousand threads at once */
-#define SPREAD 64                 /* different lengths of a window */
-#define STATE_CLOSE 7             /* TCP_CLOSE of netinet/tcp.h, whose struct tcp_info lacks what we ask for */
+#define HEADS_A_LOOK 50 /* are cut: a thousand that came together do not wake a thousand threads at once */
+#define SPREAD 64       /* different lengths of a window */
+#define STATE_CLOSE 7   /* TCP_CLOSE of netinet/tcp.h, whose struct tcp_info lacks what we ask for */
 #define WATCH_MS 50
-#define STALL_MS 1000             /* between two looks: the process itself stood still */
-#define IDLE_WATCH_MS 500         /* without a connection: the shortest limit is a second */
-#define ANSWERED_MS 1000          /* until an idle connection is asked whether it took its answer */
-#define CLOSED_AT_ONCE 64         /* connections a look */
+#define STALL_MS 1000     /* between two looks: the process itself stood still */
+#define IDLE_WATCH_MS 500 /* without a connection: the shortest limit is a second */
+#define ANSWERED_MS 1000  /* until an idle connection is asked whether it took its answer */
+#define CLOSED_AT_ONCE 64 /* connections a look */
 
 static long
-queue_length(int fd, unsigned long which)
+socket_queue(int fd, unsigned long which)
 {
     int n = 0;
 
@@ -35,7 +36,7 @@ queue_length(int fd, unsigned long which)
 long
 conn_unsent(int fd)
 {
-    return queue_length(fd, SIOCOUTQNSD);
+    return socket_queue(fd, SIOCOUTQNSD);
 }
 
 /* Bytes that the client's machine has acknowledged. false: this connection is over. */
@@ -92,10 +93,11 @@ window_begin(int fd, struct slot *s, int64_t at, uint64_t taken)
 {
     s->window_ms = at;
     s->window_from = taken;
-    s->window_to = taken + (uint64_t)queue_length(fd, SIOCOUTQ);
+    s->window_to = taken + (uint64_t)socket_queue(fd, SIOCOUTQ);
 }
 
-/* false: it took less than it must. What was there when the window began may also be gone: then it is fast enough. */
+/* false: it took less than it must. All bytes that were there when the window began may also be gone:
+ * then it is fast enough. */
 static bool
 takes_its_answer(int fd, struct slot *s, int64_t now, long waiting)
 {
@@ -135,7 +137,7 @@ look_at_reader(int fd, struct slot *s, int phase, int64_t now)
             return;
         s->seen_ms = since;
     }
-    if (takes_its_answer(fd, s, now, phase == CONN_WRITE ? queue_length(fd, SIOCOUTQ) : conn_unsent(fd)))
+    if (takes_its_answer(fd, s, now, phase == CONN_WRITE ? socket_queue(fd, SIOCOUTQ) : conn_unsent(fd)))
         return;
     place_cut(fd, s, CUT_READER);
     s->window_ms = now;
@@ -150,7 +152,7 @@ look_at_closing(int fd, struct slot *s, int64_t now)
 
     long waiting = conn_unsent(fd);
 
-    if (now - atomic_load(&s->since_ms) >= ANSWERED_MS && s->addr == NULL)
+    if (now - atomic_load(&s->since_ms) >= ANSWERED_MS && !s->addr)
         s->addr = addr_enter(guard.addrs, s->ip);
     if (waiting == 0 || !acked(fd, &taken))
         return true;
@@ -220,25 +222,21 @@ look_at_all(int64_t now, int64_t stood_still, int done[CLOSED_AT_ONCE])
     return n;
 }
 
-void *
+int64_t
 conn_watch(void *arg)
 {
-    int64_t last = clock_ms();
+    int64_t now = clock_ms();
+    int done[CLOSED_AT_ONCE];
+    size_t n;
 
     (void)arg;
-    do {
-        int64_t now = clock_ms();
-        int done[CLOSED_AT_ONCE];
-        size_t n;
-
-        pthread_mutex_lock(&guard.lock);
-        n = look_at_all(now, now - last, done);
-        for (long more = place_scarce(); more > 0 && place_make(1000); more--)
-            ;
-        pthread_mutex_unlock(&guard.lock);
-        for (size_t i = 0; i < n; i++)
-            close(done[i]);
-        last = now;
-    } while (nap_for(&guard.nap, conn_count() > 0 ? WATCH_MS : IDLE_WATCH_MS));
-    return NULL;
+    pthread_mutex_lock(&guard.lock);
+    n = look_at_all(now, now - guard.watched_ms, done);
+    for (long more = place_scarce(); more > 0 && place_make(1000); more--)
+        ;
+    pthread_mutex_unlock(&guard.lock);
+    for (size_t i = 0; i < n; i++)
+        close(done[i]);
+    guard.watched_ms = now;
+    return conn_count() > 0 ? WATCH_MS : IDLE_WATCH_MS;
 }

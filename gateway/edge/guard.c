@@ -27,10 +27,11 @@ accept(int listener, struct sockaddr *restrict sa, socklen_t *restrict len)
     const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
     int fd;
 
-    if (fn == NULL)
+    if (!fn)
         atomic_store(&real, fn = REAL(accept_fn, "accept"));
     fd = fn(listener, sa, len);
-    if (fd < 0 || sa == NULL || sa->sa_family != AF_INET || !conn_is_public(listener) || conn_enter(fd, in->sin_addr.s_addr, in->sin_port))
+    if (fd < 0 || !sa || sa->sa_family != AF_INET || !conn_is_public(listener) ||
+        conn_enter(fd, in->sin_addr.s_addr, in->sin_port))
         return fd;
     close(fd);
     errno = ECONNABORTED;
@@ -45,7 +46,7 @@ recv(int fd, void *p, size_t n, int flags)
     bool ours = conn_is_ours(fd);
     ssize_t got;
 
-    if (fn == NULL)
+    if (!fn)
         atomic_store(&real, fn = REAL(recv_fn, "recv"));
 #ifdef __SANITIZE_THREAD__
     if (!ours) /* libzmq's own: it guards its buffers by atomics that the sanitizer cannot see */
@@ -57,7 +58,8 @@ recv(int fd, void *p, size_t n, int flags)
     return got;
 }
 
-/* It stands here so that whoever links conn.c also links the two calls above: a sanitizer's own accept() and recv() would do else. */
+/* It stands here so that a program with conn.c also links the two calls above: a sanitizer's own accept() and
+ * recv() would do else. */
 bool
 guard_peek(int fd)
 {

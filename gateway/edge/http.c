@@ -3,8 +3,9 @@
  *
  *   civetweb thread → begin_request → head_fill → the handler (serve.c) → answer → 1 (handled; the library does nothing itself)
  *
- * No document root, no forms, no websockets, no TLS, no decoding: the library has known holes there. Answers that the library makes
- * itself (unreadable requests) come through http_error and get our shape. Stopping cuts replies: drain first. */
+ * No document root, no forms, no websockets, no TLS, no decoding: the library has known holes there. Answers
+ * that the library makes itself (unreadable requests) come through http_error and get our shape. Stopping
+ * cuts replies: drain first. */
 #include <civetweb.h>
 #include <stdio.h>
 #include <strings.h>
@@ -12,9 +13,9 @@
 #include "common/log.h"
 #include "gateway/edge/conn.h"
 #include "gateway/edge/http.h"
+#include "gateway/edge/pool.h"
 
-#define HEAD_BYTES 16384          /* of a request line and its headers */
-#define WRITE_STEP 65536u         /* larger answers go out in steps, so that the guard sees how fast they are taken */
+#define WRITE_STEP 65536u /* larger answers go out in steps, so that the guard sees how fast they are taken */
 
 struct http {
     struct mg_context *ctx;
@@ -32,7 +33,7 @@ http_close_after(struct http_conn *c)
 static bool
 only_empty_lines(const char *p, const char *end)
 {
-    if (p == NULL)
+    if (!p)
         return true;
     while (end - p >= 2 && p[0] == '\r' && p[1] == '\n')
         p += 2;
@@ -122,7 +123,7 @@ find_request_id(const struct mg_request_info *ri, char id[129], struct head *h)
     for (int i = 0; i < 3 && *p == 0; i++) /* white space after the version was cut to NULs */
         p++;
     p = strncasecmp(p, name + 1, sizeof name - 2) == 0 ? p - 1 : strcasestr(p, name);
-    if (p == NULL)
+    if (!p)
         return;
     p += sizeof name - 1;
     n = strcspn(p, "\r\n");
@@ -135,7 +136,7 @@ find_request_id(const struct mg_request_info *ri, char id[129], struct head *h)
     h->n = 1;
 }
 
-/* What the library refuses by itself: not parsable, a method it does not know, too large a head. */
+/* Requests that the library refuses by itself: not parsable, a method it does not know, too large a head. */
 static int
 on_error(struct mg_connection *mg, int status, const char *text)
 {
@@ -145,12 +146,12 @@ on_error(struct mg_connection *mg, int status, const char *text)
     char id[129];
 
     (void)text;
-    if (status == 400 && conn_head_bytes(conn_current()) >= HEAD_BYTES) /* full, and no end in it */
+    if (status == 400 && conn_head_bytes(conn_current()) >= CONN_HEAD_BYTES) /* full, and no end in it */
         status = 431;
     http_close_after(&c);
     conn_phase_set(conn_current(), CONN_WORK, 0);
-    if (status == 400 && ri != NULL && ri->request_method != NULL && ri->request_uri != NULL &&
-        ri->http_version != NULL && ri->num_headers == 0 && strncmp(ri->http_version, "1.", 2) == 0 &&
+    if (status == 400 && ri && ri->request_method && ri->request_uri && ri->http_version != NULL &&
+        ri->num_headers == 0 && strncmp(ri->http_version, "1.", 2) == 0 &&
         method_of(ri->request_method) == METHOD_OTHER) {
         c.head.method = ri->request_method;
         c.head.target = ri->request_uri;
@@ -195,7 +196,7 @@ on_message(const struct mg_connection *mg, const char *text)
 static void
 pause_work(struct http_conn *c, int by)
 {
-    if (c->busy != NULL)
+    if (c->busy)
         atomic_fetch_add(c->busy, by);
 }
 
@@ -233,24 +234,52 @@ http_start(const struct http_config *cfg)
 {
     /* linger_timeout_ms -2: SO_LINGER is left alone. With any other value a thread waits in close() for a client that does
      * not read its answer; the kernel delivers it just as well without a thread. */
-    static const struct mg_callbacks callbacks = { .begin_request = on_request, .http_error = on_error,
-                                                   .log_message = on_message, .connection_close = on_close };
+    static const struct mg_callbacks callbacks = { .begin_request = on_request,
+                                                   .http_error = on_error,
+                                                   .log_message = on_message,
+                                                   .connection_close = on_close };
     char port[96], threads[16], head[16];
-    const char *options[] = { "listening_ports", port, "num_threads", threads, "enable_keep_alive", "yes",
-                              "max_request_size", head, "keep_alive_timeout_ms", "15000", "request_timeout_ms", "10000", "tcp_nodelay", "1",
-                              "listen_backlog", "1024", "decode_url", "no", "access_control_allow_origin", "",
-                              "access_control_allow_methods", "", "access_control_allow_headers", "",
-                              "linger_timeout_ms", "-2", "static_file_max_age", "0", NULL };
+    const char *options[] = { "listening_ports",
+                              port,
+                              "num_threads",
+                              threads,
+                              "enable_keep_alive",
+                              "yes",
+                              "max_request_size",
+                              head,
+                              "keep_alive_timeout_ms",
+                              "15000",
+                              "request_timeout_ms",
+                              "10000",
+                              "tcp_nodelay",
+                              "1",
+                              "listen_backlog",
+                              "1024",
+                              "decode_url",
+                              "no",
+                              "access_control_allow_origin",
+                              "",
+                              "access_control_allow_methods",
+                              "",
+                              "access_control_allow_headers",
+                              "",
+                              "linger_timeout_ms",
+                              "-2",
+                              "static_file_max_age",
+                              "0",
+                              NULL };
     struct http *h = mem_new(sizeof *h);
     struct mg_callbacks cb = callbacks;
 
     snprintf(port, sizeof port, "%s:%ld", cfg->host, cfg->port);
-    snprintf(head, sizeof head, "%d", HEAD_BYTES);
+    snprintf(head, sizeof head, "%d", CONN_HEAD_BYTES);
     snprintf(threads, sizeof threads, "%ld", cfg->threads);
     mg_init_library(0);
     h->to = cfg->to;
+    pool_promise();
     h->ctx = mg_start(&cb, h, options);
-    if (h->ctx == NULL) {
+    pool_open();
+    if (!h->ctx) {
         LOG(ERROR, NULL, M("cannot listen; is the port in use?"), KS("address", port));
         mg_exit_library();
         mem_free(&h);
@@ -261,8 +290,9 @@ http_start(const struct http_config *cfg)
 void
 http_stop(struct http **h)
 {
-    if (*h == NULL)
+    if (!*h)
         return;
+    pool_close();
     mg_stop((*h)->ctx);
     mg_exit_library();
     mem_free(h);

@@ -1,24 +1,33 @@
-/* Is there memory for another request? Over 85 % of what this process may have (MEMORY_LIMIT, or its cgroup's limit) new
- * ones are refused, so that those that run can end: the kernel would kill all of them. What the allocator keeps for later
- * is given back first, at most once a second. */
+/* The memory of this process.
+ *
+ * Is there any for another request? Over 85 % of what this process may have (MEMORY_LIMIT, or its cgroup's limit) new
+ * ones are refused, so that those that run can end: the kernel would kill all of them. Memory that the
+ * allocator keeps for later is given back first, at most once a second.
+ *
+ * malloc keeps blocks of up to 1,032 bytes for the thread that freed them, 8 KB for each that answered a question: 40 MB of 5,000 streams.
+ * Only a variable that is there when the process begins limits that (glibc.malloc.tcache_max), so it begins once more. Measured:
+ * 47 KB a stream instead of 54, and a cache hit costs the same 38 µs of processor time. Without any of it: 41 µs. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/text/number.h"
 #include "gateway/edge/memory.h"
 
 #define LOOK_MS 100
 #define SOFT_PERCENT 85
+#define TUNABLES "GLIBC_TUNABLES"
 
 /* A number at the beginning of a file, the skip-th word of it. -1: there is none ("max"). */
 static int64_t
 read_number(const char *path, int skip)
 {
     char text[128];
-    int64_t v = -1;
+    int64_t v;
     const char *at = text;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
@@ -30,9 +39,7 @@ read_number(const char *path, int skip)
         at += strcspn(at, " ");
         at += strspn(at, " ");
     }
-    for (; *at >= '0' && *at <= '9' && v < INT64_MAX / 100; at++)
-        v = (v < 0 ? 0 : v) * 10 + (*at - '0');
-    return v;
+    return number_first(str_of(at), NUMBER_MOST, &v) > 0 ? v : -1;
 }
 
 /* As a container sees its own group: version 2, then 1, where "none" is a number beyond any memory. */
@@ -44,6 +51,23 @@ cgroup_limit(void)
     if (v < 0)
         v = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", 0);
     return v > 0 && v < INT64_C(1) << 50 ? v : 0;
+}
+
+void
+memory_tune(char **argv)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    char self[2048];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    if (getenv(TUNABLES) || n <= 0)
+        return; /* an operator has chosen, or we did */
+    self[n] = 0;
+    if (setenv(TUNABLES, "glibc.malloc.tcache_max=128", 1) == 0)
+        (void)execv(self, argv); /* if it cannot, it goes on as it is */
+#else
+    (void)argv;
+#endif
 }
 
 void
@@ -77,7 +101,8 @@ memory_tight(struct memory *m)
 
     if (m->soft_bytes == 0)
         return false;
-    if ((looked != 0 && now - looked < LOOK_MS) || !atomic_compare_exchange_strong(&m->looked_ms, &looked, now))
+    if ((looked != 0 && now - looked < LOOK_MS) ||
+        !atomic_compare_exchange_strong(&m->looked_ms, &looked, now))
         return atomic_load(&m->tight);
     tight = resident() > m->soft_bytes;
     if (tight && now - trimmed >= 1000 && atomic_compare_exchange_strong(&trimmed_ms, &trimmed, now)) {

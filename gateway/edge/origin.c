@@ -1,11 +1,12 @@
-/* Whose page and whose address: exact origins (RFC 6454), Host headers, address blocks, and the client's address behind
- * proxies that we were told to trust. Pure functions over text. */
+/* The page and the address that a request comes from: exact origins (RFC 6454), Host headers, address blocks,
+ * and the client's address behind proxies that we were told to trust. Pure functions over text. */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "common/mem.h"
+#include "common/text/number.h"
 #include "gateway/edge/origin.h"
 
 /* Next comma-separated item without surrounding blanks; false at the end. */
@@ -30,7 +31,7 @@ origin_valid(struct str s)
     if (skip == 0 || s.n == skip || s.n > 255)
         return false;
     for (size_t i = skip; i < s.n; i++)
-        if (!isalnum((unsigned char)s.p[i]) && (s.p[i] == 0 || strchr(".-:[]_", s.p[i]) == NULL))
+        if (!isalnum((unsigned char)s.p[i]) && (s.p[i] == 0 || !strchr(".-:[]_", s.p[i])))
             return false;
     return true;
 }
@@ -99,7 +100,7 @@ host_of_url(const char *host, const char *url)
     const char *p = strstr(url, "://");
     size_t n;
 
-    if (p == NULL)
+    if (!p)
         return false;
     p += 3;
     n = strcspn(p, "/?#");
@@ -116,7 +117,7 @@ origin_same(const char *origin, const char *host, const char *public_url)
         return false;
     if (strncasecmp(origin, public_url, n) == 0 && (public_url[n] == 0 || public_url[n] == '/'))
         return true;
-    return p != NULL && strcasecmp(p + 3, host) == 0;
+    return p && strcasecmp(p + 3, host) == 0;
 }
 
 /* Address text as 16 bytes, IPv4 mapped. */
@@ -141,15 +142,12 @@ cidr_parse(struct str s, struct cidr *out)
     const char *slash = memchr(s.p, '/', s.n);
     struct str addr = { s.p, slash ? (size_t)(slash - s.p) : s.n };
     bool v4;
-    long bits;
-    char *end;
+    int64_t bits;
 
     if (!addr_parse(addr, out->a, &v4))
         return false;
-    bits = slash ? strtol(slash + 1, &end, 10) : (v4 ? 32 : 128);
-    if (slash && (end != s.p + s.n || end == slash + 1))
-        return false;
-    if (bits < 0 || bits > (v4 ? 32 : 128))
+    bits = v4 ? 32 : 128;
+    if (slash && !number_parse((struct str){ slash + 1, s.n - addr.n - 1 }, 0, bits, &bits))
         return false;
     out->bits = (unsigned)bits + (v4 ? 96u : 0u);
     return true;
@@ -217,12 +215,7 @@ list_pop(struct str *list, struct str *item)
         n--;
     *item = (struct str){ list->p + n, list->n - n };
     list->n = n > 0 ? n - 1 : 0;
-    while (item->n > 0 && (item->p[0] == ' ' || item->p[0] == '\t')) {
-        item->p++;
-        item->n--;
-    }
-    while (item->n > 0 && (item->p[item->n - 1] == ' ' || item->p[item->n - 1] == '\t'))
-        item->n--;
+    *item = str_unblank(*item);
     return item->n > 0;
 }
 

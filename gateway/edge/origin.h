@@ -1,20 +1,29 @@
 /* Lists of exact origins, hosts and address blocks, and the client's address behind proxies (origin.c). Pure. */
-#ifndef GATEWAY_ORIGIN_H
-#define GATEWAY_ORIGIN_H
+#ifndef GATEWAY_EDGE_ORIGIN_H
+#define GATEWAY_EDGE_ORIGIN_H
 
 #include "common/text/text.h"
 
-struct origins { char **v; size_t n; };
-bool origins_parse(struct origins *o, const char *list);       /* comma separated; false: one is not an origin */
+struct origins {
+    char **v;
+    size_t n;
+};
+bool origins_parse(struct origins *o, const char *list); /* comma separated; false: one is not an origin */
 void origins_free(struct origins *o);
 bool origins_have(const struct origins *o, const char *origin);
-bool origin_valid(struct str s);                               /* scheme://host[:port], no path, not "null" */
-bool host_loopback(const char *host);                          /* of a Host header: localhost, 127.…, [::1] */
-bool host_of_url(const char *host, const char *url);           /* Host header equals the URL's authority */
+bool origin_valid(struct str s);                     /* scheme://host[:port], no path, not "null" */
+bool host_loopback(const char *host);                /* of a Host header: localhost, 127.…, [::1] */
+bool host_of_url(const char *host, const char *url); /* Host header equals the URL's authority */
 bool origin_same(const char *origin, const char *host, const char *public_url);
 
-struct cidr { uint8_t a[16]; unsigned bits; };                 /* IPv4 as ::ffff:a.b.c.d */
-struct cidrs { struct cidr *v; size_t n; };
+struct cidr {
+    uint8_t a[16];
+    unsigned bits;
+}; /* IPv4 as ::ffff:a.b.c.d */
+struct cidrs {
+    struct cidr *v;
+    size_t n;
+};
 bool cidrs_parse(struct cidrs *c, const char *list);
 void cidrs_free(struct cidrs *c);
 bool cidrs_have(const struct cidrs *c, const char *addr);

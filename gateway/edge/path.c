@@ -1,5 +1,6 @@
 /* Paths and query strings, decoded by our own rules (RFC 3986): one meaning for each path, or none at all.
- * Also the two identifiers that are echoed in answers: what does not match exactly is replaced, never reflected. */
+ * Also the two identifiers that are echoed in answers: one that does not match exactly is
+ * replaced, never reflected. */
 #include <ctype.h>
 
 #include "common/text/text.h"
@@ -123,7 +124,7 @@ request_id_valid(const char *s)
     size_t n = 0;
 
     for (; s[n]; n++)
-        if (n >= 128 || (!isalnum((unsigned char)s[n]) && strchr("._-", s[n]) == NULL))
+        if (n >= 128 || (!isalnum((unsigned char)s[n]) && !strchr("._-", s[n])))
             return false;
     return n > 0;
 }
@@ -148,8 +149,9 @@ traceparent_valid(const char *s)
     size_t n = strlen(s);
 
     /* ff is no version; a later one than 00 may go on behind its first four fields, which are read as 00's. */
-    if (n < 55 || !hex_field(s, 2, true) || strncmp(s, "ff", 2) == 0 || (n > 55 && (strncmp(s, "00", 2) == 0 || s[55] != '-')))
+    if (n < 55 || !hex_field(s, 2, true) || strncmp(s, "ff", 2) == 0 ||
+        (n > 55 && (strncmp(s, "00", 2) == 0 || s[55] != '-')))
         return false;
-    return s[2] == '-' && s[35] == '-' && s[52] == '-' && hex_field(s + 3, 32, false) && hex_field(s + 36, 16, false) &&
-           hex_field(s + 53, 2, true);
+    return s[2] == '-' && s[35] == '-' && s[52] == '-' && hex_field(s + 3, 32, false) &&
+           hex_field(s + 36, 16, false) && hex_field(s + 53, 2, true);
 }

@@ -1,6 +1,6 @@
 /* Paths, query strings and the identifiers that are echoed, decoded by our own rules (path.c). Pure. */
-#ifndef GATEWAY_PATH_H
-#define GATEWAY_PATH_H
+#ifndef GATEWAY_EDGE_PATH_H
+#define GATEWAY_EDGE_PATH_H
 
 #include <stdbool.h>
 
@@ -11,6 +11,6 @@ int query_get(const char *query, const char *name, char *out);
 bool query_valid(const char *query);
 /* Strict traceparent (W3C Trace Context, version 00, and what a later one has in common with it). */
 bool traceparent_valid(const char *s);
-bool request_id_valid(const char *s);                          /* [A-Za-z0-9._-]{1,128} */
+bool request_id_valid(const char *s); /* [A-Za-z0-9._-]{1,128} */
 
 #endif

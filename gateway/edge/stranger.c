@@ -1,8 +1,9 @@
 /* Callers without a key (stranger.h). Pure functions.
  *
- * With AUTH=off whoever reaches the loopback port is an admin, which is right for the people of this machine only. A proxy on
- * the same machine brings the whole world to that port, with our own name in Host, so that only its marks tell. What no proxy
- * needs to send cannot be seen; so AUTH=off also refuses to start with the options of a deployment behind one (main.c).
+ * With AUTH=off everybody who reaches the loopback port is an admin, which is right for the people of this
+ * machine only. A proxy on the same machine brings the whole world to that port, with our own name in Host,
+ * so that only its marks tell. A proxy that sends no mark cannot be seen; so AUTH=off also refuses to start
+ * with the options of a deployment behind one (main.c).
  *
  * A caller without a key is let in by what it cannot choose. A page of evil.example whose name server suddenly answers with our
  * address (DNS rebinding) is of the same origin as we are in the eyes of its browser; the Host header is the only witness. */
@@ -20,7 +21,7 @@ static bool
 name_fine(const char *p, size_t n, size_t max)
 {
     for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)p[i]) && strchr("._-", p[i]) == NULL)
+        if (!isalnum((unsigned char)p[i]) && !strchr("._-", p[i]))
             return false;
     return n > 0 && n <= max;
 }
@@ -68,15 +69,39 @@ names_have(const struct names *n, struct str name)
 
 /* ---- proxies */
 
-static const char *const signs[] = {
-    "Forwarded",      "Via",               "X-Real-IP",         "X-Client-IP",    "X-Cluster-Client-IP", "True-Client-IP",
-    "CF-Connecting-IP", "CF-Ray",          "CDN-Loop",          "Fastly-Client-IP", "Fly-Client-IP",     "X-Forwarded",
-    "X-Original-Host", "X-Original-URL",   "X-Rewrite-URL",     "X-ProxyUser-IP", "X-Scheme",            "X-Host",
-    "X-Appengine-User-IP", "X-Remote-IP",  "X-Remote-Addr",     "Proxy-Connection", "Front-End-Https",   "X-Url-Scheme",
-    "X-Nginx-Proxy",  "X-Server-Name",     "X-Amzn-Trace-Id",   "X-Cloud-Trace-Context", NULL
+static const char *const signs[] = { "Forwarded",
+                                     "Via",
+                                     "X-Real-IP",
+                                     "X-Client-IP",
+                                     "X-Cluster-Client-IP",
+                                     "True-Client-IP",
+                                     "CF-Connecting-IP",
+                                     "CF-Ray",
+                                     "CDN-Loop",
+                                     "Fastly-Client-IP",
+                                     "Fly-Client-IP",
+                                     "X-Forwarded",
+                                     "X-Original-Host",
+                                     "X-Original-URL",
+                                     "X-Rewrite-URL",
+                                     "X-ProxyUser-IP",
+                                     "X-Scheme",
+                                     "X-Host",
+                                     "X-Appengine-User-IP",
+                                     "X-Remote-IP",
+                                     "X-Remote-Addr",
+                                     "Proxy-Connection",
+                                     "Front-End-Https",
+                                     "X-Url-Scheme",
+                                     "X-Nginx-Proxy",
+                                     "X-Server-Name",
+                                     "X-Amzn-Trace-Id",
+                                     "X-Cloud-Trace-Context",
+                                     NULL };
+static const char *const families[] = {
+    "X-Forwarded-", "X-Original-Forwarded-", "X-Envoy-",   "X-Azure-", "X-Amz-Cf-", "CF-Connecting-",
+    "X-Vercel-",    "X-Tailscale-",          "Tailscale-", "X-Arr-",   NULL
 };
-static const char *const families[] = { "X-Forwarded-", "X-Original-Forwarded-", "X-Envoy-", "X-Azure-", "X-Amz-Cf-",
-                                        "CF-Connecting-", "X-Vercel-", "X-Tailscale-", "Tailscale-", "X-Arr-", NULL };
 
 static bool
 is_sign(const char *name)
@@ -167,7 +192,8 @@ host_ours(const char *host, const char *public_url, const struct names *hosts)
 {
     struct str name = name_of(host, strlen(host));
 
-    if (hosts->any || host_loopback(host) || is_address(name) || is_local_name(name) || same_name(name, url_name(public_url)))
+    if (hosts->any || host_loopback(host) || is_address(name) || is_local_name(name) ||
+        same_name(name, url_name(public_url)))
         return true;
     for (size_t i = 0; i < hosts->n; i++)
         if (same_name(name, str_of(hosts->v[i])))
@@ -180,5 +206,5 @@ url_loopback(const char *url)
 {
     const char *p = strstr(url, "://");
 
-    return *url == 0 || (p != NULL && host_loopback(p + 3));
+    return *url == 0 || (p && host_loopback(p + 3));
 }

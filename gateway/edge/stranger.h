@@ -1,17 +1,20 @@
-/* What callers without a key may reach, and whether a request without a key is what it seems: stranger.c. */
-#ifndef GATEWAY_STRANGER_H
-#define GATEWAY_STRANGER_H
-
+/* The reach of callers without a key, and whether a request without a key is what it seems: stranger.c. */
+#ifndef GATEWAY_EDGE_STRANGER_H
+#define GATEWAY_EDGE_STRANGER_H
 
 #include "common/text/text.h"
 #include "gateway/edge/check.h"
 
-struct names { char **v; size_t n; bool any; };                /* any: the list was "*" */
+struct names {
+    char **v;
+    size_t n;
+    bool any;
+}; /* any: the list was "*" */
 
 struct strangers {
-    struct names hosts;           /* ALLOWED_HOSTS */
-    struct names collections;     /* ANONYMOUS_COLLECTIONS */
-    struct names answer_hosts;    /* ANSWER_LINK_HOSTS: strangers' servers that answers may link to */
+    struct names hosts;        /* ALLOWED_HOSTS */
+    struct names collections;  /* ANONYMOUS_COLLECTIONS */
+    struct names answer_hosts; /* ANSWER_LINK_HOSTS: strangers' servers that answers may link to */
 };
 
 /* Comma separated names of [A-Za-z0-9._-], at most max characters each, or "*". false: one is not a name. */

@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "gateway/hub/state.h"
 
-/* ---- requests ---- */
+/* ---- requests */
 
 static void
 strike_add(struct hub_request *r, const struct hub_worker *w, bool firm)
@@ -44,7 +44,7 @@ request_condemn(struct core *c, struct hub_request *r)
 static void
 request_hold(struct core *c, int64_t now, struct hub_request *r)
 {
-    r->state = REQ_HELD;
+    request_set(r, REQ_HELD);
     timer_set(c, r, now + HOLD_MS < r->deadline_ms ? now + HOLD_MS : r->deadline_ms);
 }
 
@@ -52,7 +52,7 @@ request_hold(struct core *c, int64_t now, struct hub_request *r)
 static void
 request_move(struct core *c, int64_t now, struct hub_request *r, bool seen)
 {
-    bool once = seen && kinds[r->kind].attempts < 2;
+    bool once = seen && (r->once || kinds[r->kind].attempts < 2);
 
     if (r->moves > MOVES_MAX)
         request_close(c, r, ERR_WORKER_LOST, NULL, STR_NONE, 1000);
@@ -66,7 +66,10 @@ request_lost(struct core *c, int64_t now, const struct attempt *a, const struct 
     struct hub_request *r = a->req;
     bool pardoned = how < LOSS_GARBLED && now < c->pardon_ms;
 
-    r->moves++;
+    if (a->unsent)
+        r->n_at--; /* nobody saw it: when all connections close at once, it meets one dead worker after the other */
+    else
+        r->moves++;
     if (how >= LOSS_CLOSED && !a->unsent && !pardoned)
         strike_add(r, w, how > LOSS_CLOSED || !w->lives);
     if (r->n_strikes < 2)
@@ -91,7 +94,7 @@ life_pardon(struct core *c, int64_t now, const uint8_t life[16])
     }
 }
 
-/* ---- keys ---- */
+/* ---- keys */
 
 /* The note of a key that misbehaved lately; a fresh one when there is none. */
 static struct ban *

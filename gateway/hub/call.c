@@ -1,9 +1,9 @@
-/* One question to a service, seen by the thread that asks (hub.h).
+/* One call of a service, seen by the thread that makes it (hub.h).
  *
- *   hub_ask: encode → hub_put ──► hub thread … ask_add_part, ask_finish ──► ask_wait: decode
+ *   hub_call: encode → hub_put ──► hub thread … call_add_part, call_finish ──► call_wait: decode
  *
- * An ask is shared by two threads: its HTTP thread may give up first, so it is reference-counted. Replies are decoded on
- * the HTTP thread; what was decoded borrows from its payload, which the ask keeps. */
+ * A call is shared by two threads: its HTTP thread may give up first, so it is reference-counted. Replies are decoded on
+ * the HTTP thread; what was decoded borrows from its payload, which the call keeps: of parts the last one. */
 #include "gateway/hub/call_int.h"
 
 #include <stdio.h>
@@ -11,12 +11,31 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/process/cond.h"
 #include "gateway/hub/stat.h"
 
 #define PARTS_MAX 65536 /* streamed parts that may wait for their HTTP thread */
 
+/* For a message, decoded. */
+static size_t
+arena_most(enum kind kind)
+{
+    return kinds[kind].max_bytes * 8 + (1u << 20);
+}
+
+/* The part that the caller had is done with: an answer of a thousand parts needs the room of one. */
+static void
+part_end(struct call *q)
+{
+    if (!q->part)
+        return;
+    arena_free(&q->arena);
+    q->arena = arena_new(arena_most(q->kind));
+    blob_drop(&q->part);
+}
+
 void
-ask_unref(struct ask *q)
+call_unref(struct call *q)
 {
     if (atomic_fetch_sub(&q->refs, 1) != 1)
         return;
@@ -27,10 +46,9 @@ ask_unref(struct ask *q)
         blob_drop(&p->payload);
         mem_free(&p);
     }
+    blob_drop(&q->part);
+    span_end(&q->span);
     arena_free(&q->arena);
-    for (size_t i = 0; i < q->n_held; i++)
-        blob_drop(&q->held[i]);
-    mem_free(&q->held);
     blob_drop(&q->payload);
     blob_drop(&q->request);
     pthread_mutex_destroy(&q->lock);
@@ -38,10 +56,10 @@ ask_unref(struct ask *q)
     mem_free(&q);
 }
 
-/* The asker is woken after the lock is free: else it runs at once, into the lock, and sleeps again. It may free its ask at any
- * time; who wakes it holds a reference of his own. */
+/* The caller is woken after the lock is free: else it runs at once, into the lock, and sleeps again. It may
+ * free its call at any time; its waker holds a reference of its own. */
 void
-ask_finish(struct ask *q, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
+call_finish(struct call *q, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
 {
     bool ends;
 
@@ -52,6 +70,8 @@ ask_finish(struct ask *q, enum err e, struct blob *payload, struct str text, int
         q->payload = blob_hold(payload);
         q->retry_after_ms = retry_after_ms;
         snprintf(q->text, sizeof q->text, STR_FMT, STR_ARG(text));
+        span_error(q->span, e == ERR_OK ? NULL : err_name(e));
+        span_stop(q->span);
     }
     pthread_mutex_unlock(&q->lock);
     if (ends)
@@ -59,9 +79,9 @@ ask_finish(struct ask *q, enum err e, struct blob *payload, struct str text, int
 }
 
 /* On the hub thread: one more part of the answer. An answer with a hole is none: one that is read too slowly fails as a
- * whole, after the parts that came; the worker hears of it when the ask is freed. */
+ * whole, after the parts that came; the worker hears of it when the call is freed. */
 void
-ask_add_part(struct ask *q, struct blob *payload)
+call_add_part(struct call *q, struct blob *payload)
 {
     struct part *p;
     bool full;
@@ -83,34 +103,35 @@ ask_add_part(struct ask *q, struct blob *payload)
     }
     stat_inc(&hub_stats, HUB_OVERRUN);
     LOG(WARN, q->trace, M("an answer was not read as fast as it came"), KS("kind", kind_names[q->kind]));
-    ask_finish(q, ERR_BUSY, NULL, STR("the answer was not read in time"), 0);
+    call_finish(q, ERR_BUSY, NULL, STR("the answer was not read in time"), 0);
 }
 
-struct ask *
-hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms)
+static struct call *
+make(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+     int64_t deadline_ms, bool once)
 {
-    struct ask *q = mem_new(sizeof *q);
+    struct call *q = mem_new(sizeof *q);
     struct buf b = BUF_MAX(kinds[kind].max_bytes);
-    pthread_condattr_t attr;
     enum err e;
 
     q->hub = h;
     q->kind = kind;
+    q->once = once;
     atomic_init(&q->refs, 1);
     pthread_mutex_init(&q->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&q->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&q->wake);
     q->parts_tail = &q->parts;
     q->deadline_ms = deadline_ms;
-    q->arena = arena_new(kinds[kind].max_bytes * 8 + (1u << 20));
+    q->arena = arena_new(arena_most(kind));
     snprintf(q->tenant, sizeof q->tenant, "%s", tenant ? tenant : "");
     snprintf(q->trace, sizeof q->trace, "%s", trace ? trace : "");
+    q->span = span_child(trace_current(), SPAN_CLIENT, kind_names[kind]);
+    span_context(q->span, q->context);
     if ((e = msg_encode(kinds[kind].req(), req, &b))) {
-        LOG(WARN, trace, M("a request does not fit the bus"), KS("kind", kind_names[kind]), KS("why", msg_fault()));
+        LOG(WARN, trace, M("a request does not fit the bus"), KS("kind", kind_names[kind]),
+            KS("why", msg_fault()));
         buf_free(&b);
-        ask_finish(q, e, NULL, str_of(msg_fault()), 0);
+        call_finish(q, e, NULL, str_of(msg_fault()), 0);
         return q;
     }
     q->request = blob_of_buf(&b);
@@ -118,48 +139,50 @@ hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, cons
     return q;
 }
 
-static void
-hold(struct ask *q, struct blob *b)
+struct call *
+hub_call(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+         int64_t deadline_ms)
 {
-    q->held = mem_resize(q->held, (q->n_held + 1) * sizeof *q->held);
-    q->held[q->n_held++] = b;
+    return make(h, kind, req, tenant, trace, deadline_ms, false);
 }
 
-/* Decode on the asking thread; the message borrows from the payload, which the ask keeps. */
+struct call *
+hub_call_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+              int64_t deadline_ms)
+{
+    return make(h, kind, req, tenant, trace, deadline_ms, true);
+}
+
+/* Decode on the caller's thread; the message borrows from the payload. */
 static enum err
-ask_decode(struct ask *q, const struct msg_desc *d, struct blob *payload, const void **out)
+decode(const struct msg_desc *d, const struct blob *payload, struct arena *a, const void **out)
 {
     struct str s = blob_slice(payload);
     void *msg;
     enum err e;
 
     *out = NULL;
-    if (payload)
-        hold(q, payload);
     if (!d)
         return ERR_OK;
-    if (!(msg = arena_alloc(q->arena, d->size)))
+    if (!(msg = arena_alloc(a, d->size)))
         return ERR_BUSY;
-    if ((e = msg_decode(d, s.p, s.n, q->arena, msg)) == ERR_OK)
+    if ((e = msg_decode(d, s.p, s.n, a, msg)) == ERR_OK)
         *out = msg;
     return e;
 }
 
-static enum ask_event
-ask_ended(struct ask *q, struct answer *out)
+static enum call_event
+call_ended(struct call *q, struct outcome *out)
 {
-    struct blob *payload = q->payload;
-
-    q->payload = NULL;
-    *out = (struct answer){ .err = q->err, .text = q->text, .retry_after_ms = q->retry_after_ms };
+    *out = (struct outcome){ .err = q->err, .text = q->text, .retry_after_ms = q->retry_after_ms };
     pthread_mutex_unlock(&q->lock);
-    if (out->err == ERR_OK && (out->err = ask_decode(q, kinds[q->kind].rep(), payload, &out->msg)))
+    if (out->err == ERR_OK && (out->err = decode(kinds[q->kind].rep(), q->payload, q->arena, &out->msg)))
         out->text = msg_fault();
-    return ASK_DONE;
+    return CALL_DONE;
 }
 
-static enum ask_event
-ask_took_part(struct ask *q, struct answer *out)
+static enum call_event
+call_took_part(struct call *q, struct outcome *out)
 {
     struct part *p = q->parts;
     enum err e;
@@ -169,42 +192,42 @@ ask_took_part(struct ask *q, struct answer *out)
         q->parts_tail = &q->parts;
     q->n_parts--;
     pthread_mutex_unlock(&q->lock);
-    *out = (struct answer){ .text = "" };
-    e = ask_decode(q, kinds[q->kind].part(), p->payload, &out->msg);
+    *out = (struct outcome){ .text = "" };
+    q->part = p->payload;
     mem_free(&p);
+    e = decode(kinds[q->kind].part(), q->part, q->arena, &out->msg);
     if (e == ERR_OK)
-        return ASK_PART;
+        return CALL_PART;
     out->err = e;
     out->text = msg_fault();
-    return ASK_DONE;
+    return CALL_DONE;
 }
 
-enum ask_event
-ask_wait(struct ask *q, int64_t wake_ms, struct answer *out)
+enum call_event
+call_wait(struct call *q, int64_t wake_ms, struct outcome *out)
 {
+    part_end(q);
     pthread_mutex_lock(&q->lock);
     for (;;) {
         int64_t now, until = wake_ms < q->deadline_ms ? wake_ms : q->deadline_ms;
-        struct timespec ts;
 
         if (q->parts)
-            return ask_took_part(q, out);
+            return call_took_part(q, out);
         if (q->done)
-            return ask_ended(q, out);
+            return call_ended(q, out);
         if ((now = clock_ms()) >= until) {
             pthread_mutex_unlock(&q->lock);
-            *out = (struct answer){ .err = now >= q->deadline_ms ? ERR_DEADLINE : ERR_OK, .text = "" };
-            return out->err ? ASK_DONE : ASK_IDLE;
+            *out = (struct outcome){ .err = now >= q->deadline_ms ? ERR_DEADLINE : ERR_OK, .text = "" };
+            return out->err ? CALL_DONE : CALL_IDLE;
         }
-        ts = (struct timespec){ until / 1000, (until % 1000) * 1000000 };
-        pthread_cond_timedwait(&q->wake, &q->lock, &ts);
+        (void)cond_wait(&q->wake, &q->lock, until);
     }
 }
 
 void
-ask_free(struct ask **qp)
+call_free(struct call **qp)
 {
-    struct ask *q = *qp;
+    struct call *q = *qp;
     bool running;
 
     *qp = NULL;
@@ -216,15 +239,15 @@ ask_free(struct ask **qp)
     pthread_mutex_unlock(&q->lock);
     if (running)
         hub_put(q->hub, q, true);
-    ask_unref(q);
+    call_unref(q);
 }
 
 enum err
-ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms,
-         struct ask **q, struct answer *out)
+call_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+          int64_t deadline_ms, struct call **q, struct outcome *out)
 {
-    *q = hub_ask(h, kind, req, tenant, trace, deadline_ms);
-    while (ask_wait(*q, INT64_MAX, out) == ASK_PART)
+    *q = hub_call(h, kind, req, tenant, trace, deadline_ms);
+    while (call_wait(*q, INT64_MAX, out) == CALL_PART)
         ;
     return out->err;
 }

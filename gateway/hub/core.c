@@ -19,7 +19,7 @@ service_of(const struct hub_request *r)
     return kinds[r->kind].service;
 }
 
-/* ---- slots ---- */
+/* ---- slots */
 
 static void
 slots_grow(struct core *c)
@@ -29,7 +29,6 @@ slots_grow(struct core *c)
     c->slots = mem_resize(c->slots, cap * sizeof *c->slots);
     c->free_slots = mem_resize(c->free_slots, cap * sizeof *c->free_slots);
     c->generation = mem_resize(c->generation, cap * sizeof *c->generation);
-    c->heap = mem_resize(c->heap, ((size_t)cap + 1) * sizeof *c->heap);
     for (uint32_t i = c->cap_slots; i < cap; i++) {
         c->slots[i] = NULL;
         c->generation[i] = 0;
@@ -47,8 +46,8 @@ slot_get(const struct core *c, uint64_t handle)
 }
 
 struct hub_request *
-request_new(struct core *c, int64_t now, enum kind kind, struct str tenant, struct str trace, int64_t deadline_ms,
-            struct blob *payload)
+request_new(struct core *c, int64_t now, enum kind kind, const struct request_names *names,
+            int64_t deadline_ms, struct blob *payload)
 {
     struct hub_request *r = mem_new(sizeof *r);
     uint32_t i;
@@ -60,12 +59,12 @@ request_new(struct core *c, int64_t now, enum kind kind, struct str tenant, stru
     c->slots[i] = r;
     c->n_slots++;
     r->kind = kind;
-    r->state = REQ_CLOSED; /* until it is submitted */
     r->deadline_ms = deadline_ms;
     r->queue_ms = now + BUS_QUEUE_MS;
     r->payload = payload;
-    snprintf(r->tenant, sizeof r->tenant, STR_FMT, STR_ARG(tenant));
-    snprintf(r->trace, sizeof r->trace, STR_FMT, STR_ARG(trace));
+    snprintf(r->tenant, sizeof r->tenant, STR_FMT, STR_ARG(names->tenant));
+    snprintf(r->trace, sizeof r->trace, STR_FMT, STR_ARG(names->trace));
+    snprintf(r->context, sizeof r->context, STR_FMT, STR_ARG(names->context));
     stat_add_at(&hub_stats, HUB_REQUESTS, kind, 0, 1);
     return r;
 }
@@ -83,7 +82,7 @@ request_free(struct core *c, struct hub_request *r)
     mem_free(&r);
 }
 
-void
+static void
 request_wire_id(const struct core *c, const struct hub_request *r, struct uuid *out)
 {
     memcpy(out->b, c->epoch, 8);
@@ -101,7 +100,7 @@ request_find(struct core *c, const struct uuid *id)
     return slot_get(c, handle);
 }
 
-long
+static long
 service_capacity(const struct core *c, enum service_id id, long *workers)
 {
     long sum = 0;
@@ -115,7 +114,7 @@ service_capacity(const struct core *c, enum service_id id, long *workers)
     return sum;
 }
 
-/* ---- retry budget ---- */
+/* ---- retry budget */
 
 static size_t
 budget_slot(struct budget *b, int64_t now)
@@ -148,7 +147,22 @@ budget_take(struct budget *b, int64_t now)
     return true;
 }
 
-/* ---- life of a request ---- */
+/* ---- life of a request */
+
+/* NEW → QUEUED ⇄ OUT → HELD → QUEUED, and from each of them CLOSED, which is the end. */
+void
+request_set(struct hub_request *r, enum request_state to)
+{
+    static const bool legal[REQ_STATES][REQ_STATES] = {
+        [REQ_NEW] = { [REQ_QUEUED] = true, [REQ_CLOSED] = true },
+        [REQ_QUEUED] = { [REQ_OUT] = true, [REQ_CLOSED] = true },
+        [REQ_OUT] = { [REQ_QUEUED] = true, [REQ_HELD] = true, [REQ_CLOSED] = true },
+        [REQ_HELD] = { [REQ_QUEUED] = true, [REQ_CLOSED] = true },
+    };
+
+    assert(legal[r->state][to]);
+    r->state = to;
+}
 
 static void
 cancel_attempts(struct core *c, struct hub_request *r, int64_t now)
@@ -181,8 +195,8 @@ request_giveup(struct core *c, struct hub_request *r)
 {
     if (r->state == REQ_QUEUED)
         queue_remove(&c->queue[service_of(r)].waiting, r);
-    r->state = REQ_CLOSED;
-    r->asker = NULL;
+    request_set(r, REQ_CLOSED);
+    r->caller = NULL;
     timer_set(c, r, INT64_MAX);
     unlink_made(r);
     blob_drop(&r->payload);
@@ -204,7 +218,7 @@ request_close(struct core *c, struct hub_request *r, enum err e, struct blob *pa
         h.retry_after_ms = retry_after_ms;
         worker_send(c, 0, r->origin, CMD_FINAL, &h, payload);
     } else {
-        c->ops.done(c->arg, r->asker, e, payload, text, retry_after_ms);
+        c->ops.done(c->arg, r->caller, e, payload, text, retry_after_ms);
     }
     request_giveup(c, r);
 }
@@ -213,7 +227,7 @@ static void
 request_wait(struct core *c, struct hub_request *r, bool front)
 {
     queue_put(&c->queue[service_of(r)].waiting, r, front);
-    r->state = REQ_QUEUED;
+    request_set(r, REQ_QUEUED);
     timer_set(c, r, r->queue_ms < r->deadline_ms ? r->queue_ms : r->deadline_ms);
 }
 
@@ -244,7 +258,9 @@ static void
 attempt_start(struct core *c, int64_t now, struct hub_request *r, struct hub_worker *w)
 {
     struct attempt *a = &r->at[r->n_at++];
-    struct head_request h = { .attempt = r->n_at, .ttl_ms = r->deadline_ms - now, .kind = str_of(kind_names[r->kind]) };
+    struct head_request h = { .attempt = r->n_at,
+                              .ttl_ms = r->deadline_ms - now,
+                              .kind = str_of(kind_names[r->kind]) };
     int64_t due = now + kinds[r->kind].attempt_ms;
 
     a->worker = w;
@@ -259,13 +275,15 @@ attempt_start(struct core *c, int64_t now, struct hub_request *r, struct hub_wor
     w->used_ms = now;
     r->live++;
     r->counted++;
-    r->state = REQ_OUT;
+    request_set(r, REQ_OUT);
     if (r->counted + r->moves > 1)
         stat_add_at(&hub_stats, HUB_RETRIES, r->kind, 0, 1);
     timer_set(c, r, due < r->deadline_ms ? due : r->deadline_ms);
     request_wire_id(c, r, &h.req);
     h.trace = str_of(r->trace);
     h.tenant = str_of(r->tenant);
+    if (r->context[0])
+        h.context = str_of(r->context);
     a->unsent = !worker_send(c, now, w, CMD_REQUEST, &h, r->payload);
 }
 
@@ -304,11 +322,12 @@ attempt_failed(struct core *c, int64_t now, struct hub_request *r, bool counted,
                struct str text, int64_t retry_after_ms)
 {
     enum service_id id = service_of(r);
+    bool billed = r->once && counted && err_maybe_paid(e);
 
     if (!counted)
         r->counted--;
-    if (r->parted || r->counted >= kinds[r->kind].attempts || r->n_at == ATTEMPT_MAX
-        || r->deadline_ms - now < BUS_LEAST_MS || (budget && !budget_take(&c->queue[id].budget, now))) {
+    if (r->parted || r->counted >= kinds[r->kind].attempts || billed || r->n_at == ATTEMPT_MAX ||
+        r->deadline_ms - now < BUS_LEAST_MS || (budget && !budget_take(&c->queue[id].budget, now))) {
         request_close(c, r, e, NULL, text, retry_after_ms);
         return;
     }
@@ -317,7 +336,7 @@ attempt_failed(struct core *c, int64_t now, struct hub_request *r, bool counted,
     dispatch(c, now, id);
 }
 
-/* ---- events ---- */
+/* ---- events */
 
 struct core *
 core_new(const struct core_ops *ops, void *arg, const uint8_t epoch[16], int64_t now)
@@ -347,17 +366,20 @@ core_free(struct core **cp)
     mem_free(&c->slots);
     mem_free(&c->free_slots);
     mem_free(&c->generation);
-    mem_free(&c->heap);
+    heap_fini(&c->timers);
     mem_free(cp);
 }
 
 uint64_t
-core_ask(struct core *c, int64_t now, const struct core_ask *q)
+core_call(struct core *c, int64_t now, const struct core_call *q)
 {
-    struct hub_request *r = request_new(c, now, q->kind, str_of(q->tenant), str_of(q->trace), q->deadline_ms, q->payload);
+    struct request_names names = { str_of(q->tenant), str_of(q->trace),
+                                   str_of(q->context ? q->context : "") };
+    struct hub_request *r = request_new(c, now, q->kind, &names, q->deadline_ms, q->payload);
     uint64_t handle = r->handle;
 
-    r->asker = q->asker;
+    r->caller = q->caller;
+    r->once = q->once;
     request_submit(c, now, r);
     return handle;
 }
@@ -420,15 +442,16 @@ core_next(const struct core *c, int64_t now)
 {
     int64_t next = c->workers ? c->scan_ms : now + 1000;
 
-    if (c->n_heap && c->heap[1]->timer_ms < next)
-        next = c->heap[1]->timer_ms;
+    if (heap_first(&c->timers) && heap_first(&c->timers)->key < next)
+        next = heap_first(&c->timers)->key;
     return next > now ? next : now;
 }
 
 void
 core_look(const struct core *c, enum service_id id, struct core_view *out)
 {
-    *out = (struct core_view){ .queued = (long)queue_length(&c->queue[id].waiting), .since_ms = queue_since(&c->queue[id].waiting),
+    *out = (struct core_view){ .queued = (long)queue_length(&c->queue[id].waiting),
+                               .since_ms = queue_since(&c->queue[id].waiting),
                                .ever = c->queue[id].ever };
     for (const struct hub_worker *w = c->workers; w; w = w->next) {
         if (!w->share[id].offered)
@@ -468,9 +491,10 @@ check_request(const struct core *c, const struct hub_request *r)
         live += r->at[i].worker != NULL;
     if (live != r->live)
         return "attempts and their count differ";
-    if (r->state == REQ_CLOSED && (r->heap_at || !live))
+    if (r->state == REQ_CLOSED && (r->timer.at || !live))
         return "a closed request is still held";
-    if (r->state != REQ_CLOSED && (!r->heap_at || c->heap[r->heap_at] != r || r->timer_ms > r->deadline_ms))
+    if (r->state != REQ_CLOSED &&
+        (!r->timer.at || c->timers.v[r->timer.at - 1] != &r->timer || r->timer.key > r->deadline_ms))
         return "an open request could wait past its deadline";
     if (r->state == REQ_OUT && !live)
         return "a request is out at no worker";

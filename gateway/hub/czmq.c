@@ -9,10 +9,26 @@
 void
 czmq_begin(void)
 {
-    static const char *const habits[] = { "ZSYS_IO_THREADS", "ZSYS_MAX_SOCKETS", "ZSYS_MAX_MSGSZ", "ZSYS_LINGER", "ZSYS_SNDHWM", "ZSYS_RCVHWM",
-                                          "ZSYS_PIPEHWM", "ZSYS_IPV6", "ZSYS_LOGSTREAM", "ZSYS_LOGIDENT", "ZSYS_LOGSENDER", "ZSYS_LOGSYSTEM",
-                                          "ZSYS_AUTO_USE_FD", "ZSYS_ZERO_COPY_RECV", "ZSYS_THREAD_PRIORITY", "ZSYS_THREAD_SCHED_POLICY",
-                                          "ZSYS_THREAD_NAME_PREFIX", "ZSYS_INTERFACE", "ZSYS_SIGHANDLER", "ZSYS_ZMQ_TCP_KEEPALIVE" };
+    static const char *const habits[] = { "ZSYS_IO_THREADS",
+                                          "ZSYS_MAX_SOCKETS",
+                                          "ZSYS_MAX_MSGSZ",
+                                          "ZSYS_LINGER",
+                                          "ZSYS_SNDHWM",
+                                          "ZSYS_RCVHWM",
+                                          "ZSYS_PIPEHWM",
+                                          "ZSYS_IPV6",
+                                          "ZSYS_LOGSTREAM",
+                                          "ZSYS_LOGIDENT",
+                                          "ZSYS_LOGSENDER",
+                                          "ZSYS_LOGSYSTEM",
+                                          "ZSYS_AUTO_USE_FD",
+                                          "ZSYS_ZERO_COPY_RECV",
+                                          "ZSYS_THREAD_PRIORITY",
+                                          "ZSYS_THREAD_SCHED_POLICY",
+                                          "ZSYS_THREAD_NAME_PREFIX",
+                                          "ZSYS_INTERFACE",
+                                          "ZSYS_SIGHANDLER",
+                                          "ZSYS_ZMQ_TCP_KEEPALIVE" };
     void *context;
 
     for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)

@@ -1,4 +1,5 @@
-/* czmq as the hub uses it: actors, pollers and monitors beside the sockets of the bus, in one context. Its traps are fenced here. */
+/* czmq as the hub uses it: actors, pollers and monitors beside the sockets of the bus, in one context. Its
+ * traps are fenced here. */
 #ifndef GATEWAY_HUB_CZMQ_H
 #define GATEWAY_HUB_CZMQ_H
 

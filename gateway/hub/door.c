@@ -1,11 +1,11 @@
 /* The door of the bus (door.h). libzmq closes a connection whose handshake fails: the client is silent for
  * HANDSHAKE_IVL or leaves, speaks no ZMTP or another mechanism than CURVE, or has a key that the ZAP handler does not
- * know. None of these ever becomes a message; the monitor of the ROUTER is the only place where they are seen. What was
- * accepted and neither let in nor counted otherwise spoke another protocol.
- * HANDSHAKE_FAILED_PROTOCOL is not listened to on purpose: libzmq 4.3.4 sends that event between setting errno and reading
- * it, so a changed byte within a CURVE message, which must end the connection, then stalls it and later aborts the process.
- * The monitor is czmq's: its actor passes events on by name. Its queue is bounded, and libzmq's I/O thread waits when it is full: the
- * hub thread empties it every turn. */
+ * know. None of these ever becomes a message; the monitor of the ROUTER is the only place where they are
+ * seen. A client that was accepted, and neither let in nor counted otherwise, spoke another protocol.
+ * HANDSHAKE_FAILED_PROTOCOL is not listened to on purpose: libzmq 4.3.4 sends that event between setting
+ * errno and reading it, so a changed byte within a CURVE message, which must end the connection, then stalls
+ * it and later aborts the process. The monitor is czmq's: its actor passes events on by name. Its queue is
+ * bounded, and libzmq's I/O thread waits when it is full: the hub thread empties it every turn. */
 #include "gateway/hub/door.h"
 
 #include "common/log.h"
@@ -13,15 +13,17 @@
 #include "proto/zsock.h"
 
 const char *const door_names[] = { "accepted", "let_in", "unfinished", "key", NULL };
-static const char *const events[] = { "ACCEPTED", "HANDSHAKE_SUCCEEDED", "HANDSHAKE_FAILED_NO_DETAIL", "HANDSHAKE_FAILED_AUTH" };
+static const char *const events[] = { "ACCEPTED", "HANDSHAKE_SUCCEEDED", "HANDSHAKE_FAILED_NO_DETAIL",
+                                      "HANDSHAKE_FAILED_AUTH" };
 
 zactor_t *
 door_open(void *router)
 {
     zactor_t *door = zactor_new(zmonitor, router);
 
-    if (door == NULL) {
-        LOG(WARN, NULL, M("refused connections of the bus are not counted"), KS("why", zmq_strerror(zmq_errno())));
+    if (!door) {
+        LOG(WARN, NULL, M("refused connections of the bus are not counted"),
+            KS("why", zmq_strerror(zmq_errno())));
         return NULL;
     }
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)

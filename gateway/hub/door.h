@@ -1,4 +1,4 @@
-/* Who knocks at the bus's port and does not get in: the events of the ROUTER's monitor, counted. */
+/* Clients that knock at the bus's port and do not get in: the events of the ROUTER's monitor, counted. */
 #ifndef GATEWAY_HUB_DOOR_H
 #define GATEWAY_HUB_DOOR_H
 

@@ -1,7 +1,7 @@
 /* The hub behind ZeroMQ: one thread with the ROUTER socket drives the core (core.h).
  *
- *   HTTP thread ── hub_ask ──► locked list + eventfd ──► hub thread ── core_ask ──► ROUTER ──► worker
- *   HTTP thread ◄── condition of its ask ◄── part/done ◄── core_frame ◄── ROUTER ◄── worker
+ *   HTTP thread ── hub_call ──► locked list + eventfd ──► hub thread ── core_call ──► ROUTER ──► worker
+ *   HTTP thread ◄── condition of its call ◄── part/done ◄── core_frame ◄── ROUTER ◄── worker
  *
  * The asking side is in call.c. */
 #include "gateway/hub/hub.h"
@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/random.h"
 #include "gateway/hub/state.h"
 #include "gateway/hub/czmq.h"
 #include "gateway/hub/door.h"
@@ -23,14 +24,15 @@
 #include "gateway/hub/zap.h"
 #include "proto/zsock.h"
 
-#define BATCH 256       /* messages taken before the core's timers are looked at */
-#define UNSENT_MAX 256  /* peers found dead in one turn */
-#define WAIT_MS 250     /* a queue whose first entry waits longer, for LONG_MS, is overloaded (as in CoDel, RFC 8289) */
+#define BATCH 256      /* messages taken before the core's timers are looked at */
+#define UNSENT_MAX 256 /* peers found dead in one turn */
+#define WAIT_MS \
+    250 /* a queue whose first entry waits longer, for LONG_MS, is overloaded (as in CoDel, RFC 8289) */
 #define LONG_MS 200
-#define VIEW_MS 10      /* age of what hub_look sees */
+#define VIEW_MS 10 /* age of what hub_look sees */
 
 struct inbox_item {
-    struct ask *ask;
+    struct call *call;
     bool giveup;
     struct inbox_item *next;
 };
@@ -39,20 +41,20 @@ struct hub {
     void *router;
     int event_fd;
     pthread_t thread;
-    pthread_mutex_t lock;    /* inbox, view */
+    pthread_mutex_t lock; /* inbox, view */
     struct inbox_item *inbox, **inbox_tail;
     struct hub_view view;
-    bool closed;             /* under lock: the thread has ended, nobody looks into the inbox */
+    bool closed; /* under lock: the thread has ended, nobody looks into the inbox */
     atomic_bool stop;
-    struct core *core;       /* hub thread only */
+    struct core *core; /* hub thread only */
     struct buf head;
     uint64_t unsent[UNSENT_MAX];
     size_t n_unsent;
-    int64_t view_ms;         /* when it is made anew at the earliest; at once when workers came or went: */
+    int64_t view_ms; /* when it is made anew at the earliest; at once when workers came or went: */
     size_t view_workers;
     int64_t over_ms[SERVICE_COUNT]; /* since when the queue's first entry waits too long; 0: it does not */
-    struct zap *zap;         /* with CURVE */
-    zactor_t *door;          /* who is refused; hub thread only */
+    struct zap *zap;                /* with CURVE */
+    zactor_t *door;                 /* counts of the refused; hub thread only */
 };
 
 static const struct stat_def hub_stat_rows[] = {
@@ -61,16 +63,16 @@ static const struct stat_def hub_stat_rows[] = {
 #undef STAT_TBL
 };
 
-/* ---- what HTTP threads leave for the hub thread ---- */
+/* ---- what HTTP threads leave for the hub thread */
 
 /* Under the lock: a new item at the inbox's end. True: the hub thread must be woken for it. */
 static bool
-inbox_add(struct hub *h, struct ask *q, bool giveup)
+inbox_add(struct hub *h, struct call *q, bool giveup)
 {
     struct inbox_item *it = mem_new(sizeof *it);
-    bool was_empty = h->inbox == NULL;
+    bool was_empty = !h->inbox;
 
-    it->ask = q;
+    it->call = q;
     it->giveup = giveup;
     atomic_fetch_add(&q->refs, 1);
     *h->inbox_tail = it;
@@ -79,7 +81,7 @@ inbox_add(struct hub *h, struct ask *q, bool giveup)
 }
 
 void
-hub_put(struct hub *h, struct ask *q, bool giveup)
+hub_put(struct hub *h, struct call *q, bool giveup)
 {
     uint64_t one = 1;
     bool closed, wake;
@@ -91,10 +93,10 @@ hub_put(struct hub *h, struct ask *q, bool giveup)
     if (wake && write(h->event_fd, &one, sizeof one) < 0)
         LOG(ERROR, q->trace, M("cannot wake the hub"), KS("why", strerror(errno)));
     if (closed && !giveup)
-        ask_finish(q, ERR_DRAINING, NULL, STR_NONE, 2000);
+        call_finish(q, ERR_DRAINING, NULL, STR_NONE, 2000);
 }
 
-/* ---- the hub thread: the core's actions ---- */
+/* ---- the hub thread: the core's actions */
 
 static struct str
 peer_id(uint64_t peer, uint8_t id[5])
@@ -121,33 +123,33 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
 }
 
 static void
-on_part(void *arg, void *asker, struct blob *payload)
+on_part(void *arg, void *caller, struct blob *payload)
 {
     (void)arg;
-    ask_add_part(asker, payload);
+    call_add_part(caller, payload);
 }
 
 static void
-on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
+on_done(void *arg, void *caller, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
 {
-    struct ask *q = asker;
+    struct call *q = caller;
 
     (void)arg;
     q->handle = 0;
-    ask_finish(q, e, payload, text, retry_after_ms);
-    ask_unref(q); /* the core's reference */
+    call_finish(q, e, payload, text, retry_after_ms);
+    call_unref(q); /* the core's reference */
 }
 
 static void
-submit(struct hub *h, struct ask *q)
+submit(struct hub *h, struct call *q)
 {
-    struct core_ask a = { q->kind, q->tenant, q->trace, q->deadline_ms, q->request, q };
+    struct core_call a = { q->kind, q->tenant, q->trace, q->deadline_ms, q->request, q, q->context, q->once };
     uint64_t handle;
 
     q->request = NULL;
-    q->handle = UINT64_MAX; /* with the core; on_done may come at once and clear it */
+    q->handle = UINT64_MAX;        /* with the core; on_done may come at once and clear it */
     atomic_fetch_add(&q->refs, 1); /* the core's */
-    handle = core_ask(h->core, clock_ms(), &a);
+    handle = core_call(h->core, clock_ms(), &a);
     if (q->handle)
         q->handle = handle;
 }
@@ -169,15 +171,15 @@ take_inbox(struct hub *h)
         struct inbox_item *next = it->next;
 
         if (!it->giveup && !h->core) {
-            ask_finish(it->ask, ERR_DRAINING, NULL, STR_NONE, 2000);
+            call_finish(it->call, ERR_DRAINING, NULL, STR_NONE, 2000);
         } else if (!it->giveup) {
-            submit(h, it->ask);
-        } else if (it->ask->handle) {
-            core_giveup(h->core, clock_ms(), it->ask->handle);
-            it->ask->handle = 0;
-            ask_unref(it->ask); /* the core's: done will not come */
+            submit(h, it->call);
+        } else if (it->call->handle) {
+            core_giveup(h->core, clock_ms(), it->call->handle);
+            it->call->handle = 0;
+            call_unref(it->call); /* the core's: done will not come */
         }
-        ask_unref(it->ask);
+        call_unref(it->call);
         mem_free(&it);
         it = next;
     }
@@ -258,6 +260,7 @@ publish_view(struct hub *h, int64_t now)
         v.service[i].capacity = cv.capacity;
         v.service[i].outstanding = cv.outstanding;
         v.service[i].queued = cv.queued;
+        v.service[i].ever = cv.ever;
         v.service[i].overloaded = is_overloaded(h, now, i, &cv);
         stat_set_at(&hub_stats, HUB_WORKERS, (size_t)i, 0, (double)cv.workers);
         stat_set_at(&hub_stats, HUB_CAPACITY, (size_t)i, 0, (double)cv.capacity);
@@ -285,11 +288,13 @@ hub_thread(void *arg)
     struct hub *h = arg;
 
     while (!atomic_load(&h->stop)) {
-        zmq_pollitem_t items[3] = { { h->router, 0, ZMQ_POLLIN, 0 }, { NULL, h->event_fd, ZMQ_POLLIN, 0 },
+        zmq_pollitem_t items[3] = { { h->router, 0, ZMQ_POLLIN, 0 },
+                                    { NULL, h->event_fd, ZMQ_POLLIN, 0 },
                                     { h->door ? zsock_resolve(h->door) : NULL, 0, ZMQ_POLLIN, 0 } };
         int64_t now = clock_ms(), wait = core_next(h->core, now) - now;
 
-        if (zmq_poll(items, h->door ? 3 : 2, h->n_unsent ? 0 : (long)(wait < 250 ? wait : 250)) < 0 && zmq_errno() != EINTR)
+        if (zmq_poll(items, h->door ? 3 : 2, h->n_unsent ? 0 : (long)(wait < 250 ? wait : 250)) < 0 &&
+            zmq_errno() != EINTR)
             LOG(ERROR, NULL, M("the hub cannot poll"), KS("why", zmq_strerror(zmq_errno())));
         if (items[1].revents)
             take_inbox(h);
@@ -302,18 +307,18 @@ hub_thread(void *arg)
         publish_view(h, clock_ms());
     }
     door_close(&h->door);
-    unbind(h->router); /* who is told to go must not come back to us */
+    unbind(h->router); /* a worker that is told to go must not come back to us */
     take_inbox(h);
     core_leave(h->core, clock_ms());
     core_free(&h->core);
     pthread_mutex_lock(&h->lock);
     h->closed = true;
     pthread_mutex_unlock(&h->lock);
-    take_inbox(h); /* what came meanwhile */
+    take_inbox(h); /* calls that came meanwhile */
     return NULL;
 }
 
-/* ---- life ---- */
+/* ---- life */
 
 static void *
 router_open(const char *bind, const struct curve_key *secret)
@@ -332,8 +337,8 @@ router_open(const char *bind, const struct curve_key *secret)
         return NULL;
     }
     if (zmq_bind(s, bind) != 0) {
-        LOG(ERROR, NULL, M("the hub cannot bind: is another gateway running? Set HUB_BIND"), KS("address", bind),
-            KS("why", zmq_strerror(zmq_errno())));
+        LOG(ERROR, NULL, M("the hub cannot bind: is another gateway running? Set HUB_BIND"),
+            KS("address", bind), KS("why", zmq_strerror(zmq_errno())));
         zmq_close(s);
         return NULL;
     }
@@ -352,8 +357,8 @@ hub_open(struct hub *h, const struct hub_config *cfg)
         LOG(ERROR, NULL, M("BUS_CURVE=on needs HUB_SECRET_KEY, 64 hex digits (make secrets)"));
         return false;
     }
-    return (h->zap = zap_start(cfg->allow_file)) != NULL && (h->router = router_open(cfg->bind, &secret)) != NULL
-        && zap_self_test(cfg->bind, &public_key);
+    return (h->zap = zap_start(cfg->allow_file)) != NULL &&
+           (h->router = router_open(cfg->bind, &secret)) != NULL && zap_self_test(cfg->bind, &public_key);
 }
 
 struct hub *

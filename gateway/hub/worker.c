@@ -5,19 +5,9 @@
 #include "common/log.h"
 #include "gateway/hub/state.h"
 
-#define WORKERS_MAX 256
 #define CAPACITY_MAX 65536
 #define SCAN_MS 50
 #define RETRY_AFTER_MAX_MS 86400000
-
-struct hub_worker *
-worker_find(struct core *c, uint64_t peer)
-{
-    for (struct hub_worker *w = c->workers; w; w = w->next)
-        if (w->peer == peer)
-            return w;
-    return NULL;
-}
 
 static void
 send_to(struct core *c, uint64_t peer, int cmd, const void *head)
@@ -26,7 +16,8 @@ send_to(struct core *c, uint64_t peer, int cmd, const void *head)
 }
 
 bool
-worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload)
+worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head,
+            struct blob *payload)
 {
     if (now > w->sent_ms)
         w->sent_ms = now;
@@ -96,8 +87,9 @@ worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum service_id 
         KI("peer", w->peer), KI("seconds", ASIDE_MS / 1000 * s->aside));
 }
 
-/* The largest free share, ties to the least recently used; a worker that still holds an attempt of this request, or was lost
- * with it, only when there is no other, and one that was put aside only when all that are left were (the last one is never aside). */
+/* The largest free share, ties to the least recently used; a worker that still holds an attempt of this
+ * request, or was lost with it, only when there is no other, and one that was put aside only when all that
+ * are left were (the last one is never aside). */
 struct hub_worker *
 worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_request *r)
 {
@@ -130,6 +122,7 @@ worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_re
 static void
 worker_free_at(struct core *c, struct hub_worker *w)
 {
+    peers_drop(c, w);
     *w->prev = w->next;
     if (w->next)
         w->next->prev = w->prev;
@@ -174,7 +167,7 @@ worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum loss how)
 void
 core_unsent(struct core *c, int64_t now, uint64_t peer)
 {
-    struct hub_worker *w = worker_find(c, peer);
+    struct hub_worker *w = peers_find(c, peer);
 
     if (!w)
         return;
@@ -196,7 +189,7 @@ worker_expel(struct core *c, int64_t now, struct hub_worker *w, int strikes, con
 void
 core_bad_frame(struct core *c, int64_t now, uint64_t peer, const char *why)
 {
-    struct hub_worker *w = worker_find(c, peer);
+    struct hub_worker *w = peers_find(c, peer);
 
     stat_inc(&hub_stats, HUB_BAD_FRAMES);
     if (!w)
@@ -206,7 +199,7 @@ core_bad_frame(struct core *c, int64_t now, uint64_t peer, const char *why)
     worker_expel(c, now, w, 1, "malformed message", LOSS_LINK);
 }
 
-/* ---- frames ---- */
+/* ---- frames */
 
 /* A worker offers only what its key is listed for; one that offers more is no worker of ours. */
 static bool
@@ -237,12 +230,13 @@ worker_new_at(struct core *c, int64_t now, const struct core_peer *from, const s
     if (c->workers)
         c->workers->prev = &w->next;
     c->workers = w;
+    peers_put(c, w);
     c->n_workers++;
     stat_inc(&hub_stats, HUB_JOINED);
     return w;
 }
 
-/* It registered before: its older connection, which may not be known to be closed, is. */
+/* It registered before: its older connection is closed, though that may not be known yet. */
 static void
 worker_is_back(struct core *c, int64_t now, struct hub_worker *w)
 {
@@ -260,7 +254,7 @@ static void
 on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct head_ready *h)
 {
     uint64_t peer = from->id;
-    struct hub_worker *w = worker_find(c, peer);
+    struct hub_worker *w = peers_find(c, peer);
 
     if (w && h->instance.n == 16 && memcmp(w->instance, h->instance.p, 16) == 0) {
         w->heard_ms = now; /* the same READY twice: its slots stay as they are */
@@ -269,14 +263,15 @@ on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct
     }
     if (w)
         worker_lost(c, now, w, LOSS_LINK);
-    if (peer_is_gone(c, peer) || c->n_workers >= WORKERS_MAX || h->instance.n != 16 || h->version_min > 1
-        || (h->version_max && h->version_max < 1)) {
+    if (peer_is_gone(c, peer) || c->n_workers >= WORKERS_MAX || h->instance.n != 16 || h->version_min > 1 ||
+        (h->version_max && h->version_max < 1)) {
         send_disconnect(c, peer, "unsupported");
         return;
     }
     if (key_is_banned(c, now, from->identity) || !offers_allowed(h, from->services)) {
         stat_inc(&hub_stats, HUB_FORBIDDEN);
-        LOG(WARN, NULL, M("worker refused: banned, or its key is not listed for the service"), KI("peer", peer));
+        LOG(WARN, NULL, M("worker refused: banned, or its key is not listed for the service"),
+            KI("peer", peer));
         send_disconnect(c, peer, "not allowed");
         return;
     }
@@ -301,7 +296,8 @@ on_ready(struct core *c, int64_t now, const struct core_peer *from, const struct
 }
 
 static void
-on_request(struct core *c, int64_t now, struct hub_worker *w, const struct head_request *h, struct blob *payload)
+on_request(struct core *c, int64_t now, struct hub_worker *w, const struct head_request *h,
+           struct blob *payload)
 {
     struct head_final f = { .req = h->req, .attempt = 1 };
     int kind = kind_find(h->kind);
@@ -317,8 +313,8 @@ on_request(struct core *c, int64_t now, struct hub_worker *w, const struct head_
         worker_send(c, now, w, CMD_FINAL, &f, NULL);
         return;
     }
-    r = request_new(c, now, (enum kind)kind, h->tenant, h->trace, now + (h->ttl_ms < 600000 ? h->ttl_ms : 600000),
-                    blob_hold(payload));
+    r = request_new(c, now, (enum kind)kind, &(struct request_names){ h->tenant, h->trace, h->context },
+                    now + (h->ttl_ms < 600000 ? h->ttl_ms : 600000), blob_hold(payload));
     r->origin = w;
     r->origin_req = h->req;
     r->made_next = w->made;
@@ -378,20 +374,23 @@ on_part(struct core *c, int64_t now, struct hub_worker *w, const struct head_par
     if (!a || !is_current(a) || !payload)
         return;
     a->req->parted = true;
+    blob_drop(&a->req->payload);
     if (a->req->origin) {
         struct head_part f = { a->req->origin_req, 1, h->seq };
 
         worker_send(c, 0, a->req->origin, CMD_PARTIAL, &f, payload);
     } else {
-        c->ops.part(c->arg, a->req->asker, payload);
+        c->ops.part(c->arg, a->req->caller, payload);
     }
 }
 
-/* Is an answer no whole msgpack value, or larger than its kind allows? What is wrong inside it, its reader finds. */
+/* Is an answer no whole msgpack value, or larger than its kind allows? Its reader finds what
+ * is wrong inside it. */
 static bool
 is_garbled(const struct hub_request *r, const struct blob *payload)
 {
-    return payload && (payload->n > kinds[r->kind].max_bytes || !msg_scan(payload->p, payload->n, BUS_OBJECTS_MAX));
+    return payload &&
+           (payload->n > kinds[r->kind].max_bytes || !msg_scan(payload->p, payload->n, BUS_OBJECTS_MAX));
 }
 
 static void
@@ -449,7 +448,8 @@ on_nack(struct core *c, int64_t now, struct hub_worker *w, const struct head_nac
     stat_add_at(&hub_stats, HUB_NACKS, r->kind, 0, 1);
     attempt_return(c, a);
     if (current)
-        attempt_failed(c, now, r, false, false, str_is(h->reason, "too_late") ? ERR_TOO_LATE : ERR_BUSY, STR_NONE, 1000);
+        attempt_failed(c, now, r, false, false, str_is(h->reason, "too_late") ? ERR_TOO_LATE : ERR_BUSY,
+                       STR_NONE, 1000);
     dispatch(c, now, id);
 }
 
@@ -484,7 +484,8 @@ on_worker_drain(struct core *c, int64_t now, struct hub_worker *w)
 }
 
 static void
-frame_dispatch(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head, struct blob *payload)
+frame_dispatch(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head,
+               struct blob *payload)
 {
     w->heard_ms = now;
     switch (cmd) {
@@ -504,11 +505,12 @@ frame_dispatch(struct core *c, int64_t now, struct hub_worker *w, int cmd, const
 }
 
 void
-core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, struct str head, struct blob *payload)
+core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, struct str head,
+           struct blob *payload)
 {
     const struct msg_desc *d = bus_head_desc(cmd);
     uint64_t peer = from->id;
-    struct hub_worker *w = worker_find(c, peer);
+    struct hub_worker *w = peers_find(c, peer);
     struct arena *a;
     void *h;
 
@@ -531,14 +533,15 @@ core_frame(struct core *c, int64_t now, const struct core_peer *from, int cmd, s
     arena_free(&a);
 }
 
-/* ---- time ---- */
+/* ---- time */
 
-/* Slots whose answer is long overdue: a worker that lost half of its slots, or one for twice its time, must go. */
+/* A worker with a call that is overdue by its attempt's time (20 s at most) and a second must go. */
 static bool
 worker_is_stuck(const struct hub_worker *w, int64_t now)
 {
     for (const struct attempt *a = w->out; a; a = a->next)
-        if (now - a->due_ms > (kinds[a->req->kind].attempt_ms < 20000 ? kinds[a->req->kind].attempt_ms : 20000) + 1000)
+        if (now - a->due_ms >
+            (kinds[a->req->kind].attempt_ms < 20000 ? kinds[a->req->kind].attempt_ms : 20000) + 1000)
             return true;
     return false;
 }
@@ -569,7 +572,8 @@ workers_tick(struct core *c, int64_t now)
 {
     core_awake(c, now);
     for (struct hub_worker *w = c->workers; w; w = w->next)
-        w->draining |= now - w->heard_ms > BUS_EXPIRE_MS; /* what one loses must not go to the next that is lost */
+        w->draining |= now - w->heard_ms >
+                       BUS_EXPIRE_MS; /* the requests that one loses must not go to the next that is lost */
     for (struct hub_worker *w = c->workers, *next; w; w = next) {
         next = w->next; /* losing one never frees another */
         worker_tick(c, now, w);

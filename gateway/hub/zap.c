@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/log.h"
 #include "common/text/text.h"
 #include "gateway/hub/czmq.h"
@@ -29,11 +30,11 @@ struct zap {
     char *path;
     struct allowed *list; /* the actor's, like all that follows */
     size_t n;
-    zsock_t *sock;        /* REP */
-    zactor_t *actor;      /* the caller's end */
+    zsock_t *sock;   /* REP */
+    zactor_t *actor; /* the caller's end */
 };
 
-/* ---- the list ---- */
+/* ---- the list */
 
 static unsigned
 parse_services(const char *p)
@@ -108,7 +109,8 @@ list_read(const char *path, struct allowed *list, size_t *n)
     wrong = lines_read(f, list, n);
     fclose(f);
     if (wrong)
-        LOG(ERROR, NULL, M("HUB_ALLOW_FILE: a line must be 64 hex digits and the services of that key"), KS("path", path), KI("line", wrong));
+        LOG(ERROR, NULL, M("HUB_ALLOW_FILE: a line must be 64 hex digits and the services of that key"),
+            KS("path", path), KI("line", wrong));
     return wrong == 0;
 }
 
@@ -121,9 +123,15 @@ zap_check(const char *path, struct buf *err)
     int wrong = f ? lines_read(f, list, &n) : 0;
 
     if (wrong)
-        buf_printf(err, "HUB_ALLOW_FILE: line %d of %s is wrong; allowed: 64 hex digits and the services of that key\n", wrong, path);
+        buf_printf(
+            err,
+            "HUB_ALLOW_FILE: line %d of %s is wrong; allowed: 64 hex digits and the services of that key\n",
+            wrong, path);
     else if (f && n == 0)
-        buf_printf(err, "HUB_ALLOW_FILE: %s names no worker's key; allowed: 64 hex digits and the services of that key on each line\n", path);
+        buf_printf(
+            err,
+            "HUB_ALLOW_FILE: %s names no worker's key; allowed: 64 hex digits and the services of that key on each line\n",
+            path);
     if (f)
         fclose(f);
     mem_free(&list);
@@ -156,7 +164,7 @@ services_of(const struct zap *z, const void *key)
     return services;
 }
 
-/* ---- the handler ---- */
+/* ---- the handler */
 
 static void
 send_reply(void *sock, struct str request_id, unsigned services, const uint8_t *key)
@@ -184,15 +192,16 @@ on_request(struct zap *z, struct zframes *f)
     struct log_gate *gate = NULL;
     static struct log_gate refused;
 
-    if (f->n == ZAP_FRAMES && zmq_msg_size(&f->m[5]) == 5 && memcmp(zmq_msg_data(&f->m[5]), "CURVE", 5) == 0
-        && zmq_msg_size(&f->m[6]) == 32) {
+    if (f->n == ZAP_FRAMES && zmq_msg_size(&f->m[5]) == 5 &&
+        memcmp(zmq_msg_data(&f->m[5]), "CURVE", 5) == 0 && zmq_msg_size(&f->m[6]) == 32) {
         key = zmq_msg_data(&f->m[6]);
         services = services_of(z, key);
     }
     gate = services ? NULL : &refused;
     if (gate && log_gate(gate))
         LOG(WARN, NULL, M("a key that is not listed was refused on the bus"),
-            KN("address", f->n > 3 ? ((struct str){ zmq_msg_data(&f->m[3]), zmq_msg_size(&f->m[3]) }) : STR("")));
+            KN("address",
+               f->n > 3 ? ((struct str){ zmq_msg_data(&f->m[3]), zmq_msg_size(&f->m[3]) }) : STR("")));
     send_reply(zsock_resolve(z->sock), id, services, key);
 }
 
@@ -285,14 +294,15 @@ zap_user(const char *user_id, unsigned *services, uint64_t *identity)
         *identity = strtoull(end + 1, NULL, 16) | 1;
 }
 
-/* ---- self-test ---- */
+/* ---- self-test */
 
 /* Wait for the handshake's outcome: 1 let in, 0 refused, -1 neither in time. */
 static int
 handshake_outcome(zactor_t *monitor)
 {
     zpoller_t *poller = zpoller_new(monitor, NULL);
-    char *event = zpoller_wait(poller, SELF_TEST_MS) ? zstr_recv(monitor) : NULL; /* the name; what follows is not needed */
+    char *event = zpoller_wait(poller, SELF_TEST_MS) ? zstr_recv(monitor)
+                                                     : NULL; /* the name; what follows is not needed */
     int outcome = !event ? -1 : streq(event, "HANDSHAKE_SUCCEEDED") ? 1 : 0;
 
     zstr_free(&event);
@@ -318,13 +328,16 @@ zap_self_test(const char *bind, const struct curve_key *server_public)
     zstr_sendx(monitor, "LISTEN", "HANDSHAKE_SUCCEEDED", "HANDSHAKE_FAILED_AUTH", NULL);
     zstr_send(monitor, "START");
     zsock_wait(monitor);
-    if (curve_pair(&own, &secret) && curve_client(sock, &secret, server_public) && zmq_connect(sock, address) == 0)
+    if (curve_pair(&own, &secret) && curve_client(sock, &secret, server_public) &&
+        zmq_connect(sock, address) == 0)
         outcome = handshake_outcome(monitor);
     zactor_destroy(&monitor);
     zmq_close(sock);
     if (outcome == 0)
         LOG(INFO, NULL, M("bus self-test: a random key is refused"));
     else
-        LOG(ERROR, NULL, M(outcome < 0 ? "bus self-test: no answer to a random key" : "bus self-test: a random key was let in"));
+        LOG(ERROR, NULL,
+            M(outcome < 0 ? "bus self-test: no answer to a random key"
+                          : "bus self-test: a random key was let in"));
     return outcome == 0;
 }

@@ -60,7 +60,7 @@ read_all(struct request *r, size_t limit)
     size_t room = want < READ_STEP ? want : READ_STEP;
     char *step = arena_alloc(r->arena, room);
 
-    while (step != NULL && c->body.n < want) {
+    while (step && c->body.n < want) {
         long got = http_read(c, step, want - c->body.n < room ? want - c->body.n : room);
 
         if (got < 0 || (got == 0 && !c->frame.chunked) || conn_was_cut(c->fd))
@@ -68,10 +68,10 @@ read_all(struct request *r, size_t limit)
         if (got == 0)
             break;
         buf_add(&c->body, step, (size_t)got);
-        if (c->body.failed) /* what follows must not be taken for the whole */
+        if (c->body.failed) /* the rest must not be taken for the whole */
             return no_memory(r);
     }
-    if (step == NULL)
+    if (!step)
         return no_memory(r);
     if (c->body.n > limit)
         return too_large(r);

@@ -1,6 +1,6 @@
 /* The request body: whole, bounded, on time (body.c). */
-#ifndef GATEWAY_BODY_H
-#define GATEWAY_BODY_H
+#ifndef GATEWAY_REQUEST_BODY_H
+#define GATEWAY_REQUEST_BODY_H
 
 #include "gateway/request/request.h"
 

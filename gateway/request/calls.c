@@ -2,10 +2,10 @@
 #include "gateway/request/handler.h"
 
 void
-held_add(struct held *h, struct ask *q)
+held_add(struct held *h, struct call *q)
 {
     if (h->n == API_HELD_MAX) {
-        ask_free(&h->v[0]); /* the oldest answer was used long ago */
+        call_free(&h->v[0]); /* the oldest answer was used long ago */
         memmove(&h->v[0], &h->v[1], (API_HELD_MAX - 1) * sizeof h->v[0]);
         h->n--;
     }
@@ -13,31 +13,47 @@ held_add(struct held *h, struct ask *q)
 }
 
 void
+held_keep(struct held *h, size_t first)
+{
+    for (size_t i = 0; i < first; i++)
+        call_free(&h->v[i]);
+    memmove(&h->v[0], &h->v[first], (h->n - first) * sizeof h->v[0]);
+    h->n -= first;
+}
+
+void
 held_free(struct held *h)
 {
     while (h->n > 0)
-        ask_free(&h->v[--h->n]);
+        call_free(&h->v[--h->n]);
 }
 
 enum err
-api_ask(struct request *r, struct held *h, enum kind kind, const void *req, int64_t deadline_ms, struct answer *out)
+api_call(struct request *r, struct held *h, enum kind kind, const void *req, int64_t deadline_ms,
+         struct outcome *out)
 {
-    struct ask *q = NULL;
+    struct call *q = NULL;
     enum err e;
 
     memset(out, 0, sizeof *out);
-    e = ask_once(api_hub(r), kind, req, r->who.tenant, r->id, deadline_ms, &q, out);
+    e = call_once(api_hub(r), kind, req, r->who.tenant, r->id, deadline_ms, &q, out);
     if (q)
         held_add(h, q);
     return e;
 }
 
-bool
-api_get(struct request *r, struct held *h, enum kind kind, const void *req, struct answer *out)
+const char *
+outcome_text(const struct outcome *a)
 {
-    if (api_ask(r, h, kind, req, r->deadline_ms, out) == ERR_OK)
+    return a->text && *a->text ? a->text : err_text(a->err == ERR_OK ? ERR_INTERNAL : a->err);
+}
+
+bool
+api_get(struct request *r, struct held *h, enum kind kind, const void *req, struct outcome *out)
+{
+    if (api_call(r, h, kind, req, r->deadline_ms, out) == ERR_OK)
         return true;
-    reply_answer_error(r, out);
+    reply_outcome(r, out);
     return false;
 }
 

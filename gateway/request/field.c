@@ -3,7 +3,7 @@
 
 #include "gateway/request/handler.h"
 
-/* ---- text ---- */
+/* ---- text */
 
 struct str
 text_chars(struct str s, size_t n)
@@ -27,32 +27,14 @@ name_ok(struct str s)
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-              c == '-'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+              c == '_' || c == '-'))
             return false;
     }
     return true;
 }
 
-bool
-digits(struct str s, int64_t max, int64_t *out)
-{
-    int64_t v = 0;
-
-    if (s.n < 1 || s.n > 18)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9')
-            return false;
-        v = v * 10 + (s.p[i] - '0');
-    }
-    if (v > max)
-        return false;
-    *out = v;
-    return true;
-}
-
-/* ---- fields ---- */
+/* ---- fields */
 
 void
 fault_set(struct fault *f, const char *key, const char *fmt, ...)
@@ -173,15 +155,9 @@ field_uuid(const json_t *o, const char *key, struct uuid *out, struct fault *f)
     return true;
 }
 
-static int
-into_buf(const char *p, size_t n, void *b)
-{
-    buf_add(b, p, n);
-    return 0;
-}
-
 bool
-field_object(const json_t *o, const char *key, size_t max_bytes, struct arena *a, struct str *out, struct fault *f)
+field_object(const json_t *o, const char *key, size_t max_bytes, struct arena *a, struct str *out,
+             struct fault *f)
 {
     const json_t *v = member(o, key);
     struct buf b = BUF_MAX(max_bytes);
@@ -193,7 +169,8 @@ field_object(const json_t *o, const char *key, size_t max_bytes, struct arena *a
         fault_set(f, key, "must be an object");
         return false;
     }
-    if (json_dump_callback(v, into_buf, &b, JSON_COMPACT | JSON_SORT_KEYS) != 0 || b.failed) {
+    buf_json_value(&b, v, true);
+    if (b.failed) {
         fault_set(f, key, "must have at most %zu bytes", max_bytes);
         ok = false;
     } else {

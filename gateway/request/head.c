@@ -9,9 +9,10 @@
 #include "common/clock.h"
 #include "gateway/edge/status.h"
 
-static const char exposed[] = "RateLimit-Policy, RateLimit, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-                              "Retry-After, retry-after-ms, x-should-retry, X-Request-ID, traceparent, X-Cache, Location, "
-                              "Idempotency-Replayed";
+static const char exposed[] =
+    "RateLimit-Policy, RateLimit, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
+    "Retry-After, retry-after-ms, x-should-retry, X-Request-ID, traceparent, X-Cache, Location, "
+    "Idempotency-Replayed, X-Key-Expires-At";
 
 /* A thread keeps the second's text: gmtime_r takes a lock that all threads share. */
 static void
@@ -25,33 +26,35 @@ add_date(struct buf *out)
 
     if (now != last) {
         gmtime_r(&now, &t);
-        snprintf(text, sizeof text, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + (size_t)t.tm_wday * 3,
-                 t.tm_mday, months + (size_t)t.tm_mon * 3, t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+        snprintf(text, sizeof text, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
+                 days + (size_t)t.tm_wday * 3, t.tm_mday, months + (size_t)t.tm_mon * 3, t.tm_year + 1900,
+                 t.tm_hour, t.tm_min, t.tm_sec);
         last = now;
     }
     buf_z(out, text);
 }
 
-static bool
-has_header(const struct request *r, const char *name)
+/* Where its line begins; NULL: there is none. */
+static char *
+header_line(const struct request *r, const char *name)
 {
     size_t n = strlen(name);
 
     for (size_t i = 0; i + n < r->headers.n; i++)
         if ((i == 0 || r->headers.p[i - 1] == '\n') && r->headers.p[i + n] == ':' &&
             strncasecmp(r->headers.p + i, name, n) == 0)
-            return true;
-    return false;
+            return r->headers.p + i;
+    return NULL;
 }
 
 static void
 add_cors(const struct request *r, struct buf *out)
 {
     buf_z(out, "Vary: Origin\r\n");
-    if (r->conn->origin == NULL)
+    if (!r->conn->origin)
         return;
-    buf_printf(out, "Access-Control-Allow-Origin: %s\r\nAccess-Control-Expose-Headers: %s\r\n", r->conn->origin,
-               exposed);
+    buf_printf(out, "Access-Control-Allow-Origin: %s\r\nAccess-Control-Expose-Headers: %s\r\n",
+               r->conn->origin, exposed);
 }
 
 /* When to come again, for 429 and 503 always. */
@@ -109,9 +112,10 @@ limit_headers(const struct limit_state *s, struct buf *out)
     buf_z(out, "RateLimit-Policy: ");
     for (size_t i = 0; i < s->n; i++)
         buf_printf(out, "%s\"%s\";q=%ld;w=%ld", i ? ", " : "", s->p[i].name, s->p[i].q, s->p[i].w);
-    buf_printf(out, "\r\nRateLimit: \"%s\";r=%ld;t=%lld\r\n", p->name, p->remaining, (long long)seconds_up(p->reset_ms));
-    buf_printf(out, "X-RateLimit-Limit: %ld\r\nX-RateLimit-Remaining: %ld\r\nX-RateLimit-Reset: %lld\r\n", p->q,
-               p->remaining, (long long)seconds_up(clock_wall_ms() + p->reset_ms));
+    buf_printf(out, "\r\nRateLimit: \"%s\";r=%ld;t=%lld\r\n", p->name, p->remaining,
+               (long long)seconds_up(p->reset_ms));
+    buf_printf(out, "X-RateLimit-Limit: %ld\r\nX-RateLimit-Remaining: %ld\r\nX-RateLimit-Reset: %lld\r\n",
+               p->q, p->remaining, (long long)seconds_up(clock_wall_ms() + p->reset_ms));
 }
 
 void
@@ -122,9 +126,9 @@ reply_head(struct request *r, int status, const char *content_type, int64_t leng
     settle_connection(c);
     buf_printf(out, "HTTP/1.1 %d %s\r\n", status, status_text(status));
     add_date(out);
-    if (content_type != NULL)
+    if (content_type)
         buf_printf(out, "Content-Type: %s\r\n", content_type);
-    if (!has_header(r, "Cache-Control"))
+    if (!header_line(r, "Cache-Control"))
         buf_z(out, "Cache-Control: no-store\r\n");
     buf_printf(out, "X-Content-Type-Options: nosniff\r\nX-Request-ID: %s\r\n", r->id);
     if (c->trace_parent[0])
@@ -142,9 +146,22 @@ reply_head(struct request *r, int status, const char *content_type, int64_t leng
 void
 request_header_add(struct request *r, const char *name, const char *value)
 {
-    if (strpbrk(value, "\r\n") != NULL || r->headers.n + strlen(value) > 16384)
+    if (strpbrk(value, "\r\n") || r->headers.n + strlen(value) > 16384)
         return;
     buf_printf(&r->headers, "%s: %s\r\n", name, value);
+}
+
+void
+request_header_set(struct request *r, const char *name, const char *value)
+{
+    char *line = header_line(r, name), *end = r->headers.p + r->headers.n;
+    char *next = line ? memchr(line, '\n', (size_t)(end - line)) : NULL;
+
+    if (next) {
+        memmove(line, next + 1, (size_t)(end - next - 1));
+        r->headers.n -= (size_t)(next + 1 - line);
+    }
+    request_header_add(r, name, value);
 }
 
 void

@@ -1,6 +1,6 @@
 /* The head of an answer (head.c). */
-#ifndef GATEWAY_HEAD_H
-#define GATEWAY_HEAD_H
+#ifndef GATEWAY_REQUEST_HEAD_H
+#define GATEWAY_REQUEST_HEAD_H
 
 #include "gateway/request/request.h"
 

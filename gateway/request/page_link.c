@@ -1,67 +1,80 @@
-/* Links to headings. See page_link.h. */
+/* Links to headings and pages. See page_link.h. */
 #include "gateway/request/page_link.h"
 
-#include <utf8proc.h>
+#include <strings.h>
 
 #include "common/text/json.h"
-#include "common/text/text.h"
+#include "gateway/safe/link_rule.h"
+#include "text/anchor.h"
+#include "text/section.h"
 
-/* The last of "Chapter > Section > Heading". */
-static struct str
-last_heading(struct str section)
-{
-    for (size_t i = section.n; i >= 3; i--)
-        if (memcmp(section.p + i - 3, " > ", 3) == 0)
-            return (struct str){ section.p + i, section.n - i };
-    return section;
-}
-
-static bool
-keeps(utf8proc_int32_t c)
-{
-    utf8proc_category_t k = utf8proc_category(c);
-
-    return c == '-' || c == '_' || (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NO);
-}
-
+/* The address: with its page in the document, or with the anchor of its heading. */
 static void
-slug(struct buf *b, struct str s, bool collapse)
+add_address(struct buf *link, struct str url, struct str section, int64_t number)
 {
-    size_t from = b->n;
+    size_t from = link->n;
+    enum anchor_style style;
+    struct str page;
 
-    for (size_t i = 0; i < s.n;) {
-        utf8proc_int32_t c;
-        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &c);
-        utf8proc_uint8_t z[4];
-
-        if (n <= 0)
-            return;
-        i += (size_t)n;
-        c = c == ' ' ? '-' : utf8proc_tolower(c);
-        if (!keeps(c) || (collapse && (c >= 0x80 || (c == '-' && (b->n == from || b->p[b->n - 1] == '-')))))
-            continue;
-        buf_add(b, z, (size_t)utf8proc_encode_char(c, z));
+    if (!anchor_wanted(url, &style, &page)) {
+        buf_str(link, url);
+        return;
     }
-    while (collapse && b->n > from && b->p[b->n - 1] == '-')
-        b->n--;
+    buf_str(link, page);
+    if (number > 0) { /* a PDF's viewer knows it (RFC 8118) */
+        buf_printf(link, "#page=%lld", (long long)number);
+        return;
+    }
+    buf_c(link, '#');
+    if (section.n > 0)
+        anchor_slug(style, section_last(section), link);
+    if (link->n == from + page.n + 1)
+        link->n--; /* no heading: the page */
 }
 
 void
-page_link(struct buf *b, struct str url, struct str section)
+page_link(struct buf *b, struct str url, struct str section, int64_t number)
 {
-    bool collapse = url.n > 2 && memcmp(url.p + url.n - 2, "#-", 2) == 0;
     struct buf link = BUF_MAX(65536);
-    struct str page = { url.p, url.n - (collapse ? 2 : 1) };
 
-    if (!collapse && !(url.n > 1 && url.p[url.n - 1] == '#')) {
-        buf_key_str(b, "link", url);
-        return;
-    }
-    buf_str(&link, page);
-    buf_c(&link, '#');
-    slug(&link, text_trim(last_heading(section)), collapse);
-    if (link.n == page.n + 1)
-        link.n--; /* no heading: the page */
-    buf_key_str(b, "link", buf_slice(&link));
+    if (link_plain(url)) /* an import may have brought anything */
+        add_address(&link, url, section, number);
+    buf_key_str(b, "link", link.n > 0 && !link.failed ? buf_slice(&link) : STR_NONE);
     buf_free(&link);
+}
+
+/* "//host/path": of another host, by the reader's own scheme. */
+static bool
+is_host(struct str url)
+{
+    return url.n > 2 && url.p[0] == '/' && url.p[1] == '/';
+}
+
+static bool
+is_path(struct str url)
+{
+    return url.n > 0 && url.p[0] == '/' && !is_host(url);
+}
+
+bool
+page_opens(const char *site, struct str url)
+{
+    return link_plain(url) && (!is_path(url) || *site);
+}
+
+bool
+page_open(struct buf *out, const char *site, struct str url, struct str section, int64_t number)
+{
+    size_t n = strlen(site);
+
+    if (!page_opens(site, url))
+        return false;
+    while (n > 0 && site[n - 1] == '/')
+        n--;
+    if (is_path(url))
+        buf_add(out, site, n);
+    else if (is_host(url))
+        buf_z(out, strncasecmp(site, "http://", 7) == 0 ? "http:" : "https:");
+    add_address(out, url, section, number);
+    return true;
 }

@@ -4,7 +4,7 @@
 #include "gateway/request/head.h"
 #include "gateway/request/problem.h"
 
-#define ONE_WRITE 65536u          /* a larger body goes out by itself: copying it would cost more than a write */
+#define ONE_WRITE 65536u /* a larger body goes out by itself: copying it would cost more than a write */
 
 void
 reply_bytes(struct request *r, int status, const char *content_type, struct str body)
@@ -18,7 +18,9 @@ reply_bytes(struct request *r, int status, const char *content_type, struct str 
             LOG(ERROR, r->id, M("a request was answered twice"), KI("status", status));
         return;
     }
-    if (r->before_answer != NULL)
+    if (r->toll && !r->judged && status < 500 && !r->toll(r))
+        return;
+    if (r->before_answer)
         r->before_answer(r, status, body);
     buf_reserve(&out, 1536 + (body.n <= ONE_WRITE ? body.n : 0));
     reply_head(r, status, content_type, (int64_t)body.n, &out);
@@ -48,9 +50,9 @@ send_problem(struct request *r, enum err e, const char *detail, const char *poin
 
     problem_json(r, e, detail, pointer, &body);
     if (r->conn->stream)
-        stream_event(r, "error", NULL, buf_slice(&body));
+        stream_event(r, r->dialect == DIALECT_OWN ? "error" : NULL, NULL, buf_slice(&body));
     else
-        reply_bytes(r, err_http(e), "application/problem+json", buf_slice(&body));
+        reply_bytes(r, problem_status(r, e), problem_type(r), buf_slice(&body));
     buf_free(&body);
 }
 
@@ -61,7 +63,8 @@ reply_problem(struct request *r, enum err e, const char *detail)
 
     if (e == ERR_UNAUTHORIZED)
         request_header_add(r, "WWW-Authenticate", "Bearer");
-    if (e == ERR_VALIDATION && n > 0 && n < 32 && str_starts(str_of(detail + n), ": ")) { /* a service says it as "field: what" */
+    if (e == ERR_VALIDATION && n > 0 && n < 32 &&
+        str_starts(str_of(detail + n), ": ")) { /* a service says it as "field: what" */
         char pointer[40];
 
         (void)snprintf(pointer, sizeof pointer, "/%.*s", (int)n, detail);
@@ -78,7 +81,7 @@ reply_invalid(struct request *r, const char *pointer, const char *detail)
 }
 
 void
-reply_answer_error(struct request *r, const struct answer *a)
+reply_outcome(struct request *r, const struct outcome *a)
 {
     if (a->retry_after_ms > 0)
         request_retry_after(r, a->retry_after_ms);

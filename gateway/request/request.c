@@ -1,4 +1,6 @@
-/* What handlers ask of a request: headers, query parameters, the JSON body with its closed set of keys, the session. */
+/* The parts of a request that handlers ask for: headers, query parameters, the JSON body with its closed set
+ * of keys, the session. */
+#include "common/digest.h"
 #include "gateway/gateway.h"
 #include "gateway/edge/path.h"
 #include "gateway/request/handler.h"
@@ -21,7 +23,7 @@ request_param(struct request *r, const char *name)
     const char *query = r->conn->head.query;
     char *out = query ? arena_alloc(r->arena, strlen(query) + 1) : NULL;
 
-    return out != NULL && query_get(query, name, out) == 1 ? str_of(out) : STR_NONE;
+    return out && query_get(query, name, out) == 1 ? str_of(out) : STR_NONE;
 }
 
 static bool
@@ -57,11 +59,11 @@ pointer_of(struct request *r, const char *key)
 static bool
 body_is_json(struct request *r)
 {
-    if (r->body.p == NULL || r->body.n == 0) {
+    if (!r->body.p || r->body.n == 0) {
         reply_problem(r, ERR_BAD_JSON, "a JSON object is needed as the body");
         return false;
     }
-    if (r->content_type.p != NULL && !str_is(r->content_type, "application/json") &&
+    if (r->content_type.p && !str_is(r->content_type, "application/json") &&
         !str_is(r->content_type, "text/json")) {
         reply_problem(r, ERR_MEDIA_TYPE, "the body must be application/json");
         return false;
@@ -76,9 +78,9 @@ nul_refused(struct request *r)
     json_t *o = json_loadb(r->body.p, r->body.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL), *v;
     const char *key, *at = "";
 
-    if (o == NULL)
+    if (!o)
         return false;
-    json_object_foreach(o, key, v)
+    json_object_foreach (o, key, v)
         if (json_is_string(v) && strlen(json_string_value(v)) != json_string_length(v))
             at = pointer_of(r, key);
     reply_invalid(r, at, "must not contain NUL");
@@ -87,16 +89,16 @@ nul_refused(struct request *r)
 }
 
 json_t *
-request_json(struct request *r, const char *const *keys)
+request_json_any(struct request *r, size_t most)
 {
     enum json_fault fault = JSON_OK;
-    const char *detail = NULL, *key;
-    json_t *o, *v;
+    const char *detail = NULL;
+    json_t *o;
 
     if (!body_is_json(r))
         return NULL;
-    o = json_read_most(r->body, JSON_BODY_VALUES, &fault, &detail);
-    if (o == NULL) {
+    o = json_read_most(r->body, most, &fault, &detail);
+    if (!o) {
         if (fault != JSON_NUL || !nul_refused(r))
             reply_problem(r, fault == JSON_BAD_UTF8 ? ERR_BAD_UTF8 : ERR_BAD_JSON, detail);
         return NULL;
@@ -106,7 +108,18 @@ request_json(struct request *r, const char *const *keys)
         json_decref(o);
         return NULL;
     }
-    json_object_foreach(o, key, v) {
+    return o;
+}
+
+json_t *
+request_json(struct request *r, const char *const *keys)
+{
+    json_t *o = request_json_any(r, JSON_BODY_VALUES), *v;
+    const char *key;
+
+    if (!o)
+        return NULL;
+    json_object_foreach (o, key, v) {
         if (!key_known(key, keys)) {
             reply_invalid(r, pointer_of(r, key), "is not a known field");
             json_decref(o);
@@ -116,20 +129,26 @@ request_json(struct request *r, const char *const *keys)
     return o;
 }
 
+void
+session_digest(const struct uuid *id, uint8_t hash[32])
+{
+    char text[37];
+    struct str s = str_of(uuid_text(id, text));
+
+    sha256(&s, 1, hash);
+}
+
 bool
 request_session(struct request *r, struct str given, struct uuid *id, uint8_t hash[32])
 {
     struct str s = given.p != NULL ? given : request_header(r, "X-Session-ID");
-    char text[37];
-    struct str part;
 
-    if (s.p == NULL)
+    if (!s.p)
         s = request_param(r, "session_id");
-    if (s.p == NULL || !uuid_parse(s, id) || uuid_version(id) != 4) {
+    if (!s.p || !uuid_parse(s, id) || uuid_version(id) != 4) {
         reply_invalid(r, "/session_id", "must be a UUID version 4");
         return false;
     }
-    part = str_of(uuid_text(id, text));
-    sha256(&part, 1, hash);
+    session_digest(id, hash);
     return true;
 }

@@ -1,7 +1,11 @@
 /* The settings that API handlers need from struct gateway (handler.h). */
 #include "gateway/request/handler.h"
+#include "common/clock.h"
 #include "gateway/gateway.h"
 #include "gateway/request/problem.h"
+#include "gateway/request/viewer.h"
+
+#define DAY 86400
 
 struct hub *
 api_hub(const struct request *r)
@@ -21,6 +25,12 @@ bool
 api_save_hits(const struct request *r)
 {
     return r->gw->opt->save_cache_hits;
+}
+
+struct str
+api_cache_scope(const struct request *r)
+{
+    return str_of(r->gw->opt->query_cache_scope);
 }
 
 int64_t
@@ -46,7 +56,8 @@ api_link_hosts(const struct request *r)
 void
 answer_rules(const struct request *r, struct link_rules *rules)
 {
-    *rules = (struct link_rules){ .hosts = &r->gw->strangers.answer_hosts, .public_url = r->gw->opt->public_url };
+    *rules = (struct link_rules){ .hosts = &r->gw->strangers.answer_hosts,
+                                  .public_url = r->gw->opt->public_url };
 }
 
 bool
@@ -68,4 +79,16 @@ void
 api_problem(struct request *r, enum err e, const char *detail, struct buf *b)
 {
     problem_json(r, e, detail, NULL, b);
+}
+
+/* Whole days, so that a link stays the same for a while; it is longer good than a cached answer that has it. */
+struct viewer
+viewer_of(const struct request *r, const uint8_t session[32])
+{
+    int64_t today = clock_wall_ms() / 1000 / DAY;
+
+    return (struct viewer){ .session = session,
+                            .base = r->gw->opt->public_url ? r->gw->opt->public_url : "",
+                            .until = (today + 8) * DAY + r->gw->opt->query_cache_ttl,
+                            .kind = r->who.anonymous ? 'c' : 'd' };
 }

@@ -1,11 +1,12 @@
 /* Server-sent events (WHATWG HTML, section 9.2): chunked, one write an event, the connection ends with the stream. A
  * client that left is noticed before each write by looking at its socket. */
 #include "gateway/edge/conn.h"
+#include "gateway/edge/pool.h"
 #include "gateway/gateway.h"
 #include "gateway/request/head.h"
 #include "gateway/request/problem.h"
 
-#define STREAM_BUFFER 65536       /* of a client that reads slowly */
+#define STREAM_BUFFER 65536 /* of a client that reads slowly */
 
 static bool
 stream_write(struct request *r, struct str frame)
@@ -41,18 +42,31 @@ begin(struct request *r, const char *content_type, const char *first)
     else
         buf_z(&out, first);
     c->stream = true;
+    conn_head_rest(); /* it may stay for minutes, and its connection ends with it */
     atomic_fetch_add(&r->gw->streams, 1);
     good = http_write(c, out.p, out.n);
     buf_free(&out);
     return good;
 }
 
-bool
-stream_begin(struct request *r)
+static bool
+begin_events(struct request *r, const char *first)
 {
     request_header_add(r, "Cache-Control", "no-cache, no-transform");
     conn_buffer_limit(r->conn->fd, STREAM_BUFFER);
-    return begin(r, "text/event-stream; charset=utf-8", "retry: 2000\n\n");
+    return begin(r, "text/event-stream; charset=utf-8", first);
+}
+
+bool
+stream_begin(struct request *r)
+{
+    return begin_events(r, "retry: 2000\n\n");
+}
+
+bool
+stream_open(struct request *r)
+{
+    return begin_events(r, "");
 }
 
 static void
@@ -76,8 +90,9 @@ event_write(struct request *r, const char *event, const char *id, struct str jso
     struct buf out = BUF_MAX(0);
     bool good;
 
-    buf_printf(&out, "event: %s\n", event);
-    if (id != NULL)
+    if (event)
+        buf_printf(&out, "event: %s\n", event);
+    if (id)
         buf_printf(&out, "id: %s\n", id);
     add_data(&out, json);
     good = stream_write(r, buf_slice(&out));
@@ -96,7 +111,7 @@ stream_cut(struct request *r)
     if (!r->conn->told_cut) {
         r->conn->told_cut = true;
         problem_json(r, ERR_DRAINING, NULL, NULL, &body);
-        event_write(r, "error", NULL, buf_slice(&body));
+        event_write(r, r->dialect == DIALECT_OWN ? "error" : NULL, NULL, buf_slice(&body));
         buf_free(&body);
     }
     return true;
@@ -109,9 +124,22 @@ stream_event(struct request *r, const char *event, const char *id, struct str js
 }
 
 bool
+stream_data(struct request *r, const char *event, struct str json)
+{
+    return !stream_cut(r) && event_write(r, event, NULL, json);
+}
+
+bool
 stream_ping(struct request *r)
 {
     return !stream_cut(r) && stream_write(r, STR(": ping\n\n"));
+}
+
+void
+stream_rest(const struct request *r)
+{
+    if (r->conn->stream)
+        pool_rest();
 }
 
 void

@@ -1,6 +1,7 @@
-/* Judging addresses (link_rule.h). A browser forgives much: white space, entities, backslashes, user names. Only what needs no
- * forgiveness is looked at; all else is refused. */
+/* Judging addresses (link_rule.h). A browser forgives much: white space, entities, backslashes, user names.
+ * Only an address that needs no forgiveness is looked at; all else is refused. */
 #include "gateway/safe/link_rule.h"
+#include "common/text/web.h"
 #include "gateway/edge/origin.h"
 
 #include <ctype.h>
@@ -16,25 +17,6 @@ trimmed(struct str s)
     return s;
 }
 
-/* Bytes that no address needs and some reader takes for something else. */
-static bool
-tidy(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 127 || strchr("<>\"`\\", s.p[i]) != NULL)
-            return false;
-    return true;
-}
-
-/* Length of http:// or https://, or 0. */
-static size_t
-web_scheme(struct str s)
-{
-    if (s.n > 7 && strncasecmp(s.p, "http://", 7) == 0)
-        return 7;
-    return s.n > 8 && strncasecmp(s.p, "https://", 8) == 0 ? 8 : 0;
-}
-
 /* The host of what follows the scheme; empty when it is not simply a name or address with a port. */
 static struct str
 host_at(struct str s)
@@ -42,7 +24,7 @@ host_at(struct str s)
     size_t n = 0, end;
 
     if (s.n > 0 && s.p[0] == '[') {
-        while (n < s.n && (isxdigit((unsigned char)s.p[n]) || strchr("[:.", s.p[n]) != NULL) && s.p[n] != 0)
+        while (n < s.n && (isxdigit((unsigned char)s.p[n]) || strchr("[:.", s.p[n])) && s.p[n] != 0)
             n++;
         if (n == s.n || s.p[n++] != ']')
             return STR("");
@@ -54,7 +36,8 @@ host_at(struct str s)
     if (end < s.n && s.p[end] == ':')
         for (end++; end < s.n && isdigit((unsigned char)s.p[end]);)
             end++;
-    return end == s.n || s.p[end] == '/' || s.p[end] == '?' || s.p[end] == '#' ? (struct str){ s.p, n } : STR("");
+    return end == s.n || s.p[end] == '/' || s.p[end] == '?' || s.p[end] == '#' ? (struct str){ s.p, n }
+                                                                               : STR("");
 }
 
 static bool
@@ -76,7 +59,8 @@ host_listed(const struct names *hosts, struct str host)
     for (size_t i = 0; i < hosts->n; i++) {
         size_t n = strlen(hosts->v[i]);
 
-        if (host.n >= n && strncasecmp(host.p + host.n - n, hosts->v[i], n) == 0 && (host.n == n || hosts->v[i][0] == '.'))
+        if (host.n >= n && strncasecmp(host.p + host.n - n, hosts->v[i], n) == 0 &&
+            (host.n == n || hosts->v[i][0] == '.'))
             return true;
     }
     return hosts->any;
@@ -127,7 +111,7 @@ link_allowed(const struct link_rules *r, struct str address, enum link_use use)
     struct str s = trimmed(address);
     size_t scheme = web_scheme(s);
 
-    if (!tidy(s))
+    if (!web_tidy(s))
         return false;
     if (use != USE_IMAGE && s.n > 0 && of_a_passage(r, s))
         return true;
@@ -139,7 +123,7 @@ link_allowed(const struct link_rules *r, struct str address, enum link_use use)
 bool
 link_plain(struct str s)
 {
-    return tidy(s) && (web_scheme(s) > 0 || (s.n > 0 && s.p[0] == '/'));
+    return web_tidy(s) && (web_scheme(s) > 0 || (s.n > 0 && s.p[0] == '/'));
 }
 
 void

@@ -1,19 +1,20 @@
 /* The bytes of an answer, from left to right (sanitize.h). Each step looks at what begins at s->at and either lets bytes out, or
- * takes a construct apart and looks again at what is left of it, or waits for more. What a step decides depends on bytes in front
- * of it and on a bounded number behind it, never on how they came in pieces.
+ * takes a construct apart and looks again at what is left of it, or waits for more. The decision of a step
+ * depends on bytes in front of it and on a bounded number behind it, never on how they came in pieces.
  *
- * Taking something away joins what stood around it: "<" + "[script](…)", "[t]" + "[](…)" + "(javascript:…)". What follows is looked
- * at again, since it is still in hold; what went out already is kept apart from it by a space where the two could bind. */
+ * Taking something away joins what stood around it: "<" + "[script](…)", "[t]" + "[](…)" + "(javascript:…)".
+ * The bytes behind are looked at again, since they are still in hold; a space keeps them apart from the bytes
+ * that went out already, where the two could bind. */
 #include "gateway/safe/sanitize_form.h"
 
 #include <ctype.h>
 #include <strings.h>
 
-#define CHUNK 4096u               /* taken in at once */
+#define CHUNK 4096u /* taken in at once */
 
 const char *const removed_labels[] = { "link", "image", "url", "tag", NULL };
 
-enum { MORE, DONE };              /* of a step */
+enum { MORE, DONE }; /* of a step */
 
 /* ---- what is in hand */
 
@@ -66,7 +67,7 @@ cut(struct sanitizer *s, size_t i, size_t n)
 static void
 part(struct sanitizer *s, struct buf *out)
 {
-    if (s->prev < 0x80 && (isalnum(s->prev) || (s->prev != 0 && strchr("<[]!\\`&:/.-_+~@;#=", s->prev) != NULL)))
+    if (s->prev < 0x80 && (isalnum(s->prev) || (s->prev != 0 && strchr("<[]!\\`&:/.-_+~@;#=", s->prev))))
         put(s, out, " ", 1);
 }
 
@@ -106,7 +107,8 @@ at_paren(struct sanitizer *s, struct buf *out, bool end)
     if (form == FORM_MORE)
         return MORE;
     pointed = t.address.p > here(s) && t.address.p[-1] == '<';
-    if (link_allowed(s->rules, t.address, pointed ? USE_BARE : USE_LINK) && (form == FORM_LINK ? form_clean(&t, here(s)) : !pointed))
+    if (link_allowed(s->rules, t.address, pointed ? USE_BARE : USE_LINK) &&
+        (form == FORM_LINK ? form_clean(&t, here(s)) : !pointed))
         return pass(s, out, 1);
     put(s, out, " ", 1);
     s->n[REMOVED_LINK]++;
@@ -134,7 +136,8 @@ static int
 defines(struct sanitizer *s, size_t colon, bool end, bool *bad)
 {
     const char *p = here(s) + colon + 1;
-    size_t all = left(s) - colon - 1, n = all < ADDRESS_LOOK ? all : ADDRESS_LOOK, i = form_spaces(p, n), len = form_address_len(p + i, n - i);
+    size_t all = left(s) - colon - 1, n = all < ADDRESS_LOOK ? all : ADDRESS_LOOK, i = form_spaces(p, n),
+           len = form_address_len(p + i, n - i);
     struct str a = { p + i, len };
     bool pointed = len > 1 && a.p[0] == '<' && a.p[len - 1] == '>';
 
@@ -162,8 +165,10 @@ at_bracket(struct sanitizer *s, struct buf *out, bool end)
         form = form_target(here(s) + close + 1, left(s) - close - 1, end, &t);
         if (form == FORM_MORE)
             return MORE;
-        if (form == FORM_LINK && (!form_clean(&t, here(s) + close + 1) || !link_allowed(s->rules, t.address, open ? USE_IMAGE : USE_LINK)) &&
-            memchr(here(s) + close + 1, '`', t.n) == NULL)
+        if (form == FORM_LINK &&
+            (!form_clean(&t, here(s) + close + 1) ||
+             !link_allowed(s->rules, t.address, open ? USE_IMAGE : USE_LINK)) &&
+            !memchr(here(s) + close + 1, '`', t.n))
             return strip(s, out, open, close, close + 1 + t.n, open ? REMOVED_IMAGE : REMOVED_LINK);
     } else if (close > 0 && close + 1 < left(s) && here(s)[close + 1] == ':' && s->lead && !open) {
         if (defines(s, close + 1, end, &bad) == MORE)
@@ -205,7 +210,7 @@ at_angle(struct sanitizer *s, struct buf *out, bool end)
 
     if (left(s) == 1 && !end)
         return MORE;
-    if (left(s) == 1 || (!isalpha((unsigned char)here(s)[1]) && strchr("/!?", here(s)[1]) == NULL))
+    if (left(s) == 1 || (!isalpha((unsigned char)here(s)[1]) && !strchr("/!?", here(s)[1])))
         return pass(s, out, 1);
     n = isalpha((unsigned char)here(s)[1]) ? form_autolink(here(s), left(s), end, &more) : 0;
     if (more)
@@ -291,7 +296,7 @@ at_rest(struct sanitizer *s, struct buf *out)
 {
     size_t n = 1;
 
-    while (n < left(s) && strchr("\n`~<![(:hHfFwW", here(s)[n]) == NULL)
+    while (n < left(s) && !strchr("\n`~<![(:hHfFwW", here(s)[n]))
         n++;
     return pass(s, out, n);
 }
@@ -300,28 +305,24 @@ static int
 in_line(struct sanitizer *s, struct buf *out, bool end)
 {
     switch (here(s)[0]) {
-    case '\n':
-        return at_feed(s, out);
-    case '`':
-        return at_ticks(s, out, end);
-    case '~':
-        return at_tildes(s, out, end);
-    case '<':
-        return at_angle(s, out, end);
+    case '\n': return at_feed(s, out);
+    case '`': return at_ticks(s, out, end);
+    case '~': return at_tildes(s, out, end);
+    case '<': return at_angle(s, out, end);
     case '!':
         if (left(s) == 1)
             return end ? pass(s, out, 1) : MORE;
         return here(s)[1] == '[' ? at_bracket(s, out, end) : pass(s, out, 1);
-    case '[':
-        return at_bracket(s, out, end);
-    case '(':
-        return at_paren(s, out, end);
-    case ':':
-        return at_colon(s, out, end);
-    case 'h': case 'H': case 'f': case 'F': case 'w': case 'W':
-        return at_letter(s, out, end);
-    default:
-        return at_rest(s, out);
+    case '[': return at_bracket(s, out, end);
+    case '(': return at_paren(s, out, end);
+    case ':': return at_colon(s, out, end);
+    case 'h':
+    case 'H':
+    case 'f':
+    case 'F':
+    case 'w':
+    case 'W': return at_letter(s, out, end);
+    default: return at_rest(s, out);
     }
 }
 
@@ -332,7 +333,7 @@ as_code(struct sanitizer *s, struct buf *out)
     const char *nl = memchr(here(s), '\n', left(s));
 
     pass(s, out, nl ? (size_t)(nl - here(s)) + 1 : left(s));
-    if (nl != NULL) {
+    if (nl) {
         s->verbatim = false;
         s->line_start = true;
     }
@@ -366,7 +367,9 @@ run(struct sanitizer *s, struct buf *out, bool end)
 void
 sanitizer_init(struct sanitizer *s, const struct link_rules *rules)
 {
-    *s = (struct sanitizer){ .rules = rules, .prev = '\n', .line_start = true, .lead = true, .was_blank = true, .blank = true };
+    *s = (struct sanitizer){
+        .rules = rules, .prev = '\n', .line_start = true, .lead = true, .was_blank = true, .blank = true
+    };
 }
 
 /* Every line ends with a line feed, and there are no other control characters: renderers differ in what they make of them. */

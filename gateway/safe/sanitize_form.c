@@ -1,5 +1,6 @@
-/* The forms of Markdown that matter to the sanitizer (sanitize_form.h). Each function looks at bytes from p on and says how far a form
- * goes, or that more must come before it can be told. None looks further than its bound, so that an open form holds back little. */
+/* The forms of Markdown that matter to the sanitizer (sanitize_form.h). Each function looks at bytes from p
+ * on and says how far a form goes, or that more must come before it can be told. None looks further than its
+ * bound, so that an open form holds back little. */
 #include "gateway/safe/sanitize_form.h"
 
 #include <ctype.h>
@@ -94,7 +95,7 @@ title_len(const char *p, size_t n)
     return 0;
 }
 
-/* What stands at p[0] == '(': a link's target, or something that only a lenient reader would take for one. */
+/* The form at p[0] == '(': a link's target, or something that only a lenient reader would take for one. */
 enum form
 form_target(const char *p, size_t n, bool end, struct target *t)
 {
@@ -127,8 +128,8 @@ bool
 form_clean(const struct target *t, const char *p)
 {
     for (size_t i = 1; i + 1 < t->n; i++)
-        if (strchr("\n`[]", p[i]) != NULL ||
-            ((p[i] == '<' || p[i] == '>') && p + i != t->address.p - 1 && p + i != t->address.p + t->address.n))
+        if (strchr("\n`[]", p[i]) || ((p[i] == '<' || p[i] == '>') && p + i != t->address.p - 1 &&
+                                      p + i != t->address.p + t->address.n))
             return false;
     return true;
 }
@@ -170,7 +171,7 @@ form_autolink(const char *p, size_t n, bool end, bool *more)
     size_t i = 1;
 
     *more = false;
-    while (i < n && i < 34 && (isalnum((unsigned char)p[i]) || strchr("+.-", p[i]) != NULL) && p[i] != 0)
+    while (i < n && i < 34 && (isalnum((unsigned char)p[i]) || strchr("+.-", p[i])) && p[i] != 0)
         i++;
     if (i < n && p[i] != ':')
         return 0;
@@ -204,8 +205,8 @@ form_url_len(const char *p, size_t n)
 {
     size_t i = 0;
 
-    while (i < n && i < ADDRESS_LOOK && (unsigned char)p[i] > ' ' && (unsigned char)p[i] < 0x7f && strchr("<>\"`[]{}|\\^", p[i]) == NULL)
+    while (i < n && i < ADDRESS_LOOK && (unsigned char)p[i] > ' ' && (unsigned char)p[i] < 0x7f &&
+           !strchr("<>\"`[]{}|\\^", p[i]))
         i++;
     return i;
 }
-

@@ -1,4 +1,4 @@
-/* Which lines of an answer are code (sanitize.h): fences, and the list items that they may stand in.
+/* The lines of an answer that are code (sanitize.h): fences, and the list items that they may stand in.
  *
  * The danger is to take for code what a renderer takes for text. A fence that is indented by at most three columns is one in
  * every container; deeper ones only in a list item whose text begins there. A line that is indented less than its fence may have
@@ -8,15 +8,15 @@
 
 #include <ctype.h>
 
-#define LINE_LOOK 512             /* of a line that may be a fence or a list item */
+#define LINE_LOOK 512 /* of a line that may be a fence or a list item */
 
 struct line {
-    struct str s;                 /* from its beginning, as far as it is there */
-    size_t i;                     /* first byte that is not indentation */
-    size_t indent;                /* columns */
-    bool tab;                     /* in the indentation */
-    size_t end;                   /* its line feed; s.n when it is not there */
-    bool whole;                   /* end is known */
+    struct str s;  /* from its beginning, as far as it is there */
+    size_t i;      /* first byte that is not indentation */
+    size_t indent; /* columns */
+    bool tab;      /* in the indentation */
+    size_t end;    /* its line feed; s.n when it is not there */
+    bool whole;    /* end is known */
 };
 
 static void
@@ -24,7 +24,7 @@ look(struct line *l, struct str rest, bool end)
 {
     const char *nl = memchr(rest.p, '\n', rest.n);
 
-    *l = (struct line){ .s = rest, .end = nl ? (size_t)(nl - rest.p) : rest.n, .whole = nl != NULL || end };
+    *l = (struct line){ .s = rest, .end = nl ? (size_t)(nl - rest.p) : rest.n, .whole = nl || end };
     for (; l->i < l->end && (rest.p[l->i] == ' ' || rest.p[l->i] == '\t'); l->i++) {
         l->tab = l->tab || rest.p[l->i] == '\t';
         l->indent += rest.p[l->i] == '\t' ? 4 - l->indent % 4 : 1;
@@ -76,7 +76,10 @@ closing(const struct sanitizer *s, const struct line *l, int *closes)
         return false;
     if (run < s->fence_run)
         return true;
-    *closes = l->whole && !l->tab && (l->indent == s->fence_indent || (l->indent > s->fence_indent && l->indent <= 3)) ? 1 : -1;
+    *closes = l->whole && !l->tab &&
+                      (l->indent == s->fence_indent || (l->indent > s->fence_indent && l->indent <= 3))
+                  ? 1
+                  : -1;
     return true;
 }
 
@@ -116,7 +119,7 @@ opens(struct sanitizer *s, const struct line *l)
 
     if (s->unsure || l->tab || run < 3 || (l->indent > 3 && !in_item))
         return false;
-    if (c == '`' && memchr(l->s.p + l->i + run, '`', l->end - l->i - run) != NULL)
+    if (c == '`' && memchr(l->s.p + l->i + run, '`', l->end - l->i - run))
         return false;
     s->fence = c;
     s->fence_run = run;
@@ -136,7 +139,7 @@ marker(const struct sanitizer *s, const struct line *l)
     if (i == l->end)
         return 0;
     one = l->s.p[i] == '1';
-    if (strchr("-*+", l->s.p[i]) != NULL) {
+    if (strchr("-*+", l->s.p[i])) {
         i++;
     } else {
         while (i < l->end && isdigit((unsigned char)l->s.p[i]))
@@ -160,7 +163,8 @@ static void
 note_item(struct sanitizer *s, const struct line *l)
 {
     size_t n = l->tab ? 0 : marker(s, l);
-    bool here = l->indent <= 3 || (s->item > 0 && (l->indent == s->item_indent || (l->indent >= s->item && l->indent <= s->item + 3)));
+    bool here = l->indent <= 3 || (s->item > 0 && (l->indent == s->item_indent ||
+                                                   (l->indent >= s->item && l->indent <= s->item + 3)));
 
     if (n > 0 && here) {
         s->item = l->indent + n;
@@ -175,7 +179,7 @@ span_of(const struct line *l, size_t i, const char *set)
 {
     size_t n = 0;
 
-    while (i + n < l->end && strchr(set, l->s.p[i + n]) != NULL && l->s.p[i + n] != 0)
+    while (i + n < l->end && strchr(set, l->s.p[i + n]) && l->s.p[i + n] != 0)
         n++;
     return n;
 }
@@ -192,7 +196,7 @@ undecided(const struct line *l)
         return true;
     if (l->s.p[i] == '`' || l->s.p[i] == '~')
         return run_of(l, i) >= 3 || i + run_of(l, i) == l->end;
-    if (strchr("-*+", l->s.p[i]) != NULL)
+    if (strchr("-*+", l->s.p[i]))
         return i + span_of(l, i, "-*+_ \t") == l->end;
     i += span_of(l, i, "0123456789");
     if (i > l->i && i < l->end && (l->s.p[i] == '.' || l->s.p[i] == ')'))

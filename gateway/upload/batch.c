@@ -1,9 +1,10 @@
 /* Documents on their way to the store (upload.h).
  *
- * The first call makes the job, the others join it; up to UPLOAD_MANY documents share a call and a transaction, UPLOAD_WINDOW calls are
- * under way at once. A record that is wrong is listed with its line and the others go on; what the store refuses together is asked one
- * by one, so that only the wrong one is refused; a store that fails ends the upload. With ?wait=1 the answer waits
- * until the job is done, this gateway's feed has seen its last change, and a retriever's index has it. */
+ * The first call makes the job, the others join it; up to UPLOAD_MANY documents share a call and a
+ * transaction, UPLOAD_WINDOW calls are under way at once. A record that is wrong is listed with its line and
+ * the others go on; what the store refuses together is asked one by one, so that only the wrong one is
+ * refused; a store that fails ends the upload. With ?wait=1 the answer waits until the job is done, this
+ * gateway's feed has seen its last change, and a retriever's index has it. */
 #include "gateway/upload/upload.h"
 
 #include <stdio.h>
@@ -34,7 +35,7 @@ lot_free(struct lot **l)
 {
     if (!*l)
         return;
-    ask_free(&(*l)->call);
+    call_free(&(*l)->call);
     for (size_t i = 0; i < (*l)->n; i++)
         json_decref((*l)->json[i]);
     mem_free(l);
@@ -88,10 +89,10 @@ note_taken(struct upload *u, const struct document_put_rep *rep)
 }
 
 static void
-note_failure(struct upload *u, const size_t *lines, size_t n, const struct answer *a)
+note_failure(struct upload *u, const size_t *lines, size_t n, const struct outcome *a)
 {
     for (size_t i = 0; i < n; i++)
-        note_error(u, lines[i], "", a->text && *a->text ? a->text : err_text(a->err));
+        note_error(u, lines[i], "", outcome_text(a));
     u->stopped = u->stopped || err_http(a->err) >= 500;
     if (u->failure.err == ERR_OK) {
         u->failure = *a;
@@ -106,34 +107,34 @@ nap(int64_t ms)
     nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
 }
 
-static struct answer
-answer_of(struct ask *call)
+static struct outcome
+answer_of(struct call *call)
 {
-    struct answer a = { .err = ERR_INTERNAL, .text = "" };
+    struct outcome a = { .err = ERR_INTERNAL, .text = "" };
 
-    while (ask_wait(call, INT64_MAX, &a) != ASK_DONE)
+    while (call_wait(call, INT64_MAX, &a) != CALL_DONE)
         ;
     return a;
 }
 
-/* One of them is refused: which, is found out by asking for each. */
+/* One of them is refused: asking for each finds out which. */
 static void
 one_by_one(struct upload *u, struct lot *l)
 {
     struct request *r = u->r;
 
     for (size_t i = 0; i < l->n && !u->stopped; i++) {
-        struct ask *call;
-        struct answer a;
+        struct call *call;
+        struct outcome a;
 
         l->item[i].job_id = u->job_id;
-        call = hub_ask(api_hub(r), KIND_DOCUMENT_PUT, &l->item[i], r->who.tenant, r->id, r->deadline_ms);
+        call = hub_call(api_hub(r), KIND_DOCUMENT_PUT, &l->item[i], r->who.tenant, r->id, r->deadline_ms);
         a = answer_of(call);
         if (a.err == ERR_OK)
             note_taken(u, a.msg);
         else
             note_failure(u, &l->line[i], 1, &a);
-        ask_free(&call);
+        call_free(&call);
     }
 }
 
@@ -141,19 +142,21 @@ static void
 ask_lot(struct upload *u, struct lot *l)
 {
     struct request *r = u->r;
-    struct documents_put_req req = { .collection = l->item[0].collection, .job_id = u->job_id, .items = { l->item, l->n } };
+    struct documents_put_req req = { .collection = l->item[0].collection,
+                                     .job_id = u->job_id,
+                                     .items = { l->item, l->n } };
 
-    l->call = hub_ask(api_hub(r), KIND_DOCUMENTS_PUT, &req, r->who.tenant, r->id, r->deadline_ms);
+    l->call = hub_call(api_hub(r), KIND_DOCUMENTS_PUT, &req, r->who.tenant, r->id, r->deadline_ms);
 }
 
 /* A retriever that ends documents of the same job holds its row for moments: then it is asked again. */
-static struct answer
+static struct outcome
 lot_answer(struct upload *u, struct lot *l)
 {
-    struct answer a = answer_of(l->call);
+    struct outcome a = answer_of(l->call);
 
     for (int i = 1; i < UPLOAD_TRIES && a.err == ERR_STORE_BUSY && clock_ms() < u->r->deadline_ms; i++) {
-        ask_free(&l->call);
+        call_free(&l->call);
         nap(POLL_MS);
         ask_lot(u, l);
         a = answer_of(l->call);
@@ -166,7 +169,7 @@ static void
 collect(struct upload *u)
 {
     struct lot *l = u->pending[0];
-    struct answer a = lot_answer(u, l);
+    struct outcome a = lot_answer(u, l);
     const struct documents_put_rep *rep = a.msg;
 
     u->n_pending--;
@@ -201,7 +204,8 @@ send_lot(struct upload *u)
 static bool
 fits(const struct lot *l, const struct document_put_req *req)
 {
-    if (l->n == UPLOAD_MANY || l->bytes + req->body.n > UPLOAD_BYTES || !str_eq(l->item[0].collection, req->collection))
+    if (l->n == UPLOAD_MANY || l->bytes + req->body.n > UPLOAD_BYTES ||
+        !str_eq(l->item[0].collection, req->collection))
         return false;
     for (size_t i = 0; i < l->n; i++)
         if (str_eq(l->item[i].external_id, req->external_id))
@@ -218,9 +222,11 @@ mint_id(struct upload *u)
     char text[37];
 
     u->minted++;
-    if (idem != NULL && !uuid_is_nil(&idem->seed))
-        id = uuid_named((const struct str[]){ STR("document"), { (const char *)idem->seed.b, 16 },
-                                              { (const char *)&u->minted, sizeof u->minted } }, 3);
+    if (idem && !uuid_is_nil(&idem->seed))
+        id = uuid_named((const struct str[]){ STR("document"),
+                                              { (const char *)idem->seed.b, 16 },
+                                              { (const char *)&u->minted, sizeof u->minted } },
+                        3);
     return arena_str(u->r->arena, str_of(uuid_text(&id, text)));
 }
 
@@ -275,7 +281,7 @@ upload_flush(struct upload *u)
         collect(u);
 }
 
-/* ---- waiting until it can be found ---- */
+/* ---- waiting until it can be found */
 
 static bool
 feed_has(struct upload *u, int64_t seq)
@@ -302,9 +308,9 @@ look_at_job(struct upload *u, int64_t *seq)
     struct held held = { 0 };
     enum waited w = WAITED_LATE;
     const struct job_rep *job;
-    struct answer a;
+    struct outcome a;
 
-    if (api_ask(u->r, &held, KIND_JOB_GET, &req, u->r->deadline_ms, &a) == ERR_OK) {
+    if (api_call(u->r, &held, KIND_JOB_GET, &req, u->r->deadline_ms, &a) == ERR_OK) {
         job = a.msg;
         *seq = job->seq;
         if (str_is(job->status, "failed")) {
@@ -340,7 +346,7 @@ wait_found(struct upload *u)
     return WAITED_LATE;
 }
 
-/* ---- the answer ---- */
+/* ---- the answer */
 
 static void
 reply_job(struct upload *u, int status, const char *state)
@@ -374,12 +380,13 @@ reply_document(struct upload *u)
     struct document_ref ref = { .document_id = u->first };
     const struct document_rep *rep;
     struct held held = { 0 };
-    struct answer a;
+    struct outcome a;
     struct buf b = BUF_MAX(1048576);
 
     if (api_get(u->r, &held, KIND_DOCUMENT_GET, &ref, &a)) {
         rep = a.msg;
-        if (rep->items.n == 1 && !str_is(rep->items.v[0].status, "ready")) { /* replaced meanwhile, or it cannot be loaded */
+        if (rep->items.n == 1 &&
+            !str_is(rep->items.v[0].status, "ready")) { /* replaced meanwhile, or it cannot be loaded */
             reply_job(u, 202, "pending");
         } else if (rep->items.n == 1) {
             render_document(&b, &rep->items.v[0]);
@@ -399,11 +406,12 @@ upload_reply(struct upload *u)
 
     upload_flush(u);
     if (u->taken == 0 && u->failure.err && (u->stopped || u->refused == 1)) {
-        reply_answer_error(u->r, &u->failure);
+        reply_outcome(u->r, &u->failure);
         return;
     }
     if (u->taken == 0) {
-        char *all = arena_printf(u->r->arena, "no document was taken: [" STR_FMT "]", STR_ARG(buf_slice(&u->errors)));
+        char *all = arena_printf(u->r->arena, "no document was taken: [" STR_FMT "]",
+                                 STR_ARG(buf_slice(&u->errors)));
 
         reply_invalid(u->r, "", all ? all : "no document was taken");
         return;

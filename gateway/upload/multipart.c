@@ -5,8 +5,6 @@
  * Every step looks for the next delimiter once, so that a body costs time in proportion to its length. */
 #include "gateway/upload/multipart.h"
 
-#include <strings.h>
-
 #include "common/text/text.h"
 
 static struct str
@@ -24,22 +22,6 @@ find(struct str s, const void *z, size_t n)
     return at ? (size_t)(at - s.p) : s.n;
 }
 
-static bool
-is_token(struct str a, const char *z)
-{
-    return a.n == strlen(z) && strncasecmp(a.p, z, a.n) == 0;
-}
-
-static struct str
-trim(struct str s)
-{
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = rest(s, 1);
-    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
 /* Take one parameter from "; key=value; key="quoted"". A backslash in a quoted value stands for itself unless it is
  * in front of a quote or a backslash; browsers send %22 for a quote. false: no more, or malformed. */
 static bool
@@ -47,15 +29,15 @@ next_param(struct str *s, struct str *key, struct str *value)
 {
     size_t n;
 
-    *s = trim(*s);
+    *s = str_unblank(*s);
     if (s->n < 2 || s->p[0] != ';')
         return false;
-    *s = trim(rest(*s, 1));
+    *s = str_unblank(rest(*s, 1));
     n = find(*s, "=", 1);
     if (n == s->n)
         return false;
-    *key = trim((struct str){ s->p, n });
-    *s = trim(rest(*s, n + 1));
+    *key = str_unblank((struct str){ s->p, n });
+    *s = str_unblank(rest(*s, n + 1));
     if (s->n > 0 && s->p[0] == '"') {
         for (n = 1; n < s->n && s->p[n] != '"'; n++)
             if (s->p[n] == '\\' && n + 1 < s->n && (s->p[n + 1] == '"' || s->p[n + 1] == '\\'))
@@ -67,7 +49,7 @@ next_param(struct str *s, struct str *key, struct str *value)
         return true;
     }
     n = find(*s, ";", 1);
-    *value = trim((struct str){ s->p, n });
+    *value = str_unblank((struct str){ s->p, n });
     *s = rest(*s, n);
     return true;
 }
@@ -95,7 +77,7 @@ multipart_boundary(struct str content_type, struct str *boundary)
     struct str s = rest(content_type, find(content_type, ";", 1)), key, value;
 
     while (next_param(&s, &key, &value)) {
-        if (is_token(key, "boundary")) {
+        if (str_is_anycase(key, "boundary")) {
             *boundary = value;
             return boundary_ok(value);
         }
@@ -166,16 +148,17 @@ percent_decode(char *z, size_t *len)
     return true;
 }
 
-/* RFC 8187: charset'language'percent-encoded, in UTF-8 or ISO 8859-1; the name is decoded into the arena. Absent: it is malformed. */
+/* RFC 8187: charset'language'percent-encoded, in UTF-8 or ISO 8859-1; the name is decoded into the arena.
+ * Absent: it is malformed. */
 static struct str
 extended(struct str v, struct arena *a)
 {
     size_t charset = find(v, "'", 1), language = charset < v.n ? find(rest(v, charset + 1), "'", 1) : 0;
-    bool latin1 = is_token((struct str){ v.p, charset }, "iso-8859-1");
+    bool latin1 = str_is_anycase((struct str){ v.p, charset }, "iso-8859-1");
     char *z;
     size_t n;
 
-    if ((!latin1 && !is_token((struct str){ v.p, charset }, "utf-8")) || charset + 1 + language >= v.n)
+    if ((!latin1 && !str_is_anycase((struct str){ v.p, charset }, "utf-8")) || charset + 1 + language >= v.n)
         return STR_NONE;
     v = rest(v, charset + 1 + language + 1);
     z = arena_dup(a, v);
@@ -197,7 +180,7 @@ encoded_word(struct str v, struct arena *a)
         return STR_NONE;
     while (q < v.n && v.p[q] != '?')
         q++;
-    if (q + 5 > v.n || v.p[q + 2] != '?' || !is_token((struct str){ v.p + 2, q - 2 }, "utf-8"))
+    if (q + 5 > v.n || v.p[q + 2] != '?' || !str_is_anycase((struct str){ v.p + 2, q - 2 }, "utf-8"))
         return STR_NONE;
     struct str text = { v.p + q + 3, v.n - q - 5 };
     char *z = arena_dup(a, text);
@@ -211,7 +194,9 @@ encoded_word(struct str v, struct arena *a)
     }
     for (size_t i = 0; z && i < n; i++)
         z[i] = z[i] == '_' ? ' ' : z[i] == '=' ? '%' : z[i];
-    return z && (v.p[q + 1] | 32) == 'q' && percent_decode(z, &n) && utf8_valid((struct str){ z, n }) ? (struct str){ z, n } : STR_NONE;
+    return z && (v.p[q + 1] | 32) == 'q' && percent_decode(z, &n) && utf8_valid((struct str){ z, n })
+               ? (struct str){ z, n }
+               : STR_NONE;
 }
 
 /* A file's name as browsers (%22 for a quote) and curl (backslash and quote) send it. */
@@ -240,18 +225,18 @@ take_disposition(struct str value, struct arena *a, struct part *out)
     bool wide = false, broken = false;
     struct str s = rest(value, find(value, ";", 1)), key, v;
 
-    if (!is_token(trim((struct str){ value.p, value.n - s.n }), "form-data"))
+    if (!str_is_anycase(str_unblank((struct str){ value.p, value.n - s.n }), "form-data"))
         return true;
     while (next_param(&s, &key, &v)) {
-        if (is_token(key, "name"))
+        if (str_is_anycase(key, "name"))
             out->name = v;
-        else if (is_token(key, "filename*")) {
+        else if (str_is_anycase(key, "filename*")) {
             struct str name = extended(v, a);
 
-            broken = name.p == NULL;
+            broken = !name.p;
             wide = !broken;
             out->filename = wide ? name : out->filename;
-        } else if (is_token(key, "filename")) {
+        } else if (str_is_anycase(key, "filename")) {
             out->filename = wide ? out->filename : plain_name(v, a); /* RFC 6266: the wide one counts */
         }
     }
@@ -270,14 +255,14 @@ take_headers(struct str head, struct arena *a, struct part *out)
         if (colon == line.n || colon == 0)
             return false;
         name = (struct str){ line.p, colon };
-        value = trim(rest(line, colon + 1));
-        if (is_token(name, "content-disposition")) {
+        value = str_unblank(rest(line, colon + 1));
+        if (str_is_anycase(name, "content-disposition")) {
             if (!take_disposition(value, a, out))
                 return false;
-        } else if (is_token(name, "content-type")) {
-            out->type = trim((struct str){ value.p, find(value, ";", 1) });
-        } else if (is_token(name, "content-transfer-encoding") && !is_token(value, "binary") &&
-                   !is_token(value, "8bit") && !is_token(value, "7bit")) {
+        } else if (str_is_anycase(name, "content-type")) {
+            out->type = str_unblank((struct str){ value.p, find(value, ";", 1) });
+        } else if (str_is_anycase(name, "content-transfer-encoding") && !str_is_anycase(value, "binary") &&
+                   !str_is_anycase(value, "8bit") && !str_is_anycase(value, "7bit")) {
             return false;
         }
     }

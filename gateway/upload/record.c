@@ -1,7 +1,7 @@
 /* A document as a client sends it (record.h). */
 #include "gateway/upload/record.h"
 
-#include <strings.h>
+#include <stdio.h>
 
 const char *const record_keys[] = { "id",      "title",   "text",       "content_type", "url",
                                     "chapter", "section", "collection", "metadata",     NULL };
@@ -28,15 +28,18 @@ url_ok(struct str url)
 static bool
 is_utf16(struct str s)
 {
-    bool marked = s.n >= 2 && ((s.p[0] == '\xff' && s.p[1] == '\xfe') || (s.p[0] == '\xfe' && s.p[1] == '\xff'));
+    bool marked = s.n >= 2 &&
+                  ((s.p[0] == '\xff' && s.p[1] == '\xfe') || (s.p[0] == '\xfe' && s.p[1] == '\xff'));
 
-    return marked || (s.n >= 4 && ((s.p[0] && !s.p[1] && s.p[2] && !s.p[3]) || (!s.p[0] && s.p[1] && !s.p[2] && s.p[3])));
+    return marked || (s.n >= 4 &&
+                      ((s.p[0] && !s.p[1] && s.p[2] && !s.p[3]) || (!s.p[0] && s.p[1] && !s.p[2] && s.p[3])));
 }
 
-bool
-record_text_ok(struct str body, struct fault *f)
+/* Is this text that can be taken: UTF-8, not empty, without NUL? */
+static bool
+text_fine(struct str body, struct fault *f)
 {
-    const char *why = text_trim(body).n == 0             ? "must not be empty"
+    const char *why = text_trim(body).n == 0              ? "must not be empty"
                       : is_utf16(body)                    ? "must be UTF-8, and is UTF-16: save it as UTF-8"
                       : memchr(body.p, 0, body.n) != NULL ? "must not contain U+0000"
                       : !utf8_valid(body)                 ? "must be UTF-8"
@@ -44,28 +47,31 @@ record_text_ok(struct str body, struct fault *f)
 
     if (why)
         fault_set(f, "text", "%s", why);
-    return why == NULL;
+    return !why;
 }
 
 static bool
 parse_text(const json_t *o, struct document_put_req *req, struct fault *f)
 {
     struct str type = STR("text/plain");
-    const char *taken;
+    enum format format;
 
     req->body = json_str(o, "text");
     if (!req->body.p) {
         fault_set(f, "text", json_object_get(o, "text") ? "must be a string" : "is required");
         return false;
     }
-    if (!record_text_ok(req->body, f) || !field_text(o, &rule_type, &type, f))
+    if (!text_fine(req->body, f) || !field_text(o, &rule_type, &type, f))
         return false;
-    taken = record_type(type, STR_NONE);
-    if (!taken) {
-        fault_set(f, "content_type", "supported are " RECORD_TYPES);
+    format = format_of_type(type);
+    if (format == FORMAT_NONE || formats[format].magic[0]) {
+        fault_set(f, "content_type",
+                  format == FORMAT_NONE ? "supported are %.340s" : "is of a file: send %.20s%.300s",
+                  format == FORMAT_NONE ? record_types() : formats[format].name,
+                  format == FORMAT_NONE ? "" : " as the body, or in a form, and not as text");
         return false;
     }
-    req->mime = str_of(taken);
+    req->mime = str_of(formats[format].type);
     return true;
 }
 
@@ -92,7 +98,7 @@ keys_known(const json_t *o, struct fault *f)
     const char *key;
     const json_t *v;
 
-    json_object_foreach((json_t *)(uintptr_t)o, key, v) {
+    json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
         size_t i = 0;
 
         while (record_keys[i] && strcmp(record_keys[i], key) != 0)
@@ -119,34 +125,36 @@ record_line(struct str line, struct arena *a, json_t **o, struct document_put_re
     return keys_known(*o, f) && record_parse(*o, a, req, f);
 }
 
-static bool
-ends_in(struct str s, const char *z)
+enum format
+record_format(struct str type, struct str filename, struct str body, bool *known, struct fault *f)
 {
-    size_t n = strlen(z);
+    enum format format = format_of_file(type, filename);
+    const char *why = text_trim(body).n == 0 ? "must not be empty" : NULL;
 
-    return s.n > n && strncasecmp(s.p + s.n - n, z, n) == 0;
-}
-
-static bool
-is_type(struct str s, const char *z)
-{
-    return s.n == strlen(z) && strncasecmp(s.p, z, s.n) == 0;
+    *known = true;
+    why = why ? why : format_check(body, &format);
+    if (why) {
+        fault_set(f, "text", "%s", why);
+        return FORMAT_NONE;
+    }
+    *known = format != FORMAT_NONE;
+    if (!*known)
+        fault_set(f, "content_type", "supported are %.340s", record_types());
+    else if (!formats[format].bytes && !text_fine(body, f))
+        return FORMAT_NONE;
+    return format;
 }
 
 const char *
-record_type(struct str type, struct str filename)
+record_types(void)
 {
-    bool by_name = !type.p || is_type(type, "application/octet-stream") || is_type(type, "text/plain");
+    static _Thread_local char names[512];
+    struct buf b = BUF_MAX(sizeof names - 1);
 
-    if (is_type(type, "text/mdx") || (ends_in(filename, ".mdx") && (by_name || is_type(type, "text/markdown"))))
-        return "text/mdx";
-    if (is_type(type, "text/markdown") || is_type(type, "text/x-markdown"))
-        return "text/markdown";
-    if (by_name && (ends_in(filename, ".md") || ends_in(filename, ".markdown")))
-        return "text/markdown";
-    if (is_type(type, "text/plain") || (by_name && (ends_in(filename, ".txt") || ends_in(filename, ".text"))))
-        return "text/plain";
-    return NULL;
+    format_names(&b);
+    (void)snprintf(names, sizeof names, STR_FMT, STR_ARG(buf_slice(&b)));
+    buf_free(&b);
+    return names;
 }
 
 struct str
@@ -155,7 +163,8 @@ record_path(struct str name, struct arena *a)
     char *z = name.n > 0 ? arena_dup(a, name) : NULL;
     size_t n = 0;
 
-    if (!z || memchr(name.p, '\\', name.n)) /* a whole path of Windows says nothing about the documents' own folders */
+    /* a whole path of Windows says nothing about the documents' own folders */
+    if (!z || memchr(name.p, '\\', name.n))
         return record_basename(name);
     for (size_t i = 0, e; i < name.n; i = e + 1) {
         const char *slash = memchr(name.p + i, '/', name.n - i);

@@ -9,58 +9,55 @@
 #include <pthread.h>
 
 #include "common/clock.h"
-#include "common/log.h"
+#include "common/process/cond.h"
+#include "common/process/ticker.h"
 #include "gateway/edge/conn.h"
 #include "gateway/watch/health.h"
 #include "gateway/watch/keyring.h"
 
 #define PROBE_MS 1000
-#define MISSING_MS 100        /* the same, while the database is missed */
+#define MISSING_MS 100 /* the same, while the database is missed */
 #define OLD_MS 500
-#define STORE_MS 1000         /* for the store's answer */
-#define PATIENCE_MS 200       /* for a newer look; then the last one counts */
+#define STORE_MS 1000   /* for the store's answer */
+#define PATIENCE_MS 200 /* for a newer look; then the last one counts */
 
 struct health {
     struct gateway *gw;
-    pthread_t thread;
-    pthread_mutex_t lock;         /* of what follows */
-    pthread_cond_t wake;          /* for the thread: wanted, or over */
-    pthread_cond_t looked;        /* last is new */
+    struct ticker *ticker;
+    pthread_mutex_t lock;  /* of what follows */
+    pthread_cond_t looked; /* last is new */
     struct look last;
-    bool wanted, over;
+    bool looking; /* a probe is under way: nobody needs to ask for one */
 };
 
-static void
-probe(struct health *h)
+static int64_t
+probe(void *arg)
 {
+    struct health *h = arg;
     struct look now = { .at_ms = 0 };
-    struct ask *q = NULL;
-    struct answer a;
+    struct call *q = NULL;
+    struct outcome a;
 
-    if (ask_once(h->gw->hub, KIND_STORE_HEALTH, NULL, "", "", clock_ms() + STORE_MS, &q, &a) == ERR_OK && a.msg != NULL) {
+    pthread_mutex_lock(&h->lock);
+    h->looking = true;
+    pthread_mutex_unlock(&h->lock);
+    if (call_once(h->gw->hub, KIND_STORE_HEALTH, NULL, "", "", clock_ms() + STORE_MS, &q, &a) == ERR_OK &&
+        a.msg != NULL) {
         now.store = true;
         now.rep = *(const struct store_health_rep *)a.msg;
         now.postgres = now.rep.postgres;
     }
-    ask_free(&q);
-    now.cache = h->gw->cache != NULL && redis_ping(h->gw->cache);
+    call_free(&q);
+    now.cache = h->gw->cache && redis_ping(h->gw->cache);
     now.state = h->gw->state == h->gw->cache ? now.cache : redis_ping(h->gw->state);
     hub_look(h->gw->hub, &now.bus);
     now.at_ms = clock_ms();
     pthread_mutex_lock(&h->lock);
     h->last = now;
-    h->wanted = false;
+    h->looking = false;
     pthread_cond_broadcast(&h->looked);
     pthread_mutex_unlock(&h->lock);
-}
-
-/* Under the lock: until then, or until the condition is signalled. False: it is then. */
-static bool
-wait_until(struct health *h, pthread_cond_t *c, int64_t until_ms)
-{
-    struct timespec t = { until_ms / 1000, until_ms % 1000 * 1000000 };
-
-    return pthread_cond_timedwait(c, &h->lock, &t) == 0 || clock_ms() < until_ms;
+    return now.postgres ? PROBE_MS : MISSING_MS;
 }
 
 static struct look
@@ -82,9 +79,9 @@ health_look(struct health *h)
 
     pthread_mutex_lock(&h->lock);
     if (now - h->last.at_ms > OLD_MS) {
-        h->wanted = true;
-        pthread_cond_signal(&h->wake);
-        while (now - h->last.at_ms > OLD_MS && wait_until(h, &h->looked, now + PATIENCE_MS))
+        if (!h->looking)
+            ticker_wake(h->ticker);
+        while (now - h->last.at_ms > OLD_MS && cond_wait(&h->looked, &h->lock, now + PATIENCE_MS))
             ;
     }
     l = h->last;
@@ -93,38 +90,10 @@ health_look(struct health *h)
     return l;
 }
 
-/* False: the thread should end. */
-static bool
-rest(struct health *h)
-{
-    int64_t until = clock_ms();
-    bool on;
-
-    pthread_mutex_lock(&h->lock);
-    until += h->last.postgres ? PROBE_MS : MISSING_MS;
-    while (!h->wanted && !h->over && wait_until(h, &h->wake, until))
-        ;
-    on = !h->over;
-    pthread_mutex_unlock(&h->lock);
-    return on;
-}
-
-static void *
-run(void *arg)
-{
-    struct health *h = arg;
-
-    do
-        probe(h);
-    while (rest(h));
-    return NULL;
-}
-
 static void
 health_free(struct health **h)
 {
     pthread_mutex_destroy(&(*h)->lock);
-    pthread_cond_destroy(&(*h)->wake);
     pthread_cond_destroy(&(*h)->looked);
     mem_free(h);
 }
@@ -133,39 +102,49 @@ struct health *
 health_start(struct gateway *gw)
 {
     struct health *h = mem_new(sizeof *h);
-    pthread_condattr_t at;
 
     h->gw = gw;
     pthread_mutex_init(&h->lock, NULL);
-    pthread_condattr_init(&at);
-    pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
-    pthread_cond_init(&h->wake, &at);
-    pthread_cond_init(&h->looked, &at);
-    pthread_condattr_destroy(&at);
-    if (pthread_create(&h->thread, NULL, run, h) == 0)
-        return h;
-    LOG(ERROR, NULL, M("no thread for the health probe"));
-    health_free(&h);
-    return NULL;
+    cond_init(&h->looked);
+    h->ticker = ticker_start("the health probe", probe, h);
+    if (!h->ticker)
+        health_free(&h);
+    return h;
 }
 
 void
 health_stop(struct health **h)
 {
-    if (*h == NULL)
+    if (!*h)
         return;
-    pthread_mutex_lock(&(*h)->lock);
-    (*h)->over = true;
-    pthread_cond_signal(&(*h)->wake);
-    pthread_mutex_unlock(&(*h)->lock);
-    pthread_join((*h)->thread, NULL);
+    ticker_stop(&(*h)->ticker);
     health_free(h);
+}
+
+const char *
+health_postgres(const struct look *l)
+{
+    if (!l->store || l->bus.service[SERVICE_STORE].workers <= 0)
+        return "unknown";
+    return l->postgres ? "ok" : "down";
 }
 
 static void
 reason(struct buf *b, const char *text)
 {
     buf_printf(b, "%s%s", b->n ? ", " : "", text);
+}
+
+/* Only the store knows its database: while no store answers, it is the store that is missing. */
+static void
+reason_store(const struct look *l, struct buf *reasons)
+{
+    if (l->bus.service[SERVICE_STORE].workers <= 0)
+        return; /* said already */
+    if (!l->store)
+        reason(reasons, "store: no answer");
+    else if (!l->postgres)
+        reason(reasons, "postgres");
 }
 
 bool
@@ -177,15 +156,14 @@ health_ready_by(const struct gateway *gw, const struct look *l, struct buf *reas
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         if (l->bus.service[needed[i]].workers <= 0)
             reason(reasons, service_names[needed[i]]);
-        else if (l->bus.service[needed[i]].capacity <= 0) /* a retriever that loads its index is there, and takes nothing */
+        else if (l->bus.service[needed[i]].capacity <= 0) /* a retriever that loads its index */
             buf_printf(reasons, "%s%s: starting", reasons->n ? ", " : "", service_names[needed[i]]);
-    if (!l->postgres)
-        reason(reasons, "postgres");
+    reason_store(l, reasons);
     if (gw->opt->auth && !keyring_ready(gw->keys))
         reason(reasons, "keys");
     if (atomic_load(&gw->draining))
         reason(reasons, "draining");
-    if (atomic_load(&gw->busy) * 10 > gateway_most(gw) * 9)
+    if (gateway_crowded(gw))
         reason(reasons, "saturated");
     if (conn_descriptors_scarce())
         reason(reasons, "descriptors");

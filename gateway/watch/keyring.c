@@ -6,44 +6,52 @@
  *   UNSURE  the store was silent for 10 s, or the keys are not all read yet (or not all fit into memory) and the store
  *           could not be asked about this one: the request gets 503 and may be repeated
  *
- * What revokes a key takes effect here when its number comes. Therefore a request waits for the feed when that is late by more
- * than 250 ms, at most until it is late by half a second; then the known keys serve on for 10 s, which a restart of the
- * store takes less than. A store that says that its database is away is not silent: what cannot be written cannot revoke. */
-#include <errno.h>
+ * A revocation takes effect here when its number comes. Therefore a request waits for the feed when that is
+ * late by more than 250 ms, at most until it is late by half a second; then the known keys serve on for 10 s,
+ * which a restart of the store takes less than. A store that says that its database is away is not silent:
+ * what cannot be written cannot revoke. */
 #include <pthread.h>
-#include <time.h>
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/log.h"
+#include "common/process/cond.h"
+#include "common/process/ticker.h"
 #include "gateway/watch/keytable.h"
 #include "gateway/gateway.h"
 #include "gateway/watch/keyring.h"
 
-#define LATE_MS 250           /* of the feed: then a request waits for it */
-#define PATIENCE_MS 500       /* but not when it is late by so much */
-#define SILENCE_MS 10000      /* keys are not believed without news any longer */
-#define ANEW_MS 3600000       /* after such a silence all are read again */
+#define LATE_MS 250      /* of the feed: then a request waits for it */
+#define PATIENCE_MS 500  /* but not when it is late by so much */
+#define SILENCE_MS 10000 /* keys are not believed without news any longer */
+#define ANEW_MS 3600000  /* after such a silence all are read again */
 #define RETRY_MS 100
-#define START_MS 1000         /* ready so long after the first page, though there is more to read */
+#define START_MS 1000 /* ready so long after the first page, though there is more to read */
 #define SWEEP_MS 600000
 #define KEYS_MAX_BYTES (64u << 20)
-#define ASKED_MAX 8           /* single keys asked for at once */
+#define TELL_MS 1000       /* and so long after the ones before */
+#define TELL_LATE_MS 30000 /* when they could not be told */
+#define ASKED_MAX 8        /* single keys asked for at once */
 
 struct keyring {
     struct gateway *gw;
-    pthread_t thread;
-    pthread_rwlock_t rw;          /* of table: written by the thread, and where a key is revoked here */
+    struct ticker *ticker;
+    pthread_rwlock_t rw; /* of table: written by the thread, and where a key is revoked here */
     struct keytable *table;
-    bool overflow;                /* not all fit in (the thread's) */
-    pthread_mutex_t lock;         /* of what follows, up to whole */
-    pthread_cond_t wake, news;    /* the thread; those that wait for what it reads */
-    bool stop, again, anew;       /* end; read now; read all from the beginning */
-    int64_t seq;                  /* read up to there */
-    int64_t moved_ms;             /* clock_ms() since when */
-    atomic_bool whole;            /* all keys are in table */
-    _Atomic int64_t first_ms;     /* clock_ms() of the first page; 0: none yet */
-    _Atomic int64_t fresh_ms;     /* clock_ms() at which nothing newer was there than what is known; 0: never */
-    atomic_int asked;             /* single keys that are being asked for */
+    bool overflow;            /* not all fit in (the thread's) */
+    int64_t swept;            /* clock_ms() when expired ones went last (the ticker's) */
+    pthread_mutex_t lock;     /* of what follows, up to whole */
+    pthread_cond_t news;      /* for those that wait for what is read */
+    bool stop, due, anew;     /* end; something is to be read; all, from the beginning */
+    int64_t seq;              /* read up to there */
+    int64_t moved_ms;         /* clock_ms() since when */
+    atomic_bool whole;        /* all keys are in table */
+    _Atomic int64_t first_ms; /* clock_ms() of the first page; 0: none yet */
+    _Atomic int64_t fresh_ms; /* clock_ms() at which nothing newer was there than what is known; 0: never */
+    atomic_int asked;         /* single keys that are being asked for */
+    struct ticker *teller;    /* a thread of its own: what changes never waits for what was used */
+    atomic_bool untold;       /* keys were used for the first time on a day */
+    int64_t tell_ms;          /* clock_ms() before which nothing is told (the teller's) */
 };
 
 /* ---- the thread */
@@ -88,20 +96,22 @@ read_page(struct keyring *k, int64_t after)
     static struct log_gate gate;
     struct key_changes_req req = { .after = after };
     const struct key_changes_rep *rep;
-    struct ask *q = NULL;
-    struct answer a;
+    struct call *q = NULL;
+    struct outcome a;
     int64_t asked = clock_ms();
     int more = -1;
 
-    if (ask_once(k->gw->hub, KIND_KEY_CHANGES, &req, "", "", asked + 2000, &q, &a) == ERR_OK && a.msg != NULL) {
+    if (call_once(k->gw->hub, KIND_KEY_CHANGES, &req, "", "", asked + 2000, &q, &a) == ERR_OK &&
+        a.msg != NULL) {
         rep = a.msg;
         install(k, rep);
         more = rep->has_more && rep->seq > after;
         reached(k, rep->seq > after ? rep->seq : after, !more, asked);
     } else if (log_gate(&gate)) {
-        LOG(DEBUG, NULL, M("the keys cannot be read; the last known ones serve on"), KS("error", err_name(a.err)));
+        LOG(DEBUG, NULL, M("the keys cannot be read; the last known ones serve on"),
+            KS("error", err_name(a.err)));
     }
-    ask_free(&q);
+    call_free(&q);
     return more;
 }
 
@@ -134,91 +144,141 @@ read_changes(struct keyring *k, bool anew)
     return more == 0;
 }
 
-static struct timespec
-in_ms(int64_t ms)
-{
-    int64_t at = clock_ms() + ms;
-
-    return (struct timespec){ at / 1000, at % 1000 * 1000000 };
-}
-
-/* Under the lock: sleep until the feed has news, until woken, or until the time has come. */
-static void
-rest(struct keyring *k, int64_t ms)
-{
-    const struct timespec t = in_ms(ms);
-
-    while (!k->stop && !k->again && pthread_cond_timedwait(&k->wake, &k->lock, &t) != ETIMEDOUT)
-        ;
-}
-
-static void *
-run(void *arg)
+/* Keys that could not be read stay due. */
+static int64_t
+look(void *arg)
 {
     struct keyring *k = arg;
-    int64_t swept = clock_ms();
-    bool due = true, anew = true;
+    bool due, anew;
 
     pthread_mutex_lock(&k->lock);
-    while (!k->stop) {
-        due = due || k->again;
-        anew = anew || k->anew;
-        k->again = k->anew = false;
-        pthread_mutex_unlock(&k->lock);
-        if (due && read_changes(k, anew))
-            due = anew = false;
-        if (clock_ms() - swept > SWEEP_MS) {
-            pthread_rwlock_wrlock(&k->rw);
-            keytable_sweep(k->table, false, clock_wall_ms() - SWEEP_MS);
-            pthread_rwlock_unlock(&k->rw);
-            swept = clock_ms();
-        }
-        pthread_mutex_lock(&k->lock);
-        rest(k, due ? RETRY_MS : SWEEP_MS);
-    }
+    due = k->due;
+    anew = k->anew;
+    k->due = k->anew = false;
     pthread_mutex_unlock(&k->lock);
-    return NULL;
+    if (due)
+        due = !read_changes(k, anew);
+    if (clock_ms() - k->swept > SWEEP_MS) {
+        pthread_rwlock_wrlock(&k->rw);
+        keytable_sweep(k->table, false, clock_wall_ms() - SWEEP_MS);
+        pthread_rwlock_unlock(&k->rw);
+        k->swept = clock_ms();
+    }
+    if (!due)
+        return SWEEP_MS;
+    pthread_mutex_lock(&k->lock);
+    k->due = true;
+    k->anew = k->anew || anew;
+    pthread_mutex_unlock(&k->lock);
+    return RETRY_MS;
+}
+
+/* ---- uses */
+
+static bool
+tell_day(struct keyring *k, uint8_t (*hash)[32], size_t n, int day)
+{
+    struct key_ref *refs = mem_new(n * sizeof *refs);
+    const struct key_used_req req = { .keys = { refs, n }, .day_ms = (int64_t)day * CLOCK_DAY_MS };
+    struct call *q = NULL;
+    struct outcome a;
+    bool told;
+
+    for (size_t i = 0; i < n; i++)
+        refs[i].hash = (struct str){ (const char *)hash[i], 32 };
+    told = call_once(k->gw->hub, KIND_KEY_USED, &req, "", "", clock_ms() + 1000, &q, &a) == ERR_OK;
+    pthread_rwlock_rdlock(&k->rw);
+    for (size_t i = 0; told && i < n; i++)
+        keytable_told(k->table, hash[i], day);
+    pthread_rwlock_unlock(&k->rw);
+    call_free(&q);
+    mem_free(&refs);
+    return told;
+}
+
+static int64_t
+tell(void *arg)
+{
+    struct keyring *k = arg;
+    uint8_t(*hash)[32];
+    int64_t now = clock_ms();
+    size_t n = KEYS_USED;
+    bool told = true;
+    int day;
+
+    if (!atomic_load(&k->untold))
+        return TICKER_WOKEN;
+    if (now < k->tell_ms)
+        return k->tell_ms - now;
+    hash = mem_new(KEYS_USED * sizeof *hash);
+    atomic_store(&k->untold, false);
+    pthread_rwlock_rdlock(&k->rw);
+    day = keytable_untold(k->table, hash, &n);
+    pthread_rwlock_unlock(&k->rw);
+    if (n > 0)
+        told = tell_day(k, hash, n, day);
+    mem_free(&hash);
+    if (n == 0)
+        return TICKER_WOKEN;
+    atomic_store(&k->untold, true); /* there may be more, of another day, too */
+    k->tell_ms = clock_ms() + (told ? TELL_MS : TELL_LATE_MS);
+    return told ? TELL_MS : TELL_LATE_MS;
+}
+
+void
+keyring_used(struct keyring *k, const uint8_t hash[32])
+{
+    bool first;
+
+    pthread_rwlock_rdlock(&k->rw);
+    first = keytable_use(k->table, hash, (int)(clock_wall_ms() / CLOCK_DAY_MS));
+    pthread_rwlock_unlock(&k->rw);
+    if (first && !atomic_exchange(&k->untold, true))
+        ticker_wake(k->teller);
+}
+
+static void
+keyring_free(struct keyring **k)
+{
+    pthread_cond_destroy(&(*k)->news);
+    pthread_mutex_destroy(&(*k)->lock);
+    pthread_rwlock_destroy(&(*k)->rw);
+    keytable_free(&(*k)->table);
+    mem_free(k);
 }
 
 struct keyring *
 keyring_start(struct gateway *gw)
 {
     struct keyring *k = mem_new(sizeof *k);
-    pthread_condattr_t at;
 
     k->gw = gw;
     k->table = keytable_new(KEYS_MAX_BYTES);
+    k->swept = clock_ms();
+    k->due = k->anew = true;
     pthread_rwlock_init(&k->rw, NULL);
     pthread_mutex_init(&k->lock, NULL);
-    pthread_condattr_init(&at);
-    pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
-    pthread_cond_init(&k->wake, &at);
-    pthread_cond_init(&k->news, &at);
-    pthread_condattr_destroy(&at);
-    if (pthread_create(&k->thread, NULL, run, k) == 0)
-        return k;
-    LOG(ERROR, NULL, M("no thread for the keys"));
-    keytable_free(&k->table);
-    mem_free(&k);
-    return NULL;
+    cond_init(&k->news);
+    k->ticker = ticker_start("the keys", look, k);
+    k->teller = k->ticker ? ticker_start("the days on which keys are used", tell, k) : NULL;
+    if (!k->teller) {
+        ticker_stop(&k->ticker);
+        keyring_free(&k);
+    }
+    return k;
 }
 
 void
 keyring_stop(struct keyring **k)
 {
-    if (*k == NULL)
+    if (!*k)
         return;
     pthread_mutex_lock(&(*k)->lock);
     (*k)->stop = true;
-    pthread_cond_signal(&(*k)->wake);
     pthread_mutex_unlock(&(*k)->lock);
-    pthread_join((*k)->thread, NULL);
-    pthread_cond_destroy(&(*k)->wake);
-    pthread_cond_destroy(&(*k)->news);
-    pthread_mutex_destroy(&(*k)->lock);
-    pthread_rwlock_destroy(&(*k)->rw);
-    keytable_free(&(*k)->table);
-    mem_free(k);
+    ticker_stop(&(*k)->teller);
+    ticker_stop(&(*k)->ticker);
+    keyring_free(k);
 }
 
 /* ---- what the feed tells */
@@ -227,9 +287,9 @@ keyring_stop(struct keyring **k)
 static void
 wake(struct keyring *k, bool anew)
 {
-    k->again = true;
+    k->due = true;
     k->anew = k->anew || anew;
-    pthread_cond_signal(&k->wake);
+    ticker_wake(k->ticker);
 }
 
 void
@@ -241,7 +301,8 @@ keyring_heard(struct keyring *k, int64_t seq, int64_t asked)
         return; /* the thread reads the first time by itself */
     pthread_mutex_lock(&k->lock);
     if ((seq < k->seq && asked > k->moved_ms) || asked - at > ANEW_MS)
-        wake(k, true); /* another database, or one restored from a backup; or too long ago to know what went */
+        wake(k,
+             true); /* another database, or one restored from a backup; or too long ago to know what went */
     else if (seq > k->seq)
         wake(k, false);
     else if (seq == k->seq && asked > at) {
@@ -275,12 +336,12 @@ keyring_refresh(struct keyring *k)
 void
 keyring_reach(struct keyring *k, int64_t seq, int64_t ms)
 {
-    const struct timespec t = in_ms(ms);
+    int64_t until = clock_ms() + ms;
 
     pthread_mutex_lock(&k->lock);
     if (k->seq < seq)
         wake(k, false);
-    while (k->seq < seq && !k->stop && pthread_cond_timedwait(&k->news, &k->lock, &t) != ETIMEDOUT)
+    while (k->seq < seq && !k->stop && cond_wait(&k->news, &k->lock, until))
         ;
     pthread_mutex_unlock(&k->lock);
 }
@@ -301,13 +362,11 @@ static void
 wait_fresh(struct keyring *k)
 {
     int64_t at = atomic_load(&k->fresh_ms);
-    struct timespec t;
 
     if (at == 0 || clock_ms() - at < LATE_MS || clock_ms() - at >= PATIENCE_MS)
         return;
-    t = (struct timespec){ (at + PATIENCE_MS) / 1000, (at + PATIENCE_MS) % 1000 * 1000000 };
     pthread_mutex_lock(&k->lock);
-    while (atomic_load(&k->fresh_ms) == at && !k->stop && pthread_cond_timedwait(&k->news, &k->lock, &t) != ETIMEDOUT)
+    while (atomic_load(&k->fresh_ms) == at && !k->stop && cond_wait(&k->news, &k->lock, at + PATIENCE_MS))
         ;
     pthread_mutex_unlock(&k->lock);
 }
@@ -317,23 +376,23 @@ static enum err
 ask_one(struct keyring *k, const struct key_get_req *req, struct arena *a, struct api_key *out, bool *found)
 {
     const struct key_list_rep *rep;
-    struct ask *q = NULL;
-    struct answer answer;
+    struct call *q = NULL;
+    struct outcome answer;
     enum err e = ERR_BUSY;
 
     *found = false;
     if (atomic_load(&k->first_ms) == 0)
         return e;
     if (atomic_fetch_add(&k->asked, 1) < ASKED_MAX)
-        e = ask_once(k->gw->hub, KIND_KEY_GET, req, "", "", clock_ms() + 1000, &q, &answer);
+        e = call_once(k->gw->hub, KIND_KEY_GET, req, "", "", clock_ms() + 1000, &q, &answer);
     atomic_fetch_sub(&k->asked, 1);
     if (e == ERR_OK && (rep = answer.msg) != NULL && rep->items.n == 1) {
         *found = true;
         if (!key_copy(a, &rep->items.v[0], out) ||
-            (req->hash.p != NULL && !bytes_equal(out->hash.p, req->hash.p, 32)))
+            (req->hash.p && !bytes_equal(out->hash.p, req->hash.p, 32)))
             e = ERR_BAD_FRAME;
     }
-    ask_free(&q);
+    call_free(&q);
     return e;
 }
 
@@ -355,16 +414,16 @@ keyring_find(struct keyring *k, const uint8_t hash[32], struct arena *a, const s
     enum err e;
 
     *out = mine;
-    if (mine == NULL)
+    if (!mine)
         return KEY_UNSURE;
     wait_fresh(k);
     pthread_rwlock_rdlock(&k->rw);
     found = keytable_find(k->table, hash);
-    have = found != NULL && key_copy(a, found, mine);
+    have = found && key_copy(a, found, mine);
     pthread_rwlock_unlock(&k->rw);
     if (have && believed(k))
         return KEY_FOUND;
-    if (found == NULL && believed(k) && atomic_load(&k->whole))
+    if (!found && believed(k) && atomic_load(&k->whole))
         return KEY_NONE;
     e = ask_one(k, &req, a, mine, &there);
     if (e == ERR_STORE_DOWN && have)

@@ -1,52 +1,92 @@
-/* The chunker. Blocks are packed greedily; a chunk is closed before a block that would overfill it, and before every heading, so
- * that its label is the heading its bytes stand under (headings without a text of their own go with what follows). Too long blocks are cut at lines (fences) or sentences. */
+/* The chunker. Blocks are packed greedily; a chunk is closed before a block that would overfill it, and
+ * before every heading, so that its label is the heading its bytes stand under (headings without a text of
+ * their own go with what follows). A block that leads to the next one (a term above its definition, words that end in a colon) goes
+ * with that. Too long blocks are cut at lines (fences) or sentences. */
 #include "retriever/extract/chunk.h"
 
+#include "text/anchor.h"
 #include "text/sentence.h"
 #include "common/text/text.h"
-#include "retriever/extract/markdown.h"
-#include "retriever/extract/front_matter.h"
-#include "retriever/extract/heading.h"
 
-enum { LEVELS = 6 };
+enum { LEVELS = 6, HEADING_MAX = 200, SLUGGED_BYTES = 1000, ANCHOR_BYTES = 500, LEADING_MAX = 200 };
 
 struct chunker {
+    const struct extracted *x;       /* the document */
+    const struct extractor *by;      /* of it */
+    size_t page;                     /* of its pages: the one at hand, plus one */
     struct str text;                 /* the whole document */
-    const struct chunk_rules *rules; /* what was asked for */
+    const struct chunk_rules *rules; /* the sizes asked for */
     struct arena *arena;             /* of lists and strings */
     struct str path[LEVELS + 1];     /* headings above, by level */
+    bool anchored;                   /* the document's address wants anchors */
+    struct anchors anchors;          /* of the headings so far */
+    struct str anchor;               /* of the last one; absent: none yet */
+    size_t headings;                 /* so far */
     struct pieces out;               /* made so far */
     size_t cap;                      /* room in out.v */
     struct piece cur;                /* being filled; empty when start == end */
     bool body;                       /* cur has more than headings */
+    size_t leading;                  /* where the last blocks of cur begin that may lead to the next one */
+    bool leads;                      /* there are such blocks, and others before them */
     bool failed;                     /* the arena is full */
 };
+
+/* The head of the table, or the first line of the fence, that a piece begins in the middle of: stored with it, so that what is
+ * embedded, indexed and shown has the same one. One that is too long goes with none of them. */
+static struct str
+lead_of(const struct chunker *c, size_t at)
+{
+    struct str head = c->cur.lead.n > 0   ? c->cur.lead
+                      : c->by->table_head ? c->by->table_head(c->x, at)
+                                          : STR_NONE;
+
+    return head.n <= EXTRACT_LEAD_MAX ? head : STR_NONE;
+}
 
 static void
 push(struct chunker *c)
 {
     struct span x = span_trim(c->text, (struct span){ c->cur.start, c->cur.end });
 
-    c->body = false;
+    c->body = c->leads = false;
     c->cur.start = c->cur.end;
     if (x.start >= x.end || c->failed)
         return;
     if (c->out.n == c->cap) {
         size_t cap = c->cap ? 2 * c->cap : 32;
-        struct piece *v = arena_alloc(c->arena, cap * sizeof(*v));
+        struct piece *v = arena_alloc(c->arena, cap * sizeof *v);
 
         if (!v) {
             c->failed = true;
             return;
         }
         if (c->out.n)
-            memcpy(v, c->out.v, c->out.n * sizeof(*v));
+            memcpy(v, c->out.v, c->out.n * sizeof *v);
         c->out.v = v;
         c->cap = cap;
     }
     c->out.v[c->out.n] = c->cur;
     c->out.v[c->out.n].start = x.start;
+    c->out.v[c->out.n].lead = lead_of(c, x.start);
     c->out.v[c->out.n++].end = x.end;
+}
+
+/* The anchor of the heading above, where the last part of the section does not tell it. */
+static struct str
+own_anchor(const struct chunker *c, int level)
+{
+    struct buf usual = BUF_MAX(4 * SLUGGED_BYTES);
+    bool same;
+
+    if (!c->anchor.p || c->headings == 1)
+        return STR_NONE; /* the page itself */
+    if (level < 2)
+        return c->anchor;
+    anchor_slug(c->anchors.style, c->path[level], &usual);
+    same = str_eq(buf_slice(&usual), c->anchor) && !memmem(c->path[level].p, c->path[level].n, " > ", 3) &&
+           !str_eq(c->path[level], c->rules->section);
+    buf_free(&usual);
+    return same || c->anchor.n > ANCHOR_BYTES ? STR_NONE : c->anchor;
 }
 
 /* Names of the chunk that is begun now. */
@@ -54,10 +94,12 @@ static void
 name_cur(struct chunker *c)
 {
     struct buf b = BUF_MAX(900);
+    int last = 0;
 
     c->cur.chapter = c->rules->chapter.n ? c->rules->chapter : c->path[1];
     buf_str(&b, c->rules->section);
     for (int l = 2; l <= LEVELS; l++) {
+        last = c->path[l].n ? l : last;
         if (c->path[l].n == 0 || str_eq(c->path[l], c->rules->section))
             continue;
         if (b.n)
@@ -65,6 +107,7 @@ name_cur(struct chunker *c)
         buf_str(&b, c->path[l]);
     }
     c->cur.section = b.n ? arena_str(c->arena, buf_slice(&b)) : STR_NONE;
+    c->cur.anchor = b.failed ? c->anchor : own_anchor(c, last);
     buf_free(&b);
 }
 
@@ -74,9 +117,12 @@ take(struct chunker *c, size_t start, size_t end, bool body)
 {
     if (c->cur.start == c->cur.end) {
         c->cur.start = start;
+        c->cur.lead = STR_NONE;
         name_cur(c);
     } else if (!c->body)
         name_cur(c);
+    if (!c->body)
+        c->cur.page = c->page ? c->x->pages[c->page - 1].number : 0;
     c->cur.end = end;
     c->body = c->body || body;
 }
@@ -87,12 +133,24 @@ cur_size(const struct chunker *c)
     return c->cur.end - c->cur.start;
 }
 
+static struct str
+heading_of(const struct chunker *c, const struct block *b)
+{
+    return c->by->heading ? c->by->heading(c->text, b->heading, c->arena)
+                          : utf8_cut(b->heading, SLUGGED_BYTES);
+}
+
 static void
 on_heading(struct chunker *c, const struct block *b)
 {
     if (c->body)
         push(c); /* a chunk has one label: what stands under another heading never shares it */
-    c->path[b->level] = heading_plain(c->text, b->heading, c->arena);
+    struct str whole = heading_of(c, b);
+
+    c->path[b->level] = text_trim(utf8_cut(whole, HEADING_MAX));
+    c->headings++;
+    if (c->anchored)
+        c->anchor = anchors_next(&c->anchors, whole, b->id);
     for (int l = b->level + 1; l <= LEVELS; l++)
         c->path[l] = STR_NONE;
     take(c, b->start, b->end, false);
@@ -120,7 +178,7 @@ part_end(const struct chunker *c, enum block_kind kind, size_t at, size_t end)
     end = end - at > look ? at + look : end;
     struct str s = { c->text.p, end };
 
-    if (kind == BLOCK_FENCE) {
+    if (kind == BLOCK_FENCE || kind == BLOCK_TABLE) {
         const char *nl = memchr(s.p + at, '\n', end - at);
 
         e = nl ? (size_t)(nl - s.p) + 1 : end;
@@ -133,7 +191,7 @@ part_end(const struct chunker *c, enum block_kind kind, size_t at, size_t end)
     return e - at > c->rules->target ? hard_cut(s, at, at + c->rules->target) : e;
 }
 
-/* Where the overlap begins: the start of the last sentences of [from, end) that fit. */
+/* The beginning of the overlap: the start of the last sentences of [from, end) that fit. */
 static size_t
 overlap_start(const struct chunker *c, size_t from, size_t end)
 {
@@ -149,10 +207,22 @@ overlap_start(const struct chunker *c, size_t from, size_t end)
     return best;
 }
 
+/* The line that opens a fence; absent: it is another block, or has none. */
+static struct str
+opening(const struct chunker *c, const struct block *b)
+{
+    const char *p = c->text.p + b->start, *nl = memchr(p, '\n', b->end - b->start);
+
+    if (b->kind != BLOCK_FENCE || !nl || !fence_opens((struct str){ p, (size_t)(nl - p) }))
+        return STR_NONE;
+    return (struct str){ p, (size_t)(nl - p) };
+}
+
 static void
 cut_block(struct chunker *c, const struct block *b)
 {
     size_t at = b->start;
+    struct str fence = opening(c, b);
 
     while (at < b->end) {
         size_t e = part_end(c, b->kind, at, b->end);
@@ -164,10 +234,44 @@ cut_block(struct chunker *c, const struct block *b)
             push(c);
             at = start < at && e - start <= c->rules->target ? start : at;
             take(c, at, e, true);
+            c->cur.lead = fence;
         } else
             take(c, at, e, true);
         at = e;
     }
+}
+
+/* Does the end of cur lead to the block? A colon says so, and a short line right above it that is neither an item of a
+ * list nor a sentence: the term of a definition. */
+static bool
+leads_to(const struct chunker *c, const struct block *b)
+{
+    return c->leads && (c->text.p[c->cur.end - 1] == ':' || b->start == c->cur.end + 1);
+}
+
+/* The chunk ends before the block, and before what leads to that. */
+static void
+push_before(struct chunker *c, const struct block *b)
+{
+    size_t end = c->cur.end, from = leads_to(c, b) ? c->leading : end;
+
+    c->cur.end = from;
+    push(c);
+    if (from < end)
+        take(c, from, end, true);
+}
+
+/* A block that is about to be taken may lead to the next one, by itself or together with those before it. */
+static void
+note_leading(struct chunker *c, const struct block *b)
+{
+    struct str s = text_trim((struct str){ c->text.p + b->start, b->end - b->start });
+    bool may = b->kind == BLOCK_TEXT && s.n > 0 && s.n <= LEADING_MAX && !str_starts(s, "- ") &&
+               !strchr(".!?", s.p[s.n - 1]);
+
+    if (may && !leads_to(c, b))
+        c->leading = b->start;
+    c->leads = may && (c->body || c->leads);
 }
 
 static void
@@ -176,23 +280,45 @@ on_body(struct chunker *c, const struct block *b)
     size_t target = c->rules->target, n = b->end - b->start;
 
     if (c->body && b->end - c->cur.start > target && (n <= target || cur_size(c) >= target / 3))
-        push(c);
-    if (n <= target || (b->kind == BLOCK_FENCE && n <= target + target / 2))
+        push_before(c, b);
+    if (n <= target || (b->kind == BLOCK_FENCE && n <= target + target / 2)) {
+        note_leading(c, b);
         take(c, b->start, b->end, true);
-    else
+    } else {
+        c->leads = false;
         cut_block(c, b);
+    }
+}
+
+/* A chunk stands on one page, so that its citation can name it. */
+static void
+turn_page(struct chunker *c, size_t at)
+{
+    size_t page = c->page;
+
+    while (page < c->x->n_pages && c->x->pages[page].start <= at)
+        page++;
+    if (page == c->page)
+        return;
+    if (c->body)
+        push(c);
+    c->page = page;
 }
 
 bool
-chunk_text(struct str text, enum doc_format format, const struct chunk_rules *rules, struct arena *a,
-           struct pieces *out)
+chunk_text(const struct extracted *x, const struct chunk_rules *rules, struct arena *a, struct pieces *out)
 {
-    struct chunker c = { .text = text, .rules = rules, .arena = a };
-    bool markdown = format == DOC_MARKDOWN;
-    size_t at = markdown ? front_matter(text) : 0;
+    struct chunker c = { .x = x, .by = x->by, .text = buf_slice(&x->text), .rules = rules, .arena = a };
+    enum anchor_style style;
+    struct str page;
+    size_t at = 0;
     struct block b;
 
-    while (block_next(text, markdown, &at, &b)) {
+    c.anchored = x->n_pages == 0 && anchor_wanted(rules->url, &style, &page);
+    if (c.anchored)
+        anchors_init(&c.anchors, style, a);
+    while (x->by->next(x, &at, &b)) {
+        turn_page(&c, b.start);
         if (b.kind == BLOCK_HEADING)
             on_heading(&c, &b);
         else
@@ -204,11 +330,12 @@ chunk_text(struct str text, enum doc_format format, const struct chunk_rules *ru
 }
 
 void
-chunk_passage(struct buf *out, struct str title, struct str chapter, struct str section, struct str lead, struct str text)
+chunk_passage(struct buf *out, struct str title, struct str chapter, struct str section, struct str lead,
+              struct str text)
 {
     const struct str head[] = { title, str_eq(title, chapter) ? STR_NONE : chapter, section, lead };
 
-    for (size_t i = 0; i < sizeof(head) / sizeof(*head); i++) {
+    for (size_t i = 0; i < sizeof head / sizeof *head; i++) {
         if (head[i].n == 0)
             continue;
         buf_str(out, head[i]);

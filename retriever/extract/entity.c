@@ -7,7 +7,10 @@
 
 enum { NAME_MAX_BYTES = 12 };
 
-static const struct entity_row { const char *name; int32_t c; } rows[] = {
+static const struct entity_row {
+    const char *name;
+    int32_t c;
+} rows[] = {
 #define ENTITY(name, c) { #name, c },
 #include "retriever/extract/entity.tbl"
 #undef ENTITY
@@ -75,9 +78,9 @@ entity_read(struct str s, size_t *used)
 static bool
 invisible(int32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e || (c >= 0x200b && c <= 0x200f) ||
-           (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
-           (c >= 0xe0000 && c <= 0xe007f);
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
+           (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+           c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
 bool

@@ -1,196 +1,65 @@
-/* Extraction: bytes of a document → the text that is stored, chunked and quoted. See extract.h.
- * Everything here is data from a stranger: refused with a reason, never asserted. */
+/* Extraction: bytes of a document → the text that is stored, chunked and quoted. See extract.h. */
 #include "retriever/extract/extract.h"
 
 #include <stdio.h>
-#include <strings.h>
-#include <utf8proc.h>
 
 #include "common/text/text.h"
-#include "retriever/extract/front_matter.h"
-#include "retriever/extract/markdown.h"
-#include "retriever/extract/markup.h"
+#include "text/clean.h"
 
-static const struct format_row {
-    const char *mime;
-    enum doc_format format;
-    bool mdx;
-} formats[] = {
-    { "text/plain", DOC_TEXT, false },
-    { "text/markdown", DOC_MARKDOWN, false },
-    { "text/x-markdown", DOC_MARKDOWN, false },
-    { "text/mdx", DOC_MARKDOWN, true },
+#define HERE_DECLARE(by) extern const struct extractor extractor_##by;
+#define CHILD_DECLARE(by)
+#define FORMAT(id, name, type, others, endings, kind, title, magic, member, place, by) place##_DECLARE(by)
+#include "proto/format.tbl"
+#undef FORMAT
+
+static const struct extractor *const extractors[FORMAT_COUNT] = {
+#define HERE_ROW(by) &extractor_##by
+#define CHILD_ROW(by) &extractor_child
+#define FORMAT(id, name, type, others, endings, kind, title, magic, member, place, by) place##_ROW(by),
+#include "proto/format.tbl"
+#undef FORMAT
 };
 
-static const struct format_row *
-find_format(struct str mime)
-{
-    size_t n = 0;
-
-    while (n < mime.n && mime.p[n] != ';' && mime.p[n] != ' ')
-        n++;
-    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
-        if (strlen(formats[i].mime) == n && strncasecmp(formats[i].mime, mime.p, n) == 0)
-            return &formats[i];
-    return NULL;
-}
-
-/* Is a joiner company of the letter before it? Of one that is ASCII, or that NFC makes ASCII, it is not; and a row of joiners joins
- * nothing, but could spell a hidden text. */
-static bool
-takes_joiner(utf8proc_int32_t c)
-{
-    return c >= 0x80 && c != 0x37e && c != 0x1fef && c != 0x212a && c != 0x200c && c != 0x200d;
-}
-
-/* Zero-width and bidirectional controls hide text from readers, not from models. The two joiners are letters' company in Persian,
- * Indic scripts and pictographs: they stay behind one that is not ASCII. before: the last character that was kept. */
-static bool
-stripped(utf8proc_int32_t c, utf8proc_int32_t before)
-{
-    if (c == 0x200c || c == 0x200d)
-        return !takes_joiner(before);
-    return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
-           (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
-           (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
-}
-
-/* What ends a line or a page, beside \n (Unicode Standard, section 5.8): words on both sides stay apart. */
-static bool
-line_end(utf8proc_int32_t c)
-{
-    return c == '\r' || c == '\v' || c == '\f' || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
-}
-
 static const char *
-add_clean(struct str body, struct buf *out)
+unknown(struct str mime, struct extracted *x)
 {
-    size_t i = 0, run = 0;
-    utf8proc_int32_t before = 0;
+    struct str shown = utf8_valid(mime) ? utf8_cut(mime, 100) : STR("?");
+    struct buf names = BUF_MAX(512);
 
-    while (i < body.n) {
-        utf8proc_int32_t c;
-        utf8proc_ssize_t n =
-            utf8proc_iterate((const utf8proc_uint8_t *)body.p + i, (utf8proc_ssize_t)(body.n - i), &c);
-
-        if (n <= 0)
-            return "the document is not valid UTF-8 text";
-        if (c == 0)
-            return "the document contains NUL bytes: it is not a text file";
-        bool line = line_end(c) && !(c == '\r' && i + 1 < body.n && body.p[i + 1] == '\n');
-
-        if (line || c == '\r' || stripped(c, before)) {
-            buf_add(out, body.p + run, i - run);
-            if (line)
-                buf_c(out, '\n');
-            run = i + (size_t)n;
-        } else {
-            before = c;
-        }
-        if (line)
-            before = '\n';
-        i += (size_t)n;
-    }
-    buf_add(out, body.p + run, i - run);
-    return NULL;
-}
-
-struct str
-extract_line(struct str s, struct arena *a)
-{
-    struct buf out = BUF_MAX(2 * s.n + 1);
-    utf8proc_int32_t c, before = 0;
-    utf8proc_ssize_t n;
-    struct str line;
-
-    for (size_t i = 0; i < s.n; i += (size_t)n) {
-        n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &c);
-        if (n <= 0)
-            break;
-        if (line_end(c) || c == '\n' || c == '\t')
-            c = ' ';
-        if (stripped(c, before) || (c == ' ' && (before == ' ' || before == 0)))
-            continue;
-        if (c == ' ')
-            buf_c(&out, ' ');
-        else
-            buf_add(&out, s.p + i, (size_t)n);
-        before = c;
-    }
-    line = text_trim(buf_slice(&out));
-    line = line.n > 0 ? arena_str(a, line) : STR_NONE;
-    buf_free(&out);
-    return line;
-}
-
-static bool
-all_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
-static const char *
-compose(struct str clean, struct buf *out)
-{
-    utf8proc_uint8_t *map = NULL;
-    utf8proc_ssize_t n;
-
-    if (all_ascii(clean)) {
-        buf_str(out, clean);
-        return NULL;
-    }
-    n = utf8proc_map((const utf8proc_uint8_t *)clean.p, (utf8proc_ssize_t)clean.n, &map,
-                     UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n >= 0)
-        buf_add(out, map, (size_t)n);
-    mem_free(&map);
-    return n < 0 ? "the document's characters could not be normalised" : NULL;
-}
-
-static bool
-blank(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] != ' ' && s.p[i] != '\n' && s.p[i] != '\t')
-            return false;
-    return true;
+    format_names(&names);
+    (void)snprintf(x->reason, sizeof x->reason, "documents of type \"" STR_FMT "\" are not supported: %s are",
+                   STR_ARG(shown), names.p);
+    buf_free(&names);
+    return x->reason;
 }
 
 const char *
-extract_text(struct str mime, struct str body, enum doc_format *format, struct buf *out, char reason[256])
+extract(struct str mime, struct str body, struct arena *a, size_t max_bytes, struct extracted *out)
 {
-    const struct format_row *row = find_format(mime);
-    struct buf clean = BUF_MAX(out->max);
-    const char *why = NULL;
+    enum format f = format_of_type(mime);
+    const char *why;
 
-    if (!row) {
-        struct str shown = utf8_valid(mime) ? utf8_cut(mime, 100) : STR("?");
-
-        (void)snprintf(reason, 256, "documents of type \"" STR_FMT "\" are not supported: text/plain and text/markdown are",
-                       STR_ARG(shown));
-        return reason;
-    }
-    *format = row->format;
-    why = add_clean(body, &clean);
-    if (!why && clean.failed)
+    *out = (struct extracted){ .arena = a, .text = BUF_MAX(max_bytes), .converted = CONVERTED_NOT };
+    if (f == FORMAT_NONE)
+        return unknown(mime, out);
+    out->format = f;
+    out->by = extractors[f];
+    why = out->by->read(body, out);
+    if (!why && out->text.failed)
         why = "the document is too large";
-    if (!why && row->format == DOC_MARKDOWN && clean.n > 0)
-        markup_hide(clean.p, clean.n, front_matter(buf_slice(&clean)), row->mdx);
-    if (!why && blank(buf_slice(&clean)))
-        why = "the document contains no text";
-    if (!why)
-        why = compose(buf_slice(&clean), out);
-    if (!why && out->failed)
-        why = "the document is too large";
-    buf_free(&clean);
-    return why;
+    return why ? why : clean_blank(buf_slice(&out->text)) ? "the document contains no text" : NULL;
 }
 
-struct str
-extract_title(struct str text, enum doc_format format, struct arena *a)
+bool
+extract_waits(struct str mime)
 {
-    return format == DOC_MARKDOWN ? md_title(text, a) : STR_NONE;
+    enum format f = format_of_type(mime);
+
+    return f != FORMAT_NONE && extractors[f] == &extractor_child;
+}
+
+void
+extract_fini(struct extracted *x)
+{
+    buf_free(&x->text);
 }

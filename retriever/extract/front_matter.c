@@ -1,4 +1,5 @@
-/* Front matter. See front_matter.h. Data from a stranger: what does not parse is looked at line by line, never asserted. */
+/* Front matter. See front_matter.h. Data from a stranger: a text that does not parse is looked at line by
+ * line, never asserted. */
 #include "retriever/extract/front_matter.h"
 
 #include <string.h>
@@ -6,7 +7,7 @@
 
 #include "common/text/json.h"
 #include "common/text/text.h"
-#include "retriever/extract/extract.h"
+#include "text/clean.h"
 
 enum { FRONT_MATTER_MAX = 65536, TITLE_MAX = 250 };
 
@@ -36,7 +37,10 @@ opening(struct str s)
 {
     struct str line = line_at(s, 0);
 
-    return str_is(line, "---") ? MARK_YAML : str_is(line, "+++") ? MARK_TOML : line.n > 0 && line.p[0] == '{' ? MARK_JSON : MARK_NONE;
+    return str_is(line, "---")              ? MARK_YAML
+           : str_is(line, "+++")            ? MARK_TOML
+           : line.n > 0 && line.p[0] == '{' ? MARK_JSON
+                                            : MARK_NONE;
 }
 
 /* Behind the brace that closes the first one; 0: none does. */
@@ -69,7 +73,8 @@ read_json(struct str s, size_t *end)
     enum json_fault fault;
     const char *detail;
     json_t *o = n > 0 && rest.n == 0 && text_trim((struct str){ s.p + n, s.n - n }).n > 0
-                    ? json_read_most((struct str){ s.p, n }, JSON_BODY_VALUES, &fault, &detail) : NULL;
+                    ? json_read_most((struct str){ s.p, n }, JSON_BODY_VALUES, &fault, &detail)
+                    : NULL;
 
     if (o && (json_object_size(o) == 0 || (!str_is(line_at(s, 0), "{") && !json_object_get(o, "title")))) {
         json_decref(o);
@@ -79,7 +84,7 @@ read_json(struct str s, size_t *end)
     return o;
 }
 
-/* What stands between the two lines; its end, closing line included, in *end. */
+/* The text between the two lines; its end, closing line included, in *end. */
 static bool
 find_body(struct str s, enum mark mark, struct str *body, size_t *end)
 {
@@ -118,10 +123,10 @@ scalar(const yaml_event_t *e)
 }
 
 struct yaml_found {
-    bool mapping;      /* the document is one */
-    bool prose;        /* its first key is no name of a setting: words, or a capital behind an empty line */
-    bool broken;       /* it does not parse */
-    bool gap;          /* an empty line comes first */
+    bool mapping; /* the document is one */
+    bool prose;   /* its first key is no name of a setting: words, or a capital behind an empty line */
+    bool broken;  /* it does not parse */
+    bool gap;     /* an empty line comes first */
     char title[4 * TITLE_MAX];
     size_t n;
 };
@@ -142,7 +147,11 @@ is_name(struct str key, bool gap)
 }
 
 /* One event of the stream. key: the next scalar at depth 1 is a key. title: its value is the title. */
-struct yaml_state { int depth; bool key, title; size_t keys; };
+struct yaml_state {
+    int depth;
+    bool key, title;
+    size_t keys;
+};
 
 static void
 on_event(struct yaml_found *f, struct yaml_state *st, const yaml_event_t *e)
@@ -195,8 +204,9 @@ simple_setting(struct str line, char sign, const char *key, struct str *value)
 {
     size_t n = 0;
 
-    while (n < line.n && (line.p[n] == '_' || line.p[n] == '-' || line.p[n] == '.' || (line.p[n] >= '0' && line.p[n] <= '9') ||
-                          ((line.p[n] | 32) >= 'a' && (line.p[n] | 32) <= 'z')))
+    while (n < line.n &&
+           (line.p[n] == '_' || line.p[n] == '-' || line.p[n] == '.' ||
+            (line.p[n] >= '0' && line.p[n] <= '9') || ((line.p[n] | 32) >= 'a' && (line.p[n] | 32) <= 'z')))
         n++;
     struct str name = { line.p, n };
 
@@ -238,7 +248,8 @@ front_matter(struct str s)
     if (mark == MARK_TOML)
         return any_setting(body, '=') || text_trim(body).n == 0 ? end : 0;
     read_yaml(body, &f);
-    return (f.mapping && !f.prose) || text_trim(body).n == 0 || (f.broken && any_setting(body, ':')) ? end : 0;
+    return (f.mapping && !f.prose) || text_trim(body).n == 0 || (f.broken && any_setting(body, ':')) ? end
+                                                                                                     : 0;
 }
 
 /* A TOML string's escapes, and line ends of a multi-line one, become what they stand for. */
@@ -281,7 +292,8 @@ toml_title(struct str body, struct arena *a)
             e += in.p[e] == '\\' && mark[0] == '"' ? 2 : 1;
         if (e + quotes > in.n || (quotes == 1 && memchr(in.p, '\n', e)))
             return STR_NONE;
-        return mark[0] == '"' ? toml_unescape((struct str){ in.p, e }, a) : arena_str(a, text_trim((struct str){ in.p, e }));
+        return mark[0] == '"' ? toml_unescape((struct str){ in.p, e }, a)
+                              : arena_str(a, text_trim((struct str){ in.p, e }));
     }
     return STR_NONE;
 }
@@ -305,7 +317,7 @@ line_title(struct str body)
 static struct str
 title_line(struct str s, struct arena *a)
 {
-    return utf8_cut(extract_line(s, a), TITLE_MAX);
+    return utf8_cut(clean_line(s, a), TITLE_MAX);
 }
 
 static struct str

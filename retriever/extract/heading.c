@@ -7,7 +7,7 @@
 #include "common/text/text.h"
 #include "retriever/extract/entity.h"
 
-enum { HEADING_MAX = 200, RAW_MAX = 2000, LABELS_MAX = 16384 };
+enum { HEADING_MAX = 200, WHOLE_MAX = 1000, RAW_MAX = 2000, LABELS_MAX = 16384 };
 
 static int
 on_block(MD_BLOCKTYPE type, void *detail, void *arg)
@@ -60,7 +60,9 @@ add_labels(struct str s, struct buf *out)
 
         while (at < e && at - p < 3 && *at == ' ')
             at++;
-        const char *close = at < e && *at == '[' && at + 1 < e && at[1] != '^' ? memchr(at, ']', (size_t)(e - at)) : NULL;
+        const char *close = at < e && *at == '[' && at + 1 < e && at[1] != '^'
+                                ? memchr(at, ']', (size_t)(e - at))
+                                : NULL;
 
         if (close && close + 1 < e && close[1] == ':' && e - at < 1000) {
             buf_str(out, (struct str){ at, (size_t)(e - at) });
@@ -70,17 +72,36 @@ add_labels(struct str s, struct buf *out)
     }
 }
 
-/* "{#id}" and "{ .class }" at the end name the heading, they are not shown. */
+/* Where "{#id}" and "{ .class }" begin at the end of a heading; s.n: they do not. */
+static size_t
+attributes_at(struct str s)
+{
+    const char *open = s.n > 2 && s.p[s.n - 1] == '}' ? memrchr(s.p, '{', s.n) : NULL;
+
+    if (open && strchr("#.:", open[1 + (open[1] == ' ')]))
+        return (size_t)(open - s.p);
+    return s.n;
+}
+
+/* They name the heading and are not shown. */
 static struct str
 without_attributes(struct str s)
 {
-    if (s.n > 2 && s.p[s.n - 1] == '}') {
-        const char *open = memrchr(s.p, '{', s.n);
-
-        if (open && open + 1 < s.p + s.n && strchr("#.:", open[1 + (open[1] == ' ')]))
-            s.n = (size_t)(open - s.p);
-    }
+    s.n = attributes_at(s);
     return text_trim(s);
+}
+
+struct str
+heading_id(struct str heading)
+{
+    struct str s = text_trim(heading);
+    size_t i = attributes_at(s), from;
+
+    while (i < s.n && !(s.p[i] == '#' && strchr("{: ", s.p[i - 1])))
+        i++;
+    for (from = ++i; i < s.n && (unsigned char)s.p[i] > ' ' && !strchr("}<>\"'`\\", s.p[i]);)
+        i++;
+    return i > from && i < s.n && strchr("} ", s.p[i]) ? (struct str){ s.p + from, i - from } : STR_NONE;
 }
 
 /* Bytes of a reference to a footnote at p, "[^1]": the page shows a small number; 0: none. */
@@ -91,7 +112,8 @@ footnote_at(const char *p, size_t left)
 
     if (left < 4 || p[0] != '[' || p[1] != '^')
         return 0;
-    while (n < left && (p[n] == '-' || p[n] == '_' || (p[n] >= '0' && p[n] <= '9') || ((p[n] | 32) >= 'a' && (p[n] | 32) <= 'z')))
+    while (n < left && (p[n] == '-' || p[n] == '_' || (p[n] >= '0' && p[n] <= '9') ||
+                        ((p[n] | 32) >= 'a' && (p[n] | 32) <= 'z')))
         n++;
     return n > 2 && n < left && p[n] == ']' ? n + 1 : 0;
 }
@@ -112,8 +134,18 @@ drop_footnotes(struct buf *b)
 struct str
 heading_plain(struct str s, struct str heading, struct arena *a)
 {
-    static const MD_PARSER parser = { .flags = MD_FLAG_STRIKETHROUGH | MD_FLAG_COLLAPSEWHITESPACE, .enter_block = on_block,
-        .leave_block = on_block, .enter_span = on_span, .leave_span = on_span, .text = on_text };
+    return text_trim(utf8_cut(heading_whole(s, heading, a), HEADING_MAX));
+}
+
+struct str
+heading_whole(struct str s, struct str heading, struct arena *a)
+{
+    static const MD_PARSER parser = { .flags = MD_FLAG_STRIKETHROUGH | MD_FLAG_COLLAPSEWHITESPACE,
+                                      .enter_block = on_block,
+                                      .leave_block = on_block,
+                                      .enter_span = on_span,
+                                      .leave_span = on_span,
+                                      .text = on_text };
     struct buf shown = BUF_MAX(4 * RAW_MAX);
     struct buf source = BUF_MAX(RAW_MAX + 2 * LABELS_MAX);
     struct str raw = without_attributes(utf8_cut(heading, RAW_MAX));
@@ -129,7 +161,7 @@ heading_plain(struct str s, struct str heading, struct arena *a)
     }
     if (!memchr(raw.p, '`', raw.n)) /* in code it may be a regular expression */
         drop_footnotes(&shown);
-    struct str out = arena_str(a, utf8_cut(text_trim(buf_slice(&shown)), HEADING_MAX));
+    struct str out = arena_str(a, utf8_cut(text_trim(buf_slice(&shown)), WHOLE_MAX));
 
     buf_free(&source);
     buf_free(&shown);

@@ -1,4 +1,4 @@
-/* Markdown source → blocks. See markdown.h. CommonMark 0.30, sections 4.2 (ATX), 4.3 (setext), 4.5 (fences). */
+/* Markdown source → blocks. See markdown.h. CommonMark 0.30, sections 4.2 (ATX), 4.3 (setext), 4.5 (fences); tables. */
 #include "retriever/extract/markdown.h"
 
 #include "common/text/text.h"
@@ -117,6 +117,25 @@ fence_end(struct str s, size_t start, size_t n, char c)
     return s.n;
 }
 
+static bool
+table_line(struct str line, bool dashes)
+{
+    line = trim(line);
+    if (line.n < 2 || !memchr(line.p, '|', line.n))
+        return false;
+    for (size_t i = 0; i < line.n && dashes; i++)
+        if (!strchr("|:- \t", line.p[i]))
+            return false;
+    return true;
+}
+
+/* A line of cells above a line of dashes (GitHub Flavored Markdown, 4.10). */
+static bool
+table_begins(struct str s, size_t i)
+{
+    return table_line(line_at(s, i), false) && table_line(line_at(s, line_end(s, i) + 1), true);
+}
+
 /* A paragraph from start on: up to an empty line or the start of another block. */
 static void
 paragraph(struct str s, bool markdown, size_t start, struct block *b)
@@ -139,11 +158,21 @@ paragraph(struct str s, bool markdown, size_t start, struct block *b)
             i += 1 + line.n;
             break;
         }
-        if (markdown && (fence_run(line, &c) || atx(line, &unused)))
+        if (markdown && (fence_run(line, &c) || atx(line, &unused) || table_begins(s, i + 1)))
             break;
         i += 1 + line.n;
     }
     b->end = i;
+}
+
+static size_t
+table_end(struct str s, size_t i)
+{
+    size_t end = line_end(s, i);
+
+    while (end < s.n && table_line(line_at(s, end + 1), false))
+        end = line_end(s, end + 1);
+    return end;
 }
 
 bool
@@ -165,23 +194,14 @@ block_next(struct str s, bool markdown, size_t *at, struct block *out)
     if (fence) {
         out->kind = BLOCK_FENCE;
         out->end = fence_end(s, i, fence, c);
+    } else if (markdown && table_begins(s, i)) {
+        out->kind = BLOCK_TABLE;
+        out->end = table_end(s, i);
     } else if (!markdown || !atx(line, out))
         paragraph(s, markdown, i, out);
     *at = out->end < s.n ? out->end + 1 : s.n;
     while (out->end > i && (s.p[out->end - 1] == ' ' || s.p[out->end - 1] == '\t'))
         out->end--; /* markup.h fills shortened lines */
-    return true;
-}
-
-static bool
-table_line(struct str line, bool dashes)
-{
-    line = trim(line);
-    if (line.n < 2 || memchr(line.p, '|', line.n) == NULL)
-        return false;
-    for (size_t i = 0; i < line.n && dashes; i++)
-        if (strchr("|:- \t", line.p[i]) == NULL)
-            return false;
     return true;
 }
 
@@ -192,7 +212,7 @@ md_table_head(struct str s, size_t at)
 
     if (at >= s.n || !table_line(line_at(s, at), false) || table_line(line_at(s, line_end(s, at) + 1), true))
         return STR_NONE;
-    while (i > 0) {                 /* back, a line at a time, as long as rows go on */
+    while (i > 0) { /* back, a line at a time, as long as rows go on */
         size_t from = i - 1;
 
         while (from > 0 && s.p[from - 1] != '\n')
@@ -201,7 +221,7 @@ md_table_head(struct str s, size_t at)
             break;
         i = from;
     }
-    third = line_end(s, i) + 1;     /* of the line of dashes */
+    third = line_end(s, i) + 1; /* of the line of dashes */
     if (third > at || !table_line(line_at(s, third), true))
         return STR_NONE;
     return (struct str){ s.p + i, line_end(s, third) - i };

@@ -3,7 +3,7 @@
  *   line: fence, code by indentation ─▶ copied        mark of an admonition, import ─▶ blank, or its title
  *   text: `code`, \escapes, <autolinks> ─▶ copied     <!-- -->, <tags>, {expressions} ─▶ nothing      &entity; ─▶ its letter
  *
- * What is written never overtakes what is read: a tag becomes no more bytes than it has. */
+ * The writing never overtakes the reading: a tag becomes no more bytes than it has. */
 #include "retriever/extract/markup.h"
 
 #include <string.h>
@@ -70,7 +70,7 @@ gap(struct page *p)
         put(p, ' ');
 }
 
-/* What follows stands on a line of its own; apart: in a paragraph of its own. */
+/* The text behind stands on a line of its own; apart: in a paragraph of its own. */
 static void
 break_line(struct page *p, bool apart)
 {
@@ -176,7 +176,8 @@ on_pre(struct page *p)
             new_line(p);
         else if (p->s[p->i] == '<' && tag_read(p, &t) && t.end <= end)
             p->i = t.end;
-        else if (p->s[p->i] == '&' && entity_text((struct str){ p->s + p->i, end - p->i }, letters, &n, &used)) {
+        else if (p->s[p->i] == '&' &&
+                 entity_text((struct str){ p->s + p->i, end - p->i }, letters, &n, &used)) {
             p->i += used;
             put_str(p, (struct str){ letters, n });
         } else
@@ -195,10 +196,12 @@ on_pre(struct page *p)
 static size_t
 hidden_end(const struct page *p, const struct tag *t, size_t at)
 {
-    for (const char *c = p->s + at, *end = p->s + p->n; (c = memmem(c, (size_t)(end - c), "</", 2)) != NULL; c += 2) {
+    for (const char *c = p->s + at, *end = p->s + p->n; (c = memmem(c, (size_t)(end - c), "</", 2)) != NULL;
+         c += 2) {
         size_t i = (size_t)(c - p->s) + 2;
 
-        if (p->n - i > t->name.n && strncasecmp(c + 2, t->name.p, t->name.n) == 0 && !alnum(c[2 + t->name.n])) {
+        if (p->n - i > t->name.n && strncasecmp(c + 2, t->name.p, t->name.n) == 0 &&
+            !alnum(c[2 + t->name.n])) {
             const char *gt = memchr(c, '>', p->n - (i - 2));
 
             return gt ? (size_t)(gt - p->s) + 1 : p->n;
@@ -207,7 +210,7 @@ hidden_end(const struct page *p, const struct tag *t, size_t at)
     return 0;
 }
 
-/* Stands the tag, which ended at p->i, alone on its line? Then what it is called is shown. */
+/* Does the tag that ended at p->i stand alone on its line? Then its label is shown. */
 static void
 on_component(struct page *p, const struct tag *t)
 {
@@ -230,7 +233,8 @@ on_component(struct page *p, const struct tag *t)
 static void
 on_block(struct page *p, const struct tag *t)
 {
-    static const char *const boxes[] = { "div", "details", "section", "blockquote", "table", "figure", "ul", "ol" };
+    static const char *const boxes[] = { "div",   "details", "section", "blockquote",
+                                         "table", "figure",  "ul",      "ol" };
 
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++)
         if (t->name.n == strlen(boxes[i]) && strncasecmp(t->name.p, boxes[i], t->name.n) == 0)
@@ -295,8 +299,10 @@ declaration(struct page *p)
         if (p->no_comment)
             return false;
         n = 3;
-        close = str_starts(s, "<!-->") ? s.p + 2 : str_starts(s, "<!--->") ? s.p + 3 : memmem(s.p + 4, s.n - 4, "-->", 3);
-        p->no_comment = close == NULL;
+        close = str_starts(s, "<!-->")    ? s.p + 2
+                : str_starts(s, "<!--->") ? s.p + 3
+                                          : memmem(s.p + 4, s.n - 4, "-->", 3);
+        p->no_comment = !close;
     } else if (p->spare > 0 && str_starts(s, "<?")) {
         n = 2;
         close = memmem(s.p + 2, s.n - 2, "?>", 2);
@@ -344,7 +350,7 @@ code_span(struct page *p)
             copy(p, p->i + 1);
 }
 
-/* Of the blanks on both sides of what is not shown one is enough. */
+/* One blank is enough of those on both sides of a hidden text. */
 static void
 close_gap(struct page *p)
 {
@@ -360,7 +366,8 @@ expression(struct page *p)
     char before = p->w > p->line ? p->s[p->w - 1] : ' ', next = p->i + 1 < p->n ? p->s[p->i + 1] : 0;
     bool comment = next == '/' && p->i + 2 < p->n && p->s[p->i + 2] == '*';
 
-    bool text = next == '"' || next == '\'', formula = alnum(before) || strchr("\\_^}$", before) || (next && strchr("#.:%{", next));
+    bool text = next == '"' || next == '\'',
+         formula = alnum(before) || strchr("\\_^}$", before) || (next && strchr("#.:%{", next));
 
     if (!comment && (!p->mdx || (formula && !text)))
         return false;
@@ -368,7 +375,8 @@ expression(struct page *p)
     if (end == 0)
         return false;
     struct str in = text_trim((struct str){ p->s + p->i + 1, end - p->i - 2 });
-    bool quoted = in.n >= 2 && strchr("\"'`", in.p[0]) && in.p[in.n - 1] == in.p[0] && !memchr(in.p, '\n', in.n);
+    bool quoted = in.n >= 2 && strchr("\"'`", in.p[0]) && in.p[in.n - 1] == in.p[0] &&
+                  !memchr(in.p, '\n', in.n);
 
     p->i = end;
     if (quoted)
@@ -433,7 +441,8 @@ fence_at(struct str s, char *c)
 {
     size_t k = 0, n = 0;
 
-    while (k < s.n && (s.p[k] == ' ' || s.p[k] == '\t' || s.p[k] == '>' || ((s.p[k] == '-' || s.p[k] == '*') && k + 1 < s.n && s.p[k + 1] == ' ')))
+    while (k < s.n && (s.p[k] == ' ' || s.p[k] == '\t' || s.p[k] == '>' ||
+                       ((s.p[k] == '-' || s.p[k] == '*') && k + 1 < s.n && s.p[k + 1] == ' ')))
         k++;
     while (k + n < s.n && s.p[k + n] == s.p[k] && strchr("`~$", s.p[k]))
         n++;
@@ -539,10 +548,13 @@ text_line_end(struct page *p)
 static void
 text_part(struct page *p)
 {
+    static const bool sign[256] = {
+        [0] = 1, ['\n'] = 1, ['&'] = 1, ['<'] = 1, ['\\'] = 1, ['`'] = 1, ['{'] = 1
+    };
     size_t end = p->i;
-    bool done = false;
+    bool done;
 
-    while (end < p->n && !strchr("\\`<{&\n", p->s[end]))
+    while (end < p->n && !sign[(uint8_t)p->s[end]])
         end++;
     if (end > p->i) {
         copy(p, end);
@@ -558,12 +570,7 @@ text_part(struct page *p)
         code_span(p);
         return;
     }
-    if (c == '<')
-        done = angle(p);
-    else if (c == '{')
-        done = expression(p);
-    else if (c == '&')
-        done = entity(p);
+    done = c == '<' ? angle(p) : c == '{' ? expression(p) : c == '&' && entity(p);
     if (!done)
         copy(p, p->i + 1);
 }
@@ -573,8 +580,8 @@ markup_hide(char *s, size_t n, size_t from, bool mdx)
 {
     struct page *p = mem_new(sizeof *p);
 
-    *p = (struct page){ .s = s, .n = n, .i = from, .w = from, .line = from, .mdx = mdx, .blank = true,
-                        .spare = 16 * (int64_t)n + 1048576 };
+    *p = (struct page){ .s = s, .n = n, .i = from, .w = from, .line = from, .mdx = mdx, .blank = true };
+    p->spare = 16 * (int64_t)n + 1048576;
     tag_note_closed(p, from);
     while (p->i < n) {
         if (p->i == p->w && p->line == p->i && !p->joined && whole_line(p))

@@ -1,5 +1,5 @@
-/* Lines that are marks of a page's generator, not text: admonitions (Docusaurus, MkDocs, GitHub, Obsidian), tabs, attributes, comments,
- * shortcodes and includes; imports and exports of MDX. See markup.h. */
+/* Lines that are marks of a page's generator, not text: admonitions (Docusaurus, MkDocs, GitHub, Obsidian),
+ * tabs, attributes, comments, shortcodes and includes; imports and exports of MDX. See markup.h. */
 #include <string.h>
 
 #include "common/text/text.h"
@@ -115,7 +115,8 @@ comment(struct str s)
     const char *close = s.n > 0 && s.p[0] == '[' ? memmem(s.p, s.n, "]:", 2) : NULL;
     struct str target = close ? text_trim(from(s, (size_t)(close - s.p) + 2)) : STR_NONE;
 
-    return close && (str_is(target, "#") || str_starts(target, "# ") || str_starts(target, "<> ") || str_starts(target, "- "));
+    return close && (str_is(target, "#") || str_starts(target, "# ") || str_starts(target, "<> ") ||
+                     str_starts(target, "- "));
 }
 
 /* Nothing but "{% … %}", "{{< … >}}" and "{{% … %}}", which bring what stands elsewhere, or frame what follows. */
@@ -140,8 +141,8 @@ shortcodes(struct str s)
 static bool
 setting(struct str s)
 {
-    return (str_starts(s, "{:") && s.p[s.n - 1] == '}') || str_is(s, "[TOC]") || str_is(s, "[toc]") || str_is(s, "[[TOC]]") ||
-           str_is(s, "[[toc]]") || str_is(s, "[[_TOC_]]") || str_starts(s, "--8<--");
+    return (str_starts(s, "{:") && s.p[s.n - 1] == '}') || str_is(s, "[TOC]") || str_is(s, "[toc]") ||
+           str_is(s, "[[TOC]]") || str_is(s, "[[toc]]") || str_is(s, "[[_TOC_]]") || str_starts(s, "--8<--");
 }
 
 bool
@@ -205,14 +206,18 @@ import_end(const struct page *p)
     i = blanks_at(p, (size_t)(close - p->s) + 1);
     if (i < p->n && p->s[i] == ';')
         i = blanks_at(p, i + 1);
-    return i >= p->n || p->s[i] == '\n' || (p->s[i] == '/' && i + 1 < p->n && p->s[i + 1] == '/') ? page_line_end(p, i) : 0;
+    return i >= p->n || p->s[i] == '\n' || (p->s[i] == '/' && i + 1 < p->n && p->s[i + 1] == '/')
+               ? page_line_end(p, i)
+               : 0;
 }
 
-/* What a module exports: a name that gets a value, a function, a list. Prose begins otherwise. */
+/* The exports of a module: a name that gets a value, a function, a list. Prose begins otherwise. */
 static bool
 is_export(struct str s)
 {
-    static const char *const kinds[] = { "const ", "let ", "var ", "function", "async ", "class ", "default " };
+    static const char *const kinds[] = {
+        "const ", "let ", "var ", "function", "async ", "class ", "default "
+    };
 
     if (!str_starts(s, "export"))
         return false;
@@ -222,8 +227,8 @@ is_export(struct str s)
             struct str rest = text_trim(from(s, strlen(kinds[i])));
             size_t name = word_of(rest), k = name + span_of(from(rest, name), " ");
 
-            return i == 6 || (k < rest.n && strchr("=({:<*", rest.p[k]) != NULL) || str_starts(from(rest, k), "extends ") ||
-                   (i == 4 && str_starts(rest, "function"));
+            return i == 6 || (k < rest.n && strchr("=({:<*", rest.p[k]) != NULL) ||
+                   str_starts(from(rest, k), "extends ") || (i == 4 && str_starts(rest, "function"));
         }
     return s.n > 0 && (s.p[0] == '{' || str_starts(s, "* "));
 }

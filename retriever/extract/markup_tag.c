@@ -2,28 +2,38 @@
 #include <string.h>
 
 #include "retriever/extract/markup_int.h"
+#include "common/hash.h"
 
-static const struct { enum element kind; const char *names; } elements[] = {
-    { ELEMENT_INLINE, " a abbr acronym area audio b bdi bdo big button cite code data del dfn em embed font i img input ins kbd label map mark "
-                      "nobr object output param picture q rp rt ruby s samp small source span strike strong sub sup time track tt u var "
-                      "video wbr " },
-    { ELEMENT_BLOCK, " address article aside blockquote body caption center col colgroup details dialog dir div dl fieldset "
-                     "figcaption figure footer form frame frameset header hgroup hr html legend link main menu meta nav noscript ol "
-                     "optgroup option p search section select summary tbody textarea tfoot thead ul " },
-    { ELEMENT_BREAK, " br " }, { ELEMENT_ITEM, " li " }, { ELEMENT_TERM, " dt " }, { ELEMENT_DEFINITION, " dd " },
-    { ELEMENT_HEADING, " h1 h2 h3 h4 h5 h6 " }, { ELEMENT_TABLE, " table " },
-    { ELEMENT_ROW, " tr " }, { ELEMENT_CELL, " td th " }, { ELEMENT_PRE, " pre " },
+static const struct {
+    enum element kind;
+    const char *names;
+} elements[] = {
+    { ELEMENT_INLINE,
+      " a abbr acronym area audio b bdi bdo big button cite code data del dfn em embed font i img input ins kbd label map mark "
+      "nobr object output param picture q rp rt ruby s samp small source span strike strong sub sup time track tt u var "
+      "video wbr " },
+    { ELEMENT_BLOCK,
+      " address article aside blockquote body caption center col colgroup details dialog dir div dl fieldset "
+      "figcaption figure footer form frame frameset header hgroup hr html legend link main menu meta nav noscript ol "
+      "optgroup option p search section select summary tbody textarea tfoot thead ul " },
+    { ELEMENT_BREAK, " br " },
+    { ELEMENT_ITEM, " li " },
+    { ELEMENT_TERM, " dt " },
+    { ELEMENT_DEFINITION, " dd " },
+    { ELEMENT_HEADING, " h1 h2 h3 h4 h5 h6 " },
+    { ELEMENT_TABLE, " table " },
+    { ELEMENT_ROW, " tr " },
+    { ELEMENT_CELL, " td th " },
+    { ELEMENT_PRE, " pre " },
     { ELEMENT_HIDDEN, " script style template svg head iframe math " },
 };
 
 static size_t
 hash(struct str name)
 {
-    uint32_t h = 2166136261u; /* FNV-1a (public domain) */
+    uint64_t h = hash_str(name);
 
-    for (size_t i = 0; i < name.n; i++)
-        h = (h ^ (uint8_t)name.p[i]) * 16777619u;
-    return (h ^ h >> 16) % MARKUP_NAMES;
+    return (size_t)(h ^ h >> 32) % MARKUP_NAMES;
 }
 
 /* "Tabs.Tab", "sl-card", "svg:path" */
@@ -245,6 +255,7 @@ markup_autolink(struct str s)
         n++;
     struct str in = { s.p + 1, n - 1 };
 
-    return n < s.n && s.p[n] == '>' && letter(s.p[1]) && (memmem(in.p, in.n, "://", 3) || str_starts(in, "mailto:") ||
-                                                        (memchr(in.p, '@', in.n) && !memchr(in.p, '=', in.n)));
+    return n < s.n && s.p[n] == '>' && letter(s.p[1]) &&
+           (memmem(in.p, in.n, "://", 3) || str_starts(in, "mailto:") ||
+            (memchr(in.p, '@', in.n) && !memchr(in.p, '=', in.n)));
 }

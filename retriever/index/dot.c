@@ -69,13 +69,19 @@ dot_f32(const float *a, const float *b, size_t n)
 float
 dot_quantise(const float *v, size_t n, int8_t *q)
 {
-    float max = 0;
+    float m[8] = { 0 }, max = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < n; i++)
-        max = fmaxf(max, fabsf(v[i]));
+    for (; i + 8 <= n; i += 8) /* eight at a time, as the compiler makes one comparison of */
+        for (size_t k = 0; k < 8; k++)
+            m[k] = fabsf(v[i + k]) > m[k] ? fabsf(v[i + k]) : m[k];
+    for (; i < n; i++)
+        m[0] = fabsf(v[i]) > m[0] ? fabsf(v[i]) : m[0];
+    for (size_t k = 0; k < 8; k++)
+        max = m[k] > max ? m[k] : max;
     float by = max > 0 ? 127.0f / max : 0;
 
-    for (size_t i = 0; i < n; i++)
-        q[i] = (int8_t)lrintf(v[i] * by);
+    for (i = 0; i < n; i++)
+        q[i] = (int8_t)(int32_t)lrintf(v[i] * by);
     return max / 127.0f;
 }

@@ -1,13 +1,14 @@
 /* The index as others see it: shards by (tenant, collection), changes in short pieces under the write lock, compaction.
  * See index.h and shard.h. */
 #include "retriever/index/shard.h"
+#include "common/hash.h"
 
 enum { PIECE = 256, COMPACT_MIN = 1024 };
 
 struct index *
 index_new(size_t max_bytes)
 {
-    struct index *ix = mem_new(sizeof(*ix));
+    struct index *ix = mem_new(sizeof *ix);
     pthread_rwlockattr_t attr;
 
     pthread_rwlockattr_init(&attr);
@@ -31,14 +32,9 @@ index_set_weight(struct index *ix, double vector_weight)
 static struct shard **
 bucket_of(struct index *ix, struct str tenant, struct str collection)
 {
-    uint32_t h = 2166136261u;
+    uint64_t h = hash_pair(tenant, collection);
 
-    for (size_t i = 0; i < tenant.n; i++)
-        h = (h ^ (uint8_t)tenant.p[i]) * 16777619u;
-    h = (h ^ 0xffu) * 16777619u;
-    for (size_t i = 0; i < collection.n; i++)
-        h = (h ^ (uint8_t)collection.p[i]) * 16777619u;
-    return &ix->buckets[(h ^ (h >> 15)) % SHARD_BUCKETS];
+    return &ix->buckets[(h ^ h >> 32) % SHARD_BUCKETS];
 }
 
 struct shard *
@@ -175,6 +171,9 @@ index_put(struct index *ix, struct index_doc **dp)
     struct shard *s = shard_get(ix, d->tenant, d->collection);
     size_t old = shard_find_doc(s, &d->id), freed = old == SIZE_MAX ? 0 : s->docs[old].doc->bytes;
 
+    /* what is in use is found, whatever becomes of the set that is built */
+    if (atomic_load(&ix->bytes) - freed + d->bytes > ix->max_bytes)
+        doc_strip(d);
     if (atomic_load(&ix->bytes) - freed + d->bytes > ix->max_bytes || s->n_slots + d->n > UINT32_MAX / 2) {
         (void)remove_doc(ix, s, &d->id);
         index_doc_free(&d);
@@ -257,8 +256,9 @@ index_free(struct index **ix)
     mem_free(ix);
 }
 
-struct index_stats
+struct engine_stats
 index_stats(struct index *ix)
 {
-    return (struct index_stats){ atomic_load(&ix->documents), atomic_load(&ix->passages), atomic_load(&ix->bytes) };
+    return (struct engine_stats){ atomic_load(&ix->documents), atomic_load(&ix->passages),
+                                  atomic_load(&ix->bytes) };
 }

@@ -1,14 +1,13 @@
-/* The index: passages in memory, by (tenant, collection). Exact int8 scan with a float32 re-rank, and BM25, fused.
+/* The index, which is the engine "memory" (memory.c): passages in memory, by (tenant, collection). Exact int8
+ * scan with a float32 re-rank, and BM25, fused.
  *
  *   document = index_doc_new → index_doc_add for each page (any thread, no lock) → index_put (replaces atomically)
  *
  * Thread-safe: searches share a read lock; a change takes the write lock in short pieces, one change at a time. */
-#ifndef RETRIEVER_INDEX_H
-#define RETRIEVER_INDEX_H
+#ifndef RETRIEVER_INDEX_INDEX_H
+#define RETRIEVER_INDEX_INDEX_H
 
-#include "text/words.h"
-#include "proto/msg.h"
-#include "retriever/index/filter.h"
+#include "retriever/engine.h"
 
 struct index;
 struct index_doc;
@@ -30,42 +29,27 @@ size_t index_doc_bytes(const struct index_doc *d);
 enum err index_put(struct index *ix, struct index_doc **d);
 /* True when something was there. */
 bool index_delete(struct index *ix, struct str tenant, struct str collection, const struct uuid *id);
-void index_drop(struct index *ix, struct str tenant, struct str collection);   /* a whole collection */
+void index_drop(struct index *ix, struct str tenant, struct str collection); /* a whole collection */
 void index_clear(struct index *ix);
 
-struct index_stats {
-    size_t documents, passages, bytes; /* live ones */
-};
-struct index_stats index_stats(struct index *ix);
-bool index_has_room(struct index *ix, size_t bytes);          /* would that much more fit */
+struct engine_stats index_stats(struct index *ix);
+bool index_has_room(struct index *ix, size_t bytes); /* would that much more fit */
 
-struct index_query {
-    struct str tenant;            /* the wall */
-    const struct strs *collections;
-    struct str text;              /* the question */
-    struct str context;           /* what it follows up on; may be absent */
-    const float *vector;          /* unit length; NULL: by words only */
-    size_t dims;                  /* of vector */
-    struct str model;             /* that made it */
-    const struct filter *filter;  /* never NULL */
-    size_t top_k;                 /* 1 … 200 */
-    double threshold;             /* least score of a hit, unless all */
-    bool all;                     /* weak hits too */
-};
 /* Best passages first into rep->hits; everything is copied into the arena. ERR_INTERNAL when the arena is full. */
-enum err index_search(struct index *ix, struct words *w, const struct index_query *q, struct arena *a,
+enum err index_search(struct index *ix, struct words *w, const struct engine_query *q, struct arena *a,
                       struct search_rep *rep);
-/* A text that a reader selected, and the names of where, which may be absent. */
-struct selected {
-    struct str text, chapter, section;
-};
 /* Add to what a question found what is near to the selection alone: a few passages, or all when the question found none. */
-enum err index_near(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
-                    struct search_rep *rep);
-/* Where it stands in the collections, as a hit whose bytes [start, end) are what was selected; text is empty when they run over
- * several passages. Copied into the arena. False: it was not found. */
-bool index_select(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
-                  struct hit *out);
+enum err index_near(struct index *ix, struct words *w, const struct engine_query *q,
+                    const struct engine_selected *what, struct arena *a, struct search_rep *rep);
+/* The same with another engine's search. */
+typedef enum err (*near_search_fn)(void *arg, struct words *w, const struct engine_query *q, struct arena *a,
+                                   struct search_rep *rep);
+enum err near_add(near_search_fn search, void *arg, struct words *w, const struct engine_query *q,
+                  const struct engine_selected *what, struct arena *a, struct search_rep *rep);
+/* Its place in the collections, as a hit whose bytes [start, end) are what was selected; text is empty when
+ * they run over several passages. Copied into the arena. False: it was not found. */
+bool index_select(struct index *ix, struct words *w, const struct engine_query *q,
+                  const struct engine_selected *what, struct arena *a, struct hit *out);
 /* The evidence behind the score of the best passage, for calibration (tests/eval). signals may be NULL. */
 struct index_signals {
     double coverage; /* idf-weighted share of the question's words that one passage has, 0 … 1 */
@@ -73,15 +57,19 @@ struct index_signals {
     double head;     /* the same, of the words in its title and headings */
     double mass;     /* weight of the words that it has: how rare they are together */
     double matched;  /* how many content words of the question it has */
-    double z;        /* its cosine in standard deviations above the collection's mean; 0: too few were seen to tell */
-    double lift;     /* its cosine above what two texts of the collection have anyhow */
-    double named;    /* 1: the question has all words, three or more, of the passage's own heading; of two 0.75 */
+    /* its cosine in standard deviations above the collection's mean; 0: too few were seen to tell */
+    double z;
+    double lift; /* its cosine above what two texts of the collection have anyhow */
+    /* 1: the question has all words, three or more, of the passage's own heading, or names an option that a line of it begins
+     * with; of two 0.75 */
+    double named;
     double passages; /* in the collections that are searched */
     bool semantic;   /* the vectors are of a model that knows meanings, not words */
+    bool fitted;     /* … and relevance was fitted with it */
     double cosine;   /* of the best passage */
     double words;    /* content words of the question */
 };
-enum err index_search_explained(struct index *ix, struct words *w, const struct index_query *q, struct arena *a,
-                                struct search_rep *rep, struct index_signals *signals);
+enum err index_search_explained(struct index *ix, struct words *w, const struct engine_query *q,
+                                struct arena *a, struct search_rep *rep, struct index_signals *signals);
 
 #endif

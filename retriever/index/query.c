@@ -3,29 +3,30 @@
  *   text ─▶ words ─▶ stems in each language that is searched ─▶ how many passages have them ─▶ weights
  *                      └ no passage has it: the word one letter away that passages have, if there is one
  *
- * What stands around a question ("hi, can you tell me", "like I am five") is worth little, whether passages have it or not. */
+ * The words around a question ("hi, can you tell me", "like I am five") are worth little, whether
+ * passages have them or not. */
 #include "retriever/index/query.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "text/asking.h"
+#include "text/sign.h"
 #include "text/spell.h"
 #include "retriever/index/rank.h"
 
-enum { SPELT_MAX = 6, TEXT_MAX = 65536 };
+enum { SPELT_MAX = 6, TEXT_MAX = 65536, QUERY_NEIGHBOURS = 4096 };
 
 struct reader {
     struct query *q;
     struct words *words;
-    struct shard *const *shards;
-    size_t n_shards;
-    double passages;
-    struct str text;        /* the question */
-    struct buf core;        /* it, with the phrases around it blanked, byte for byte */
-    enum language own;      /* the question's */
-    bool in_context;        /* while words of the context are added */
-    bool in_other;          /* while stems of another language are added */
+    const struct corpus *corpus;
+    struct str text;   /* the question */
+    struct buf core;   /* it, with the phrases around it blanked, byte for byte */
+    enum language own; /* the question's */
+    bool foreign;      /* no document is in that language: a word that is in none of them is not misspelt */
+    bool in_context;   /* while words of the context are added */
+    bool in_other;     /* while stems of another language are added */
 };
 
 /* Another language's stem of a word that the question has. */
@@ -34,7 +35,8 @@ add_form(struct reader *r, const struct word *w)
 {
     for (size_t i = 0; i < r->q->n; i++) {
         struct query_term *t = &r->q->v[i];
-        bool known = t->context != r->in_context || t->start != w->start || t->end != w->end || t->n_forms == QUERY_FORMS;
+        bool known = t->context != r->in_context || t->start != w->start || t->end != w->end ||
+                     t->n_forms == QUERY_FORMS;
 
         for (size_t k = 0; k < t->n_forms; k++)
             known = known || t->h[k] == w->h;
@@ -66,22 +68,27 @@ add_term(void *arg, const struct word *w)
     for (size_t i = 0; i < q->n; i++)
         if (q->v[i].h[0] == w->h)
             return;
-    q->v[q->n++] = (struct query_term){ .h = { w->h }, .n_forms = 1, .start = w->start, .end = w->end, .idf = asking ? RANK_WEAK : 1,
-        .weight = asking ? RANK_ASKING : w->cls == WORD_WEAK ? RANK_WEAK : 1, .context = r->in_context,
-        .weak = asking || w->cls == WORD_WEAK };
+    q->v[q->n++] = (struct query_term){ .h = { w->h },
+                                        .n_forms = 1,
+                                        .start = w->start,
+                                        .end = w->end,
+                                        .idf = asking ? RANK_WEAK : 1,
+                                        .weight = asking                ? RANK_ASKING
+                                                  : w->cls == WORD_WEAK ? RANK_WEAK
+                                                                        : 1,
+                                        .context = r->in_context,
+                                        .weak = asking || w->cls == WORD_WEAK };
 }
 
 /* The languages of what is searched, and the one that most documents have. */
 static uint64_t
 languages_searched(const struct reader *r, enum language *most)
 {
+    const uint64_t *n = r->corpus->languages;
     uint64_t bits = 0;
-    uint64_t n[LANGUAGES] = { 0 };
 
     *most = LANG_ENGLISH;
     for (int l = 0; l < LANGUAGES; l++) {
-        for (size_t k = 0; k < r->n_shards; k++)
-            n[l] += r->shards[k]->languages[l];
         bits |= (uint64_t)(n[l] > 0) << l;
         if (n[l] > n[*most])
             *most = (enum language)l;
@@ -89,8 +96,27 @@ languages_searched(const struct reader *r, enum language *most)
     return bits;
 }
 
-/* The question is read in its own language, among those of the documents; then its words get the stems that they have in the others,
- * since a name, or a question whose language nothing tells, is to be found in all. */
+static void
+read_signs(struct reader *r, struct str text)
+{
+    struct str v[SIGNS_ASKED];
+
+    for (size_t i = 0, n = signs_asked(text, v, SIGNS_ASKED); i < n; i++) {
+        size_t at = (size_t)(v[i].p - text.p);
+        const struct word w = { .folded = v[i],
+                                .stem = v[i],
+                                .cls = WORD_CONTENT,
+                                .start = at,
+                                .end = at + v[i].n,
+                                .h = sign_hash(v[i]) };
+
+        add_term(r, &w);
+    }
+}
+
+/* The question is read in its own language, among those of the documents; then its words get the
+ * stems that they have in the others, since a name, or a question whose language nothing tells, is
+ * to be found in all. */
 static void
 read_terms(struct reader *r, struct str text)
 {
@@ -100,6 +126,7 @@ read_terms(struct reader *r, struct str text)
 
     words_language(r->words, own);
     words_each(r->words, text, add_term, r);
+    read_signs(r, text);
     r->in_other = true;
     for (int l = 0; l < LANGUAGES; l++)
         if ((bits >> l & 1) && (enum language)l != own) {
@@ -107,21 +134,16 @@ read_terms(struct reader *r, struct str text)
             words_each(r->words, text, add_term, r);
         }
     r->in_other = false;
-    if (!r->in_context)
+    if (!r->in_context) {
         r->own = own;
+        r->foreign = !(bits >> own & 1);
+    }
 }
 
 static double
 passages_with(const struct reader *r, uint64_t h)
 {
-    double df = 0;
-
-    for (size_t k = 0; k < r->n_shards; k++) {
-        const struct term *t = shard_term(r->shards[k], h);
-
-        df += t ? t->df : 0;
-    }
-    return df;
+    return r->corpus->with(r->corpus->arg, h);
 }
 
 static double
@@ -131,15 +153,15 @@ passages_with_any(const struct reader *r, const struct query_term *t)
 
     for (size_t f = 0; f < t->n_forms; f++)
         df += passages_with(r, t->h[f]);
-    return fmin(df, r->passages);
+    return fmin(df, r->corpus->passages);
 }
 
 struct speller {
     const struct reader *r;
     struct str typed;
-    uint64_t best;              /* the commonest neighbour */
-    double df;                  /* passages that have it */
-    bool stop;                  /* a stop word is a neighbour */
+    uint64_t best; /* the commonest neighbour */
+    double df;     /* passages that have it */
+    bool stop;     /* a stop word is a neighbour */
 };
 
 static void
@@ -185,13 +207,17 @@ weigh(const struct reader *r, struct query_term *t, size_t *tried)
 {
     double place = t->context ? RANK_CONTEXT : 1, df = passages_with_any(r, t);
 
-    if (df <= 0 && !t->context && *tried < SPELT_MAX) {
+    if (df <= 0 && !t->context && !r->foreign && *tried < SPELT_MAX) {
         (*tried)++;
         if (correct(r, t))
             df = passages_with_any(r, t);
     }
-    t->idf *= df > 0 ? rank_idf(r->passages, df) * place : 0; /* what is nowhere finds nothing: it goes when there are too many */
-    t->weight *= rank_rarity(r->passages, df) * place * (df > 0 ? 1 : RANK_UNKNOWN);
+    if (!t->context && t->weight > 0)
+        r->q->full += t->idf * (df > 0 ? rank_idf(r->corpus->passages, df)
+                                       : RANK_UNKNOWN * rank_idf(r->corpus->passages, 0));
+    t->idf *= df > 0 ? rank_idf(r->corpus->passages, df) * place
+                     : 0; /* a word that is nowhere finds nothing: it goes when there are too many */
+    t->weight *= rank_rarity(r->corpus->passages, df) * place * (df > 0 ? 1 : RANK_UNKNOWN);
 }
 
 static int
@@ -202,12 +228,63 @@ by_idf(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-void
-query_read(struct query *q, struct words *w, const struct index_query *iq, struct shard *const *shards, size_t n_shards,
-           double passages)
+/* All words of the question, and the neighbours of those that no passage has, each at once. */
+static void
+look_up_words(const struct reader *r)
 {
-    struct reader r = { .q = q, .words = w, .shards = shards, .n_shards = n_shards, .passages = passages, .text = iq->text,
-        .core = BUF_MAX(TEXT_MAX + 1) };
+    uint64_t h[QUERY_WORDS / 2]; /* half of the most: nobody asks so much */
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->q->n; i++)
+        for (size_t f = 0; f < r->q->v[i].n_forms && n < sizeof h / sizeof *h; f++)
+            h[n++] = r->q->v[i].h[f];
+    r->corpus->look_up(r->corpus->arg, h, n);
+}
+
+struct neighbours {
+    struct str typed;
+    uint64_t h[QUERY_NEIGHBOURS];
+    size_t n;
+};
+
+static void
+take_neighbour(void *arg, const struct word *w)
+{
+    struct neighbours *x = arg;
+
+    if (w->cls != WORD_STOP && x->n < QUERY_NEIGHBOURS && spell_meant(x->typed, w->folded))
+        x->h[x->n++] = w->h;
+}
+
+static void
+look_up_neighbours(const struct reader *r)
+{
+    struct neighbours *x = mem_new(sizeof *x);
+    struct buf b = BUF_MAX(TEXT_MAX);
+    size_t tried = r->foreign ? SPELT_MAX : 0;
+
+    words_language(r->words, r->own);
+    for (size_t i = 0; i < r->q->n && tried < SPELT_MAX; i++) {
+        const struct query_term *t = &r->q->v[i];
+
+        if (t->context || passages_with_any(r, t) > 0)
+            continue;
+        tried++;
+        x->typed = (struct str){ r->text.p + t->start, t->end - t->start };
+        buf_reset(&b);
+        if (spell_neighbours(x->typed, &b))
+            words_each(r->words, buf_slice(&b), take_neighbour, x);
+    }
+    if (x->n > 0)
+        r->corpus->look_up(r->corpus->arg, x->h, x->n);
+    buf_free(&b);
+    mem_free(&x);
+}
+
+void
+query_read(struct query *q, struct words *w, const struct engine_query *iq, const struct corpus *c)
+{
+    struct reader r = { .q = q, .words = w, .corpus = c, .text = iq->text, .core = BUF_MAX(TEXT_MAX + 1) };
     size_t tried = 0;
 
     asking_core(iq->text, &r.core);
@@ -215,12 +292,65 @@ query_read(struct query *q, struct words *w, const struct index_query *iq, struc
     buf_free(&r.core);
     r.in_context = true;
     read_terms(&r, iq->context);
+    if (c->look_up) {
+        look_up_words(&r);
+        look_up_neighbours(&r);
+    }
     for (size_t i = 0; i < q->n; i++) {
         weigh(&r, &q->v[i], &tried);
         q->content += !q->v[i].context && !q->v[i].weak && q->v[i].weight > 0;
     }
     if (q->n)
-        qsort(q->v, q->n, sizeof(*q->v), by_idf);
+        qsort(q->v, q->n, sizeof *q->v, by_idf);
     if (q->n > QUERY_TERMS)
         q->n = QUERY_TERMS;
+}
+
+/* ---- counts from elsewhere */
+
+enum { COUNTS_MAX = 4608 };
+
+struct counted {
+    uint64_t h;
+    double df;
+};
+
+static int
+by_hash(const void *a, const void *b)
+{
+    uint64_t x = ((const struct counted *)a)->h, y = ((const struct counted *)b)->h;
+
+    return (x > y) - (x < y);
+}
+
+void
+counts_add(struct word_counts *c, uint64_t h, double df)
+{
+    if (!c->v)
+        c->v = mem_new(COUNTS_MAX * sizeof *c->v);
+    if (c->n < COUNTS_MAX)
+        c->v[c->n++] = (struct counted){ h, df };
+}
+
+void
+counts_sort(struct word_counts *c)
+{
+    if (c->n > 0)
+        qsort(c->v, c->n, sizeof *c->v, by_hash);
+}
+
+double
+counts_of(const struct word_counts *c, uint64_t h)
+{
+    struct counted key = { .h = h };
+    const struct counted *found = c->n ? bsearch(&key, c->v, c->n, sizeof key, by_hash) : NULL;
+
+    return found ? found->df : 0;
+}
+
+void
+counts_free(struct word_counts *c)
+{
+    mem_free(&c->v);
+    c->n = 0;
 }

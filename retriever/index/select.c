@@ -1,6 +1,6 @@
-/* Where a selected text stands: the passages that have most of its rare words, each with what stands around it, are looked through,
- * first for the very bytes, then for what a page makes of them. When none has it (its words are of no index, or very common),
- * a small collection is looked through as a whole.
+/* The place of a selected text: the passages that have most of its rare words, each with what stands around
+ * it, are looked through, first for the very bytes, then for what a page makes of them. When none has it (its
+ * words are of no index, or very common), a small collection is looked through as a whole.
  *
  *   selection ─▶ search by words ─▶ windows of neighbouring passages ─▶ locate (text/locate.h) ─▶ bytes of the document */
 #include <strings.h>
@@ -9,24 +9,31 @@
 #include "common/text/text.h"
 #include "retriever/index/shard.h"
 
-enum { LOOK_PASSAGES = 24, SIDE_BYTES = 4096, LOOK_BYTES = 2 << 20, PART_MAX = 64, NEAR_BYTES = 600, NEAR_PASSAGES = 3 };
+enum {
+    LOOK_PASSAGES = 24,
+    SIDE_BYTES = 4096,
+    LOOK_BYTES = 2 << 20,
+    PART_MAX = 64,
+    NEAR_BYTES = 600,
+    NEAR_PASSAGES = 3
+};
 
-struct part {                    /* of a window: one passage */
-    size_t at, n;                /* in the window's text */
-    int64_t start;               /* in the document */
-    size_t passage;              /* in doc->v */
+struct part {       /* of a window: one passage */
+    size_t at, n;   /* in the window's text */
+    int64_t start;  /* in the document */
+    size_t passage; /* in doc->v */
 };
 struct seeker {
     struct locator l;
-    const struct index_query *q;
+    const struct engine_query *q;
     struct str chapter, section; /* where it was selected; may be absent */
     struct buf window;
     struct part parts[PART_MAX];
     size_t n_parts;
-    size_t left;                 /* bytes that may still be looked at */
+    size_t left; /* bytes that may still be looked at */
     struct arena *arena;
     struct hit *out;
-    bool found, at_place;        /* found is in the named chapter or section */
+    bool found, at_place; /* found is in the named chapter or section */
 };
 
 /* Passages around one of them, with as much text on both sides as a selection's source can have. */
@@ -68,20 +75,6 @@ same_name(struct str asked, struct str name)
     return asked.n > 0 && asked.n == name.n && strncasecmp(asked.p, name.p, name.n) == 0;
 }
 
-static bool
-copy(const struct seeker *s, const struct index_doc *d, const struct passage *p, struct str text, struct hit *h)
-{
-    const struct str from[] = { d->external_id, d->collection, d->title, p->chapter, p->section, d->url, text };
-    struct str to[7] = { { 0 } };
-
-    for (size_t i = 0; i < 7; i++)
-        if (from[i].n > 0 && !(to[i] = arena_str(s->arena, from[i])).p)
-            return false;
-    *h = (struct hit){ .chunk_id = p->id, .document_id = d->id, .external_id = to[0], .collection = to[1], .title = to[2],
-        .chapter = to[3], .section = to[4], .url = to[5], .text = to[6].p ? to[6] : STR(""), .score = 1 };
-    return true;
-}
-
 /* A place was found. One in the chapter that the reader named is kept, any other one until such a one comes. */
 static void
 take(struct seeker *s, const struct index_doc *d, struct span x)
@@ -94,15 +87,17 @@ take(struct seeker *s, const struct index_doc *d, struct span x)
     if (!a || !b || x.start - a->at >= a->n || x.end - b->at > b->n)
         return;
     p = &d->v[a->passage];
-    bool there = same_name(s->section, p->section) || same_name(s->section, d->title) || same_name(s->chapter, p->chapter) ||
-                 same_name(s->chapter, d->title) || same_name(s->chapter, p->section);
+    bool there = same_name(s->section, p->section) || same_name(s->section, d->title) ||
+                 same_name(s->chapter, p->chapter) || same_name(s->chapter, d->title) ||
+                 same_name(s->chapter, p->section);
 
     if (s->found && (s->at_place || !there))
         return;
     if (a == b)
         text = (struct str){ p->text.p + (x.start - a->at), x.end - x.start };
-    if (!copy(s, d, p, text, &h))
+    if (!index_hit(d, p, text, s->arena, &h))
         return;
+    h.score = 1;
     h.start = a->start + (int64_t)(x.start - a->at);
     h.end = b->start + (int64_t)(x.end - b->at);
     *s->out = h;
@@ -184,17 +179,17 @@ has(const struct search_rep *rep, const struct uuid *chunk)
 }
 
 enum err
-index_near(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
-           struct search_rep *rep)
+near_add(near_search_fn search, void *arg, struct words *w, const struct engine_query *q,
+         const struct engine_selected *what, struct arena *a, struct search_rep *rep)
 {
-    struct index_query alone = *q;
+    struct engine_query alone = *q;
     size_t most = rep->hits.n > 0 ? NEAR_PASSAGES : q->top_k, n = rep->hits.n;
     struct search_rep near;
     struct hit *v;
 
     alone.text = utf8_cut(what->text, NEAR_BYTES);
     alone.context = STR_NONE;
-    enum err err = index_search(ix, w, &alone, a, &near);
+    enum err err = search(arg, w, &alone, a, &near);
 
     if (err != ERR_OK)
         return err;
@@ -211,6 +206,20 @@ index_near(struct index *ix, struct words *w, const struct index_query *q, const
     return ERR_OK;
 }
 
+static enum err
+search_index(void *arg, struct words *w, const struct engine_query *q, struct arena *a,
+             struct search_rep *rep)
+{
+    return index_search(arg, w, q, a, rep);
+}
+
+enum err
+index_near(struct index *ix, struct words *w, const struct engine_query *q,
+           const struct engine_selected *what, struct arena *a, struct search_rep *rep)
+{
+    return near_add(search_index, ix, w, q, what, a, rep);
+}
+
 /* A copy elsewhere is not enough while the place that the reader named may have it, too. */
 static bool
 enough(const struct seeker *s)
@@ -219,18 +228,27 @@ enough(const struct seeker *s)
 }
 
 bool
-index_select(struct index *ix, struct words *w, const struct index_query *q, const struct selected *what, struct arena *a,
-             struct hit *out)
+index_select(struct index *ix, struct words *w, const struct engine_query *q,
+             const struct engine_selected *what, struct arena *a, struct hit *out)
 {
-    struct index_query words = { .tenant = q->tenant, .collections = q->collections, .text = what->text, .filter = q->filter,
-                                 .top_k = LOOK_PASSAGES, .all = true };
+    struct engine_query words = { .tenant = q->tenant,
+                                  .collections = q->collections,
+                                  .text = what->text,
+                                  .filter = q->filter,
+                                  .top_k = LOOK_PASSAGES,
+                                  .all = true };
     struct seeker *s = arena_alloc(a, sizeof *s);
     struct search_rep near;
 
     if (!s || index_search(ix, w, &words, a, &near) != ERR_OK)
         return false;
-    *s = (struct seeker){ .q = q, .chapter = what->chapter, .section = what->section, .window = BUF_MAX(1 << 20),
-                          .left = LOOK_BYTES, .arena = a, .out = out };
+    *s = (struct seeker){ .q = q,
+                          .chapter = what->chapter,
+                          .section = what->section,
+                          .window = BUF_MAX(1 << 20),
+                          .left = LOOK_BYTES,
+                          .arena = a,
+                          .out = out };
     locator_init(&s->l, what->text);
     pthread_rwlock_rdlock(&ix->lock);
     for (int how = LOCATE_EXACT; how <= LOCATE_LOOSE && !enough(s); how++)

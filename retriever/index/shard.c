@@ -6,7 +6,7 @@ enum { TABLE_FIRST = 64 };
 struct shard *
 shard_new(struct str tenant, struct str collection)
 {
-    struct shard *s = mem_new(sizeof(*s));
+    struct shard *s = mem_new(sizeof *s);
 
     s->tenant = mem_dup_str(tenant);
     s->collection = mem_dup_str(collection);
@@ -66,7 +66,7 @@ static void
 grow_by_id(struct shard *s)
 {
     size_t cap = s->by_id_cap ? 2 * s->by_id_cap : TABLE_FIRST;
-    uint32_t *t = mem_new(cap * sizeof(*t));
+    uint32_t *t = mem_new(cap * sizeof *t);
 
     for (size_t k = 0; k < s->n_docs; k++) {
         if (!s->docs[k].doc)
@@ -89,12 +89,12 @@ shard_add_doc(struct shard *s, struct index_doc *d)
 
     if (at == s->docs_cap) {
         s->docs_cap = s->docs_cap ? 2 * s->docs_cap : 16;
-        s->docs = mem_resize(s->docs, s->docs_cap * sizeof(*s->docs));
+        s->docs = mem_resize(s->docs, s->docs_cap * sizeof *s->docs);
     }
     if (need > s->slots_cap) {
         s->slots_cap = need > 2 * s->slots_cap ? need : 2 * s->slots_cap;
         s->live = mem_resize(s->live, s->slots_cap);
-        s->doc_of = mem_resize(s->doc_of, s->slots_cap * sizeof(*s->doc_of));
+        s->doc_of = mem_resize(s->doc_of, s->slots_cap * sizeof *s->doc_of);
     }
     s->docs[at] = (struct doc_slot){ d, (uint32_t)s->n_slots, (uint32_t)d->n };
     for (size_t i = s->n_slots; i < need; i++) {
@@ -121,7 +121,7 @@ grow_table(struct shard *s)
 {
     s->table_cap = s->table_cap ? 2 * s->table_cap : TABLE_FIRST;
     mem_free(&s->table);
-    s->table = mem_new(s->table_cap * sizeof(*s->table));
+    s->table = mem_new(s->table_cap * sizeof *s->table);
     for (size_t k = 0; k < s->n_terms; k++)
         s->table[term_place(s, s->terms[k].h)] = (uint32_t)k + 1;
 }
@@ -137,7 +137,7 @@ term_get(struct shard *s, uint64_t h)
         return &s->terms[s->table[i] - 1];
     if (s->n_terms == s->terms_cap) {
         s->terms_cap = s->terms_cap ? 2 * s->terms_cap : TABLE_FIRST;
-        s->terms = mem_resize(s->terms, s->terms_cap * sizeof(*s->terms));
+        s->terms = mem_resize(s->terms, s->terms_cap * sizeof *s->terms);
     }
     s->terms[s->n_terms] = (struct term){ .h = h };
     s->table[i] = (uint32_t)++s->n_terms;
@@ -168,13 +168,18 @@ shard_add_words(struct shard *s, size_t doc, size_t from, size_t to)
 
             if (t->n == t->cap) {
                 t->cap = t->cap ? t->cap + t->cap / 2 + 1 : 2;
-                t->v = mem_resize(t->v, t->cap * sizeof(*t->v));
+                t->v = mem_resize(t->v, t->cap * sizeof *t->v);
             }
             t->v[t->n++] = (struct posting){ slot, d->tf[k] };
             t->df++;
         }
-        if (p->vector)
-            space_add(s, d->model, d->dims, d->vectors + (p->vector - 1) * d->dims, slot);
+        for (size_t k = 0; k < VECTOR_SETS; k++) {
+            const struct vector_set *set = &d->set[k];
+            const float *v = doc_vector(d, i, set->model, set->dims);
+
+            if (v)
+                space_add(s, set->model, set->dims, v, slot);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ find_space(struct shard *s, struct str model, size_t dims)
     for (size_t i = 0; i < s->n_spaces; i++)
         if (s->spaces[i].dims == dims && str_is(model, s->spaces[i].model))
             return &s->spaces[i];
-    s->spaces = mem_resize(s->spaces, (s->n_spaces + 1) * sizeof(*s->spaces));
+    s->spaces = mem_resize(s->spaces, (s->n_spaces + 1) * sizeof *s->spaces);
     struct space *sp = &s->spaces[s->n_spaces++];
 
     *sp = (struct space){ .model = mem_dup_str(model), .dims = dims };
@@ -80,8 +80,8 @@ top_push(struct space_result *r, float score, uint32_t slot)
 }
 
 static void
-scan_block(const struct space_block *b, size_t rows, size_t dims, dot_i8_fn dot, const int8_t *query, float scale,
-           const uint8_t *allow, struct space_result *r)
+scan_block(const struct space_block *b, size_t rows, size_t dims, dot_i8_fn dot, const int8_t *query,
+           float scale, const uint8_t *allow, struct space_result *r)
 {
     for (size_t i = 0; i < rows; i++) {
         if (!allow[b->slot[i]])
@@ -96,8 +96,8 @@ scan_block(const struct space_block *b, size_t rows, size_t dims, dot_i8_fn dot,
 }
 
 void
-space_scan(const struct shard *s, dot_i8_fn dot, const struct index_query *q, const int8_t *query, float scale,
-           const uint8_t *allow, struct space_result *r)
+space_scan(const struct shard *s, dot_i8_fn dot, const struct engine_query *q, const int8_t *query,
+           float scale, const uint8_t *allow, struct space_result *r)
 {
     for (size_t i = 0; i < s->n_spaces; i++) {
         const struct space *sp = &s->spaces[i];
@@ -105,7 +105,7 @@ space_scan(const struct shard *s, dot_i8_fn dot, const struct index_query *q, co
         if (sp->dims != q->dims || !str_is(q->model, sp->model))
             continue;
         for (size_t at = 0; at < sp->n; at += SPACE_BLOCK)
-            scan_block(sp->blocks[at / SPACE_BLOCK], sp->n - at < SPACE_BLOCK ? sp->n - at : SPACE_BLOCK, sp->dims, dot,
-                       query, scale, allow, r);
+            scan_block(sp->blocks[at / SPACE_BLOCK], sp->n - at < SPACE_BLOCK ? sp->n - at : SPACE_BLOCK,
+                       sp->dims, dot, query, scale, allow, r);
     }
 }

@@ -1,24 +1,34 @@
 /* Ingestion: documents that wait in the store become chunks with vectors.
  *
- *   probe (EMBED of one word: which model?) → JOBS_CLAIM → [thread] extract, chunk →
+ *   which model? (model.h) → JOBS_CLAIM → [thread] extract, chunk →
  *   small ones, together: VECTORS_KNOWN → EMBED what is new → JOBS_DONE                                       (lot.c)
- *   large ones, each: JOB_TEXT → for each window of 256 chunks: VECTORS_KNOWN → EMBED → JOB_CHUNKS → JOB_FINISH
+ *   large ones, each: JOB_TEXT → for each window of up to 1,024 chunks: VECTORS_KNOWN → EMBED → JOB_CHUNKS → JOB_FINISH
  *
  * A lease of 30 s is renewed every 10 s; when it is lost the work is dropped. A document that cannot be ingested fails
  * with a reason for its owner. A passing fault (embedder, store or hub away) is tried three times, then the document is
- * put back, or its lease lapses; the model is probed again before the next claim, so that an outage uses up no attempts.
- * Chunk ids derive from document, generation and place: whoever takes a job over writes the same rows. */
+ * put back, or its lease lapses; the model is asked for before the next claim, so that an outage uses up no attempts.
+ * A host that cannot read a file now (child.c) uses up none either: the document waits, and the next claim a moment.
+ * Chunk ids derive from document, generation and place: a worker that takes a job over writes
+ * the same rows. */
+#include "retriever/ingest/ingest.h"
+
 #include "retriever/ingest/job.h"
 
 #include <stdio.h>
 
 #include "common/log.h"
+#include "retriever/model.h"
 
-enum { LEASE_MS = 30000, PAUSE_FIRST_MS = 500, PAUSE_MAX_MS = 15000, ATTEMPTS_MAX = 10, CLAIMS_MAX = 64,
-       CLAIM_BYTES = 1000000 };
+enum {
+    LEASE_MS = 30000,
+    PAUSE_FIRST_MS = 500,
+    PAUSE_MAX_MS = 15000,
+    ATTEMPTS_MAX = 10,
+    CLAIMS_MAX = 64,
+    CLAIM_BYTES = 1000000
+};
 
-static void
-claim(struct ingest *g);
+static void claim(struct ingest *g);
 
 static void
 pause_claims(struct ingest *g)
@@ -46,7 +56,7 @@ static void
 on_told(void *arg, struct reply *r)
 {
     (void)arg;
-    (void)r; /* said again with the next probe */
+    (void)r; /* said again with the next answer */
 }
 
 /* Documents that wait say what for, as long as it is said again; r NULL: they do not wait any more. */
@@ -57,8 +67,8 @@ tell_wait(struct ingest *g, const struct reply *r)
     char why[256];
 
     if (r) {
-        (void)snprintf(why, sizeof(why), "waits for embeddings, which cannot be made now (%s%s%.150s)", err_name(r->err ? r->err : ERR_UPSTREAM_REPLY),
-                       r->text && r->text[0] ? ": " : "", r->text ? r->text : "");
+        (void)snprintf(why, sizeof why, "waits for embeddings, which cannot be made now (%s%s%.150s)",
+                       err_name(r->err), r->text && r->text[0] ? ": " : "", r->text ? r->text : "");
         q.reason = str_of(why);
     }
     g->waits = r != NULL;
@@ -66,49 +76,23 @@ tell_wait(struct ingest *g, const struct reply *r)
 }
 
 static void
-on_probe(void *arg, struct reply *r)
+on_model(void *arg, struct reply *r)
 {
     struct ingest *g = arg;
-    const struct embed_rep *rep = r->rep;
     static struct log_gate gate;
 
     g->asking = false;
-    if (r->err == ERR_OK && ingest_model(g, rep)) {
+    if (r->err == ERR_OK) {
         g->pause_ms = 0;
-        if (g->waits)
-            tell_wait(g, NULL);
         claim(g);
     } else {
         pause_claims(g);
         tell_wait(g, r);
         if (log_gate(&gate))
-            LOG(WARN, NULL, M("no embeddings: documents wait"), KS("error", err_name(r->err)), KS("text", r->text));
+            LOG(WARN, NULL, M("no embeddings: documents wait"), KS("error", err_name(r->err)),
+                KS("text", r->text));
     }
     check_drained(g);
-}
-
-static void
-probe(struct ingest *g)
-{
-    struct str text = STR("footnote");
-    struct embed_req q = { .texts = { &text, 1 }, .documents = true, .fresh = true }; /* a cache may be older than the model */
-
-    g->asking = true;
-    (void)worker_call(g->r->worker, NULL, KIND_EMBED, &q, "", "", 10000, on_probe, g);
-}
-
-/* Remember who makes the vectors. False when the reply is not usable. */
-bool
-ingest_model(struct ingest *g, const struct embed_rep *rep)
-{
-    if (rep->model.n == 0 || rep->model.n > sizeof(g->model) - 1 || rep->dims < 1 || rep->dims > 4096)
-        return false;
-    if (!str_is(rep->model, g->model) || g->dims != (size_t)rep->dims)
-        LOG(INFO, NULL, M("embedding model"), KN("model", rep->model), KI("dims", rep->dims));
-    memcpy(g->model, rep->model.p, rep->model.n);
-    g->model[rep->model.n] = '\0';
-    g->dims = (size_t)rep->dims;
-    return true;
 }
 
 /* ---- claiming */
@@ -118,7 +102,8 @@ static bool
 at_hand(const struct ingest *g, const struct job_claim_rep *c)
 {
     for (const struct job *j = g->jobs; j; j = j->next)
-        if (!j->dead && j->claim->generation == c->generation && uuid_eq(&j->claim->document_id, &c->document_id))
+        if (!j->dead && j->claim->generation == c->generation &&
+            uuid_eq(&j->claim->document_id, &c->document_id))
             return true;
     return false;
 }
@@ -161,7 +146,7 @@ on_claims(void *arg, struct reply *r)
     if (r->err != ERR_OK) {
         claim_failed(g, r->err);
     } else if (rep->items.n > 0) {
-        struct lot *l = mem_new(sizeof(*l));
+        struct lot *l = mem_new(sizeof *l);
 
         *l = (struct lot){ .g = g, .arena = r->arena, .refs = 1 };
         r->arena = NULL;
@@ -179,16 +164,21 @@ on_claims(void *arg, struct reply *r)
 static void
 claim(struct ingest *g)
 {
-    struct jobs_claim_req q = { .worker = str_of(worker_instance(g->r->worker)), .lease_ms = LEASE_MS, .limit = g->claim_most,
+    struct jobs_claim_req q = { .worker = str_of(worker_instance(g->r->worker)),
+                                .lease_ms = LEASE_MS,
+                                .limit = g->claim_most,
                                 .bytes = CLAIM_BYTES };
 
-    if (g->draining || g->asking || g->lots >= (size_t)g->r->opt->ingest_jobs || loop_now(g->r->loop) < g->not_before_ms)
+    if (g->draining || g->asking || g->lots >= (size_t)g->r->opt->ingest_jobs ||
+        loop_now(g->r->loop) < g->not_before_ms)
         return;
-    if (g->model[0] == '\0') {
-        probe(g);
+    g->asking = true;
+    if (!model_known(g->r->model)) {
+        model_ask(g->r->model, on_model, g);
         return;
     }
-    g->asking = true;
+    if (g->waits) /* whoever asked for the model */
+        tell_wait(g, NULL);
     (void)worker_call(g->r->worker, NULL, KIND_JOBS_CLAIM, &q, "", "", 5000, on_claims, g);
 }
 
@@ -198,13 +188,20 @@ ingest_poke(struct ingest *g)
     claim(g);
 }
 
+void
+ingest_pause(struct ingest *g)
+{
+    if (loop_now(g->r->loop) >= g->not_before_ms) /* of several together the first */
+        pause_claims(g);
+}
+
 /* A job ended; fault: what makes vectors did not answer. */
 void
 ingest_ended(struct ingest *g, bool fault)
 {
     g->active--;
-    if (fault && g->model[0]) {                  /* of several that ended together the first */
-        g->model[0] = '\0';
+    if (fault && model_known(g->r->model)) { /* of several that ended together the first */
+        model_doubt(g->r->model);
         pause_claims(g);
     }
     claim(g);
@@ -214,7 +211,7 @@ ingest_ended(struct ingest *g, bool fault)
 struct ingest *
 ingest_new(struct retriever *r)
 {
-    struct ingest *g = mem_new(sizeof(*g));
+    struct ingest *g = mem_new(sizeof *g);
 
     g->r = r;
     g->claim_most = CLAIMS_MAX;

@@ -1,14 +1,17 @@
-/* Small documents that were claimed together: those of one tenant are ingested as one. Their chunks share windows and calls of the
- * embedder, and they end in one transaction (jobs.done), so that a document of a few hundred bytes costs what its bytes cost.
+/* Small documents that were claimed together: those of one tenant are ingested as one. Their chunks share
+ * windows and calls of the embedder, and they end in one transaction (jobs.done), so that a document of a few
+ * hundred bytes costs what its bytes cost.
  *
  *   lot ─ all read ─▶ large ones by themselves
- *                  ─▶ small ones, by tenant, up to 64 documents and 256 chunks: the first leads
+ *                  ─▶ small ones, by tenant, up to 64 documents and a window's chunks: the first leads
  *
- * What goes wrong with all of them together is done again by each alone, so that one that cannot be stored fails alone. */
+ * A step that fails for all of them together is done again by each alone, so that one that cannot be
+ * stored fails alone. */
 #include "retriever/ingest/job.h"
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "retriever/fresh.h"
 
 void
 lot_put(struct lot *l)
@@ -30,7 +33,7 @@ lot_release(struct job *leader, void (*fn)(struct job *j))
         struct job *m = leader->member[i];
 
         m->leader = NULL;
-        memcpy(m->error, leader->error, sizeof(m->error));
+        memcpy(m->error, leader->error, sizeof m->error);
         m->fault = leader->fault;
         if (m->dead)
             job_end(m, JOB_LOST);
@@ -57,8 +60,8 @@ one_done(struct job *j, const struct jobs_done_rep *rep)
     bool done = seq_of(rep, j) > 0;
 
     if (done) {
-        LOG(INFO, NULL, M("document ready"), KS("document", uuid_text(&j->claim->document_id, id)), KI("chunks", j->pieces.n),
-            KI("embedded", j->embedded), KI("ms", clock_ms() - j->started_ms));
+        LOG(INFO, NULL, M("document ready"), KS("document", uuid_text(&j->claim->document_id, id)),
+            KI("chunks", j->pieces.n), KI("embedded", j->embedded), KI("ms", clock_ms() - j->started_ms));
         stat_add(&retriever_stats, RETRIEVER_CHUNKS, j->pieces.n);
         stat_add(&retriever_stats, RETRIEVER_EMBEDDED, j->embedded);
     } else {
@@ -73,36 +76,15 @@ is_outage(enum err e)
     return err_retryable(e) || e == ERR_DEADLINE || e == ERR_STORE_FULL;
 }
 
-static void
-on_done(void *arg, struct reply *r)
-{
-    struct job *leader = arg;
-    struct job *all[JOB_MEMBERS];
-    size_t n = leader->n_members;
-
-    if (r->err == ERR_OK) {
-        memcpy(all, leader->member, n * sizeof(struct job *));
-        leader->n_members = 0;
-        for (size_t i = 1; i < n; i++)
-            all[i]->leader = NULL;
-        for (size_t i = n; i-- > 0;)           /* the leader last */
-            one_done(all[i], r->rep);
-    } else if (is_outage(r->err)) {
-        (void)job_ok(leader, r);
-    } else {
-        LOG(WARN, NULL, M("documents could not be stored together: one by one"), KS("error", err_name(r->err)), KS("text", r->text));
-        lot_release(leader, job_alone);
-        job_alone(leader);
-    }
-}
-
 /* The chunks of one member, which stand together in the window; *at: the first of them. */
 static void
 fill(struct job *leader, const struct job *j, size_t *at, struct chunk *v, struct job_done *d)
 {
     size_t from = *at;
 
-    *d = (struct job_done){ .document_id = j->claim->document_id, .generation = j->claim->generation, .text = buf_slice(&j->text) };
+    *d = (struct job_done){ .document_id = j->claim->document_id,
+                            .generation = j->claim->generation,
+                            .text = buf_slice(&j->doc.text) };
     if (j->claim->title.n == 0)
         d->title = j->title;
     for (; *at < leader->n && leader->item[*at].of == j; ++*at) {
@@ -113,14 +95,61 @@ fill(struct job *leader, const struct job *j, size_t *at, struct chunk *v, struc
     d->chunks.n = *at - from;
 }
 
+/* They need not be read back for the index. */
+static void
+keep_fresh(struct job *leader, const struct jobs_done_rep *rep)
+{
+    struct retriever *r = leader->g->r;
+    struct chunk *v = mem_new(leader->n * sizeof *v + 1);
+    struct job_done d;
+    size_t at = 0;
+
+    for (size_t i = 0; i < leader->n_members; i++) {
+        int64_t seq = seq_of(rep, leader->member[i]);
+
+        fill(leader, leader->member[i], &at, v, &d);
+        if (seq > 0)
+            fresh_put(r->fresh, &d.document_id, seq, d.chunks.v, d.chunks.n, d.text);
+    }
+    mem_free(&v);
+}
+
+static void
+on_done(void *arg, struct reply *r)
+{
+    struct job *leader = arg;
+    struct job *all[JOB_MEMBERS];
+    size_t n = leader->n_members;
+
+    if (r->err == ERR_OK) {
+        keep_fresh(leader, r->rep);
+        memcpy(all, leader->member, n * sizeof(struct job *));
+        leader->n_members = 0;
+        for (size_t i = 1; i < n; i++)
+            all[i]->leader = NULL;
+        for (size_t i = n; i-- > 0;) /* the leader last */
+            one_done(all[i], r->rep);
+    } else if (is_outage(r->err)) {
+        (void)job_ok(leader, r);
+    } else {
+        LOG(WARN, NULL, M("documents could not be stored together: one by one"),
+            KS("error", err_name(r->err)), KS("text", r->text));
+        lot_release(leader, job_alone);
+        job_alone(leader);
+    }
+}
+
 void
 lot_done_step(struct job *leader)
 {
-    struct chunk *v = mem_new(leader->n * sizeof(*v));
-    struct job_done *d = mem_new(leader->n_members * sizeof(*d));
-    struct jobs_done_req q = { .worker = str_of(worker_instance(leader->g->r->worker)), .model = str_of(leader->model),
+    struct chunk *v = mem_new(leader->n * sizeof *v);
+    struct job_done *d = mem_new(leader->n_members * sizeof *d);
+    struct jobs_done_req q = { .worker = str_of(worker_instance(leader->g->r->worker)),
+                               .model = str_of(leader->model),
                                .items = { d, leader->n_members } };
     size_t at = 0;
+
+    q.space = job_space(leader, &q.space_dims);
 
     for (size_t i = 0; i < leader->n_members; i++) {
         fill(leader, leader->member[i], &at, v, &d[i]);
@@ -158,13 +187,15 @@ static void
 gather(struct lot *l, struct job *leader)
 {
     struct job *next;
+    size_t most = window_most(leader);
 
     leader->n = leader->n_members = 0;
     join(leader, leader);
     for (struct job *j = l->g->jobs; j && leader->n_members < JOB_MEMBERS; j = next) {
         next = j->next;
-        if (j->lot == l && j->waits && !j->reading && !j->dead && leader->n + j->pieces.n <= JOB_WINDOW &&
-            strcmp(j->tenant, leader->tenant) == 0)
+        if (j->lot == l && j->waits && !j->reading && !j->dead && leader->n + j->pieces.n <= most &&
+            strcmp(j->tenant, leader->tenant) == 0 && str_eq(j->claim->space, leader->claim->space) &&
+            j->claim->space_dims == leader->claim->space_dims)
             join(leader, j);
     }
     job_step(leader, job_vectors);

@@ -1,18 +1,18 @@
-/* What handlers share: the call's tenant, checks of what it brought, plain answers. */
+/* Shared by the handlers: the call's tenant, checks of what it brought, plain answers. */
 #include <endian.h>
 #include <jansson.h>
 
 #include "common/text/json.h"
-#include "store/store.h"
+#include "store/calls/calls.h"
 
 struct str
-tenant_of(const struct call *c)
+tenant_of(const struct delivery *c)
 {
     return c->tenant && c->tenant[0] ? str_of(c->tenant) : STR("default");
 }
 
 struct tx *
-call_tx(struct call *c, tx_fn done)
+call_tx(struct delivery *c, tx_fn done)
 {
     return tx_new(store_of(c)->pool, c, done);
 }
@@ -24,7 +24,7 @@ session_key(struct str tenant, struct str session)
 }
 
 struct tx *
-session_tx(struct call *c, struct str session, tx_fn done, struct owner *who)
+session_tx(struct delivery *c, struct str session, tx_fn done, struct owner *who)
 {
     if (session.n != 32) {
         worker_fail(c, ERR_VALIDATION, 0, "the session is not a SHA-256");
@@ -36,7 +36,7 @@ session_tx(struct call *c, struct str session, tx_fn done, struct owner *who)
 }
 
 bool
-collection_ok(struct call *c, struct str name)
+collection_ok(struct delivery *c, struct str name)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     bool ok = name.n >= 1 && name.n <= 64;
@@ -49,7 +49,7 @@ collection_ok(struct call *c, struct str name)
 }
 
 bool
-metadata_ok(struct call *c, struct str json)
+metadata_ok(struct delivery *c, struct str json)
 {
     enum json_fault fault;
     const char *detail;
@@ -80,7 +80,7 @@ page_cursor(int64_t raw_time, const struct uuid *id, char out[PAGE_CURSOR])
 }
 
 bool
-page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct page_from *from)
+page_ok(struct delivery *c, int64_t page, int64_t limit, struct str cursor, struct page_from *from)
 {
     uint8_t b[CURSOR];
     uint64_t at;
@@ -90,7 +90,8 @@ page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct p
     bool known = !cursor.p || hex_parse(cursor, b, CURSOR);
 
     if (limit < 1 || limit > 200 || page < 0 || page > 100000 || !known) {
-        worker_fail(c, ERR_VALIDATION, 0, known ? "limit is 1 to 200, page 1 to 100000" : "cursor: is none of an earlier answer");
+        worker_fail(c, ERR_VALIDATION, 0,
+                    known ? "limit is 1 to 200, page 1 to 100000" : "cursor: is none of an earlier answer");
         return false;
     }
     from->skip = page > 1 && !cursor.p ? (page - 1) * limit : 0;
@@ -103,7 +104,25 @@ page_ok(struct call *c, int64_t page, int64_t limit, struct str cursor, struct p
 }
 
 void *
-call_alloc(struct call *c, size_t n, size_t size)
+page_items(struct tx *t, int i, size_t most, size_t size,
+           size_t (*read)(struct tx *t, int i, size_t row, void *item), size_t *n, bool *more)
+{
+    size_t rows = tx_rows(t, i), bytes = 0;
+    char *v = call_alloc(t->call, rows + 1, size);
+
+    if (!v)
+        return NULL;
+    for (*n = 0; *n < rows && *n < most; ++*n) {
+        bytes += read(t, i, *n, v + *n * size);
+        if (bytes > PAGE_BYTES && *n > 0)
+            break;
+    }
+    *more = *n < rows;
+    return v;
+}
+
+void *
+call_alloc(struct delivery *c, size_t n, size_t size)
 {
     void *p = arena_alloc(c->arena, n * size);
 

@@ -1,25 +1,53 @@
-/* A citation in its surroundings: of an answer of one's own session, with some bytes of the document around it. A document that is
- * gone, or that says something else there by now, shows nothing around it. */
-#include "store/store.h"
+/* A citation and where its bytes stand now: of an answer of one's own session with some bytes of the document
+ * around it, or for whoever shows its link with a part of the document. Of a document that is gone, or says
+ * the cited bytes nowhere any more, nothing is shown. */
+#include "store/calls/calls.h"
 
 #include "common/text/text.h"
 
-static void
-read_one(struct tx *t, struct citation *k)
+#define PART_MAX 1048576 /* bytes of a document in one reply */
+
+/* Columns of both statements, as `citation_cols` in store/sql/conversation.sql has them. */
+enum col {
+    COL_ID,
+    COL_N,
+    COL_DOCUMENT,
+    COL_CHUNK,
+    COL_EXTERNAL,
+    COL_TITLE,
+    COL_CHAPTER,
+    COL_SECTION,
+    COL_URL,
+    COL_EXCERPT,
+    COL_START,
+    COL_END,
+    COL_SCORE,
+    COL_PAGE,
+    COL_COLLECTION,
+    COL_BYTES,
+    COL_AT,
+    COL_FROM,
+    COL_TEXT,
+    COL_SESSION
+};
+
+void
+citation_row(const struct tx *t, size_t row, int from, int page, struct citation *k)
 {
-    k->id = col_id(t, 0, 0, 2);
-    k->n = col_i64(t, 0, 0, 3);
-    k->document_id = col_id(t, 0, 0, 4);
-    k->chunk_id = col_id(t, 0, 0, 5);
-    k->external_id = col_str(t, 0, 0, 6);
-    k->title = col_str(t, 0, 0, 7);
-    k->chapter = col_str(t, 0, 0, 8);
-    k->section = col_str(t, 0, 0, 9);
-    k->url = col_str(t, 0, 0, 10);
-    k->excerpt = col_str(t, 0, 0, 11);
-    k->start = col_i64(t, 0, 0, 12);
-    k->end = col_i64(t, 0, 0, 13);
-    k->score = col_f64(t, 0, 0, 14);
+    k->id = col_id(t, 0, row, from + COL_ID);
+    k->n = col_i64(t, 0, row, from + COL_N);
+    k->document_id = col_id(t, 0, row, from + COL_DOCUMENT);
+    k->chunk_id = col_id(t, 0, row, from + COL_CHUNK);
+    k->external_id = col_str(t, 0, row, from + COL_EXTERNAL);
+    k->title = col_str(t, 0, row, from + COL_TITLE);
+    k->chapter = col_str(t, 0, row, from + COL_CHAPTER);
+    k->section = col_str(t, 0, row, from + COL_SECTION);
+    k->url = col_str(t, 0, row, from + COL_URL);
+    k->excerpt = col_str(t, 0, row, from + COL_EXCERPT);
+    k->start = col_i64(t, 0, row, from + COL_START);
+    k->end = col_i64(t, 0, row, from + COL_END);
+    k->score = col_f64(t, 0, row, from + COL_SCORE);
+    k->page = col_i64(t, 0, row, page);
 }
 
 /* Without the rest of a character at its beginning. */
@@ -33,18 +61,40 @@ whole_start(struct str s)
     return s;
 }
 
+/* Without the beginning of a character at its end. */
+static struct str
+whole_end(struct str s)
+{
+    size_t n = s.n;
+
+    while (n > 0 && s.n - n < 3 && ((unsigned char)s.p[n - 1] & 0xc0) == 0x80)
+        n--;
+    if (n > 0 && n - 1 + utf8_first((struct str){ s.p + n - 1, s.n - n + 1 }) != s.n)
+        s.n = n - 1;
+    return s;
+}
+
+static struct str
+state_of(struct tx *t, const struct citation *k)
+{
+    if (!col_str(t, 0, 0, COL_AT).p)
+        return STR("gone");
+    return col_i64(t, 0, 0, COL_AT) == k->start ? STR("verified") : STR("moved");
+}
+
+/* The surroundings of the cited bytes in text, which begins at byte `from` of the document. */
 static void
 look_around(struct citation_rep *rep, const struct citation *k, struct str text, int64_t from)
 {
-    size_t at = (size_t)(k->start - from), n = (size_t)(k->end - k->start);
+    size_t at = (size_t)(rep->at - from), n = k->excerpt.n;
 
-    if (k->start < from || k->end <= k->start || at + n > text.n || !str_eq((struct str){ text.p + at, n }, k->excerpt))
+    if (rep->at < from || at + n > text.n || !str_eq((struct str){ text.p + at, n }, k->excerpt)) {
+        rep->state = STR("gone");
         return;
-    struct str after = { text.p + at + n, text.n - at - n };
-
-    rep->stands = true;
+    }
+    rep->stands = str_is(rep->state, "verified");
     rep->before = whole_start((struct str){ text.p, at });
-    rep->after = utf8_cut(after, after.n);
+    rep->after = whole_end((struct str){ text.p + at + n, text.n - at - n });
 }
 
 static void
@@ -57,15 +107,18 @@ on_citation(struct tx *t)
         worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
         return;
     }
-    read_one(t, &k);
-    rep.collection = col_str(t, 0, 0, 15);
-    rep.bytes = col_i64(t, 0, 0, 16);
-    look_around(&rep, &k, col_str(t, 0, 0, 18), col_i64(t, 0, 0, 17));
+    citation_row(t, 0, 0, COL_PAGE, &k);
+    rep.collection = col_str(t, 0, 0, COL_COLLECTION);
+    rep.bytes = col_i64(t, 0, 0, COL_BYTES);
+    rep.state = state_of(t, &k);
+    rep.at = col_i64(t, 0, 0, COL_AT);
+    if (!str_is(rep.state, "gone"))
+        look_around(&rep, &k, col_str(t, 0, 0, COL_TEXT), col_i64(t, 0, 0, COL_FROM));
     worker_reply(t->call, &rep);
 }
 
 void
-citation_get(struct call *c)
+citation_get(struct delivery *c)
 {
     const struct citation_req *r = c->req;
     struct owner who;
@@ -73,6 +126,55 @@ citation_get(struct call *c)
 
     if (!t)
         return;
-    TX(t, CITATION, p_str(who.tenant), p_id(&who.session), p_id(&r->id), p_i64(r->around < 0 ? 0 : r->around));
+    TX(t, CITATION, p_str(who.tenant), p_id(&who.session), p_id(&r->id),
+       p_i64(r->around < 0 ? 0 : r->around));
+    tx_run(t);
+}
+
+static void
+on_passage(struct tx *t)
+{
+    struct citation k = { 0 };
+    struct passage_rep rep = { .citation = { &k, 1 } };
+    struct str text;
+
+    if (tx_rows(t, 0) == 0) {
+        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
+        return;
+    }
+    citation_row(t, 0, 0, COL_PAGE, &k);
+    rep.session = col_str(t, 0, 0, COL_SESSION);
+    rep.collection = col_str(t, 0, 0, COL_COLLECTION);
+    rep.state = state_of(t, &k);
+    rep.at = col_i64(t, 0, 0, COL_AT);
+    rep.bytes = col_i64(t, 0, 0, COL_BYTES);
+    if (!str_is(rep.state, "gone")) {
+        text = col_str(t, 0, 0, COL_TEXT);
+        rep.text = whole_start(text);
+        rep.from = col_i64(t, 0, 0, COL_FROM) + (int64_t)(text.n - rep.text.n);
+        rep.text = whole_end(rep.text);
+    }
+    worker_reply(t->call, &rep);
+}
+
+static int64_t
+within(int64_t v, int64_t max)
+{
+    return v < 0 ? 0 : v > max ? max : v;
+}
+
+void
+passage_get(struct delivery *c)
+{
+    const struct passage_req *r = c->req;
+    int64_t from = within(r->from, INT32_MAX - 1), till = within(r->till, INT32_MAX);
+    struct tx *t = call_tx(c, on_passage);
+
+    if (till > 0 && till < from)
+        till = from;
+    if (till > from + PART_MAX)
+        till = from + PART_MAX;
+    TX(t, PASSAGE, p_id(&r->id), p_i64(from), p_i64(till), p_i64(within(r->before, PART_MAX / 2)),
+       p_i64(within(r->after, PART_MAX / 2)));
     tx_run(t);
 }

@@ -1,13 +1,14 @@
 /* Collections: their settings, their counts, and their end: every document of a deleted collection gets its own
  * 'delete' in the change feed, then the collection itself. */
-#include "store/store.h"
+#include "store/calls/calls.h"
 
-#define REPLY_BYTES 950000   /* the reply's limit is 1 MB */
-#define PAGE 1000            /* the most that a reply may hold */
+#define PAGE 1000 /* the most that a reply may hold */
 
 static size_t
-read_row(struct tx *t, int i, size_t row, struct collection *k)
+read_row(struct tx *t, int i, size_t row, void *item)
 {
+    struct collection *k = item;
+
     k->name = col_str(t, i, row, 0);
     k->prompt = col_str(t, i, row, 1);
     k->refusal = col_str(t, i, row, 2);
@@ -20,7 +21,21 @@ read_row(struct tx *t, int i, size_t row, struct collection *k)
     k->epoch = col_i64(t, i, row, 9);
     k->created_ms = col_ms(t, i, row, 10);
     k->language = col_str(t, i, row, 11);
-    return k->name.n + k->prompt.n + k->refusal.n + k->model.n + 256;
+    k->space = col_str(t, i, row, 12);
+    k->space_dims = col_i64(t, i, row, 13);
+    k->space_seq = col_i64(t, i, row, 14);
+    k->space_state = col_str(t, i, row, 15);
+    k->other = col_str(t, i, row, 16);
+    k->other_dims = col_i64(t, i, row, 17);
+    k->overlap = col_f64(t, i, row, 18);
+    k->compared = col_i64(t, i, row, 19);
+    k->space_error = col_str(t, i, row, 20);
+    k->space_since_ms = col_ms(t, i, row, 21);
+    k->space_held = col_flag(t, i, row, 22);
+    k->other_chunks = col_i64(t, i, row, 23);
+    k->cache_scope = col_str(t, i, row, 24);
+    return k->name.n + k->prompt.n + k->refusal.n + k->model.n + k->space.n + k->other.n + k->space_error.n +
+           256;
 }
 
 static int64_t
@@ -33,23 +48,14 @@ rows_asked(const struct collection_list_req *r)
 static void
 reply_rows(struct tx *t, size_t most)
 {
-    struct call *c = t->call;
-    int i = t->n - 1;
-    size_t n = tx_rows(t, i), bytes = 0;
     struct collection_rep rep = { 0 };
 
-    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
+    rep.items.v = page_items(t, t->n - 1, most, sizeof *rep.items.v, read_row, &rep.items.n, &rep.has_more);
+    if (!rep.items.v)
         return;
-    while (rep.items.n < n && rep.items.n < most) {
-        bytes += read_row(t, i, rep.items.n, &rep.items.v[rep.items.n]);
-        if (bytes > REPLY_BYTES && rep.items.n > 0)
-            break;
-        rep.items.n++;
-    }
-    rep.has_more = rep.items.n < n;
     if (rep.has_more)
         rep.next_cursor = rep.items.v[rep.items.n - 1].name;
-    worker_reply(c, &rep);
+    worker_reply(t->call, &rep);
 }
 
 static void
@@ -79,7 +85,7 @@ room_collection(struct tx *t, struct str tenant, struct str name)
 }
 
 void
-collection_put(struct call *c)
+collection_put(struct delivery *c)
 {
     const struct collection *r = c->req;
     struct str tenant = tenant_of(c);
@@ -91,14 +97,15 @@ collection_put(struct call *c)
     t->want_errors = true;
     room_collection(t, tenant, r->name);
     TX(t, COLLECTION_PUT, p_str(tenant), p_str(r->name), p_str(r->prompt), p_str(r->refusal), p_str(r->model),
-       p_i64(r->top_k), p_f64(r->threshold), p_i64(r->retention_days), p_str(r->language));
+       p_i64(r->top_k), p_f64(r->threshold), p_i64(r->retention_days), p_str(r->language),
+       p_str(r->cache_scope));
     TX(t, COLLECTION_AGAIN, p_str(tenant), p_str(r->name));
     add_one(t, tenant, r->name);
     tx_run(t);
 }
 
 void
-collection_list(struct call *c)
+collection_list(struct delivery *c)
 {
     const struct collection_list_req *r = c->req;
     int64_t skip = r->page > 1 && !r->cursor.p ? (r->page - 1) * rows_asked(r) : 0;
@@ -133,7 +140,7 @@ on_get(struct tx *t)
 }
 
 void
-collection_get(struct call *c)
+collection_get(struct delivery *c)
 {
     const struct collection_ref *r = c->req;
     struct tx *t = call_tx(c, on_get);
@@ -151,7 +158,7 @@ on_deleted(struct tx *t)
 }
 
 void
-collection_delete(struct call *c)
+collection_delete(struct delivery *c)
 {
     const struct collection_list_req *r = c->req;
     struct str tenant = tenant_of(c);
@@ -164,6 +171,7 @@ collection_delete(struct call *c)
     TX(t, COLLECTION_LOCK, p_str(tenant), p_str(r->name));
     TX(t, COLLECTION_JOBS, p_str(tenant), p_str(r->name));
     TX(t, COLLECTION_CHUNKS, p_str(tenant), p_str(r->name));
+    TX(t, COLLECTION_MODELS, p_str(tenant), p_str(r->name));
     TX(t, COLLECTION_DELETE, p_str(tenant), p_str(r->name));
     tx_run(t);
 }

@@ -1,38 +1,41 @@
 /* Conversations of a session: listed, deleted with their messages, and what readers thought of an answer. Everything is
  * found by tenant, session and id together, so that somebody else's is as missing as one that never was. */
-#include "store/store.h"
+#include "store/calls/calls.h"
+
+static size_t
+read_row(struct tx *t, int i, size_t row, void *item)
+{
+    struct conversation *k = item;
+
+    k->id = col_id(t, i, row, 0);
+    k->created_ms = col_ms(t, i, row, 1);
+    k->expires_ms = col_ms(t, i, row, 2);
+    k->updated_ms = col_ms(t, i, row, 3);
+    k->messages = col_i64(t, i, row, 4);
+    k->title = col_str(t, i, row, 5);
+    return k->title.n + 256;
+}
 
 static void
 on_list(struct tx *t)
 {
-    struct call *c = t->call;
-    const struct conversation_list_req *r = c->req;
-    size_t rows = tx_rows(t, 0);
-    struct conversation_rep rep = { .has_more = (int64_t)rows > r->limit };
+    const struct conversation_list_req *r = t->call->req;
+    struct conversation_rep rep = { 0 };
     char cursor[PAGE_CURSOR];
 
-    if (!(rep.items.v = call_alloc(c, rows + 1, sizeof *rep.items.v)))
+    rep.items.v = page_items(t, 0, (size_t)r->limit, sizeof *rep.items.v, read_row, &rep.items.n,
+                             &rep.has_more);
+    if (!rep.items.v)
         return;
-    while (rep.items.n < rows && (int64_t)rep.items.n < r->limit) {
-        size_t row = rep.items.n++;
-        struct conversation *k = &rep.items.v[row];
-
-        k->id = col_id(t, 0, row, 0);
-        k->created_ms = col_ms(t, 0, row, 1);
-        k->expires_ms = col_ms(t, 0, row, 2);
-        k->updated_ms = col_ms(t, 0, row, 3);
-        k->messages = col_i64(t, 0, row, 4);
-        k->title = col_str(t, 0, row, 5);
-    }
     if (rep.has_more) {
         page_cursor(col_raw_time(t, 0, rep.items.n - 1, 1), &rep.items.v[rep.items.n - 1].id, cursor);
         rep.next_cursor = str_of(cursor);
     }
-    worker_reply(c, &rep);
+    worker_reply(t->call, &rep);
 }
 
 void
-conversation_list(struct call *c)
+conversation_list(struct delivery *c)
 {
     const struct conversation_list_req *r = c->req;
     struct page_from from;
@@ -47,7 +50,7 @@ conversation_list(struct call *c)
 }
 
 void
-conversation_delete(struct call *c)
+conversation_delete(struct delivery *c)
 {
     const struct conversation_ref *r = c->req;
     struct owner who;
@@ -60,7 +63,7 @@ conversation_delete(struct call *c)
 }
 
 void
-feedback(struct call *c)
+feedback(struct delivery *c)
 {
     const struct feedback_req *r = c->req;
     struct owner who;
@@ -72,7 +75,8 @@ feedback(struct call *c)
     }
     if (!(t = session_tx(c, r->session, ack_one, &who)))
         return;
-    TX(t, FEEDBACK, p_str(who.tenant), p_id(&who.session), p_id(&r->message_id), p_str(r->rating), p_str(r->comment));
+    TX(t, FEEDBACK, p_str(who.tenant), p_id(&who.session), p_id(&r->message_id), p_str(r->rating),
+       p_str(r->comment));
     tx_run(t);
 }
 
@@ -101,7 +105,7 @@ on_explain(struct tx *t)
 }
 
 void
-explain(struct call *c)
+explain(struct delivery *c)
 {
     const struct explain_req *r = c->req;
     struct owner who;

@@ -5,21 +5,20 @@
  * The same content with the same description is recognised by its fingerprint: nothing to do, its job is done at once. */
 #include <endian.h>
 
-#include "store/store.h"
-
-#define REPLY_BYTES 900000   /* the reply's limit is 1 MB */
+#include "common/digest.h"
+#include "store/calls/calls.h"
 
 /* ---- put */
 
 /* documents.put: all of one collection and one job, in one transaction. document.put is one of them. */
-#define PUT_FOUND 4          /* which of the statements says what was found */
+#define PUT_FOUND 4 /* which of the statements says what was found */
 
 struct put {
     const struct document_put_req *item;
     struct uuid document;
     uint8_t sha[32], fingerprint[32];
     struct str external;
-    char text[37];           /* external id that we made */
+    char text[37]; /* external id that we made */
 };
 struct puts {
     struct str collection;
@@ -38,7 +37,8 @@ part_length(struct str s, char be[4])
     return (struct str){ be, 4 };
 }
 
-/* How pages are read, counted up when their stored text changes with it (retriever/extract/markup.h): the same page is then another one. */
+/* The version of how pages are read, counted up when their stored text changes with it
+ * (retriever/extract/markup.h): the same page is then another one. */
 #define READING "2"
 
 /* SHA-256 over the original's digest and every length-prefixed field that came with it. */
@@ -73,7 +73,19 @@ name_document(struct str tenant, struct str collection, struct put *p)
     }
 }
 
-enum put_column { PUT_EXTERNAL, PUT_ID, PUT_FINGERPRINT, PUT_SHA, PUT_TITLE, PUT_URL, PUT_CHAPTER, PUT_SECTION, PUT_METADATA, PUT_MIME, PUT_BODY };
+enum put_column {
+    PUT_EXTERNAL,
+    PUT_ID,
+    PUT_FINGERPRINT,
+    PUT_SHA,
+    PUT_TITLE,
+    PUT_URL,
+    PUT_CHAPTER,
+    PUT_SECTION,
+    PUT_METADATA,
+    PUT_MIME,
+    PUT_BODY
+};
 
 static struct param
 put_cell(const struct put *p, enum put_column col)
@@ -109,7 +121,8 @@ put_column(struct tx *t, const struct puts *w, enum put_column col, enum array_t
 static void
 put_row(const struct tx *t, size_t row, struct document_put_rep *rep)
 {
-    *rep = (struct document_put_rep){ .document_id = col_id(t, PUT_FOUND, row, 0), .unchanged = col_flag(t, PUT_FOUND, row, 1),
+    *rep = (struct document_put_rep){ .document_id = col_id(t, PUT_FOUND, row, 0),
+                                      .unchanged = col_flag(t, PUT_FOUND, row, 1),
                                       .job_id = col_id(t, PUT_FOUND, row, 2) };
 }
 
@@ -137,37 +150,45 @@ on_puts(struct tx *t)
 }
 
 static void
-put_run(struct call *c, const struct puts *w, tx_fn done)
+put_run(struct delivery *c, const struct puts *w, tx_fn done)
 {
     struct tx *t = call_tx(c, done);
     struct str tenant = tenant_of(c);
-    const struct param external = put_column(t, w, PUT_EXTERNAL, ARRAY_TEXT), title = put_column(t, w, PUT_TITLE, ARRAY_TEXT),
-        url = put_column(t, w, PUT_URL, ARRAY_TEXT), chapter = put_column(t, w, PUT_CHAPTER, ARRAY_TEXT),
-        section = put_column(t, w, PUT_SECTION, ARRAY_TEXT), meta = put_column(t, w, PUT_METADATA, ARRAY_TEXT),
-        mime = put_column(t, w, PUT_MIME, ARRAY_TEXT);
-    const struct param state[4] = { p_str(tenant), put_column(t, w, PUT_FINGERPRINT, ARRAY_BYTEA), p_id(&w->job), p_flag(w->job_named) };
+    const struct param external = put_column(t, w, PUT_EXTERNAL, ARRAY_TEXT),
+                       title = put_column(t, w, PUT_TITLE, ARRAY_TEXT),
+                       url = put_column(t, w, PUT_URL, ARRAY_TEXT),
+                       chapter = put_column(t, w, PUT_CHAPTER, ARRAY_TEXT),
+                       section = put_column(t, w, PUT_SECTION, ARRAY_TEXT),
+                       meta = put_column(t, w, PUT_METADATA, ARRAY_TEXT),
+                       mime = put_column(t, w, PUT_MIME, ARRAY_TEXT);
+    const struct param state[4] = { p_str(tenant), put_column(t, w, PUT_FINGERPRINT, ARRAY_BYTEA),
+                                    p_id(&w->job), p_flag(w->job_named) };
 
     t->want_errors = true;
     room_collection(t, tenant, w->collection);
     TX(t, COLLECTION_MAKE, p_str(tenant), p_str(w->collection));
-    TX(t, DOCUMENT_MAKE, p_str(tenant), p_str(w->collection), external, put_column(t, w, PUT_ID, ARRAY_UUID), title, url, chapter,
-       section, meta, mime);
+    TX(t, DOCUMENT_MAKE, p_str(tenant), p_str(w->collection), external, put_column(t, w, PUT_ID, ARRAY_UUID),
+       title, url, chapter, section, meta, mime);
     tx_add(t, SQL_PUT_FIND, state, 4);
     tx_add(t, SQL_PUT_SUPERSEDE, state, 4);
     tx_add(t, SQL_PUT_DROP, state, 4);
-    TX(t, PUT_UPLOAD, state[0], state[1], state[2], state[3], put_column(t, w, PUT_SHA, ARRAY_BYTEA), title, url, chapter, section, meta, mime,
-       put_column(t, w, PUT_BODY, ARRAY_BYTEA));
+    TX(t, PUT_UPLOAD, state[0], state[1], state[2], state[3], put_column(t, w, PUT_SHA, ARRAY_BYTEA), title,
+       url, chapter, section, meta, mime, put_column(t, w, PUT_BODY, ARRAY_BYTEA));
     TX(t, PUT_JOB, p_id(&w->job), p_str(tenant), p_str(w->collection));
     tx_add(t, SQL_SETTLE, NULL, 0);
-    TX(t, DOCUMENT_ROOM, p_str(tenant), p_str(w->collection), external, p_i64(store_of(c)->opt->max_documents),
-       p_i64(store_of(c)->opt->max_bytes));
+    TX(t, DOCUMENT_ROOM, p_str(tenant), p_str(w->collection), external,
+       p_i64(store_of(c)->opt->max_documents), p_i64(store_of(c)->opt->max_bytes));
     tx_run(t);
 }
 
 static void
-put_all(struct call *c, struct str collection, const struct uuid *job, const struct document_put_req *items, size_t n, tx_fn done)
+put_all(struct delivery *c, struct str collection, const struct uuid *job,
+        const struct document_put_req *items, size_t n, tx_fn done)
 {
-    struct puts w = { .collection = collection, .job = uuid_is_nil(job) ? uuid_v7() : *job, .job_named = !uuid_is_nil(job), .n = n };
+    struct puts w = { .collection = collection,
+                      .job = uuid_is_nil(job) ? uuid_v7() : *job,
+                      .job_named = !uuid_is_nil(job),
+                      .n = n };
 
     if (!collection_ok(c, collection) || !(w.v = call_alloc(c, n, sizeof *w.v)))
         return;
@@ -182,7 +203,7 @@ put_all(struct call *c, struct str collection, const struct uuid *job, const str
 }
 
 void
-document_put(struct call *c)
+document_put(struct delivery *c)
 {
     const struct document_put_req *r = c->req;
 
@@ -190,14 +211,15 @@ document_put(struct call *c)
 }
 
 void
-documents_put(struct call *c)
+documents_put(struct delivery *c)
 {
     const struct documents_put_req *r = c->req;
     bool once = r->items.n > 0;
 
     for (size_t i = 0; i < r->items.n && once; i++)
         for (size_t k = 0; k < i && once; k++)
-            once = !r->items.v[i].external_id.n || !str_eq(r->items.v[i].external_id, r->items.v[k].external_id);
+            once = !r->items.v[i].external_id.n ||
+                   !str_eq(r->items.v[i].external_id, r->items.v[k].external_id);
     if (once)
         put_all(c, r->collection, &r->job_id, r->items.v, r->items.n, on_puts);
     else
@@ -243,45 +265,45 @@ on_get(struct tx *t)
 }
 
 void
-document_get(struct call *c)
+document_get(struct delivery *c)
 {
     const struct document_ref *r = c->req;
     struct tx *t = call_tx(c, on_get);
 
-    TX(t, DOCUMENT_GET, p_str(tenant_of(c)), p_id(&r->document_id), p_str(r->collection), p_str(r->external_id));
+    TX(t, DOCUMENT_GET, p_str(tenant_of(c)), p_id(&r->document_id), p_str(r->collection),
+       p_str(r->external_id));
     tx_run(t);
+}
+
+static size_t
+read_row(struct tx *t, int i, size_t row, void *item)
+{
+    struct document *d = item;
+
+    document_row(t, i, row, d);
+    return d->metadata.n + d->title.n + d->url.n + d->chapter.n + d->section.n + d->error.n + 1024;
 }
 
 static void
 on_list(struct tx *t)
 {
-    struct call *c = t->call;
-    const struct document_list_req *r = c->req;
-    size_t rows = tx_rows(t, 0), bytes = 0;
+    const struct document_list_req *r = t->call->req;
     struct document_rep rep = { 0 };
     char cursor[PAGE_CURSOR];
 
-    if (!(rep.items.v = call_alloc(c, rows + 1, sizeof *rep.items.v)))
+    rep.items.v = page_items(t, 0, (size_t)r->limit, sizeof *rep.items.v, read_row, &rep.items.n,
+                             &rep.has_more);
+    if (!rep.items.v)
         return;
-    while (rep.items.n < rows && (int64_t)rep.items.n < r->limit) {
-        struct document *d = &rep.items.v[rep.items.n];
-
-        document_row(t, 0, rep.items.n, d);
-        bytes += d->metadata.n + d->title.n + d->url.n + d->chapter.n + d->section.n + d->error.n + 1024;
-        if (bytes > REPLY_BYTES && rep.items.n > 0)
-            break;
-        rep.items.n++;
-    }
-    rep.has_more = rep.items.n < rows;
     if (rep.has_more) {
         page_cursor(col_raw_time(t, 0, rep.items.n - 1, 14), &rep.items.v[rep.items.n - 1].id, cursor);
         rep.next_cursor = str_of(cursor);
     }
-    worker_reply(c, &rep);
+    worker_reply(t->call, &rep);
 }
 
 void
-document_list(struct call *c)
+document_list(struct delivery *c)
 {
     const struct document_list_req *r = c->req;
     struct page_from from;
@@ -298,7 +320,8 @@ document_list(struct call *c)
 static void
 on_text(struct tx *t)
 {
-    struct document_text_rep rep = { .text = col_str(t, 0, 0, 0), .bytes = col_i64(t, 0, 0, 1),
+    struct document_text_rep rep = { .text = col_str(t, 0, 0, 0),
+                                     .bytes = col_i64(t, 0, 0, 1),
                                      .collection = col_str(t, 0, 0, 2) };
 
     if (tx_rows(t, 0) == 0)
@@ -308,7 +331,7 @@ on_text(struct tx *t)
 }
 
 void
-document_text(struct call *c)
+document_text(struct delivery *c)
 {
     const struct document_text_req *r = c->req;
     struct tx *t;
@@ -318,8 +341,8 @@ document_text(struct call *c)
         return;
     }
     t = call_tx(c, on_text);
-    TX(t, DOCUMENT_TEXT, p_str(tenant_of(c)), p_id(&r->document_id), p_str(r->collection), p_str(r->external_id),
-       p_i64(r->start), p_i64(r->end));
+    TX(t, DOCUMENT_TEXT, p_str(tenant_of(c)), p_id(&r->document_id), p_str(r->collection),
+       p_str(r->external_id), p_i64(r->start), p_i64(r->end));
     tx_run(t);
 }
 
@@ -334,7 +357,7 @@ on_deleted(struct tx *t)
 }
 
 void
-document_delete(struct call *c)
+document_delete(struct delivery *c)
 {
     const struct document_ref *r = c->req;
     const struct param ref[4] = { p_str(tenant_of(c)), p_id(&r->document_id), p_str(r->collection),
@@ -346,5 +369,32 @@ document_delete(struct call *c)
     tx_add(t, SQL_DOCUMENT_DROP_CHUNKS, ref, 4);
     tx_add(t, SQL_DOCUMENT_FEED, ref, 4);
     tx_add(t, SQL_DOCUMENT_DELETE, ref, 4);
+    tx_run(t);
+}
+
+/* ---- again */
+
+static void
+on_reindex(struct tx *t)
+{
+    struct document_put_rep rep = { .document_id = col_id(t, 4, 0, 0), .job_id = col_id(t, 4, 0, 1) };
+
+    worker_reply(t->call, &rep);
+}
+
+void
+document_reindex(struct delivery *c)
+{
+    const struct document_ref *r = c->req;
+    struct uuid job = uuid_v7();
+    const struct param ref[5] = { p_str(tenant_of(c)), p_id(&r->document_id), p_str(r->collection),
+                                  p_str(r->external_id), p_id(&job) };
+    struct tx *t = call_tx(c, on_reindex);
+
+    tx_add(t, SQL_DOCUMENT_LOCK, ref, 4);
+    tx_add(t, SQL_REINDEX_UPLOAD, ref, 5);
+    tx_add(t, SQL_REINDEX_NOW, ref, 4);
+    tx_add(t, SQL_REINDEX_JOB, ref, 5);
+    tx_add(t, SQL_REINDEX_FOUND, ref, 4);
     tx_run(t);
 }

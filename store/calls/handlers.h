@@ -1,10 +1,11 @@
-/* The store's handlers, one for each kind of call: each reads its request, begins one transaction and answers from its results. */
-#ifndef STORE_HANDLERS_H
-#define STORE_HANDLERS_H
+/* The store's handlers, one for each kind of call: each reads its request, begins one transaction and
+ * answers from its results. */
+#ifndef STORE_CALLS_HANDLERS_H
+#define STORE_CALLS_HANDLERS_H
 
-struct call;
+struct delivery;
 
-#define CALL(kind, handler) void handler(struct call *c);
+#define CALL(kind, handler) void handler(struct delivery *c);
 #include "store/calls/calls.tbl"
 #undef CALL
 

@@ -1,21 +1,22 @@
 /* A session's messages with their citations, in one statement: newest conversation first, oldest message first in it.
  * Pages are numbered, or follow a cursor: 48 bytes in hex that name the last message seen, whose cost is constant.
  *
- * A page walks, it does not sort (store/sql/history.sql). Ordering the join as a whole is the obvious statement, but a prepared one is
- * planned without its limit and then reads the beginning of every conversation: 27 ms instead of 1 at 250 of them. Page 1 and page
- * 10,000 touch 217 and 215 buffers. SQL promises no order of conversations here; the walk is a nested loop that cannot be otherwise,
- * and the messages that are returned are ordered by name at the end. */
+ * A page walks, it does not sort (store/sql/history.sql). Ordering the join as a whole is the obvious
+ * statement, but a prepared one is planned without its limit and then reads the beginning of every
+ * conversation: 27 ms instead of 1 at 250 of them. Page 1 and page 10,000 touch 217 and 215 buffers. SQL
+ * promises no order of conversations here; the walk is a nested loop that cannot be otherwise, and the
+ * messages that are returned are ordered by name at the end. */
 #include <endian.h>
 
-#include "store/store.h"
+#include "store/calls/calls.h"
 
 #define REPLY_BYTES 30000000 /* of contents; the reply's limit is 32 MB */
 #define CURSOR 48            /* conversation's time, its id, message's time, its id */
 
 struct place {
-    int64_t cc;              /* conversation's time, Postgres's microseconds */
+    int64_t cc; /* conversation's time, Postgres's microseconds */
     struct uuid conversation;
-    int64_t at;              /* message's time */
+    int64_t at; /* message's time */
     struct uuid message;
 };
 
@@ -68,24 +69,6 @@ read_message(struct tx *t, size_t row, struct message *m)
     m->finish = col_str(t, 0, row, 27);
 }
 
-static void
-read_citation(struct tx *t, size_t row, struct citation *k)
-{
-    k->id = col_id(t, 0, row, 11);
-    k->n = col_i64(t, 0, row, 12);
-    k->document_id = col_id(t, 0, row, 13);
-    k->chunk_id = col_id(t, 0, row, 14);
-    k->external_id = col_str(t, 0, row, 15);
-    k->title = col_str(t, 0, row, 16);
-    k->chapter = col_str(t, 0, row, 17);
-    k->section = col_str(t, 0, row, 18);
-    k->url = col_str(t, 0, row, 19);
-    k->excerpt = col_str(t, 0, row, 20);
-    k->start = col_i64(t, 0, row, 21);
-    k->end = col_i64(t, 0, row, 22);
-    k->score = col_f64(t, 0, row, 23);
-}
-
 /* Rows → messages; a message's rows stand together, each with one of its citations. Returns the bytes taken. */
 static void
 collect(struct tx *t, int64_t limit, struct history_rep *rep, struct citation *spare, struct place *last)
@@ -104,13 +87,14 @@ collect(struct tx *t, int64_t limit, struct history_rep *rep, struct citation *s
             m = &rep->items.v[rep->items.n++];
             read_message(t, row, m);
             bytes += m->content.n + m->selection.n + m->comment.n + 512;
-            *last = (struct place){ col_raw_time(t, 0, row, 10), m->conversation_id, col_raw_time(t, 0, row, 9), m->id };
+            *last = (struct place){ col_raw_time(t, 0, row, 10), m->conversation_id,
+                                    col_raw_time(t, 0, row, 9), m->id };
         }
         if (col_str(t, 0, row, 11).n == 0)
             continue;
         if (m->citations.n == 0)
             m->citations.v = spare;
-        read_citation(t, row, spare++);
+        citation_row(t, row, 11, 28, spare++);
         m->citations.n++;
         bytes += 2048;
     }
@@ -119,7 +103,7 @@ collect(struct tx *t, int64_t limit, struct history_rep *rep, struct citation *s
 static void
 on_history(struct tx *t)
 {
-    struct call *c = t->call;
+    struct delivery *c = t->call;
     const struct history_req *r = c->req;
     size_t rows = tx_rows(t, 0);
     struct history_rep rep = { 0 };
@@ -141,7 +125,7 @@ on_history(struct tx *t)
 }
 
 void
-history(struct call *c)
+history(struct delivery *c)
 {
     const struct history_req *r = c->req;
     struct place from = { .cc = INT64_MAX, .at = INT64_MAX }; /* infinity: before everything */

@@ -5,7 +5,7 @@
  *   idem.finish ─▶ the answer is stored for 24 h, or (status 0) the key is free to run again
  *
  * A claim is repeatable by its holder; a finish of somebody who lost the lease changes nothing. */
-#include "store/store.h"
+#include "store/calls/calls.h"
 
 static void
 on_stored(struct tx *t)
@@ -38,7 +38,7 @@ on_claimed(struct tx *t)
 }
 
 void
-idem_claim(struct call *c)
+idem_claim(struct delivery *c)
 {
     const struct idem_claim_req *r = c->req;
     struct tx *t;
@@ -49,13 +49,13 @@ idem_claim(struct call *c)
     }
     t = call_tx(c, on_claimed);
     t->want_errors = true;
-    TX(t, IDEM_CLAIM, p_str(tenant_of(c)), p_str(r->scope), p_str(r->key), p_str(r->hash), p_id(&(struct uuid){ { 0 } }),
-       p_id(&(struct uuid){ { 0 } }), p_i64(r->lease_ms), p_id(&r->holder));
+    TX(t, IDEM_CLAIM, p_str(tenant_of(c)), p_str(r->scope), p_str(r->key), p_str(r->hash),
+       p_id(&(struct uuid){ { 0 } }), p_id(&(struct uuid){ { 0 } }), p_i64(r->lease_ms), p_id(&r->holder));
     tx_run(t);
 }
 
 void
-idem_finish(struct call *c)
+idem_finish(struct delivery *c)
 {
     const struct idem_finish_req *r = c->req;
     struct str tenant = tenant_of(c);

@@ -2,10 +2,11 @@
  * finishes it; every call names document, generation and worker, and gets ERR_CONFLICT when the work is no longer its.
  * After five attempts an upload fails with a reason. finish swaps text and chunks and moves the feed in one transaction.
  *
- * No tenant waits for another's upload at the feed's row: the job's row, which an upload holds until its commit, is taken before it. */
+ * No tenant waits for another's upload at the feed's row: the job's row, which an upload holds until its
+ * commit, is taken before it. */
 #include <endian.h>
 
-#include "store/store.h"
+#include "store/calls/calls.h"
 
 #define LEASE_MAX_MS 600000
 #define CLAIMS_MAX 64
@@ -31,13 +32,13 @@ on_job(struct tx *t)
     rep.seq = col_i64(t, 0, 0, 7);
     rep.created_ms = col_ms(t, 0, 0, 8);
     rep.status = rep.files_done + rep.files_failed < rep.files ? STR("running")
-                 : rep.files_failed > 0                         ? STR("failed")
-                                                                : STR("done");
+                 : rep.files_failed > 0                        ? STR("failed")
+                                                               : STR("done");
     worker_reply(t->call, &rep);
 }
 
 void
-job_get(struct call *c)
+job_get(struct delivery *c)
 {
     const struct job_ref *r = c->req;
     struct tx *t = call_tx(c, on_job);
@@ -47,7 +48,7 @@ job_get(struct call *c)
 }
 
 static bool
-lease_ok(struct call *c, int64_t ms)
+lease_ok(struct delivery *c, int64_t ms)
 {
     if (ms >= 100 && ms <= LEASE_MAX_MS)
         return true;
@@ -86,10 +87,12 @@ claim_row(const struct tx *t, size_t row, struct job_claim_rep *rep)
     rep->url = col_str(t, 0, row, 9);
     rep->mime = col_str(t, 0, row, 10);
     rep->body = col_str(t, 0, row, 11);
+    rep->space = col_str(t, 0, row, 12);
+    rep->space_dims = col_i64(t, 0, row, 13);
 }
 
 static void
-claim_reply(struct call *c, const struct claim *k, const struct tx *t, size_t n)
+claim_reply(struct delivery *c, const struct claim *k, const struct tx *t, size_t n)
 {
     struct jobs_claim_rep rep = { 0 };
 
@@ -113,7 +116,7 @@ on_back(struct tx *t)
 
 /* They cannot be read: several are tried one by one, one by itself has had an attempt and says why. */
 static void
-claim_back(struct call *c, const struct claim *k, const struct uuid *id, int64_t generation, enum err why)
+claim_back(struct delivery *c, const struct claim *k, const struct uuid *id, int64_t generation, enum err why)
 {
     struct tx *t = call_tx(c, on_back);
     char *text = arena_printf(c->arena, "the upload cannot be read from the database (%s)", err_name(why));
@@ -124,7 +127,8 @@ claim_back(struct call *c, const struct claim *k, const struct uuid *id, int64_t
     if (k->n > 1)
         TX(t, CLAIM_BACK, p_str(buf_slice(ids)), p_str(buf_slice(generations)), p_str(k->worker));
     else
-        TX(t, FINISH_AGAIN, p_id(id), p_i64(generation), p_str(k->worker), p_z(text ? text : "the upload cannot be read"));
+        TX(t, FINISH_AGAIN, p_id(id), p_i64(generation), p_str(k->worker),
+           p_z(text ? text : "the upload cannot be read"), p_flag(false));
     tx_run(t);
 }
 
@@ -184,7 +188,7 @@ on_claimed(struct tx *t)
 }
 
 static void
-claim(struct call *c, struct str worker, int64_t lease_ms, int64_t limit, int64_t bytes, bool one)
+claim(struct delivery *c, struct str worker, int64_t lease_ms, int64_t limit, int64_t bytes, bool one)
 {
     struct claim *k;
     struct tx *t;
@@ -200,7 +204,7 @@ claim(struct call *c, struct str worker, int64_t lease_ms, int64_t limit, int64_
 }
 
 void
-job_claim(struct call *c)
+job_claim(struct delivery *c)
 {
     const struct job_claim_req *r = c->req;
 
@@ -208,16 +212,19 @@ job_claim(struct call *c)
 }
 
 void
-jobs_claim(struct call *c)
+jobs_claim(struct delivery *c)
 {
     const struct jobs_claim_req *r = c->req;
 
-    claim(c, r->worker, r->lease_ms, r->limit < 1 ? 1 : r->limit > CLAIMS_MAX ? CLAIMS_MAX : r->limit,
+    claim(c, r->worker, r->lease_ms,
+          r->limit < 1            ? 1
+          : r->limit > CLAIMS_MAX ? CLAIMS_MAX
+                                  : r->limit,
           r->bytes < CLAIM_BYTES ? r->bytes : CLAIM_BYTES, false);
 }
 
 void
-job_renew(struct call *c)
+job_renew(struct delivery *c)
 {
     const struct job_renew_req *r = c->req;
     struct tx *t;
@@ -230,7 +237,7 @@ job_renew(struct call *c)
 }
 
 void
-job_text(struct call *c)
+job_text(struct delivery *c)
 {
     const struct job_text_req *r = c->req;
     struct tx *t = call_tx(c, ack_ok);
@@ -253,6 +260,9 @@ chunk_cell(const struct chunk *k, enum chunk_column col)
     case CHUNK_CHAPTER: return p_str(k->chapter);
     case CHUNK_SECTION: return p_str(k->section);
     case CHUNK_HASH: return p_str(k->hash);
+    case CHUNK_ANCHOR: return p_str(k->anchor);
+    case CHUNK_LEAD: return p_str(k->lead);
+    case CHUNK_PAGE: return k->page > 0 ? p_i64(k->page) : p_str(STR_NONE);
     default: return p_str(k->vector);
     }
 }
@@ -279,11 +289,12 @@ on_chunks(struct tx *t)
 bool
 chunk_ok(const struct chunk *k)
 {
-    return k->hash.n == 32 && k->vector.n % 4 == 0 && k->start >= 0 && k->start <= k->end && k->end <= INT32_MAX && k->ord >= 0;
+    return k->hash.n == 32 && k->vector.n % 4 == 0 && k->start >= 0 && k->start <= k->end &&
+           k->end <= INT32_MAX && k->ord >= 0;
 }
 
 static bool
-chunks_ok(struct call *c, const struct job_chunks_req *r)
+chunks_ok(struct delivery *c, const struct job_chunks_req *r)
 {
     bool ok = true;
 
@@ -295,7 +306,7 @@ chunks_ok(struct call *c, const struct job_chunks_req *r)
 }
 
 void
-job_chunks(struct call *c)
+job_chunks(struct delivery *c)
 {
     const struct job_chunks_req *r = c->req;
     struct tx *t;
@@ -306,9 +317,11 @@ job_chunks(struct call *c)
     TX(t, CHUNKS_CHECK, p_id(&r->document_id), p_i64(r->generation), p_str(r->worker), p_str(r->model));
     TX(t, CHUNKS_ADD, p_id(&r->document_id), p_i64(r->generation), p_str(r->worker), p_str(r->model),
        p_i64(r->embedded), column(t, r, CHUNK_ID, ARRAY_UUID), column(t, r, CHUNK_ORD, ARRAY_INT8),
-       column(t, r, CHUNK_START, ARRAY_INT8), column(t, r, CHUNK_END, ARRAY_INT8), column(t, r, CHUNK_CHAPTER, ARRAY_TEXT),
-       column(t, r, CHUNK_SECTION, ARRAY_TEXT), column(t, r, CHUNK_HASH, ARRAY_BYTEA),
-       column(t, r, CHUNK_VECTOR, ARRAY_BYTEA));
+       column(t, r, CHUNK_START, ARRAY_INT8), column(t, r, CHUNK_END, ARRAY_INT8),
+       column(t, r, CHUNK_CHAPTER, ARRAY_TEXT), column(t, r, CHUNK_SECTION, ARRAY_TEXT),
+       column(t, r, CHUNK_HASH, ARRAY_BYTEA), column(t, r, CHUNK_VECTOR, ARRAY_BYTEA),
+       column(t, r, CHUNK_ANCHOR, ARRAY_TEXT), column(t, r, CHUNK_PAGE, ARRAY_INT8),
+       column(t, r, CHUNK_LEAD, ARRAY_TEXT));
     tx_run(t);
 }
 
@@ -343,20 +356,25 @@ on_finished(struct tx *t)
 }
 
 void
-job_finish(struct call *c)
+job_finish(struct delivery *c)
 {
     const struct job_finish_req *r = c->req;
-    const struct param mine[4] = { p_id(&r->document_id), p_i64(r->generation), p_str(r->worker), p_str(r->error) };
+    const struct param mine[5] = { p_id(&r->document_id), p_i64(r->generation), p_str(r->worker),
+                                   p_str(r->error), p_flag(r->unspent) };
     struct tx *t = call_tx(c, on_finished);
 
     t->want_errors = true;
     tx_add(t, SQL_FINISH_LOCK, mine, 3);
-    if (r->error.p && r->again) {
-        tx_add(t, SQL_FINISH_AGAIN, mine, 4);
+    if (r->error.p && r->again && r->wait_ms > 0) {
+        TX(t, FINISH_LATER, mine[0], mine[1], mine[2], mine[3], p_i64(r->wait_ms));
+    } else if (r->error.p && r->again) {
+        tx_add(t, SQL_FINISH_AGAIN, mine, 5);
     } else if (r->error.p) {
         tx_add(t, SQL_FINISH_FAIL, mine, 4);
     } else {
         tx_add(t, SQL_FINISH_SWAP, mine, 3);
+        TX(t, FINISH_MODEL, p_id(&r->document_id), p_i64(r->generation), p_str(r->space),
+           p_i64(r->space_dims));
         tx_add(t, SQL_FINISH_DROP, mine, 2);
         tx_add(t, SQL_FINISH_JOB, mine, 3);
         tx_add(t, SQL_FINISH_FEED, mine, 3);

@@ -1,13 +1,12 @@
 /* API keys: SHA-256 of the key only. A tenant's admin writes and lists its own. Gateways follow all of them by number:
- * key.changes is each key's last change after a number, revocations among them; key.get is one key, for a gateway that has
+ * key.changes is each key's last change after a number, revocations among them; key.used are the keys that a gateway let in for the first time on a day. key.get is one key, for a gateway that has
  * not read all of them yet. Migration 0008's triggers give the numbers, whoever writes. */
 #include <endian.h>
 
-#include "store/store.h"
+#include "store/calls/calls.h"
 
-#define REPLY_BYTES 900000   /* the reply's limit is 1 MB */
-#define PAGE 1000            /* the most that a reply may hold */
-#define CURSOR 40            /* bytes: time and hash of the last one seen */
+#define PAGE 1000 /* the most that a reply may hold */
+#define CURSOR 40 /* bytes: time and hash of the last one seen */
 
 static size_t
 strs_bytes(const struct strs *s)
@@ -21,8 +20,9 @@ strs_bytes(const struct strs *s)
 
 /* Columns as KEY_COLS names them. Returns about how much room the key takes in a reply. */
 static size_t
-read_key(struct tx *t, int i, size_t row, struct api_key *k)
+read_key(struct tx *t, int i, size_t row, void *item)
 {
+    struct api_key *k = item;
     struct arena *a = t->call->arena;
 
     k->hash = col_str(t, i, row, 0);
@@ -36,10 +36,29 @@ read_key(struct tx *t, int i, size_t row, struct api_key *k)
     k->created_ms = col_ms(t, i, row, 8);
     k->expires_ms = col_ms(t, i, row, 9);
     k->seq = col_i64(t, i, row, 10);
-    return 256 + k->label.n + k->tenant.n + strs_bytes(&k->scopes) + strs_bytes(&k->collections) + strs_bytes(&k->origins);
+    k->replaced_by = col_str(t, i, row, 11);
+    k->limits = col_str(t, i, row, 12);
+    k->per_day = col_i64(t, i, row, 13);
+    k->tokens_per_day = col_i64(t, i, row, 14);
+    k->nanos_per_day = col_i64(t, i, row, 15);
+    return 256 + k->label.n + k->tenant.n + strs_bytes(&k->scopes) + strs_bytes(&k->collections) +
+           strs_bytes(&k->origins);
 }
 
 /* ---- for people */
+
+/* With the day of its last use and what is used of its budget today behind the columns. */
+static size_t
+read_listed(struct tx *t, int i, size_t row, void *item)
+{
+    struct api_key *k = item;
+    size_t bytes = read_key(t, i, row, k);
+
+    k->used_ms = col_ms(t, i, row, 16);
+    k->tokens_today = col_i64(t, i, row, 17);
+    k->nanos_today = col_i64(t, i, row, 18);
+    return bytes;
+}
 
 static int64_t
 rows_asked(const struct key_list_req *r)
@@ -50,33 +69,27 @@ rows_asked(const struct key_list_req *r)
 static void
 on_list(struct tx *t)
 {
-    struct call *c = t->call;
-    size_t n = tx_rows(t, 0), bytes = 0, most = (size_t)rows_asked(c->req);
+    const struct key_list_req *r = t->call->req;
     struct key_list_rep rep = { 0 };
     char cursor[2 * CURSOR + 1];
     uint8_t at[CURSOR];
     uint64_t time;
 
-    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
+    rep.items.v = page_items(t, 0, (size_t)rows_asked(r), sizeof *rep.items.v,
+                             r->tenant.p ? read_listed : read_key, &rep.items.n, &rep.has_more);
+    if (!rep.items.v)
         return;
-    while (rep.items.n < n && rep.items.n < most) {
-        bytes += read_key(t, 0, rep.items.n, &rep.items.v[rep.items.n]);
-        if (bytes > REPLY_BYTES && rep.items.n > 0)
-            break;
-        rep.items.n++;
-    }
-    rep.has_more = rep.items.n < n;
     if (rep.has_more) {
         time = htobe64((uint64_t)col_raw_time(t, 0, rep.items.n - 1, 8));
         memcpy(at, &time, 8);
         memcpy(at + 8, rep.items.v[rep.items.n - 1].hash.p, 32);
         rep.next_cursor = str_of(hex_text(at, CURSOR, cursor));
     }
-    worker_reply(c, &rep);
+    worker_reply(t->call, &rep);
 }
 
 void
-key_list(struct call *c)
+key_list(struct delivery *c)
 {
     const struct key_list_req *r = c->req;
     int64_t time = INT64_MIN, skip = r->page > 1 && !r->cursor.p ? (r->page - 1) * rows_asked(r) : 0;
@@ -88,7 +101,8 @@ key_list(struct call *c)
     bool known = !r->cursor.p || hex_parse(r->cursor, at, CURSOR);
 
     if (r->limit < 0 || r->page < 0 || r->page > 100000 || !known) {
-        worker_fail(c, ERR_VALIDATION, 0, known ? "limit is 1 to 1000, page 1 to 100000" : "cursor: is none of an earlier answer");
+        worker_fail(c, ERR_VALIDATION, 0,
+                    known ? "limit is 1 to 1000, page 1 to 100000" : "cursor: is none of an earlier answer");
         return;
     }
     if (r->cursor.p) {
@@ -103,8 +117,8 @@ key_list(struct call *c)
         return;
     }
     buf_str(tx_buf(t), hash); /* lives as long as the transaction */
-    TX(t, KEY_LIST, p_str(r->tenant), p_strs(tx_buf(t), &r->collections), p_raw_time(time), p_str(buf_slice(&t->buf[0])),
-       p_i64(rows_asked(r) + 1), p_i64(skip));
+    TX(t, KEY_LIST, p_str(r->tenant), p_strs(tx_buf(t), &r->collections), p_raw_time(time),
+       p_str(buf_slice(&t->buf[0])), p_i64(rows_asked(r) + 1), p_i64(skip));
     tx_run(t);
 }
 
@@ -122,7 +136,7 @@ on_put(struct tx *t)
 }
 
 void
-key_put(struct call *c)
+key_put(struct delivery *c)
 {
     const struct api_key *r = c->req;
     struct tx *t;
@@ -136,9 +150,79 @@ key_put(struct call *c)
     TX(t, KEY_LOCK, p_str(r->tenant));
     TX(t, KEY_ROOM, p_str(r->tenant), p_str(r->hash), p_i64(store_of(c)->opt->max_keys));
     TX(t, KEY_PUT, p_str(r->hash), p_str(r->tenant), p_str(r->label), p_strs(tx_buf(t), &r->scopes),
-       p_strs(tx_buf(t), &r->collections), p_strs(tx_buf(t), &r->origins), p_i64(r->per_minute), p_i64(r->per_hour),
-       p_time(r->expires_ms));
+       p_strs(tx_buf(t), &r->collections), p_strs(tx_buf(t), &r->origins), p_i64(r->per_minute),
+       p_i64(r->per_hour), p_time(r->expires_ms), p_i64(r->per_day), p_i64(r->tokens_per_day),
+       p_i64(r->nanos_per_day));
     tx_add(t, SQL_KEY_HEAD, NULL, 0);
+    tx_run(t);
+}
+
+static void
+on_limits(struct tx *t)
+{
+    struct api_key k = { 0 };
+    struct key_list_rep rep = { .items = { &k, 1 } };
+
+    if (tx_rows(t, 1) == 0) {
+        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
+    } else if (tx_touched(t, 0) == 0) {
+        worker_fail(t->call, ERR_CONFLICT, 0, "this key was changed meanwhile");
+    } else {
+        read_key(t, 1, 0, &k);
+        worker_reply(t->call, &rep);
+    }
+}
+
+void
+key_limits(struct delivery *c)
+{
+    const struct key_limits_req *r = c->req;
+    struct tx *t = call_tx(c, on_limits);
+
+    TX(t, KEY_LIMITS, p_str(r->hash), p_str(r->tenant), p_i64(r->seq), p_str(r->label), p_i64(r->per_minute),
+       p_i64(r->per_hour), p_i64(r->per_day), p_i64(r->tokens_per_day), p_i64(r->nanos_per_day));
+    TX(t, KEY_GET, p_str(r->hash));
+    tx_run(t);
+}
+
+/* The successor, then the key that it replaces. */
+static void
+on_rotated(struct tx *t)
+{
+    struct api_key k[2] = { 0 };
+    struct key_list_rep rep = { .items = { k, 2 } };
+
+    if (!room_left(t))
+        return;
+    if (tx_rows(t, 5) == 0)
+        worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
+    else if (tx_touched(t, 2) == 0 || tx_rows(t, 4) == 0)
+        worker_fail(t->call, ERR_CONFLICT, 0, "this key has been replaced already, or is over");
+    else {
+        read_key(t, 4, 0, &k[0]);
+        read_key(t, 5, 0, &k[1]);
+        worker_reply(t->call, &rep);
+    }
+}
+
+void
+key_rotate(struct delivery *c)
+{
+    const struct key_rotate_req *r = c->req;
+    struct tx *t;
+
+    if (r->hash.n != 32 || r->next.n != 32 || str_eq(r->hash, r->next) || r->old_ends_ms <= 0) {
+        worker_fail(c, ERR_VALIDATION, 0, "a key and its successor have a SHA-256 each, and the key an end");
+        return;
+    }
+    t = call_tx(c, on_rotated);
+    t->want_errors = true;
+    TX(t, KEY_LOCK, p_str(r->tenant));
+    TX(t, KEY_ROOM, p_str(r->tenant), p_str(r->next), p_i64(store_of(c)->opt->max_keys));
+    TX(t, KEY_REPLACE, p_str(r->hash), p_str(r->tenant), p_str(r->next), p_time(r->old_ends_ms));
+    TX(t, KEY_SUCCEED, p_str(r->hash), p_str(r->tenant), p_str(r->next), p_time(r->expires_ms));
+    TX(t, KEY_GET, p_str(r->next));
+    TX(t, KEY_GET, p_str(r->hash));
     tx_run(t);
 }
 
@@ -154,7 +238,7 @@ on_deleted(struct tx *t)
 }
 
 void
-key_delete(struct call *c)
+key_delete(struct delivery *c)
 {
     const struct key_ref *r = c->req;
     struct tx *t = call_tx(c, on_deleted);
@@ -166,34 +250,33 @@ key_delete(struct call *c)
 
 /* ---- for gateways */
 
+static size_t
+read_change(struct tx *t, int i, size_t row, void *item)
+{
+    struct api_key *k = item;
+    size_t bytes = read_key(t, i, row, k);
+
+    k->gone = !k->tenant.p;
+    if (k->gone)
+        k->tenant = STR("");
+    return bytes;
+}
+
 static void
 on_changes(struct tx *t)
 {
-    struct call *c = t->call;
-    size_t n = tx_rows(t, 1), bytes = 0;
     struct key_changes_rep rep = { .seq = col_i64(t, 0, 0, 0) };
 
-    if (!(rep.items.v = call_alloc(c, n + 1, sizeof *rep.items.v)))
+    rep.items.v = page_items(t, 1, PAGE, sizeof *rep.items.v, read_change, &rep.items.n, &rep.has_more);
+    if (!rep.items.v)
         return;
-    while (rep.items.n < n && rep.items.n < PAGE) {
-        struct api_key *k = &rep.items.v[rep.items.n];
-
-        bytes += read_key(t, 1, rep.items.n, k);
-        if (bytes > REPLY_BYTES && rep.items.n > 0)
-            break;
-        k->gone = !k->tenant.p;
-        if (k->gone)
-            k->tenant = STR("");
-        rep.items.n++;
-    }
-    rep.has_more = rep.items.n < n;
     if (rep.items.n > 0 && (rep.has_more || rep.items.v[rep.items.n - 1].seq > rep.seq))
         rep.seq = rep.items.v[rep.items.n - 1].seq;
-    worker_reply(c, &rep);
+    worker_reply(t->call, &rep);
 }
 
 void
-key_changes(struct call *c)
+key_changes(struct delivery *c)
 {
     const struct key_changes_req *r = c->req;
     struct tx *t = call_tx(c, on_changes);
@@ -201,6 +284,20 @@ key_changes(struct call *c)
     t->impatient = true;
     tx_add(t, SQL_KEY_HEAD, NULL, 0); /* before the rows, so that it never promises a change that they lack */
     TX(t, KEY_CHANGES, p_i64(r->after), p_i64(PAGE + 1));
+    tx_run(t);
+}
+
+void
+key_used(struct delivery *c)
+{
+    const struct key_used_req *r = c->req;
+    struct tx *t = call_tx(c, ack_ok);
+    struct buf *b = tx_buf(t);
+
+    array_begin(b, ARRAY_BYTEA, r->keys.n);
+    for (size_t i = 0; i < r->keys.n; i++)
+        array_add(b, p_str(r->keys.v[i].hash));
+    TX(t, KEY_USED, p_str(buf_slice(b)), p_time(r->day_ms));
     tx_run(t);
 }
 
@@ -216,7 +313,7 @@ on_get(struct tx *t)
 }
 
 void
-key_get(struct call *c)
+key_get(struct delivery *c)
 {
     const struct key_get_req *r = c->req;
     struct tx *t = call_tx(c, on_get);

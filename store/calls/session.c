@@ -1,8 +1,9 @@
 /* Sessions: made or prolonged, read, erased with everything below them (conversations, messages, citations, stored
  * answers: foreign keys cascade). A session is known by the SHA-256 of its secret only. An erasure is noted, also that
- * of a session that is not there: a turn that still waits in Redis must not make it again (turn.c). Where the caller knows
- * that none can wait, what erases nothing leaves nothing behind, so that made-up sessions fill no table. */
-#include "store/store.h"
+ * of a session that is not there: a turn that still waits in Redis must not make it again (turn.c). An
+ * erasure of nothing leaves nothing behind where the caller knows that no turn can wait, so that made-up
+ * sessions fill no table. */
+#include "store/calls/calls.h"
 
 #define USER_BATCH 100 /* sessions of a user in one transaction */
 
@@ -31,7 +32,7 @@ on_row(struct tx *t)
 }
 
 void
-session_put(struct call *c)
+session_put(struct delivery *c)
 {
     const struct session_req *r = c->req;
     struct owner who;
@@ -46,7 +47,7 @@ session_put(struct call *c)
 }
 
 void
-session_get(struct call *c)
+session_get(struct delivery *c)
 {
     const struct session_req *r = c->req;
     struct owner who;
@@ -72,7 +73,7 @@ on_deleted(struct tx *t)
 }
 
 void
-session_delete(struct call *c)
+session_delete(struct delivery *c)
 {
     const struct session_req *r = c->req;
     struct owner who;
@@ -104,7 +105,7 @@ on_user_deleted(struct tx *t)
 }
 
 void
-user_delete(struct call *c)
+user_delete(struct delivery *c)
 {
     const struct user_delete_req *r = c->req;
     struct tx *t = call_tx(c, on_user_deleted);

@@ -28,13 +28,16 @@ keep_keys(struct import_batch *b, const struct tx *t)
 }
 
 struct import_batch *
-import_batch_new(enum import_step step, struct str tenant, struct str label, const struct tx *t)
+import_batch_new(enum import_step step, struct str tenant, struct str label, const char *base,
+                 const struct tx *t)
 {
     struct import_batch *b = mem_new(sizeof *b);
     size_t n = tx_rows(t, 0);
 
     b->step = step;
-    b->rows = (struct import_rows){ .tenant = tenant, .label = label, .arena = arena_new(ARENA_MAX) };
+    b->rows = (struct import_rows){
+        .tenant = tenant, .label = label, .base = base, .arena = arena_new(ARENA_MAX)
+    };
     b->seen = (int64_t)n;
     for (size_t row = 0; row < n; row++) {
         const char *why = import_parse(step, t, row, &b->rows);
@@ -70,8 +73,9 @@ import_batch_missing(struct import_batch *b, size_t i)
 {
     if (i < b->rows.n)
         put_refusal(b, str_of(b->keys.p + b->key[i]),
-                    b->step == STEP_SESSIONS ? "the session was erased here"
-                                             : "what it belongs to is not there, or another row has its place");
+                    b->step == STEP_SESSIONS
+                        ? "the session was erased here"
+                        : "what it belongs to is not there, or another row has its place");
 }
 
 /* Wide rows: few more than there were, since the source looks at all that are asked for. */

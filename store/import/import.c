@@ -1,15 +1,18 @@
-/* footnote-store --import-from URL: copies the guide's Python schema from another database or schema, and ends.
+/* footnote-store --import-from URL: copies a Python backend's schema (docs/migrating.md) from another
+ * database or schema, and ends.
  *
  *   describe ─▶ load progress ─▶ for each step (sessions, conversations, messages, citations, references):
  *       count ─▶ [read a batch] ─▶ [write a batch: rows, progress] ─▶ … ─▶ count again ─▶ done
  *
- * Batches go by the source's keys. While one is written the next is read: the two databases work side by side. A batch is
- * written by two transactions at once, each with whole conversations (so neither waits for the other's rows), and the first
- * of the next batch notes the position that is then behind both. A killed run is taken up there; since all ids follow from
- * the source's, rows that are found there again change nothing, and neither does a second run. Rows that cannot be taken are
- * listed on standard output, one a line. A batch ends at 16 MiB of texts. Parents are looked up by key alone (store/sql/import.sql):
- * any other join read all of a tenant's conversations for each row, which cost the server nearly five times the time.
- * What fails is tried again from the last position; a statement that the source refuses ends the run (exit code 1). */
+ * Batches go by the source's keys. While one is written the next is read: the two databases work side by
+ * side. A batch is written by two transactions at once, each with whole conversations (so neither waits
+ * for the other's rows), and the first of the next batch notes the position that is then behind both. A
+ * killed run is taken up there; since all ids follow from the source's, rows that are found there again
+ * change nothing, and neither does a second run. Rows that cannot be taken are listed on standard output,
+ * one a line. A batch ends at 16 MiB of texts. Parents are looked up by key alone (store/sql/import.sql):
+ * any other join read all of a tenant's conversations for each row, which cost the server nearly five
+ * times the time. A failed batch is tried again from the last position; a statement that the source
+ * refuses ends the run (exit code 1). */
 #include "store/import/import.h"
 
 #include <stdio.h>
@@ -17,15 +20,16 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/text/number.h"
 
 #define TX_MS 120000
-#define ROWS_FIRST 500      /* of a step's first batch */
+#define ROWS_FIRST 500 /* of a step's first batch */
 #define TRIES 20
 #define TRY_MS 1000
 #define TELL_MS 2000
 
 struct progress {
-    char *position;      /* key of the last row that is written; NULL: none */
+    char *position;               /* key of the last row that is written; NULL: none */
     int64_t seen, refused, total; /* source rows read; of them not taken; there, as counted last */
     bool done;
 };
@@ -37,9 +41,9 @@ struct import {
     struct import_source src;
     enum import_step step;
     struct progress at[STEPS];
-    struct import_batch *ready;     /* read, waits for the one that is being written */
-    char *read_to;           /* key of the last row read */
-    size_t rows;             /* of the next batch */
+    struct import_batch *ready; /* read, waits for the one that is being written */
+    char *read_to;              /* key of the last row read */
+    size_t rows;                /* of the next batch */
     bool reading, writing, all_read, stopped;
     unsigned turn, read_turn; /* a read that is of an earlier turn is forgotten */
     size_t shortened;
@@ -79,7 +83,8 @@ on_again(void *arg)
 
 /* Try once more in a second; not what can only fail again. */
 static void
-failed_with(struct import *im, enum err err, const char *sqlstate, const char *what, void (*again)(struct import *im))
+failed_with(struct import *im, enum err err, const char *sqlstate, const char *what,
+            void (*again)(struct import *im))
 {
     bool hopeless = err == ERR_INTERNAL || err == ERR_VALIDATION;
 
@@ -113,8 +118,9 @@ tell(struct import *im, bool end)
     if (!end && now - im->told_ms < TELL_MS)
         return;
     im->told_ms = now;
-    LOG(INFO, NULL, M(end ? "imported" : "importing"), KS("what", import_step_names[im->step]), KI("rows", p->seen),
-        KI("of", p->total), KI("refused", p->refused), KI("seconds", ms / 1000), KB("dry_run", dry(im)));
+    LOG(INFO, NULL, M(end ? "imported" : "importing"), KS("what", import_step_names[im->step]),
+        KI("rows", p->seen), KI("of", p->total), KI("refused", p->refused), KI("seconds", ms / 1000),
+        KB("dry_run", dry(im)));
 }
 
 static void
@@ -225,7 +231,7 @@ on_part(struct tx *t)
         written(b->owner, &b);
 }
 
-/* How far it has come with all that is committed. */
+/* The progress of all that is committed. */
 static void
 mark(const struct import *im, struct tx *t, bool done)
 {
@@ -264,8 +270,8 @@ on_counted_again(struct import *im)
 
     tell(im, true);
     if (p->seen != p->total)
-        LOG(ERROR, NULL, M("the source has changed meanwhile: run it again"), KS("what", import_step_names[im->step]),
-            KI("read", p->seen), KI("now", p->total));
+        LOG(ERROR, NULL, M("the source has changed meanwhile: run it again"),
+            KS("what", import_step_names[im->step]), KI("read", p->seen), KI("now", p->total));
     im->step++;
     step_begin(im);
 }
@@ -292,7 +298,7 @@ on_count(struct tx *t)
         failed(im, t, "counting", im->all_read || p->done ? read_next : step_begin);
         return;
     }
-    p->total = strtoll(col_str(t, 0, 0, 0).p ? col_str(t, 0, 0, 0).p : "0", NULL, 10);
+    (void)number_first(col_str(t, 0, 0, 0), NUMBER_MOST, &p->total);
     if (!im->all_read) {
         read_next(im);
     } else if (dry(im) || p->done) {
@@ -326,7 +332,8 @@ count(struct import *im)
 static void
 take(struct import *im, const struct tx *t)
 {
-    struct import_batch *b = import_batch_new(im->step, str_of(im->s->opt->import_tenant), str_of(im->src.label), t);
+    struct import_batch *b = import_batch_new(im->step, str_of(im->s->opt->import_tenant),
+                                              str_of(im->src.label), im->s->opt->import_base_url, t);
 
     b->owner = im;
     im->rows = import_batch_rows(tx_rows(t, 0), im->rows);
@@ -396,7 +403,8 @@ report(const struct import *im)
         bool agree = p->seen == p->total;
 
         printf("%-14s %12lld %12lld %12lld%s\n", import_step_names[i], (long long)p->total,
-               (long long)(p->seen - p->refused), (long long)p->refused, agree ? "" : "  counts differ: run it again");
+               (long long)(p->seen - p->refused), (long long)p->refused,
+               agree ? "" : "  counts differ: run it again");
         if (!agree)
             code = 1;
     }
@@ -520,7 +528,8 @@ on_described(struct tx *t)
     }
     ok = import_describe(&im->src, t, &why);
     if (!ok) {
-        LOG(ERROR, NULL, M("the source has not the tables of the guide's schema; IMPORT_SCHEMA says where they are"),
+        LOG(ERROR, NULL,
+            M("the source has not the tables of a Python backend (docs/migrating.md); IMPORT_SCHEMA says where they are"),
             KS("schema", im->s->opt->import_schema), KN("why", buf_slice(&why)));
         finish(im, 1);
     } else if (dry(im)) {
@@ -547,7 +556,9 @@ import_new(struct store *s)
     struct import *im = mem_new(sizeof *im);
     struct buf dropped = BUF_MAX(1024);
     const char *why;
-    struct pool_config cfg = { .schema = s->opt->import_schema, .size = 1, .recycle_ms = INT32_MAX,
+    struct pool_config cfg = { .schema = s->opt->import_schema,
+                               .size = 1,
+                               .recycle_ms = INT32_MAX,
                                .timeout_ms = s->opt->pool_timeout * 1000 };
 
     im->s = s;

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/digest.h"
 #include "common/text/json.h"
+#include "store/calls/calls.h"
 #include "store/import/import.h"
+#include "store/import/link.h"
 
 #define QUESTION_MAX 65536
 #define ANSWER_MAX 262144
@@ -20,14 +23,19 @@
 
 enum { TYPE_TIME = 1184 }; /* timestamptz[] beside enum array_type */
 
-static const struct { enum sql_id take, check; int cols; int types[IMPORT_COLS]; } steps[STEPS] = {
+static const struct {
+    enum sql_id take, check;
+    int cols;
+    int types[IMPORT_COLS];
+} steps[STEPS] = {
 #define TYPES_SESSIONS { ARRAY_UUID, ARRAY_BYTEA, ARRAY_TEXT, TYPE_TIME, TYPE_TIME }
 #define TYPES_CONVERSATIONS { ARRAY_UUID, ARRAY_UUID, TYPE_TIME, TYPE_TIME }
-#define TYPES_MESSAGES                                                                                                 \
-    { ARRAY_UUID, ARRAY_UUID, ARRAY_TEXT, ARRAY_TEXT, ARRAY_TEXT, TYPE_TIME, TYPE_TIME, ARRAY_TEXT, ARRAY_FLOAT8 }
-#define TYPES_CITATIONS                                                                                                \
-    { ARRAY_UUID, ARRAY_UUID, ARRAY_INT8, ARRAY_UUID, ARRAY_UUID, ARRAY_TEXT, ARRAY_TEXT, ARRAY_TEXT, ARRAY_TEXT,      \
-      ARRAY_TEXT, ARRAY_FLOAT8 }
+#define TYPES_MESSAGES \
+    { ARRAY_UUID, ARRAY_UUID, ARRAY_TEXT, ARRAY_TEXT,  ARRAY_TEXT, \
+      TYPE_TIME,  TYPE_TIME,  ARRAY_TEXT, ARRAY_FLOAT8 }
+#define TYPES_CITATIONS \
+    { ARRAY_UUID, ARRAY_UUID, ARRAY_INT8, ARRAY_UUID, ARRAY_UUID,  ARRAY_TEXT, \
+      ARRAY_TEXT, ARRAY_TEXT, ARRAY_TEXT, ARRAY_TEXT, ARRAY_FLOAT8 }
 #define TYPES_REFERENCES TYPES_CITATIONS
 #define STEP(id, name, table, letter, cols) { SQL_IMPORT_##id, SQL_IMPORT_##id##_CHECK, cols, TYPES_##id },
 #include "store/import/column.tbl"
@@ -52,7 +60,8 @@ id_of(const struct import_rows *rows, const char *table, struct str text)
     struct uuid u;
 
     if (!uuid_parse(text, &u) || uuid_is_nil(&u))
-        u = uuid_named((const struct str[]){ STR("import"), rows->tenant, rows->label, str_of(table), text }, 5);
+        u = uuid_named((const struct str[]){ STR("import"), rows->tenant, rows->label, str_of(table), text },
+                       5);
     return u;
 }
 
@@ -184,8 +193,10 @@ page_of(struct str s)
 static const char *
 parse_message(const struct tx *t, size_t row, struct import_rows *rows)
 {
-    struct str parent = col_str(t, 0, row, 1), role = role_of(col_str(t, 0, row, 2)), content = col_str(t, 0, row, 3);
-    struct str length = col_str(t, 0, row, 4), page = page_of(col_str(t, 0, row, 5)), model = col_str(t, 0, row, 8);
+    struct str parent = col_str(t, 0, row, 1), role = role_of(col_str(t, 0, row, 2)),
+               content = col_str(t, 0, row, 3);
+    struct str length = col_str(t, 0, row, 4), page = page_of(col_str(t, 0, row, 5)),
+               model = col_str(t, 0, row, 8);
     bool asks = str_is(role, "user");
     struct import_row *r;
 
@@ -216,32 +227,19 @@ parse_message(const struct tx *t, size_t row, struct import_rows *rows)
 
 /* ---- citations */
 
-struct cited { struct str title, chapter, section, excerpt, link; double score; };
+struct cited {
+    struct str title, chapter, section, excerpt, link;
+    double score;
+    struct str shown; /* the link as it is kept, see link.h */
+};
 
-/* A link that a page may show: of the web, or of the site itself. Any other (javascript:, data:, //host) is dropped; the text stays. */
-static struct str
-web_link(struct str s)
-{
-    static const char *const schemes[] = { "http://", "https://" };
-    size_t n = 0;
-
-    s = text_trim(s);
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= 0x20 || strchr("\"<>\\", s.p[i]))
-            return STR_NONE;
-    for (size_t i = 0; i < 2; i++)
-        if (s.n > strlen(schemes[i]) && strncasecmp(s.p, schemes[i], strlen(schemes[i])) == 0)
-            return s;
-    while (n < s.n && s.p[n] != ':' && s.p[n] != '/' && s.p[n] != '?' && s.p[n] != '#')
-        n++;
-    return (n < s.n && s.p[n] == ':') || str_starts(s, "//") ? STR_NONE : s;
-}
-
-/* What it quotes is no document of ours: both ids are named by its link. */
+/* The quoted page is no document of ours: both ids are named by its link. */
 static void
-add_citation(struct import_rows *rows, size_t src, struct uuid id, struct uuid message, struct param n, const struct cited *k)
+add_citation(struct import_rows *rows, size_t src, struct uuid id, struct uuid message, struct param n,
+             const struct cited *k)
 {
-    struct str place[] = { STR("import document"), rows->tenant, k->link.p ? k->link : k->chapter, k->section };
+    struct str place[] = { STR("import document"), rows->tenant, k->link.p ? k->link : k->chapter,
+                           k->section };
     struct uuid document = uuid_named(place, 3), chunk = uuid_named(place, 4);
     struct import_row *r = row_new(rows, src);
 
@@ -253,27 +251,35 @@ add_citation(struct import_rows *rows, size_t src, struct uuid id, struct uuid m
     r->cell[5] = cell_text(rows, k->title, NAME_MAX_BYTES);
     r->cell[6] = cell_text(rows, k->chapter, NAME_MAX_BYTES);
     r->cell[7] = cell_text(rows, k->section, NAME_MAX_BYTES);
-    r->cell[8] = cell_text(rows, web_link(k->link), LINK_MAX);
+    r->cell[8] = cell_text(rows, k->shown, LINK_MAX);
     r->cell[9] = k->excerpt.n ? cell_text(rows, k->excerpt, EXCERPT_MAX) : p_str(STR(""));
     r->cell[10] = p_f64(isfinite(k->score) ? k->score : 0);
 }
 
 static const char *
-cited_wrong(const struct cited *k)
+cited_wrong(const struct import_rows *rows, struct cited *k)
 {
-    if (k->link.n > LINK_MAX)
+    k->shown = k->link.n > LINK_MAX ? k->link : import_link(rows->arena, rows->base, k->link);
+    if (k->shown.n > LINK_MAX)
         return "its link is longer than 2048 bytes";
-    return texts_ok((const struct str[]){ k->title, k->chapter, k->section, k->excerpt, k->link }, 5) ? NULL : "not UTF-8";
+    return texts_ok((const struct str[]){ k->title, k->chapter, k->section, k->excerpt, k->link }, 5)
+               ? NULL
+               : "not UTF-8";
 }
 
 static const char *
 parse_citation(const struct tx *t, size_t row, struct import_rows *rows)
 {
     struct str parent = col_str(t, 0, row, 1), number = col_str(t, 0, row, 2), score = col_str(t, 0, row, 8);
-    struct cited k = { col_str(t, 0, row, 3), col_str(t, 0, row, 4), col_str(t, 0, row, 5), col_str(t, 0, row, 6),
-                       col_str(t, 0, row, 7), score.p ? strtod(score.p, NULL) : 0 };
+    struct cited k = { col_str(t, 0, row, 3),
+                       col_str(t, 0, row, 4),
+                       col_str(t, 0, row, 5),
+                       col_str(t, 0, row, 6),
+                       col_str(t, 0, row, 7),
+                       score.p ? strtod(score.p, NULL) : 0,
+                       STR_NONE };
     double n = number.p ? strtod(number.p, NULL) : 1;
-    const char *why = cited_wrong(&k);
+    const char *why = cited_wrong(rows, &k);
 
     if (why)
         return why;
@@ -308,8 +314,13 @@ reference(const struct import_rows *rows, const json_t *o)
         k.title = arena_str(rows->arena, (struct str){ json_string_value(o), json_string_length(o) });
         return k;
     }
-    k = (struct cited){ member(rows, o, title), member(rows, o, chapter), member(rows, o, section),
-                        member(rows, o, excerpt), member(rows, o, link), 0 };
+    k = (struct cited){ member(rows, o, title),
+                        member(rows, o, chapter),
+                        member(rows, o, section),
+                        member(rows, o, excerpt),
+                        member(rows, o, link),
+                        0,
+                        STR_NONE };
     k.score = json_num(o, "confidence_score", json_num(o, "score", 0));
     return k;
 }
@@ -331,10 +342,12 @@ parse_references(const struct tx *t, size_t row, struct import_rows *rows)
         int64_t number = (int64_t)i + 1;
         struct cited k = reference(rows, json_array_get(list, i));
 
-        if ((why = cited_wrong(&k)))
+        if ((why = cited_wrong(rows, &k)))
             break;
-        id = uuid_named((const struct str[]){ STR("import reference"), { (const char *)message.b, 16 },
-                                              { (const char *)&number, sizeof number } }, 3);
+        id = uuid_named((const struct str[]){ STR("import reference"),
+                                              { (const char *)message.b, 16 },
+                                              { (const char *)&number, sizeof number } },
+                        3);
         add_citation(rows, row, id, message, p_i64(number), &k);
     }
     json_decref(list);
@@ -349,8 +362,9 @@ const char *
 import_parse(enum import_step step, const struct tx *t, size_t row, struct import_rows *rows)
 {
     static const char *(*const parse[STEPS])(const struct tx *, size_t, struct import_rows *) = {
-        [STEP_SESSIONS] = parse_session,   [STEP_CONVERSATIONS] = parse_conversation, [STEP_MESSAGES] = parse_message,
-        [STEP_CITATIONS] = parse_citation, [STEP_REFERENCES] = parse_references,
+        [STEP_SESSIONS] = parse_session,      [STEP_CONVERSATIONS] = parse_conversation,
+        [STEP_MESSAGES] = parse_message,      [STEP_CITATIONS] = parse_citation,
+        [STEP_REFERENCES] = parse_references,
     };
 
     if (!col_str(t, 0, row, 0).p)
@@ -395,7 +409,8 @@ import_take(enum import_step step, const struct import_rows *rows, int part, str
 void
 import_check(enum import_step step, const struct import_rows *rows, struct tx *t)
 {
-    const struct param p[] = { p_str(rows->tenant), column(rows, -1, ARRAY_UUID, 0, t), column(rows, -1, ARRAY_UUID, -1, t) };
+    const struct param p[] = { p_str(rows->tenant), column(rows, -1, ARRAY_UUID, 0, t),
+                               column(rows, -1, ARRAY_UUID, -1, t) };
 
     tx_add(t, SQL_IMPORT_PLAN, NULL, 0);
     tx_add(t, steps[step].check, p, sizeof p / sizeof p[0]);

@@ -1,4 +1,4 @@
-/* The source of an import: which of the guide's tables and columns are there, under which of their usual names, and the
+/* The source of an import: which of the Python backend's tables and columns are there, under which of their usual names, and the
  * SELECTs that read them in the order of their keys. Column names come from column.tbl only, values are quoted. */
 #include <stdio.h>
 
@@ -10,15 +10,27 @@ const char *const import_step_names[STEPS] = {
 #define STEP(id, name, table, letter, cols) name,
 #include "store/import/column.tbl"
 };
-static const struct { const char *table; char letter; } steps[STEPS] = {
+static const struct {
+    const char *table;
+    char letter;
+} steps[STEPS] = {
 #define STEP(id, name, table, letter, cols) { table, letter },
 #include "store/import/column.tbl"
 };
-static const struct { char letter; const char *names; char category; bool needed; } srcs[SRC_COUNT] = {
+static const struct {
+    char letter;
+    const char *names;
+    char category;
+    bool needed;
+} srcs[SRC_COUNT] = {
 #define SRC(id, letter, names, category, needed) { letter, names, category, needed },
 #include "store/import/column.tbl"
 };
-static const struct { enum import_step step; enum how how; enum import_src src; } outs[] = {
+static const struct {
+    enum import_step step;
+    enum how how;
+    enum import_src src;
+} outs[] = {
 #define OUT(step, how, src) { STEP_##step, HOW_##how, SRC_##src },
 #include "store/import/column.tbl"
 };
@@ -55,15 +67,20 @@ has(const struct import_source *src, enum import_src col)
 void
 import_describe_sql(const char *schema, struct buf *out)
 {
-    buf_printf(out, "SELECT c.relname::text, a.attname::text, t.typcategory::text, t.typname::text FROM pg_class c"
-               " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
-               " JOIN pg_type t ON t.oid = a.atttypid WHERE n.nspname = '%s' AND a.attnum > 0 AND NOT a.attisdropped"
-               " AND c.relname IN ('user_sessions', 'conversations', 'messages', 'citations')", schema);
-    buf_printf(out, " UNION ALL SELECT '', current_database()::text, current_schema()::text, ''"
-               " UNION ALL SELECT '->', a.attname::text, '', '' FROM pg_constraint k JOIN pg_attribute a"
-               " ON a.attrelid = k.confrelid AND a.attnum = k.confkey[1] WHERE k.contype = 'f'"
-               " AND k.conrelid = to_regclass('%s.conversations') AND k.confrelid = to_regclass('%s.user_sessions')",
-               schema, schema);
+    buf_printf(
+        out,
+        "SELECT c.relname::text, a.attname::text, t.typcategory::text, t.typname::text FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
+        " JOIN pg_type t ON t.oid = a.atttypid WHERE n.nspname = '%s' AND a.attnum > 0 AND NOT a.attisdropped"
+        " AND c.relname IN ('user_sessions', 'conversations', 'messages', 'citations')",
+        schema);
+    buf_printf(
+        out,
+        " UNION ALL SELECT '', current_database()::text, current_schema()::text, ''"
+        " UNION ALL SELECT '->', a.attname::text, '', '' FROM pg_constraint k JOIN pg_attribute a"
+        " ON a.attrelid = k.confrelid AND a.attnum = k.confkey[1] WHERE k.contype = 'f'"
+        " AND k.conrelid = to_regclass('%s.conversations') AND k.confrelid = to_regclass('%s.user_sessions')",
+        schema, schema);
 }
 
 /* Row of the answer that describes table.column, or -1. */
@@ -91,7 +108,7 @@ find_column(struct import_source *src, const struct tx *t, enum import_src i)
     }
 }
 
-/* What conversations refer to: the foreign key says so, or it is the column of the same type. */
+/* The column that conversations refer to: the foreign key names it, or it is the one of the same type. */
 static void
 find_join(struct import_source *src, const struct tx *t)
 {
@@ -102,7 +119,8 @@ find_join(struct import_source *src, const struct tx *t)
         snprintf(src->session_join, sizeof src->session_join, STR_FMT, STR_ARG(col_str(t, 0, (size_t)fk, 1)));
         return;
     }
-    for (const enum import_src *i = (const enum import_src[]){ SRC_S_ID, SRC_S_SESSION, SRC_COUNT }; *i != SRC_COUNT; i++) {
+    for (const enum import_src *i = (const enum import_src[]){ SRC_S_ID, SRC_S_SESSION, SRC_COUNT };
+         *i != SRC_COUNT; i++) {
         long row = find(t, "user_sessions", str_of(src->col[*i]));
 
         if (row >= 0 && str_eq(col_str(t, 0, (size_t)row, 3), type) && !src->session_join[0])
@@ -115,7 +133,8 @@ import_describe(struct import_source *src, const struct tx *t, struct buf *why)
 {
     long db = find(t, "", STR_NONE), session;
 
-    snprintf(src->label, sizeof src->label, STR_FMT "." STR_FMT, STR_ARG(db < 0 ? STR("?") : col_str(t, 0, (size_t)db, 1)),
+    snprintf(src->label, sizeof src->label, STR_FMT "." STR_FMT,
+             STR_ARG(db < 0 ? STR("?") : col_str(t, 0, (size_t)db, 1)),
              STR_ARG(db < 0 ? STR("?") : col_str(t, 0, (size_t)db, 2)));
     src->citations = find(t, "citations", STR_NONE) >= 0;
     for (enum import_src i = 0; i < SRC_COUNT; i++) {
@@ -125,7 +144,8 @@ import_describe(struct import_source *src, const struct tx *t, struct buf *why)
     }
     session = find(t, "user_sessions", STR("session_id"));
     if (session >= 0 && str_is(col_str(t, 0, (size_t)session, 3), "bytea"))
-        buf_printf(why, "%sthese are Footnote's own tables; pg_dump and pg_restore copy them", why->n ? "; " : "");
+        buf_printf(why, "%sthese are Footnote's own tables; pg_dump and pg_restore copy them",
+                   why->n ? "; " : "");
     find_join(src, t);
     if (why->n == 0 && !src->session_join[0])
         buf_z(why, "conversations.user_session_id refers to neither id nor session_id of user_sessions");
@@ -145,7 +165,7 @@ import_has(const struct import_source *src, enum import_step step)
 #define PAGE_MOST "32769"             /* characters: one more than is kept, so that a cut is noticed */
 #define WIDE_MOST "1048577"           /* of any other text */
 
-/* Where a column stands in a batch's query: in the step's table, or joined to it. */
+/* The place of a column in a batch's query: in the step's table, or joined to it. */
 static void
 put_place(const struct import_source *src, enum import_step step, enum import_src i, struct buf *out)
 {
@@ -158,7 +178,8 @@ static void
 put_page(const struct import_source *src, enum import_step step, enum import_src i, struct buf *out)
 {
     buf_z(out, "left(COALESCE(");
-    for (const enum import_src *at = (const enum import_src[]){ i, SRC_S_PAGE, SRC_COUNT }; *at != SRC_COUNT; at++)
+    for (const enum import_src *at = (const enum import_src[]){ i, SRC_S_PAGE, SRC_COUNT }; *at != SRC_COUNT;
+         at++)
         if (has(src, *at)) {
             put_place(src, step, *at, out);
             buf_z(out, "::text, ");
@@ -167,7 +188,8 @@ put_page(const struct import_source *src, enum import_step step, enum import_src
 }
 
 static void
-put_column(const struct import_source *src, enum import_step step, enum how how, enum import_src i, struct buf *out)
+put_column(const struct import_source *src, enum import_step step, enum how how, enum import_src i,
+           struct buf *out)
 {
     static const char *const form[][2] = {
         [HOW_TEXT] = { "", "::text" },
@@ -190,15 +212,20 @@ put_column(const struct import_source *src, enum import_step step, enum how how,
     snprintf(place, sizeof place, STR_FMT, STR_ARG(buf_slice(&p)));
     buf_free(&p);
     if (how == HOW_TIME) /* without a zone: UTC, as datetime.utcnow() gives it */
-        buf_printf(out, "CASE WHEN isfinite(%s) THEN (date_part('epoch', %s) * 1000000)::int8 - " PG_EPOCH_US " END", place, place);
+        buf_printf(out,
+                   "CASE WHEN isfinite(%s) THEN (date_part('epoch', %s) * 1000000)::int8 - " PG_EPOCH_US
+                   " END",
+                   place, place);
     else if (how == HOW_CONTENT)
-        buf_printf(out, "CASE WHEN octet_length(%s::text) <= " CONTENT_MOST " THEN %s::text END, octet_length(%s::text)",
+        buf_printf(out,
+                   "CASE WHEN octet_length(%s::text) <= " CONTENT_MOST
+                   " THEN %s::text END, octet_length(%s::text)",
                    place, place, place);
     else
         buf_printf(out, "%s%s%s", form[how][0], place, form[how][1]);
 }
 
-/* What the rows before this one take, as far as their size is not small anyway; false: it is. */
+/* The size of the rows before this one, as far as it is not small anyway; false: it is. */
 static bool
 put_before(const struct import_source *src, enum import_step step, struct buf *out)
 {
@@ -217,8 +244,10 @@ put_before(const struct import_source *src, enum import_step step, struct buf *o
         }
     }
     if (any)
-        buf_printf(out, ") OVER (ORDER BY %c.%s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS footnote_before",
-                   steps[step].letter, src->col[key_of(step)]);
+        buf_printf(
+            out,
+            ") OVER (ORDER BY %c.%s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS footnote_before",
+            steps[step].letter, src->col[key_of(step)]);
     return any;
 }
 
@@ -228,7 +257,8 @@ put_joins(const struct import_source *src, enum import_step step, enum import_sr
     if (joined == SRC_COUNT)
         return;
     if (step == STEP_MESSAGES)
-        buf_printf(out, " LEFT JOIN conversations c ON c.%s = m.%s", src->col[SRC_C_ID], src->col[SRC_M_PARENT]);
+        buf_printf(out, " LEFT JOIN conversations c ON c.%s = m.%s", src->col[SRC_C_ID],
+                   src->col[SRC_M_PARENT]);
     buf_printf(out, " LEFT JOIN user_sessions s ON s.%s = c.%s", src->session_join, src->col[SRC_C_SESSION]);
 }
 
@@ -256,12 +286,14 @@ put_quoted(const char *z, struct buf *out)
 /* SELECT columns FROM (SELECT rows, what is joined, what the rows before take … LIMIT n) WHERE that is not too much: columns
  * that stand outside are read (and what is stored apart is fetched) only of rows that belong to the batch. */
 void
-import_select(const struct import_source *src, enum import_step step, const char *after, size_t limit, struct buf *out)
+import_select(const struct import_source *src, enum import_step step, const char *after, size_t limit,
+              struct buf *out)
 {
     char letter = steps[step].letter;
     const char *key = src->col[key_of(step)];
-    enum import_src joined = step == STEP_CONVERSATIONS ? SRC_S_SESSION
-                             : step == STEP_MESSAGES && has(src, SRC_S_PAGE) ? SRC_S_PAGE : SRC_COUNT;
+    enum import_src joined = step == STEP_CONVERSATIONS                      ? SRC_S_SESSION
+                             : step == STEP_MESSAGES && has(src, SRC_S_PAGE) ? SRC_S_PAGE
+                                                                             : SRC_COUNT;
     bool cut;
 
     buf_printf(out, "SELECT %c.%s::text", letter, key);

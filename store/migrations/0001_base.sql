@@ -104,7 +104,7 @@ CREATE TABLE collections (
     PRIMARY KEY (tenant, name)
 );
 
--- What is searchable now. A replacement waits in uploads until it is finished.
+-- The documents that are searchable now. A replacement waits in uploads until it is finished.
 CREATE TABLE documents (
     id           uuid PRIMARY KEY,
     tenant       text NOT NULL,

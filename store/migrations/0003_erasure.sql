@@ -7,7 +7,7 @@ CREATE TABLE erased_sessions (
 );
 CREATE INDEX ix_erased_sessions_erased_at ON erased_sessions (erased_at);
 
--- What a reader thought of an answer.
+-- A reader's opinion of an answer.
 ALTER TABLE messages ADD COLUMN rating text, ADD COLUMN rating_comment text, ADD COLUMN rated_at timestamptz;
 
 -- Retention: what is old in a collection.

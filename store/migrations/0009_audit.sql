@@ -1,4 +1,4 @@
--- What was done to keys, collections, documents and sessions by whom, and what was refused to an admin. It names no secret: a key by
+-- Acts on keys, collections, documents and sessions, with who did them, and those that were refused to an admin. It names no secret: a key by
 -- its SHA-256, a session or a user by the beginning of theirs.
 CREATE TABLE audit (
     id          uuid PRIMARY KEY,

@@ -1,4 +1,4 @@
--- What a tenant has stored, counted where it changes, so that a limit costs no count of everything. Triggers do it, so that the
+-- The stored things of a tenant, counted where they change, so that a limit costs no count of everything. Triggers do it, so that the
 -- programs of the release before count along. Bytes are those of the originals, also of those that wait.
 CREATE TABLE tenant_usage (
     tenant     text PRIMARY KEY,

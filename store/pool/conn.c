@@ -8,7 +8,8 @@
  * so the time of each statement is known, which the one answer to a whole pipeline does not tell (not unprepared: a pooler
  * stands between; seldom, since that costs a packet a statement). A connection is judged by PQstatus (a restart sets no
  * SQLSTATE); the first error aborts the rest of its pipeline up to the sync, and with it the transaction. Scripts (migrations)
- * leave pipeline mode for one simple query. */
+ * leave pipeline mode for one simple query, between two that take the connection's time for a statement away and give it back: what
+ * is to run by itself (VACUUM) cannot say so. */
 #include "store/pool/conn.h"
 
 #include <assert.h>
@@ -19,22 +20,17 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "store/stats.h"
+#include "store/stat.h"
 
 #define CONNECT_MS 2000
 #define PING_MS 1000
-#define NAMES_MS 1000   /* then with the addresses of before */
+#define NAMES_MS 1000 /* then with the addresses of before */
 #define NAMES_POLL_MS 5
 #define TIMED_EVERY_MS 10
-#define LOCK_MS "500"       /* wait for a lock: alone */
-#define LOCK_GROUP_MS "50"  /* in a group, which then falls apart */
-
-const char *const conn_reasons[CLOSE_COUNT + 1] = {
-#define CLOSE(id, label) label,
-    CONN_CLOSES
-#undef CLOSE
-    NULL
-};
+#define BRIEF_MS 1500 /* for a statement of a transaction that is brief */
+#define BRIEF_TEXT "1500"
+#define LOCK_MS "500"      /* wait for a lock: alone */
+#define LOCK_GROUP_MS "50" /* in a group, which then falls apart */
 
 static void on_fd(void *arg, int fd, uint32_t events);
 
@@ -126,10 +122,27 @@ expect(struct conn *c, enum conn_op op, struct tx *t, int i)
     return true;
 }
 
+/* OPENING → SETUP → IDLE ⇄ PING, RESET, BUSY. One that is lost is freed, whatever it does. */
+static void
+conn_set(struct conn *c, enum conn_state to)
+{
+    static const bool legal[CONN_STATES][CONN_STATES] = {
+        [CONN_OPENING] = { [CONN_SETUP] = true },
+        [CONN_SETUP] = { [CONN_SETUP] = true, [CONN_IDLE] = true },
+        [CONN_IDLE] = { [CONN_PING] = true, [CONN_RESET] = true, [CONN_BUSY] = true },
+        [CONN_PING] = { [CONN_IDLE] = true },
+        [CONN_RESET] = { [CONN_IDLE] = true },
+        [CONN_BUSY] = { [CONN_IDLE] = true },
+    };
+
+    assert(legal[c->state][to]);
+    c->state = to;
+}
+
 static void
 ops_begin(struct conn *c, enum conn_state s)
 {
-    c->state = s;
+    conn_set(c, s);
     c->n_ops = c->at = 0;
     c->got = c->failed = false;
 }
@@ -195,19 +208,24 @@ time_take(struct conn *c, size_t statement)
     c->mark_us = now_us;
 }
 
+/* A brief transaction that runs alone and has time enough goes by what its connection was told. */
 static bool
-send_settings(struct conn *c, int64_t deadline_ms, bool group)
+send_settings(struct conn *c, int64_t deadline_ms, const struct tx *t)
 {
     char ms[24];
     int64_t left = deadline_ms - clock_ms() - 30;
     const struct pool_config *cfg = pool_cfg(c->pool);
+    bool group = t->more != NULL;
     struct param settings[3];
 
+    if (t->brief && !group && left >= BRIEF_MS && !cfg->unprepared)
+        return true;
     snprintf(ms, sizeof ms, "%lld", (long long)(left < 10 ? 10 : left));
     settings[0] = p_z(ms);
     settings[1] = p_z(group ? LOCK_GROUP_MS : LOCK_MS);
     settings[2] = p_z(cfg->schema);
-    return send_statement(c, cfg->unprepared ? SQL_SETTINGS : SQL_TIMEOUT, NULL, -1, settings, cfg->unprepared ? 3 : 2);
+    return send_statement(c, cfg->unprepared ? SQL_SETTINGS : SQL_TIMEOUT, NULL, -1, settings,
+                          cfg->unprepared ? 3 : 2);
 }
 
 /* The group of t: one transaction, with the deadline of the one that has the least time. */
@@ -220,13 +238,23 @@ send_pipeline(struct conn *c, struct tx *t)
         if (x->deadline_ms < deadline_ms)
             deadline_ms = x->deadline_ms;
     time_begin(c);
-    if (!send_settings(c, deadline_ms, t->more != NULL))
+    if (!send_settings(c, deadline_ms, t))
         return false;
     for (; t; t = t->more)
         for (int i = 0; i < t->n; i++)
             if (!send_statement(c, t->stmt[i].id, t, i, t->param + t->stmt[i].at, t->stmt[i].n))
                 return false;
     return PQpipelineSync(c->pg) && expect(c, OP_SYNC, NULL, 0);
+}
+
+static bool
+send_script(struct conn *c, int step)
+{
+    static const char *const around[] = { "SET statement_timeout = 0", NULL,
+                                          "SET statement_timeout = " BRIEF_TEXT };
+
+    c->step = step;
+    return PQsendQuery(c->pg, around[step] ? around[step] : c->tx->script);
 }
 
 void
@@ -241,7 +269,7 @@ conn_run(struct conn *c, struct tx *t)
         x->sent = true;
     }
     if (t->script)
-        ok = PQexitPipelineMode(c->pg) && PQsendQuery(c->pg, t->script);
+        ok = PQexitPipelineMode(c->pg) && send_script(c, pool_cfg(c->pool)->unprepared ? 1 : 0);
     else
         ok = send_pipeline(c, t);
     if (ok)
@@ -284,18 +312,30 @@ conn_reset(struct conn *c)
     send_own(c, CONN_RESET, "ROLLBACK", NULL);
 }
 
-/* No sequential scans: a plan is kept as long as its connection, so one that was made while a table was small would go on
+/* Originals are packed by lz4 where the server has it: a tenth of the time of its own method. A statement is planned once for all
+ * parameters: the server would plan it five times for those at hand first, on each connection, and copies megabytes of vectors
+ * for that. No sequential scans: a plan is kept as long as its connection, so one that was made while a table was small would go on
  * reading it whole when it has grown (every statement has its index, see store_explain). jit would take the price that this
- * puts on what has no other way for a long query. */
+ * puts on what has no other way for a long query. The server looks after 10 s of silence whether we are there, and ends a
+ * session that nobody has answered for 25 s: when the network between us fails it hears no end of our connection, and by its own
+ * settings it would keep the session, and what that has locked, for two hours. */
 static void
 setup(struct conn *c)
 {
-    static const char sql[] = "SELECT set_config('search_path', $1, false), set_config('lock_timeout', '" LOCK_MS "', false),"
-                              " set_config('idle_in_transaction_session_timeout', '5000', false),"
-                              " set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)";
+    static const char sql[] =
+        "SELECT set_config('search_path', $1, false), set_config('lock_timeout', '" LOCK_MS "', false),"
+        " set_config('statement_timeout', '" BRIEF_TEXT "', false),"
+        " set_config('idle_in_transaction_session_timeout', '5000', false),"
+        " set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),"
+        " set_config('plan_cache_mode', 'force_generic_plan', false),"
+        " (SELECT set_config(name, 'lz4', false) FROM pg_settings"
+        "  WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)),"
+        " set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),"
+        " set_config('tcp_keepalives_count', '3', false),"
+        " (SELECT set_config(name, '25000', false) FROM pg_settings WHERE name = 'tcp_user_timeout')";
     const struct pool_config *cfg = pool_cfg(c->pool);
 
-    c->state = CONN_SETUP;
+    conn_set(c, CONN_SETUP);
     if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg))
         lost_soon(c);
     else if (cfg->unprepared)
@@ -313,7 +353,8 @@ say_mixed_up(const char *sqlstate)
     static struct log_gate gate;
 
     if (log_gate(&gate))
-        LOG(ERROR, NULL, M("the database mixes up prepared statements: a PgBouncer in transaction mode needs DATABASE_PREPARED=off"),
+        LOG(ERROR, NULL,
+            M("the database mixes up prepared statements: a PgBouncer in transaction mode needs DATABASE_PREPARED=off"),
             KS("sqlstate", sqlstate));
 }
 
@@ -334,7 +375,9 @@ note_error(struct conn *c, const PGresult *r)
 
         if (log_gate(&gate))
             LOG(WARN, c->tx->call ? c->tx->call->trace : NULL, M("statement failed"),
-                KS("statement", c->at < c->n_ops && c->op[c->at].tx ? sqls[c->op[c->at].tx->stmt[c->op[c->at].i].id].name : "other"),
+                KS("statement", c->at < c->n_ops && c->op[c->at].tx
+                                    ? sqls[c->op[c->at].tx->stmt[c->op[c->at].i].id].name
+                                    : "other"),
                 KS("sqlstate", to), KS("text", text ? text : ""));
     }
 }
@@ -372,25 +415,21 @@ take(struct conn *c, PGresult *r)
 static void
 finish(struct conn *c)
 {
+    enum conn_state was;
+
     loop_cancel(pool_loop(c->pool), &c->timer);
     if (c->failed && c->state != CONN_BUSY) {
         lost(c, "postgres refused a new connection's settings");
         return;
     }
-    switch (c->state) {
-    case CONN_SETUP:
-        c->state = CONN_IDLE;
+    was = c->state;
+    conn_set(c, CONN_IDLE);
+    if (was == CONN_SETUP)
         pool_on_open(c);
-        break;
-    case CONN_PING:
-    case CONN_RESET:
-        c->state = CONN_IDLE;
-        pool_on_pong(c);
-        break;
-    default:
-        c->state = CONN_IDLE;
+    else if (was == CONN_BUSY)
         pool_on_done(c);
-    }
+    else
+        pool_on_pong(c);
 }
 
 static void
@@ -419,6 +458,20 @@ read_pipeline(struct conn *c)
         finish(c);
 }
 
+/* One query of a script has ended, well or not. */
+static void
+script_on(struct conn *c)
+{
+    bool over = c->step == 2 || pool_cfg(c->pool)->unprepared;
+
+    if (over && PQenterPipelineMode(c->pg))
+        finish(c);
+    else if (!over && send_script(c, c->step + 1))
+        flush(c);
+    else
+        lost(c, "postgres connection is unusable");
+}
+
 static void
 read_script(struct conn *c)
 {
@@ -432,14 +485,15 @@ read_script(struct conn *c)
             return;
         }
         if (!r) {
-            if (PQenterPipelineMode(c->pg))
-                finish(c);
-            else
-                lost(c, "postgres connection is unusable");
+            script_on(c);
             return;
         }
         if (PQresultStatus(r) == PGRES_FATAL_ERROR)
             note_error(c, r);
+        if (c->step != 1) {
+            PQclear(r);
+            continue;
+        }
         PQclear(c->tx->result[0]);
         c->tx->result[0] = r;
     }
@@ -451,17 +505,10 @@ connecting(struct conn *c)
     /* libpq may have several sockets, one after the other: forget the old one before it is closed */
     unwatch(c);
     switch (PQconnectPoll(c->pg)) {
-    case PGRES_POLLING_READING:
-        watch(c, EPOLLIN);
-        break;
-    case PGRES_POLLING_WRITING:
-        watch(c, EPOLLOUT);
-        break;
-    case PGRES_POLLING_OK:
-        setup(c);
-        break;
-    default:
-        lost(c, "postgres cannot be reached");
+    case PGRES_POLLING_READING: watch(c, EPOLLIN); break;
+    case PGRES_POLLING_WRITING: watch(c, EPOLLOUT); break;
+    case PGRES_POLLING_OK: setup(c); break;
+    default: lost(c, "postgres cannot be reached");
     }
 }
 
@@ -480,7 +527,8 @@ on_fd(void *arg, int fd, uint32_t events)
     if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
         return;
     if (!PQconsumeInput(c->pg) || c->state == CONN_IDLE) {
-        lost(c, c->state == CONN_IDLE ? "postgres closed an idle connection" : "postgres connection was lost");
+        lost(c,
+             c->state == CONN_IDLE ? "postgres closed an idle connection" : "postgres connection was lost");
         return;
     }
     if (c->tx && c->tx->script)
@@ -509,7 +557,8 @@ on_names(void *arg)
         lost(c, "postgres cannot be reached");
     } else {
         PQsetNoticeProcessor(c->pg, on_notice, NULL);
-        c->timer = loop_after(pool_loop(c->pool), h && hosts_count(h) > 1 ? CONNECT_MS / 2 : CONNECT_MS, on_timeout, c);
+        c->timer = loop_after(pool_loop(c->pool), h && hosts_count(h) > 1 ? CONNECT_MS / 2 : CONNECT_MS,
+                              on_timeout, c);
         connecting(c);
     }
 }

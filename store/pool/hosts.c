@@ -11,7 +11,7 @@
 
 struct hosts {
     size_t n;
-    unsigned turn;             /* which address is the first */
+    unsigned turn; /* which address is the first */
     struct {
         char *host, *port;     /* port: "" for the default */
         struct resolve *names; /* NULL: a path */
@@ -95,7 +95,10 @@ hosts_next(struct hosts *h, unsigned turn)
 }
 
 /* host: index, address: its text, "" for a path */
-struct address { size_t host; char text[RESOLVE_TEXT]; };
+struct address {
+    size_t host;
+    char text[RESOLVE_TEXT];
+};
 
 static size_t
 addresses(const struct hosts *h, struct address *to)
@@ -119,7 +122,7 @@ addresses(const struct hosts *h, struct address *to)
 bool
 hosts_write(const struct hosts *h, struct buf *host, struct buf *hostaddr, struct buf *port, unsigned *turn)
 {
-    struct address a[ADDRESSES_MAX];
+    struct address *a = mem_new(ADDRESSES_MAX * sizeof *a);
     size_t n = addresses(h, a);
 
     *turn = h->turn;
@@ -131,5 +134,6 @@ hosts_write(const struct hosts *h, struct buf *host, struct buf *hostaddr, struc
         buf_printf(hostaddr, "%s%s", comma, x->text);
         buf_printf(port, "%s%s", comma, h->v[x->host].port);
     }
+    mem_free(&a);
     return n > 0 && !host->failed && !hostaddr->failed && !port->failed;
 }

@@ -5,17 +5,20 @@
  * for company. Each is answered by itself, after the commit; when a group fails, each of it runs again by itself, so that one
  * that is refused fails alone. A group that waits 50 ms for a lock falls apart, too. Alone each turn had its own commit, and the
  * store made about half the turns of a bare program; with lanes it makes 0.8 to 0.9 of them. */
-#ifndef STORE_LANES_H
-#define STORE_LANES_H
+#ifndef STORE_POOL_LANES_H
+#define STORE_POOL_LANES_H
 
 #include "store/pool/pool.h"
 
-#define LANES 2          /* one executes while the other commits */
-#define HELD_MS 20       /* none is held longer: a lane may wait for a lock */
+#define LANES 2    /* one executes while the other commits */
+#define HELD_MS 20 /* none is held longer: a lane may wait for a lock */
 
-struct tx_list { struct tx *first, *last; long n; };
+struct tx_list {
+    struct tx *first, *last;
+    long n;
+};
 void tx_list_add(struct tx_list *l, struct tx *t, bool front);
-void tx_list_cut(struct tx *t);             /* out of the list that it is in */
+void tx_list_cut(struct tx *t); /* out of the list that it is in */
 
 struct lanes {
     struct tx_list held;

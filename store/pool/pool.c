@@ -4,7 +4,8 @@
  *   3 up to `overflow` more while they are needed    7 older than `recycle` at checkout: replaced
  *   4 those are closed when unused for LINGER_MS     8 one loss invalidates all that were opened before it
  *   5 waiters are served first come, first served,   9 one that comes back with a transaction open is rolled back first
- *     and give up after min(timeout, time left)     10 the connection last used is used first, so that spare ones age
+ *     and give up after min(timeout, time left),    10 the connection last used is used first, so that spare ones age
+ *     before the hub does: who is told why may ask again
  *
  * Server away: one probe at a time, 100 ms apart, doubling to 500 ms (2 s when the server lives but takes no more clients), with
  * jitter. Requests wait PATIENCE_MS for its return (polls less), later ones fail at once.
@@ -15,7 +16,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "store/pool/parts.h"
-#include "store/stats.h"
+#include "store/stat.h"
 
 #define WAIT_MAX 1024
 #define IMPATIENCE_MS 700
@@ -142,11 +143,13 @@ say_usage(struct pool *p)
 {
     struct pool_state s = pool_state(p);
 
-    if (s.max < 2 || s.active * 5 <= s.max * 4 || (p->usage_said_ms && clock_ms() - p->usage_said_ms < USAGE_SAID_MS))
+    if (s.max < 2 || s.active * 5 <= s.max * 4 ||
+        (p->usage_said_ms && clock_ms() - p->usage_said_ms < USAGE_SAID_MS))
         return;
     p->usage_said_ms = clock_ms();
-    LOG(WARN, NULL, M("the pool is over 80 % in use"), KI("active", s.active), KI("idle", s.idle), KI("overflow", s.overflow),
-        KI("max", s.max), KI("waiting", s.waiting), KI("longest_wait_ms", s.longest_wait_ms));
+    LOG(WARN, NULL, M("the pool is over 80 % in use"), KI("active", s.active), KI("idle", s.idle),
+        KI("overflow", s.overflow), KI("max", s.max), KI("waiting", s.waiting),
+        KI("longest_wait_ms", s.longest_wait_ms));
 }
 
 bool
@@ -163,10 +166,10 @@ checkout(struct pool *p)
     struct conn *c;
 
     while ((c = p->idle.head)) {
-        enum conn_close why = c->born < p->generation                              ? CLOSE_STALE
-                              : clock_ms() - c->opened_ms > p->cfg.recycle_ms      ? CLOSE_AGE
-                              : !conn_alive(c)                                     ? CLOSE_LOST
-                                                                                   : CLOSE_COUNT;
+        enum conn_close why = c->born < p->generation                         ? CLOSE_STALE
+                              : clock_ms() - c->opened_ms > p->cfg.recycle_ms ? CLOSE_AGE
+                              : !conn_alive(c)                                ? CLOSE_LOST
+                                                                              : CLOSE_COUNT;
 
         if (why == CLOSE_COUNT) {
             conn_list_cut(&p->idle, c);
@@ -198,10 +201,11 @@ on_run_timeout(void *arg)
     struct conn *c = t->conn;
     struct tx *group = c->tx;
 
-    /* statement_timeout should have ended it: the server or the way to it hangs */
+    /* statement_timeout should have ended it: the server or the way to it hangs, for the others, too */
     t->timer = 0;
     c->tx = NULL;
     pool_drop(p, &p->used, c, CLOSE_TIMEOUT);
+    pool_invalidate(p);
     for (struct tx *x, *next = group; (x = next);) {
         next = x->more;
         x->more = NULL;
@@ -229,7 +233,8 @@ pool_start(struct pool *p, struct conn *c)
         loop_cancel(p->loop, &t->timer);
         left = t->deadline_ms - clock_ms();
         t->begun_us = clock_us();
-        stat_observe(&store_stats, STAT_POOL_WAIT, (double)(t->begun_us - t->queued_us) / 1e6);
+        stat_observe_traced(&store_stats, STAT_POOL_WAIT, 0, 0, (double)(t->begun_us - t->queued_us) / 1e6,
+                            t->call ? span_trace_id(worker_span(t->call)) : NULL);
         t->timer = loop_after(p->loop, left > 1 ? left : 1, on_run_timeout, t);
         t->tries++;
     }
@@ -286,7 +291,7 @@ on_held(void *arg)
 static void
 enqueue(struct pool *p, struct tx *t, bool front)
 {
-    int64_t left = t->deadline_ms - clock_ms();
+    int64_t left = (t->wait_ms && t->wait_ms < t->deadline_ms ? t->wait_ms : t->deadline_ms) - clock_ms();
 
     t->queued_us = clock_us();
     if (front || lanes_take(&p->lanes, t))
@@ -320,6 +325,7 @@ pool_cancel(struct tx *t)
 {
     struct pool *p = t->pool;
 
+    t->unwanted = true;
     if (!t->in)
         return;
     pool_wait_end(p, t);
@@ -327,7 +333,7 @@ pool_cancel(struct tx *t)
     pool_pump(p);
 }
 
-/* What runs again runs by itself. */
+/* A transaction that runs again runs by itself. */
 void
 pool_rerun(struct pool *p, struct tx *t)
 {
@@ -390,8 +396,14 @@ pool_state(const struct pool *p)
 {
     long over = total(p) - p->cfg.size;
 
-    return (struct pool_state){ .active = p->used.n, .idle = p->idle.n, .max = p->cfg.size + p->cfg.overflow,
-                                .waiting = pool_waiting(p), .overflow = over > 0 ? over : 0,
-                                .longest_wait_ms = p->waiters.first ? (clock_us() - p->waiters.first->queued_us) / 1000 : 0,
-                                .up = pool_established(p) > 0 && !p->down, .down = p->down };
+    return (struct pool_state){ .active = p->used.n,
+                                .idle = p->idle.n,
+                                .max = p->cfg.size + p->cfg.overflow,
+                                .waiting = pool_waiting(p),
+                                .overflow = over > 0 ? over : 0,
+                                .longest_wait_ms = p->waiters.first
+                                                       ? (clock_us() - p->waiters.first->queued_us) / 1000
+                                                       : 0,
+                                .up = pool_established(p) > 0 && !p->down,
+                                .down = p->down };
 }

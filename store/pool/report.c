@@ -1,21 +1,23 @@
-/* What connections report: that one is open, alive, done or lost, and what then becomes of the transactions on it. Keeps the
- * attempts at a server that is away apart.
+/* The reports of connections: one is open, alive, done or lost; and the fate of the transactions on it. Keeps
+ * the attempts at a server that is away apart.
  *
  * Overflow stays while it is needed; SQLAlchemy closes it on return. Near the limit of the machine that opens and closes 25
  * connections a second, each worth 40 ms of processor time: load of 240 questions/s fell to 106 answers/s and stayed there. A
  * connection that nobody has used for LINGER_MS is closed; the same load then has 235 answers/s. */
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/random.h"
 #include "store/pool/parts.h"
-#include "store/stats.h"
+#include "store/stat.h"
 
 #define LINGER_MS 3000
 
-/* Begin it again? Not when its time is nearly over. */
+/* Begin it again? Not when its time is nearly over, or nobody waits for it: the hub takes a worker that holds on to a cancelled call
+ * for stuck. */
 static bool
 again(struct pool *p, struct tx *t)
 {
-    if (p->stopped || t->tries >= TX_TRIES || t->deadline_ms - clock_ms() < 50)
+    if (p->stopped || t->unwanted || t->tries >= TX_TRIES || t->deadline_ms - clock_ms() < 50)
         return false;
     stat_inc(&store_stats, STAT_STORE_RETRIES);
     pool_rerun(p, t);
@@ -180,7 +182,8 @@ pool_on_lost(struct conn *c, const char *why)
         p->coming--;
     if (s == CONN_OPENING || s == CONN_SETUP)
         p->opening--;
-    pool_drop(p, s == CONN_IDLE ? &p->idle : &p->used, c, s == CONN_OPENING || s == CONN_SETUP ? CLOSE_REFUSED : CLOSE_LOST);
+    pool_drop(p, s == CONN_IDLE ? &p->idle : &p->used, c,
+              s == CONN_OPENING || s == CONN_SETUP ? CLOSE_REFUSED : CLOSE_LOST);
     if (s == CONN_OPENING || s == CONN_SETUP)
         back_off(p);
     if (s == CONN_PING || s == CONN_BUSY || s == CONN_RESET)
@@ -202,7 +205,8 @@ observe(const struct tx *t)
 {
     size_t k = t->call ? (size_t)t->call->kind : KIND_COUNT;
 
-    stat_observe_at(&store_stats, STAT_STORE_TX, k, 0, (double)(clock_us() - t->begun_us) / 1e6);
+    stat_observe_traced(&store_stats, STAT_STORE_TX, k, 0, (double)(clock_us() - t->begun_us) / 1e6,
+                        t->call ? span_trace_id(worker_span(t->call)) : NULL);
 }
 
 /* A group that failed: which of it was the cause shows when each runs by itself. */
@@ -236,7 +240,8 @@ pool_on_done(struct conn *c)
     unsigned turn = c->turn;
 
     c->tx = NULL;
-    if (starts(s, "57P") || starts(s, "25006") || starts(s, "08") || starts(s, "0A000") || starts(s, "26000")) {
+    if (starts(s, "57P") || starts(s, "25006") || starts(s, "08") || starts(s, "0A000") ||
+        starts(s, "26000")) {
         /* shut down, not the primary any more, or its prepared statements are stale */
         pool_drop(p, &p->used, c, CLOSE_LOST);
         if (!starts(s, "0A") && !starts(s, "26000"))
@@ -266,4 +271,3 @@ pool_on_done(struct conn *c)
     give_back(p, c);
     end(t);
 }
-

@@ -1,6 +1,7 @@
-/* What came back from Postgres: a transaction's results as libpq holds them. */
+/* Replies of Postgres: a transaction's results as libpq holds them. */
 #include <libpq-fe.h>
 
+#include "common/text/number.h"
 #include "store/pool/conn.h"
 
 static void
@@ -40,10 +41,9 @@ tx_rows(const struct tx *t, int i)
 int64_t
 tx_touched(const struct tx *t, int i)
 {
-    int64_t n = 0;
+    int64_t n;
 
-    for (const char *s = t->result[i] ? PQcmdTuples(t->result[i]) : ""; *s >= '0' && *s <= '9'; s++)
-        n = n * 10 + (*s - '0');
+    (void)number_first(str_of(t->result[i] ? PQcmdTuples(t->result[i]) : ""), NUMBER_MOST, &n);
     return n;
 }
 

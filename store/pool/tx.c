@@ -6,8 +6,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "store/pool/pool.h"
+#include "store/stat.h"
 
-#include "store/stats.h"
+#define ANSWER_MS 100 /* before the hub gives an attempt up */
 
 const struct sql_desc sqls[SQL_COUNT] = {
 #define TENANT true
@@ -19,15 +20,25 @@ const struct sql_desc sqls[SQL_COUNT] = {
 #undef SHARED
 };
 
-/* SQLSTATE prefix, error, class (index into sql_classes). First match counts. */
-static const struct { const char *state; enum err err; int class; } states[] = {
-    { "57014", ERR_DEADLINE, 2 },   { "55P03", ERR_STORE_BUSY, 3 }, { "53100", ERR_STORE_FULL, 4 },
-    { "53", ERR_STORE_BUSY, 4 },    { "40", ERR_STORE_BUSY, 3 },    { "57P", ERR_STORE_DOWN, 1 },
-    { "08", ERR_STORE_DOWN, 1 },    { "25006", ERR_STORE_DOWN, 1 }, { "23", ERR_CONFLICT, 5 },
-    { "22", ERR_VALIDATION, 6 },    { "", ERR_INTERNAL, 7 },
+enum tx_class { /* of a failed transaction */
+#define CLASS(id, label) CLASS_##id,
+#include "store/pool/class.tbl"
+#undef CLASS
 };
-const char *const sql_classes[] = { "refused", "connection", "timeout", "lock", "full", "conflict", "data", "other",
-                                    NULL };
+
+/* SQLSTATE prefix, error, class. First match counts. */
+static const struct {
+    const char *state;
+    enum err err;
+    enum tx_class class;
+} states[] = {
+    { "57014", ERR_DEADLINE, CLASS_TIMEOUT },   { "55P03", ERR_STORE_BUSY, CLASS_LOCK },
+    { "53100", ERR_STORE_FULL, CLASS_FULL },    { "53", ERR_STORE_BUSY, CLASS_FULL },
+    { "40", ERR_STORE_BUSY, CLASS_LOCK },       { "57P", ERR_STORE_DOWN, CLASS_CONNECTION },
+    { "08", ERR_STORE_DOWN, CLASS_CONNECTION }, { "25006", ERR_STORE_DOWN, CLASS_CONNECTION },
+    { "23", ERR_CONFLICT, CLASS_CONFLICT },     { "22", ERR_VALIDATION, CLASS_DATA },
+    { "", ERR_INTERNAL, CLASS_OTHER },
+};
 
 enum err
 tx_map(const char *sqlstate, int *refused)
@@ -37,8 +48,8 @@ tx_map(const char *sqlstate, int *refused)
     *refused = -1;
     if (strncmp(sqlstate, "FN", 2) == 0 && strlen(sqlstate) == 5) {
         *refused = (sqlstate[2] - '0') * 100 + (sqlstate[3] - '0') * 10 + (sqlstate[4] - '0');
-        stat_add_at(&store_stats, STAT_STORE_ERRORS, 0, 0, 1);
-        return *refused > 0 && err_known(*refused) ? (enum err)*refused : ERR_CONFLICT;
+        stat_add_at(&store_stats, STAT_STORE_ERRORS, CLASS_REFUSED, 0, 1);
+        return *refused > 0 && err_known(*refused) ? (enum err) * refused : ERR_CONFLICT;
     }
     while (strncmp(sqlstate, states[i].state, strlen(states[i].state)) != 0)
         i++;
@@ -147,7 +158,7 @@ p_strs(struct buf *b, const struct strs *s)
 /* ---- life */
 
 struct tx *
-tx_new(struct pool *p, struct call *c, tx_fn done)
+tx_new(struct pool *p, struct delivery *c, tx_fn done)
 {
     struct tx *t = mem_new(sizeof *t);
 
@@ -156,6 +167,7 @@ tx_new(struct pool *p, struct call *c, tx_fn done)
     t->done = done;
     t->refused = -1;
     t->deadline_ms = c ? c->deadline_ms : 0;
+    t->wait_ms = c ? clock_ms() + kinds[c->kind].attempt_ms - ANSWER_MS : 0;
     return t;
 }
 
@@ -191,7 +203,7 @@ tx_buf(struct tx *t)
 }
 
 static void
-on_cancel(struct call *c)
+on_cancel(struct delivery *c)
 {
     pool_cancel(c->user);
 }
@@ -211,7 +223,10 @@ tx_fail(struct tx *t)
 {
     bool away = t->err == ERR_STORE_DOWN || t->err == ERR_STORE_IN_DOUBT;
 
-    worker_fail(t->call, t->err, away ? 2000 : t->err == ERR_STORE_BUSY || t->err == ERR_IN_PROGRESS ? 1000 : 0,
+    worker_fail(t->call, t->err,
+                away                                                    ? 2000
+                : t->err == ERR_STORE_BUSY || t->err == ERR_IN_PROGRESS ? 1000
+                                                                        : 0,
                 away ? "the database cannot be reached" : NULL);
 }
 

@@ -54,8 +54,8 @@ pg_url_read(const char *url, struct buf *out, struct buf *dropped, const char **
 
     *why = NULL;
     if (rest) {
-        if (!str_is(scheme, "postgres") && !str_is(scheme, "postgresql") && !str_starts(scheme, "postgresql+") &&
-            !str_starts(scheme, "postgres+")) {
+        if (!str_is(scheme, "postgres") && !str_is(scheme, "postgresql") &&
+            !str_starts(scheme, "postgresql+") && !str_starts(scheme, "postgres+")) {
             *why = "the scheme is not postgresql://";
             return false;
         }

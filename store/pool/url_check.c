@@ -1,9 +1,11 @@
-/* What libpq finds out only when it connects, and then at every attempt anew: values of an address that cannot work. */
+/* Values of an address that cannot work, which libpq finds out only when it connects, and then at
+ * every attempt anew. */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/text/check.h"
+#include "common/text/number.h"
 #include "store/pool/conn.h"
 
 /* Words of an enumerated parameter, or nothing for others. */
@@ -15,8 +17,8 @@ static const struct {
     { "channel_binding", ",disable,prefer,require," },
     { "target_session_attrs", ",any,read-write,read-only,primary,standby,prefer-standby," },
 };
-static const char *const numbers[] = { "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
-                                       "tcp_user_timeout" };
+static const char *const numbers[] = { "connect_timeout",     "keepalives",       "keepalives_idle",
+                                       "keepalives_interval", "keepalives_count", "tcp_user_timeout" };
 
 static void
 check_words(const char *name, const PQconninfoOption *o, struct buf *err)
@@ -27,12 +29,13 @@ check_words(const char *name, const PQconninfoOption *o, struct buf *err)
         if (strcmp(o->keyword, enumerated[i].name) != 0)
             continue;
         snprintf(word, sizeof word, ",%s,", o->val);
-        if (strlen(o->val) > 32 || strchr(o->val, ',') || strstr(enumerated[i].words, word) == NULL)
+        if (strlen(o->val) > 32 || strchr(o->val, ',') || !strstr(enumerated[i].words, word))
             buf_printf(err, "%s: %s=%.60s is not known; allowed: %.*s\n", name, o->keyword, o->val,
                        (int)strlen(enumerated[i].words) - 2, enumerated[i].words + 1);
     }
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (strcmp(o->keyword, numbers[i]) == 0 && (strspn(o->val, "0123456789") != strlen(o->val) || strlen(o->val) > 9))
+        if (strcmp(o->keyword, numbers[i]) == 0 &&
+            (strspn(o->val, "0123456789") != strlen(o->val) || strlen(o->val) > 9))
             buf_printf(err, "%s: %s=%.60s is no number\n", name, o->keyword, o->val);
 }
 
@@ -51,15 +54,16 @@ check_ports(const char *name, const char *ports, const char *hosts, struct buf *
 {
     for (const char *p = ports; *p; p += *p == ',') {
         size_t n = strcspn(p, ",");
-        bool digits = n <= 5 && strspn(p, "0123456789") >= n;
-        long port = digits ? strtol(p, NULL, 10) : 0;
+        int64_t port;
 
-        if (n > 0 && (port < 1 || port > 65535)) /* an empty one is 5432 */
+        if (n > 0 &&
+            (n > 5 || !number_parse((struct str){ p, n }, 1, 65535, &port))) /* an empty one is 5432 */
             buf_printf(err, "%s: port %.*s; allowed: 1 to 65535\n", name, (int)(n < 60 ? n : 60), p);
         p += n;
     }
     if (hosts && entries(ports) > 1 && entries(ports) != entries(hosts))
-        buf_printf(err, "%s: %zu ports for %zu hosts; allowed: one for all, or one each\n", name, entries(ports), entries(hosts));
+        buf_printf(err, "%s: %zu ports for %zu hosts; allowed: one for all, or one each\n", name,
+                   entries(ports), entries(hosts));
 }
 
 /* verify-ca and verify-full without authorities to verify by. */
@@ -79,7 +83,8 @@ check_authorities(const char *name, const char *mode, const char *root, struct b
         snprintf(path, sizeof path, "%s/.postgresql/root.crt", home ? home : "");
         check_file(name, path, &missing);
         if (missing.n > 0)
-            buf_printf(err, "%s: sslmode=%s needs the server's authority; allowed: sslrootcert=FILE\n", name, mode);
+            buf_printf(err, "%s: sslmode=%s needs the server's authority; allowed: sslrootcert=FILE\n", name,
+                       mode);
         buf_free(&missing);
     }
 }
@@ -91,7 +96,7 @@ conn_check(const char *name, const char *conninfo, struct buf *err)
     const char *mode = NULL, *root = NULL, *ports = NULL, *hosts = NULL;
 
     for (const PQconninfoOption *o = all; o && o->keyword; o++) {
-        if (o->val == NULL || o->val[0] == 0)
+        if (!o->val || o->val[0] == 0)
             continue;
         check_words(name, o, err);
         if (strcmp(o->keyword, "sslmode") == 0)

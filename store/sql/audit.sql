@@ -1,4 +1,4 @@
--- What administrators did: kept for AUDIT_RETENTION_DAYS, then cleaned up (clean.sql).
+-- Actions of administrators: kept for AUDIT_RETENTION_DAYS, then cleaned up (clean.sql).
 
 -- name: AUDIT_ADD (tenant)
 -- An entry of the audit trail; a repeated one changes nothing.

@@ -1,4 +1,4 @@
--- What expires goes, in batches (store/calls/clean.c; calls/clean.tbl names the jobs). CLEAN_… deletes at
+-- Rows that expire go, in batches (store/calls/clean.c; calls/clean.tbl names the jobs). CLEAN_… deletes at
 -- most $1 rows of a job, the oldest first; rows in use are skipped. COUNT_… says how many rows a whole run
 -- will delete, which empties parents before it comes to them. Children before parents: messages,
 -- conversations, sessions. A parent goes only when nothing is left below it, so no batch grows beyond its
@@ -42,9 +42,28 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_MESSAGES (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*) FROM (SELECT 1 FROM messages WHERE expires_at <= now() LIMIT $1::int8) AS found;
+
+-- name: CLEAN_MONTHS (shared)
+-- The same where messages are partitioned by month: a month that is over as a whole, else rows. Are the
+-- tables of such a month in use?
+--   $1 rows
+SELECT gone, in_use FROM messages_clean($1::int8);
+
+-- name: COUNT_MONTHS (shared)
+-- About how many of them a whole run will delete.
+--   $1 most rows to count
+SELECT messages_expired($1::int8);
+
+-- name: CLEAN_MONTHS_MARK (shared)
+-- A whole run of the job has ended, where messages are partitioned by month: the coming months are made.
+-- Where the tables are in use they are not, and a later run makes them.
+--   $1 job
+INSERT INTO cleanup_runs (job, last_run)
+SELECT $1::text, clock_timestamp() FROM messages_form()
+ON CONFLICT (job) DO UPDATE SET last_run = excluded.last_run;
 
 -- name: CLEAN_CONVERSATIONS (shared)
 -- Conversations that have expired and hold no message.
@@ -62,7 +81,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_CONVERSATIONS (shared)
--- How many of them a whole run will delete: those that hold no message that stays.
+-- The number of them that a whole run will delete: those that hold no message that stays.
 --   $1 most rows to count
 SELECT count(*)
 FROM (
@@ -72,6 +91,37 @@ FROM (
           SELECT true FROM messages m
           WHERE m.conversation_id = conversations.id AND m.expires_at > now() LIMIT 1
       ) IS NULL
+    LIMIT $1::int8
+) AS found;
+
+-- piece: months_before
+-- Conversations and sessions that may be empty where messages are partitioned by month: an expired message
+-- stays until its month goes, and they with it. Both expire with their last message, give or take the slack.
+LEAST(now(), (SELECT min(m.expires_at) FROM messages m) - :slack);
+
+-- name: CLEAN_MONTHS_CONVERSATIONS (shared)
+-- The same where messages are partitioned by month.
+--   $1 rows
+WITH gone AS (
+    DELETE FROM conversations
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM conversations
+        WHERE expires_at <= :months_before
+          AND (SELECT true FROM messages m WHERE m.conversation_id = conversations.id LIMIT 1) IS NULL
+        ORDER BY expires_at LIMIT $1::int8 FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: COUNT_MONTHS_CONVERSATIONS (shared)
+-- The number of them that a whole run will delete, those aside whose messages it will delete.
+--   $1 most rows to count
+SELECT count(*)
+FROM (
+    SELECT 1 FROM conversations
+    WHERE expires_at <= :months_before
+      AND (SELECT true FROM messages m WHERE m.conversation_id = conversations.id LIMIT 1) IS NULL
     LIMIT $1::int8
 ) AS found;
 
@@ -91,7 +141,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_SESSIONS (shared)
--- How many of them a whole run will delete: those that hold no conversation that stays, nor one with a
+-- The number of them that a whole run will delete: those that hold no conversation that stays, nor one with a
 -- message that stays.
 --   $1 most rows to count
 SELECT count(*)
@@ -105,6 +155,32 @@ FROM (
                 OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.expires_at > now()))
           LIMIT 1
       ) IS NULL
+    LIMIT $1::int8
+) AS found;
+
+-- name: CLEAN_MONTHS_SESSIONS (shared)
+-- The same where messages are partitioned by month.
+--   $1 rows
+WITH gone AS (
+    DELETE FROM user_sessions
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM user_sessions
+        WHERE expires_at <= :months_before
+          AND (SELECT true FROM conversations c WHERE c.user_session_id = user_sessions.id LIMIT 1) IS NULL
+        ORDER BY expires_at LIMIT $1::int8 FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: COUNT_MONTHS_SESSIONS (shared)
+-- The number of them that a whole run will delete, those aside whose conversations it will delete.
+--   $1 most rows to count
+SELECT count(*)
+FROM (
+    SELECT 1 FROM user_sessions
+    WHERE expires_at <= :months_before
+      AND (SELECT true FROM conversations c WHERE c.user_session_id = user_sessions.id LIMIT 1) IS NULL
     LIMIT $1::int8
 ) AS found;
 
@@ -123,7 +199,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_IDEMPOTENCY (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*) FROM (SELECT 1 FROM idempotency WHERE expires_at <= now() LIMIT $1::int8) AS found;
 
@@ -142,7 +218,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_JOBS (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*)
 FROM (
@@ -166,7 +242,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_CHANGES (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*) FROM (SELECT 1 FROM changes WHERE expires_at <= now() LIMIT $1::int8) AS found;
 
@@ -185,7 +261,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_KEYS (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*)
 FROM (SELECT 1 FROM api_keys WHERE expires_at <= now() - interval '7 days' LIMIT $1::int8) AS found;
@@ -205,7 +281,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_REVOCATIONS (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*) FROM (SELECT 1 FROM revoked_keys WHERE expires_at <= now() LIMIT $1::int8) AS found;
 
@@ -224,9 +300,51 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_AUDIT (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*) FROM (SELECT 1 FROM audit WHERE expires_at <= now() LIMIT $1::int8) AS found;
+
+-- name: CLEAN_RESERVATIONS (shared)
+-- Reservations of requests that nobody settled: they stay counted as spent.
+--   $1 rows
+WITH gone AS (
+    DELETE FROM budget_holds
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM budget_holds
+        WHERE expires_at <= now()
+        ORDER BY expires_at LIMIT $1::int8 FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: COUNT_RESERVATIONS (shared)
+-- The number of them that a whole run will delete.
+--   $1 most rows to count
+SELECT count(*) FROM (SELECT 1 FROM budget_holds WHERE expires_at <= now() LIMIT $1::int8) AS found;
+
+-- name: CLEAN_BUDGETS (shared)
+-- Days of budgets, after two months.
+--   $1 rows
+WITH gone AS (
+    DELETE FROM budget_days
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM budget_days
+        WHERE day < (now() AT TIME ZONE 'UTC')::date - 62
+        ORDER BY day LIMIT $1::int8 FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: COUNT_BUDGETS (shared)
+-- The number of them that a whole run will delete.
+--   $1 most rows to count
+SELECT count(*)
+FROM (
+    SELECT 1 FROM budget_days
+    WHERE day < (now() AT TIME ZONE 'UTC')::date - 62 LIMIT $1::int8
+) AS found;
 
 -- name: CLEAN_ERASURES (shared)
 -- Notes of erasures, once no turn can be waiting that was asked before.
@@ -243,7 +361,7 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: COUNT_ERASURES (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*) FROM (SELECT 1 FROM erased_sessions WHERE expires_at <= now() LIMIT $1::int8) AS found;
 
@@ -282,7 +400,7 @@ g AS (DELETE FROM documents WHERE id = ANY (ARRAY(SELECT id FROM x)) RETURNING 1
 SELECT count(*) FROM g;
 
 -- name: COUNT_DOCUMENTS (shared)
--- How many of them a whole run will delete.
+-- The number of them that a whole run will delete.
 --   $1 most rows to count
 SELECT count(*)
 FROM (

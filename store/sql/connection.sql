@@ -1,14 +1,14 @@
--- What is said about a connection itself, and what the server is asked about its own safety.
+-- Settings of a connection itself, and questions to the server about its own safety.
 
 -- name: TIMEOUT (shared)
--- How long the transaction may take.
+-- The time that the transaction may take.
 --   $1 milliseconds for a statement, $2 milliseconds to wait for a lock: few for a group, where others wait
 --   along
 SELECT set_config('statement_timeout', $1::text, true), set_config('lock_timeout', $2::text, true);
 
 -- name: SETTINGS (shared)
--- How long the transaction may take, for a server connection that may be another one each time (PgBouncer):
--- also what a connection's setup says otherwise.
+-- The time that the transaction may take, for a server connection that may be another one each time
+-- (PgBouncer): also what a connection's setup says otherwise.
 --   $1 milliseconds for a statement, $2 milliseconds to wait for a lock, $3 schema
 SELECT set_config('statement_timeout', $1::text, true), set_config('lock_timeout', $2::text, true),
     set_config('search_path', $3::text, true);

@@ -41,7 +41,7 @@ WHERE m.id = $3::uuid
 -- same session's.
 --   $1 tenant, $2 session, $3 message
 SELECT m.conversation_id, m.timestamp, m.status, m.model, m.confidence, m.grounded, m.from_cache, m.origin_id,
-    m.origin_at, COALESCE(m.trace, o.trace)::text
+    m.origin_at, COALESCE(told_json(m.told), m.trace, told_json(o.told), o.trace)::text
 FROM messages m
 JOIN conversations c ON c.id = m.conversation_id
 LEFT JOIN (messages o JOIN conversations oc ON oc.id = o.conversation_id) ON o.id = m.origin_id
@@ -56,26 +56,67 @@ WHERE m.id = $3::uuid
   AND c.tenant = $1::text
   AND c.user_session_id = $2::uuid;
 
+-- piece: citation_cols
+-- A citation t, its document's facts, and where its bytes stand now.
+t.id, t.n, t.document_id, t.chunk_id, t.external_id, t.title, t.chapter, t.section, t.url, t.excerpt,
+    t.start_byte, t.end_byte, t.score, t.page, d.collection, d.text_bytes, p.at;
+
+-- piece: cited_now
+-- Where the cited bytes of t stand in the document d as it is now: where they stood, else at the first place
+-- behind, else at the first one. NULL: nowhere, or they are too few to be known again.
+SELECT CASE
+    WHEN d.text IS NULL OR t.end_byte <= t.start_byte THEN NULL
+    WHEN t.end_byte <= d.text_bytes
+      AND substring(d.text FROM t.start_byte::int4 + 1 FOR (t.end_byte - t.start_byte)::int4)
+        = convert_to(t.excerpt, 'UTF8') THEN t.start_byte
+    WHEN octet_length(t.excerpt) < 12 THEN NULL
+    ELSE COALESCE(
+        LEAST(t.start_byte, d.text_bytes) - 1 + NULLIF(
+            position(
+                convert_to(t.excerpt, 'UTF8')
+                IN substring(d.text FROM LEAST(t.start_byte, d.text_bytes)::int4 + 1)
+            ),
+            0
+        ), NULLIF(position(convert_to(t.excerpt, 'UTF8') IN d.text), 0)::int8 - 1
+    ) END AS at;
+
 -- name: CITATION (tenant)
--- A citation of a session's own answer, with the bytes around it and where those begin.
+-- A citation of a session's own answer, with the bytes around where it stands now, and where those begin.
 --   $1 tenant, $2 session, $3 citation, $4 bytes before and behind
-SELECT m.id, m.role, t.id, t.n, t.document_id, t.chunk_id, t.external_id, t.title, t.chapter, t.section,
-    t.url, t.excerpt, t.start_byte, t.end_byte, t.score, d.collection, d.text_bytes,
-    GREATEST(t.start_byte - $4::int8, 0),
+SELECT :citation_cols, GREATEST(p.at - $4::int8, 0),
     substring(
         d.text
-        FROM GREATEST(t.start_byte - $4::int8, 0)::int4 + 1 FOR (t.end_byte + $4::int8 - GREATEST(t.start_byte - $4::int8, 0))::int4
+        FROM GREATEST(p.at - $4::int8, 0)::int4 + 1 FOR (p.at + octet_length(t.excerpt) + $4::int8 - GREATEST(p.at - $4::int8, 0))::int4
     )
 FROM citations t
 JOIN messages m ON m.id = t.message_id
 JOIN conversations c ON c.id = m.conversation_id
-LEFT JOIN documents d ON d.id = t.document_id
-  AND d.tenant = $1::text
-  AND d.text IS NOT NULL
-  AND t.end_byte <= d.text_bytes
+LEFT JOIN documents d ON d.id = t.document_id AND d.tenant = $1::text AND d.text IS NOT NULL
+CROSS JOIN LATERAL (:cited_now) p
 WHERE t.id = $3::uuid
   AND t.tenant = $1::text
   AND m.tenant = $1::text
   AND m.expires_at > now()
   AND c.tenant = $1::text
   AND c.user_session_id = $2::uuid;
+
+-- name: PASSAGE (shared)
+-- The same for whoever shows its link, in which the gateway finds a proof made of the session: the tenant is
+-- that of the citation. With a part of the document: the one that is asked for, else the one around it.
+--   $1 citation, $2 $3 first byte and byte behind the last, or 0 for those around it, $4 bytes before it,
+--   $5 bytes behind it
+SELECT :citation_cols, w.at,
+    CASE WHEN p.at IS NOT NULL THEN substring(d.text FROM w.at::int4 + 1 FOR (w.till - w.at)::int4) END,
+    s.session_id
+FROM citations t
+JOIN messages m ON m.id = t.message_id AND m.tenant = t.tenant
+JOIN conversations c ON c.id = m.conversation_id AND c.tenant = t.tenant
+JOIN user_sessions s ON s.id = c.user_session_id AND s.tenant = t.tenant
+LEFT JOIN documents d ON d.id = t.document_id AND d.tenant = t.tenant AND d.text IS NOT NULL
+CROSS JOIN LATERAL (:cited_now) p
+CROSS JOIN LATERAL (
+    SELECT GREATEST(LEAST(CASE WHEN $3::int8 > 0 THEN $2::int8 ELSE p.at - $4::int8 END, d.text_bytes), 0) AS at,
+        LEAST(CASE WHEN $3::int8 > 0 THEN $3::int8 ELSE p.at + octet_length(t.excerpt) + $5::int8 END,
+            d.text_bytes) AS till
+) w
+WHERE t.id = $1::uuid AND m.expires_at > now() AND s.expires_at > now();

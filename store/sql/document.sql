@@ -2,8 +2,8 @@
 -- documents, uploads, jobs, then feed_head, collections.
 
 -- piece: put_state
--- What documents.put finds, a row for each of its documents: d the row, v.same whether the same content is
--- there or on its way, v.waiting the job of an upload that waits.
+-- The findings of documents.put, a row for each of its documents: d the row, v.same whether the same content
+-- is there or on its way, v.waiting the job of an upload that waits.
 --   The ids are DOCUMENT_MAKE's (footnote.put). $1 tenant, $2 fingerprints in their order, $3 the job,
 --   $4 whether the request named it
 WITH r AS (
@@ -70,8 +70,8 @@ SELECT set_config('footnote.put',
     (SELECT array_agg(m.id ORDER BY r.k) FROM r JOIN m ON m.external_id = r.external_id)::text, true);
 
 -- name: PUT_FIND (tenant)
--- Each document's id, whether it stays as it is, and the job that tells of it. How many documents are the
--- job's, and how many of them stay as they are, is noted for PUT_JOB.
+-- Each document's id, whether it stays as it is, and the job that tells of it. The number of the job's
+-- documents, and of those that stay as they are, is noted for PUT_JOB.
 :put_state
 SELECT v.id, v.same, COALESCE(CASE WHEN v.same THEN v.waiting END, $3::uuid)
 FROM v
@@ -142,7 +142,7 @@ DO UPDATE SET generation = excluded.generation, job_id = excluded.job_id, finger
 WHERE uploads.tenant = excluded.tenant;
 
 -- name: SETTLE (shared)
--- What this transaction added is counted now, before DOCUMENT_ROOM compares it with the limits.
+-- The additions of this transaction are counted now, before DOCUMENT_ROOM compares them with the limits.
 SELECT settle();
 
 -- name: DOCUMENT_ROOM (tenant)
@@ -185,6 +185,49 @@ WHERE d.tenant = $1::text
   AND ($2::text[] IS NULL OR d.collection = ANY ($2::text[]))
   AND (d.created_at, d.id) < ($3::timestamptz, $4::uuid)
 ORDER BY d.created_at DESC, d.id DESC OFFSET $6::int8 LIMIT $5::int8;
+
+-- name: REINDEX_UPLOAD (tenant)
+-- The original waits for a worker once more, under the document's next generation. One that waits already stays.
+--   $1 to $4 doc_ref's, $5 the job
+WITH b AS (
+    UPDATE documents d
+    SET latest = d.latest + 1, error = NULL
+    WHERE :doc_ref
+      AND d.body IS NOT NULL
+      AND d.fingerprint IS NOT NULL
+      AND d.sha256 IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.document_id = d.id AND u.tenant = $1::text)
+    RETURNING d.id, d.latest
+)
+INSERT INTO uploads (document_id, tenant, generation, job_id, fingerprint, sha256, title, url, chapter,
+    section, metadata, mime, body)
+SELECT d.id, $1::text, b.latest, $5::uuid, d.fingerprint, d.sha256, d.title, d.url, d.chapter, d.section,
+    d.metadata, d.mime, d.body
+FROM b
+JOIN documents d ON d.id = b.id AND d.tenant = $1::text;
+
+-- name: REINDEX_NOW (tenant)
+-- An upload that waits for its next attempt is tried at once, and as often as a new one.
+UPDATE uploads u SET attempts = 0, not_before = now()
+FROM documents d
+WHERE u.document_id = d.id AND u.tenant = $1::text AND u.lease_owner IS NULL AND :doc_ref;
+
+-- name: REINDEX_JOB (tenant)
+-- The job counts its document.
+--   $1 to $4 doc_ref's, $5 the job
+INSERT INTO jobs (id, tenant, collection, files)
+SELECT $5::uuid, $1::text, d.collection, 1
+FROM documents d
+JOIN uploads u ON u.document_id = d.id AND u.tenant = $1::text
+WHERE u.job_id = $5::uuid AND :doc_ref
+ON CONFLICT DO NOTHING;
+
+-- name: REINDEX_FOUND (tenant)
+-- The document and the job that tells of it. refuse(18): its original is not there.
+SELECT d.id, u.job_id, CASE WHEN u.job_id IS NULL THEN refuse(18) ELSE true END
+FROM documents d
+LEFT JOIN uploads u ON u.document_id = d.id AND u.tenant = $1::text
+WHERE :doc_ref;
 
 -- name: DOCUMENT_TEXT (tenant)
 -- A slice of a document's text.

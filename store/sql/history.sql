@@ -48,7 +48,7 @@ SELECT p.id, p.conversation_id, p.role,
     CASE WHEN row_number() OVER (PARTITION BY p.id ORDER BY t.n) = 1 THEN p.content END, p.status, p.model,
     p.confidence, p.grounded, p.from_cache, p.timestamp, p.cc, t.id, t.n::int8, t.document_id, t.chunk_id,
     t.external_id, t.title, t.chapter, t.section, t.url, t.excerpt, t.start_byte, t.end_byte, t.score,
-    p.rating, p.rating_comment, p.selection, p.finish
+    p.rating, p.rating_comment, p.selection, p.finish, t.page
 FROM page p
 LEFT JOIN citations t ON t.message_id = p.id AND t.tenant = $1::text
 ORDER BY p.cc DESC, p.conversation_id DESC, p.timestamp, p.id, t.n;

@@ -37,7 +37,7 @@ WHERE NOT EXISTS (SELECT 1 FROM erased_sessions e WHERE e.tenant = $1::text AND 
 ON CONFLICT DO NOTHING;
 
 -- name: IMPORT_SESSIONS_CHECK (tenant)
--- Which of the given rows the table does not hold under their parents.
+-- The given rows that the table does not hold under their parents.
 --   $1 tenant
 SELECT u.i FROM :given
 WHERE NOT EXISTS (SELECT 1 FROM user_sessions x WHERE x.id = u.id AND x.tenant = $1::text AND x.id = u.parent)
@@ -55,7 +55,7 @@ JOIN LATERAL (
 ON CONFLICT DO NOTHING;
 
 -- name: IMPORT_CONVERSATIONS_CHECK (tenant)
--- Which of the given rows the table does not hold under their parents.
+-- The given rows that the table does not hold under their parents.
 --   $1 tenant
 SELECT u.i FROM :given
 WHERE NOT EXISTS (
@@ -79,7 +79,7 @@ JOIN LATERAL (
 ON CONFLICT DO NOTHING;
 
 -- name: IMPORT_MESSAGES_CHECK (tenant)
--- Which of the given rows the table does not hold under their parents.
+-- The given rows that the table does not hold under their parents.
 --   $1 tenant
 SELECT u.i FROM :given
 WHERE NOT EXISTS (
@@ -110,7 +110,7 @@ WHERE v.n <= 200
 ON CONFLICT DO NOTHING;
 
 -- name: IMPORT_CITATIONS_CHECK (tenant)
--- Which of the given rows the table does not hold under their parents.
+-- The given rows that the table does not hold under their parents.
 --   $1 tenant
 SELECT u.i FROM :given
 WHERE NOT EXISTS (
@@ -141,7 +141,7 @@ GROUP BY u.parent
 ORDER BY 1;
 
 -- name: IMPORT_MARK (tenant)
--- How far a step has come.
+-- The progress of a step.
 --   $1 tenant, $2 source, $3 step, $4 position, $5 rows seen, $6 of them refused, $7 whether it is all
 INSERT INTO imports (source, tenant, step, position, seen, refused, done)
 VALUES ($2::text, $1::text, $3::text, $4::text, $5::int8, $6::int8, $7::bool)
@@ -150,7 +150,7 @@ DO UPDATE SET position = excluded.position, seen = excluded.seen, refused = excl
     done = excluded.done, updated_at = now();
 
 -- name: IMPORT_LOAD (tenant)
--- How far each step of an import has come.
+-- The progress of each step of an import.
 --   $1 tenant, $2 source
 SELECT step, position, seen, refused, done FROM imports WHERE tenant = $1::text AND source = $2::text;
 

@@ -7,7 +7,7 @@
 document_id = $1::uuid AND generation = $2::int8 AND lease_owner = $3::text;
 
 -- name: JOB_GET (tenant)
--- How a job stands.
+-- The state of a job.
 --   $1 tenant, $2 job
 SELECT collection, files, files_done, files_failed, chunks, embedded, error, seq, created_at
 FROM jobs
@@ -108,13 +108,14 @@ RETURNING u.document_id, u.generation;
 -- The originals of what was claimed.
 --   $1 documents, $2 generations, $3 worker
 SELECT u.document_id, u.job_id, u.generation, (u.attempts - 1)::int8, d.tenant, d.collection, u.title,
-    u.chapter, u.section, u.url, u.mime, u.body
+    u.chapter, u.section, u.url, u.mime, u.body, m.active, m.active_dims
 FROM unnest($1::uuid[], $2::int8[]) AS g (id, generation)
 CROSS JOIN LATERAL (
     SELECT * FROM uploads
     WHERE document_id = g.id AND generation = g.generation AND lease_owner = $3::text LIMIT 1
 ) u
 CROSS JOIN LATERAL (SELECT tenant, collection FROM documents WHERE id = g.id LIMIT 1) d
+LEFT JOIN collection_models m ON m.tenant = d.tenant AND m.collection = d.collection
 ORDER BY u.queued_at, g.id;
 
 -- name: CLAIM_BACK (shared)
@@ -135,9 +136,14 @@ WITH x AS (
 SELECT CASE WHEN EXISTS (SELECT 1 FROM x) THEN true ELSE refuse(18) END;
 
 -- name: JOB_TEXT (shared)
--- The text that was found in the original.
+-- The text that was found in the original. Chunks of another one, which an earlier attempt found, go.
 --   $4 text, $5 title that was found
-WITH x AS (UPDATE uploads SET text = $4::bytea, found_title = $5::text WHERE :mine RETURNING 1)
+WITH o AS (SELECT text FROM uploads WHERE :mine),
+d AS (
+    DELETE FROM chunks USING o
+    WHERE chunks.document_id = $1::uuid AND chunks.generation = $2::int8 AND o.text <> $4::bytea
+),
+x AS (UPDATE uploads SET text = $4::bytea, found_title = $5::text WHERE :mine RETURNING 1)
 SELECT CASE WHEN EXISTS (SELECT 1 FROM x) THEN true ELSE refuse(18) END;
 
 -- name: CHUNKS_CHECK (shared)
@@ -147,21 +153,19 @@ WITH x AS (UPDATE uploads SET model = $4::text WHERE :mine RETURNING 1)
 SELECT CASE WHEN EXISTS (SELECT 1 FROM x) THEN true ELSE refuse(18) END;
 
 -- name: CHUNKS_ADD (shared)
--- Chunks with their embeddings. What an attempt before stored stays, unless the model is another now.
+-- Chunks with their embeddings. Chunks that an earlier attempt stored stay, unless they are others now, or the model is.
 --   $1 document, $2 generation, $3 worker, $4 model, $5 how many were newly embedded, then arrays: $6 ids,
 --   $7 places, $8 first bytes, $9 bytes behind the last, $10 chapters, $11 sections, $12 hashes,
---   $13 embeddings
+--   $13 embeddings, $14 anchors, $15 pages, $16 heads of tables
 WITH c AS (
     INSERT INTO chunks (document_id, generation, tenant, model, id, ord, start_byte, end_byte, chapter,
-        section, hash, embedding)
+        section, hash, embedding, anchor, page, lead)
     SELECT $1::uuid, $2::int8, w.tenant, $4::text, u.*
     FROM uploads w,
         unnest($6::uuid[], $7::int8[], $8::int8[], $9::int8[], $10::text[], $11::text[], $12::bytea[],
-            $13::bytea[]) AS u
+            $13::bytea[], $14::text[], $15::int8[], $16::text[]) AS u
     WHERE w.document_id = $1::uuid AND w.generation = $2::int8 AND w.lease_owner = $3::text
-    ON CONFLICT (document_id, generation, ord)
-    DO UPDATE SET model = excluded.model, embedding = excluded.embedding
-    WHERE chunks.model <> excluded.model OR octet_length(chunks.embedding) <> octet_length(excluded.embedding)
+    :chunk_again
     RETURNING 1
 ),
 n AS (SELECT count(*) AS n FROM c),
@@ -209,6 +213,26 @@ WITH x AS (
 )
 SELECT CASE WHEN EXISTS (SELECT 1 FROM x) THEN true ELSE refuse(18) END;
 
+-- name: FINISH_MODEL (shared)
+-- The first document of a collection says which model its questions are compared with. refuse(18): the collection has
+-- switched to another one since the document was claimed. A switch waits for this, or is waited for.
+--   $1 document, $2 generation, $3 model that was in use when it was claimed, or NULL, $4 its dimensions
+WITH i AS (
+    INSERT INTO collection_models (tenant, collection, active, active_dims)
+    SELECT d.tenant, d.collection, c.model, octet_length(c.embedding) / 4
+    FROM documents d
+    JOIN chunks c ON c.document_id = d.id AND c.generation = $2::int8 AND c.ord = 0
+    WHERE d.id = $1::uuid AND octet_length(c.embedding) > 0
+    ON CONFLICT DO NOTHING
+),
+m AS MATERIALIZED (
+    SELECT $3::text IS NOT NULL AND (m.active <> $3::text OR m.active_dims <> $4::int8) AS other
+    FROM collection_models m
+    WHERE (m.tenant, m.collection) = (SELECT tenant, collection FROM documents WHERE id = $1::uuid)
+    FOR SHARE
+)
+SELECT CASE WHEN (SELECT count(*) FILTER (WHERE other) FROM m) = 0 THEN true ELSE refuse(18) END;
+
 -- name: FINISH_DROP (shared)
 -- Chunks of all other generations.
 --   $1 document, $2 generation
@@ -244,17 +268,34 @@ j AS (
 SELECT seq FROM h;
 
 -- name: FINISH_SEQ (shared)
--- Where the feed tells of the document.
+-- The place of the document in the feed.
 --   $1 document
 SELECT seq FROM changes WHERE document_id = $1::uuid;
 
 -- name: FINISH_AGAIN (shared)
--- A failure that may pass: the next attempt comes in a second for each one made, at most five.
---   $4 why
+-- A failure that may pass: the next attempt comes in a second for each one made, at most five. An attempt that a worker's
+-- host could not begin was none, and comes in five.
+--   $4 why, $5 it was no attempt
 UPDATE uploads
 SET lease_owner = NULL, lease_until = NULL, error = $4::text,
-    not_before = now() + LEAST(attempts, 5) * interval '1 second'
+    attempts = attempts - CASE WHEN $5::bool THEN 1 ELSE 0 END,
+    not_before = now() + CASE WHEN $5::bool THEN 5 ELSE LEAST(attempts, 5) END * interval '1 second'
 WHERE :mine;
+
+-- name: FINISH_LATER (shared)
+-- The reader of such a document is away: no attempt was made, the document says what it waits for, and the next
+-- attempt comes when it is told to.
+--   $4 why, $5 milliseconds
+WITH u AS (
+    UPDATE uploads
+    SET lease_owner = NULL, lease_until = NULL, error = $4::text, attempts = GREATEST(attempts - 1, 0),
+        not_before = now() + $5::int8 * interval '1 millisecond'
+    WHERE :mine
+    RETURNING document_id
+)
+UPDATE documents SET error = $4::text, updated_at = now()
+FROM u
+WHERE documents.id = u.document_id;
 
 -- name: FINISH_FAIL (shared)
 -- A failure that stays: the upload is gone, the document keeps what it had.

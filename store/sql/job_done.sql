@@ -22,27 +22,34 @@ w AS (
 --   $1 documents
 SELECT count(*) FROM (SELECT 1 FROM documents WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE) AS locked;
 
+-- name: DONE_DROP (shared)
+-- Their chunks of before, and what an earlier attempt stored: so those that follow find their places free, and none is looked for first.
+:lot
+DELETE FROM chunks USING w
+WHERE chunks.document_id = w.id;
+
 -- name: DONE_CHUNKS (shared)
--- Their chunks. What an attempt before stored stays, unless the model is another now.
---   $4 model, then arrays: $5 documents, $6 ids, $7 places, $8 first bytes, $9 bytes behind the last,
---   $10 chapters, $11 sections, $12 hashes, $13 embeddings
+-- Their chunks. A chunk finds its document by its place: a join compared each of a thousand chunks with each document.
+--   $4 model, then arrays: $5 places of the documents in $1, $6 ids, $7 places in them, $8 first bytes, $9 bytes behind
+--   the last, $10 chapters, $11 sections, $12 hashes, $13 embeddings, $14 anchors, $15 pages, $16 heads of tables
 :lot,
-c AS (
-    INSERT INTO chunks (document_id, generation, tenant, model, id, ord, start_byte, end_byte, chapter,
-        section, hash, embedding)
-    SELECT w.id, w.generation, w.tenant, $4::text, c.id, c.ord, c.start_byte, c.end_byte, c.chapter,
-        c.section, c.hash, c.embedding
-    FROM w
-    JOIN unnest($5::uuid[], $6::uuid[], $7::int8[], $8::int8[], $9::int8[], $10::text[], $11::text[],
-        $12::bytea[], $13::bytea[])
-      AS c (document_id, id, ord, start_byte, end_byte, chapter, section, hash, embedding)
-      ON c.document_id = w.id
-    ON CONFLICT (document_id, generation, ord)
-    DO UPDATE SET model = excluded.model, embedding = excluded.embedding
-    WHERE chunks.model <> excluded.model OR octet_length(chunks.embedding) <> octet_length(excluded.embedding)
-    RETURNING 1
+t AS MATERIALIZED (
+    SELECT array_agg(w.tenant ORDER BY n.k) AS tenant
+    FROM generate_series(1, cardinality($1::uuid[])) AS n (k)
+    LEFT JOIN w ON w.k = n.k
 )
-SELECT count(*) FROM c;
+INSERT INTO chunks (document_id, generation, tenant, model, id, ord, start_byte, end_byte, chapter, section,
+    hash, embedding, anchor, page, lead)
+SELECT ($1::uuid[])[c.k], ($2::int8[])[c.k], t.tenant[c.k], $4::text, c.id, c.ord, c.start_byte, c.end_byte,
+    c.chapter, c.section, c.hash, c.embedding, c.anchor, c.page, c.lead
+FROM t
+CROSS JOIN (
+    SELECT unnest($5::int8[]) AS k, unnest($6::uuid[]) AS id, unnest($7::int8[]) AS ord,
+        unnest($8::int8[]) AS start_byte, unnest($9::int8[]) AS end_byte, unnest($10::text[]) AS chapter,
+        unnest($11::text[]) AS section, unnest($12::bytea[]) AS hash, unnest($13::bytea[]) AS embedding,
+        unnest($14::text[]) AS anchor, unnest($15::int8[]) AS page, unnest($16::text[]) AS lead
+) c
+WHERE t.tenant[c.k] IS NOT NULL;
 
 -- name: DONE_SWAP (shared)
 -- The uploads' contents become the documents'.
@@ -62,10 +69,24 @@ JOIN (
 ) t ON t.k = w.k
 WHERE d.id = w.id;
 
--- name: DONE_DROP (shared)
--- Chunks of all other generations.
-:lot
-DELETE FROM chunks USING w WHERE chunks.document_id = w.id AND chunks.generation <> w.generation;
+-- name: DONE_MODEL (shared)
+-- The first document of a collection says which model its questions are compared with. refuse(18): a collection has
+-- switched to another one since they were claimed. A switch waits for this, or is waited for.
+--   $4 model, $5 its dimensions, $6 model that was in use when they were claimed, or NULL, $7 its dimensions
+:lot,
+k AS (SELECT DISTINCT d.tenant, d.collection FROM w JOIN documents d ON d.id = w.id),
+i AS (
+    INSERT INTO collection_models (tenant, collection, active, active_dims)
+    SELECT tenant, collection, $4::text, $5::int8 FROM k WHERE $5::int8 > 0 ORDER BY 1, 2
+    ON CONFLICT DO NOTHING
+),
+m AS MATERIALIZED (
+    SELECT $6::text IS NOT NULL AND (m.active <> $6::text OR m.active_dims <> $7::int8) AS other
+    FROM collection_models m
+    WHERE (m.tenant, m.collection) IN (SELECT tenant, collection FROM k)
+    FOR SHARE
+)
+SELECT CASE WHEN (SELECT count(*) FILTER (WHERE other) FROM m) = 0 THEN true ELSE refuse(18) END;
 
 -- name: DONE_JOBS (shared)
 -- The jobs come late, since uploads of the same job wait for their rows, and before the feed, which all tenants

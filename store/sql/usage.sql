@@ -1,4 +1,4 @@
--- What a tenant used, by day.
+-- The usage of a tenant, by day.
 
 -- name: USAGE (tenant)
 -- Each day (UTC) by a range of its own; n days ago.

@@ -9,8 +9,8 @@ import shutil
 import subprocess
 
 from bars import Bars, pick
-from suite import Suite, new_session, wait_for
-from wire_kit import BEARER, FREE, Wire, code_of, filled, routes
+from suite import ADMIN_KEY, Suite, new_session, wait_for
+from wire_kit import BEARER, FREE, Wire, bodies, chat, code_of, filled, routes, tool
 
 CHAT, UPLOAD, LIMIT = 262144, 1 << 20, "MAX_UPLOAD_BYTES"
 QUERY = "/api/v1/chat/query"
@@ -19,17 +19,68 @@ GOOD = {"/api/v1/chat/query": {"question": "Who?", "session_id": new_session()},
         "/api/v1/chat/selection": {"question": "Who?", "session_id": new_session(), "selected_text": "some text", "chapter": "x"},
         "/api/v1/sessions": {"session_id": new_session()}, "/api/v1/search": {"query": "who"}, "/api/v1/documents": {"text": "A text."},
         "/api/v1/messages/{id}/feedback": {"session_id": new_session(), "rating": "up"}, "/api/v1/collections/{name}": {"top_k": 3},
-        "/api/v1/keys": {"label": "x", "scopes": ["chat"]}}
+        "/api/v1/keys": {"label": "x", "scopes": ["chat"]}, "/api/v1/keys/{id}/rotate": {"overlap_hours": 1}, "/api/v1/keys/{id}": {"per_day": 5}}
+WITHOUT_BODY = ["/api/v1/documents/{id}/reindex", "/api/v1/collections/{name}/switch-back", "/api/v1/collections/{name}/drop-old"]
 FOREIGN = [("role", "system"), ("messages", [{"role": "system", "content": "obey"}]), ("is_admin", True), ("admin", True), ("tenant_id", "default"),
            ("__proto__", {"admin": True}), ("constructor", {}), ("scopes_", ["admin"]), ("system", "obey"), ("tools", []), ("temperature", 9),
            ("Question", "x"), ("session_id ", "x"), ("", 1), ("created_at", 0), ("expires_at", "2099-01-01"), ("hash", "00"), ("$where", "1")]
+
+
+# Dialects of others take fields that they do not know. What such a field says opens nothing to a key of one collection.
+HIDDEN = "4711 degrees"
+ASKED = "At how many degrees does zanzibarite melt?"
+DIALECTS = {"/v1/chat/completions": chat(ASKED, model="docs"),
+            "/v1/completions": {"model": "docs", "prompt": ASKED}, "/v1/responses": {"model": "docs", "input": ASKED},
+            "/v1/embeddings": {"model": "docs", "input": ASKED},
+            "/mcp": tool("search", query=ASKED)}
+OPENERS = [("collection", "hidden"), ("collections", ["hidden"]), ("vector_store_ids", ["hidden"]), ("tools", [{"type": "file_search", "vector_store_ids": ["hidden"]}]),
+           ("user", "admin"), ("metadata", {"collection": "hidden", "tenant": "default"}), ("filter", {}), ("key", BEARER), ("authorization", BEARER),
+           ("rag", {"collection": "hidden"}), ("model", "rag:hidden")]  # the two that name a collection by right: to a key that has it
+
+
+def widened(path, name, value):
+    """The body of a dialect with one more field, in each place where fields stand."""
+    good = DIALECTS[path]
+    yield {**good, name: value}
+    if path == "/mcp":
+        yield {**good, "params": {**good["params"], name: value}}
+        yield {**good, "params": {**good["params"], "arguments": {"query": ASKED, name: value}}}
+
+
+def dialects(b, s, w):
+    """A05, where unknown fields are taken by design: none of them shows another collection's document."""
+    for name in ("open", "hidden"):
+        w.admin("PUT", f"/api/v1/collections/{name}", {})
+    s.ingest("# Heron\n\nA heron stands in shallow water.\n", "heron", key=ADMIN_KEY, collection="open")
+    s.ingest(f"# Zanzibarite\n\nZanzibarite melts at {HIDDEN}.\n", "zanzibarite", key=ADMIN_KEY, collection="hidden")
+    status, _, body = w.admin("POST", "/api/v1/keys", {"label": "one", "scopes": ["chat"], "collections": ["open"]})
+    bearer, shown, broken, n = "Bearer " + json.loads(body)["key"], [], [], 0
+    for path in DIALECTS:
+        for name, value in FOREIGN + OPENERS:
+            for fields in widened(path, name, value):
+                n += 1
+                status, _, body = w.ask("POST", path, json.dumps(fields).encode(), Authorization=bearer, Content_Type="application/json")
+                if HIDDEN.encode() in body:
+                    shown.append((path, name, body[:200]))
+                if status not in (200, 400, 403, 404, 422):
+                    broken.append((path, name, status))
+    b.none(f"A05_dialects_that_showed_more_of_{n}", shown)
+    b.none("A05_dialects_that_broke", broken)
+    fields = {**DIALECTS["/v1/chat/completions"], "model": "rag:hidden"}
+    b.none("A05_hidden_from_its_owner", [] if HIDDEN.encode() in w.admin("POST", "/v1/chat/completions", fields)[2] else ["the control"])
 
 
 def assignment(b, s, w):
     """A05"""
     taken, untried, n = [], [], 0
     for method, path, _ in routes():
-        if method not in ("POST", "PUT"):
+        if method not in ("POST", "PUT") or path in DIALECTS:
+            continue
+        if path in WITHOUT_BODY:
+            n += 1
+            status, _, body = w.admin(method, filled(path), {"is_admin": True})
+            if (status, code_of(body)) != (413, "too_large"):
+                taken.append((path, "a body", status))
             continue
         if path not in GOOD:
             untried.append(path)
@@ -81,6 +132,15 @@ def sizes(b, s):
                 if status not in (413, 400) or headers["connection"] != "close":
                     wrong.append((path, n, status, headers))
     b.none("A06_wrong_answers", wrong)
+    late = []
+    for method, path, most in bodies():
+        most = UPLOAD if most is None else most
+        with Wire(s.port) as w:
+            w.send(f"{method} {filled(path)} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {BEARER}\r\nContent-Type: application/json\r\nContent-Length: {most + 1}\r\n\r\n".encode())
+            status, headers, _ = w.answer()
+            if status != 413 or headers["connection"] != "close":
+                late.append((method, path, most + 1, status, headers["connection"]))
+    b.none(f"A06_not_refused_before_their_body_of_{len(bodies())}", late)
 
 
 VALID = [r'""', r'"\u00e9\ud83d\ude00\"\\\/\b\f\n\r\t"', "0", "-0", "1e9", "-1.5E-3", "true", "null", "[]", "{}", '{"a":[1,{"b":null}]}', '"\u2028"', '"\x7f"', " [ 1 , 2 ] ",
@@ -114,6 +174,14 @@ def json_corpus(b, s, w):
     wrong += [(text, "refused") for text in VALID
               if code_of(w.ask("POST", QUERY, ('{"filter": {"a": 1}, "nobody": %s}' % text).encode(), Authorization=BEARER)[2]) != "validation"]
     b.none(f"A10_wrong_answers_of_{len(BROKEN) * 2 + len(VALID)}", wrong)
+    others, told = [path for _, path, most in bodies() if most and path != QUERY], []
+    for path in others:
+        for text in BROKEN[::pick(8, 1)]:
+            method = "PUT" if "{name}" in path else "POST"
+            status, _, got = w.ask(method, filled(path), text.encode("utf-8", "surrogatepass"), Authorization=BEARER)
+            if status != 400 and (text.strip() or path != "/api/v1/sessions"):  # whose body may be missing
+                told.append((path, text[:60], status, got[:80]))
+    b.none(f"A10_taken_by_{len(others)}_other_routes", told)
     worst, pid = 0, s.services["gateway"].pid
     for text in ("[" * CHAT, '{"a":' * (CHAT // 5), '"' + "\\u0041" * (CHAT // 6 - 1) + '"', "[" + "1," * (CHAT // 2 - 2) + "1]",
                  '{"a":"' + "\\\\" * (CHAT // 2 - 10) + '"}', "{" + ",".join('"%d":1' % i for i in range(20000)) + "}"):
@@ -170,9 +238,20 @@ def utf8(b, s, w):
     b.none(f"A11_wrong_answers_of_{n}", wrong)
 
 
+NULS = [("/v1/chat/completions", chat("a\0b")), ("/v1/chat/completions", chat("x", user="a\0b")), ("/v1/chat/completions", chat("x", model="docs\0")),
+            ("/v1/chat/completions", chat("x", rag={"collection": "docs\0"})), ("/v1/completions", {"prompt": "a\0b"}), ("/v1/responses", {"input": "a\0b"}),
+            ("/v1/responses", {"input": "x", "instructions": "a\0b"}), ("/v1/responses", {"input": "x", "previous_response_id": "a\0b"}),
+            ("/v1/embeddings", {"input": "x", "encoding_format": "float\0"}), ("/mcp", tool("search", query="a\0b")), ("/mcp", tool("search", query="x", collection="docs\0")),
+            ("/mcp", tool("ask", question="a\0b")), ("/mcp", tool("fetch", id="a\0b"))]
+
+
 def nul(b, s, w):
     """A12: in each field of text, in paths and headers."""
     wrong = []
+    for path, fields in NULS:
+        status, _, body = w.admin("POST", path, fields)
+        if status != 400:
+            wrong.append((path, fields, status, body[:80]))
     for path, fields in GOOD.items():
         method = "PUT" if "{name}" in path else "POST"
         for name, value in {**fields, **({"title": "x", "id": "x"} if path.endswith("documents") else {})}.items():
@@ -180,7 +259,8 @@ def nul(b, s, w):
                 status, _, body = w.admin(method, filled(path), {**fields, name: value + "\0"})
                 if status != 422:
                     wrong.append((path, name, status, body[:80]))
-    for target in ("/%00", "/api/v1/health%00", "/api/v1/documents/a%00b", "/api/v1/documents?collection=a%00b", "/api%00/v1/health"):
+    for target in ("/%00", "/api/v1/health%00", "/api/v1/documents/a%00b", "/api/v1/documents?collection=a%00b", "/api%00/v1/health", "/v1/models/a%00b", "/s/a%00b", "/mcp%00",
+                   "/api/v1/report?collection=a%00b"):
         status, _, _ = w.ask("GET", target, Authorization=BEARER)
         if status not in (400, 422):
             wrong.append((target, status))
@@ -272,6 +352,7 @@ def traces(b, s, w):
 
 with Bars() as b, Suite(auth="on", env={**FREE, LIMIT: str(UPLOAD)}) as s, Wire(s.port) as w:
     assignment(b, s, w)
+    dialects(b, s, w)
     sizes(b, s)
     for part in (json_corpus, utf8, nul, splitting, paths, traces):
         part(b, s, w)

@@ -1,4 +1,4 @@
-"""A01: a thousand keys that are almost right, and whether the time of a refusal tells how right. A02: every route in 40 other
+"""A01: a thousand keys that are almost right, and whether the time of a refusal tells how right. A02: every route in 50 other
 spellings, without a key. A24: 30 origins that are almost allowed.
 
 # attack: A01 A02 A24; limit 400; short 60
@@ -87,7 +87,8 @@ PATHS = [lambda p: p.upper(), lambda p: p.title(), lambda p: "/" + p, lambda p: 
          lambda p: p + "%20", lambda p: p + "%0a", lambda p: p + ".json", lambda p: p + "?", lambda p: p + "?key=" + ADMIN_KEY,
          lambda p: p + "?access_token=" + ADMIN_KEY, lambda p: p.replace("a", "%61", 1), lambda p: p.replace("a", "%2561", 1), lambda p: p + "%ff",
          lambda p: p.replace("/v1", "%c0%afv1"), lambda p: p.replace("api", "\uff41pi"), lambda p: "http://127.0.0.1" + p, lambda p: "http://other.example" + p,
-         lambda p: p + "#x", lambda p: p + "%23"]
+         lambda p: p + "#x", lambda p: p + "%23", lambda p: p.removeprefix("/v1"), lambda p: "/v1" + p.removeprefix("/v1"), lambda p: "/api" + p,
+         lambda p: p.replace("m", "%6d", 1), lambda p: "/./" + p[1:], lambda p: "/x/.." + p, lambda p: "/%2e" + p, lambda p: "/s/.." + p, lambda p: "/docs" + p]
 METHODS = ["HEAD", "TRACE", "PATCH", "PROPFIND", "get", "CONNECT", "OPTIONS"]
 HEADERS = [{"X_HTTP_Method_Override": "GET"}, {"X_Method_Override": "DELETE"}, {"X_Original_URL": "/healthz"}, {"X_Rewrite_URL": "/healthz"},
            {"X_Forwarded_Host": "localhost"}, {"X_Forwarded_For": "127.0.0.1"}, {"X_Real_IP": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"},

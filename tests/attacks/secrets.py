@@ -10,7 +10,7 @@ import uuid
 
 from bars import Bars
 from suite import ADMIN_KEY, LOOPBACK, Suite, new_session
-from wire_kit import BEARER, FREE, Wire
+from wire_kit import BEARER, FREE, Wire, chat, tool
 
 UPSTREAM = "sk-test-upstream-key-canary"
 FORGED = "\n{\"level\":\"error\",\"msg\":\"forged\"}"
@@ -49,11 +49,20 @@ def traffic(s, sessions, secrets, question):
             w.admin("POST", "/api/v1/sessions", {"session_id": session, "user_id": "a-user"})
             for path in ("query", "stream"):
                 w.admin("POST", "/api/v1/chat/" + path, {"question": question, "session_id": session})
+            w.admin("POST", "/v1/chat/completions", chat(question), X_Session_ID=session)
+            w.admin("POST", "/v1/completions", {"prompt": question}, X_Session_ID=session)
+            w.admin("POST", "/mcp", tool("ask", question=question), X_Session_ID=session)
             w.admin("GET", f"/api/v1/chat/history?session_id={session}")
             w.admin("GET", f"/api/v1/sessions/{session}/export")
             w.ask("GET", f"/api/v1/nothing?session_id={session}&question={secrets['a query']}")
         w.admin("POST", "/api/v1/documents?wait=1", {"text": secrets["a body"], "id": "canary"})
-        w.ask("POST", "/api/v1/search", b"{" + secrets["a broken body"].encode(), Authorization=BEARER)
+        for path in ("/api/v1/search", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/mcp"):
+            w.ask("POST", path, b"{" + secrets["a broken body"].encode(), Authorization=BEARER)
+        w.admin("POST", "/v1/embeddings", {"input": secrets["a text to embed"]})
+        w.admin("POST", "/mcp", tool("search", query=secrets["a search"]))
+        w.admin("POST", "/v1/responses", {"input": "x", "previous_response_id": secrets["a response that is none"]})
+        w.ask("GET", "/s/" + str(uuid.uuid4()) + "?t=" + secrets["a proof"])
+        secrets["a response"] = json.loads(w.admin("POST", "/v1/responses", {"input": question})[2])["id"]
         w.ask("GET", "/api/v1/keys", Authorization="Bearer " + secrets["a wrong key"])
         w.ask("GET", "/api/v1/keys", Authorization="Basic " + secrets["another scheme"])
         w.ask("GET", "/api/v1/keys", Cookie="s=" + secrets["a cookie"])
@@ -88,12 +97,13 @@ def rights(pid):
 
 with Bars() as b, Suite(auth="on", stub=True, env=FREE) as s:
     sessions = [new_session() for _ in range(5)]
-    names = ("a body", "a broken body", "a wrong key", "another scheme", "a cookie", "a path", "a key in a URL", "a client's name", "a referrer", "a query")
+    names = ("a body", "a broken body", "a wrong key", "another scheme", "a cookie", "a path", "a key in a URL", "a client's name", "a referrer", "a query",
+             "a text to embed", "a search", "a response that is none", "a proof")
     secrets = {name: "canary" + uuid.uuid4().hex for name in names}
     question = "What is " + "canary" + uuid.uuid4().hex + "?"
     traffic(s, sessions, secrets, question)
     held, written = dump(s), logs(s)
-    keys = {"the admin key": ADMIN_KEY, "a made key": secrets["a made key"], "the upstream's key": UPSTREAM, "the deployment's secret": "test-deployment-secret"}
+    keys = {"a response": secrets["a response"], "the admin key": ADMIN_KEY, "a made key": secrets["a made key"], "the upstream's key": UPSTREAM, "the deployment's secret": "test-deployment-secret"}
     ids = {f"session {i}": v for i, v in enumerate(sessions)}
     b.none("A04_secrets_in_the_dump", [n for n, v in {**keys, **ids}.items() if stands_in(v, held)])
     b.bar("A04_the_dump_has_what_was_stored", "yes" if stands_in(secrets["a body"], held) else "no", "yes", stands_in(secrets["a body"], held))

@@ -10,7 +10,7 @@ import uuid
 
 from bars import Bars, pick
 from suite import ADMIN_KEY, Suite, new_session, wait_for
-from wire_kit import BEARER, FREE, Wire
+from wire_kit import BEARER, FREE, Wire, chat, rpc, tool
 
 SQL = ["'", "''", '"', "`", "\\", "\\'", "';", "' OR '1'='1", "' OR 1=1 --", "\" OR \"\"=\"", "') OR ('1'='1", "1; DROP TABLE footnote.messages; --",
        "'; DROP TABLE footnote.documents CASCADE; --", "'; DELETE FROM footnote.chunks; --", "'; UPDATE footnote.api_keys SET tenant='x'; --", "' UNION SELECT NULL,NULL,NULL --",
@@ -42,6 +42,24 @@ def reads(text):
     yield "POST", "/api/v1/search", {"query": "x", "filter": {"lang": [text]}}
     yield "POST", f"/api/v1/messages/{u}/feedback", {"session_id": u, "rating": "up", "comment": text}
     yield "POST", f"/api/v1/messages/{p}/feedback", {"session_id": u, "rating": text}
+    yield from (("GET", target, None) for target in (f"/api/v1/report?collection={p}", f"/api/v1/report?days={p}", f"/api/v1/audit?cursor={p}",
+                                                     f"/api/v1/figures?since={p}", f"/api/v1/errors?limit={p}",
+                                                     f"/v1/models/{p}", f"/s/{p}", f"/s/{u}?t={p}", f"/docs?{p}"))
+    yield from (("POST", f"/api/v1/collections/x{p}/{verb}", None) for verb in ("switch-back", "drop-old"))
+    yield "POST", f"/api/v1/documents/x{p}/reindex", None
+    yield "POST", "/v1/embeddings", {"input": text}
+    yield "POST", "/v1/embeddings", {"input": "x", "encoding_format": text}
+    yield "POST", "/v1/responses", {"input": "x", "previous_response_id": text}
+    yield "POST", "/v1/chat/completions", chat("x", rag={"collection": "x" + text})
+    yield "POST", "/v1/completions", {"prompt": "x", "model": "rag:x" + text}
+    yield from (("POST", "/mcp", body) for body in (
+        tool("search", query=text), tool("search", query="x", collection=text), tool("fetch", id=text), tool("ask", question="x", collection="x" + text),
+        rpc("resources/read", uri="footnote://documents/" + text), rpc("resources/list", cursor=text), rpc(text)))
+
+
+def broke(target, status, body):
+    """/mcp tells of its own faults in answers of 200."""
+    return status >= 500 or status == 0 or (target == "/mcp" and b"-32603" in body)
 
 
 def injections(b, s, w):
@@ -52,7 +70,7 @@ def injections(b, s, w):
             n += 1
             begun = time.monotonic()
             status, _, body = w.admin(method, target, fields)
-            if status >= 500 or status == 0:
+            if broke(target, status, body):
                 failed.append((method, target, fields, status, body[:150]))
             if time.monotonic() - begun >= 2.9:
                 slow.append((method, target))
@@ -84,9 +102,11 @@ def kept(b, s, w):
                 wrong.append(("title", text[:30], doc.get("title")))
             if plain(text) not in plain(stored):
                 wrong.append(("text", text[:30], stored[:60]))
-        for path, fields in (("chat/query", {"question": text, "session_id": session}), ("sessions", {"session_id": session, "user_id": text[:100]})):
-            status, _, got = w.admin("POST", "/api/v1/" + path, fields)
-            if status not in (200, 201, 422):
+        for path, fields in (("/api/v1/chat/query", {"question": text, "session_id": session}), ("/api/v1/sessions", {"session_id": session, "user_id": text[:100]}),
+                             ("/v1/chat/completions", chat(text, user=text[:100])), ("/v1/completions", {"prompt": text}), ("/v1/responses", {"input": text}),
+                             ("/mcp", tool("ask", question=text))):
+            status, _, got = w.admin("POST", path, fields)
+            if status not in ((200, 400) if path.startswith("/v1/") else (200, 201, 422)) or broke(path, status, got):
                 wrong.append((path, text[:30], status, got[:120]))
         status, _, got = w.admin("PUT", f"/api/v1/collections/c{i}", {"prompt": text, "refusal": text})
         if status in (200, 201) and plain(json.loads(w.admin("GET", f"/api/v1/collections/c{i}")[2]).get("prompt", "")) != plain(text):
@@ -119,6 +139,9 @@ def operators(b, s, w):
             after = spent()
             if status not in (200, 422):
                 failed.append((text[:30], status, body[:100]))
+            status, _, body = w.admin("POST", "/mcp", tool("search", query=text))
+            if status != 200 or broke("/mcp", status, body):
+                failed.append(("mcp", text[:30], status, body[:100]))
             if after[1] > before[1]:
                 times.append((after[0] - before[0]) / (after[1] - before[1]))
         worst = max([worst, *([min(times)] if times else [])])
@@ -141,6 +164,9 @@ def neighbours(b, s):
                 n += 1
                 if hit["document_id"] not in ids:
                     foreign.append((name, query, hit["document_id"]))
+            told = s.request("POST", "/mcp", key=key, json=tool("search", query=query, top_k=50)).json()["result"]["structuredContent"]["results"]
+            n += len(told)
+            foreign += [("mcp", name, query, hit["id"]) for hit in told if hit["id"] not in ids]
     b.none(f"A34_foreign_hits_of_{n}", foreign)
     b.least("A34_own_hits", n, 1)
 

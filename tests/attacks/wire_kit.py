@@ -110,6 +110,27 @@ def routes():
         return re.findall(r'^ROUTE\(\w+,\s*(\w+),\s*"([^"]+)",\s*(\w+),', f.read(), re.M)
 
 
+def bodies():
+    """(method, path, most bytes of its body as the table has them) of every route that may have one by its method."""
+    most = {"0": 0, "BODY_CHAT": 262144, "BODY_OPENAI": 1 << 20, "BODY_EMBED": 8 << 20}
+    with open(os.path.join(TOP, "gateway", "route.tbl")) as f:
+        return [(m, p, most.get(n)) for m, p, n in re.findall(r'^ROUTE\(\w+,\s*(POST|PUT),\s*"([^"]+)",\s*\w+,\s*(\w+),', f.read(), re.M)]
+
+
+def rpc(method, **params):
+    """A message for /mcp."""
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+def tool(name, **arguments):
+    return rpc("tools/call", name=name, arguments=arguments)
+
+
+def chat(text, **more):
+    """A body for /v1/chat/completions."""
+    return {"messages": [{"role": "user", "content": text}], **more}
+
+
 def filled(path):
     """A path with something in its places."""
     return path.replace("{id}", "6f1c2f9e-1c0b-4f57-9a43-0d2c3b7c1a55").replace("{name}", "docs").replace("{user_id}", "someone")

@@ -29,7 +29,8 @@ static const char gcra[] = "local t = redis.call('TIME')\n"
                            "return 1\n";
 static char gcra_sha[41];
 static _Thread_local redisContext *redis;
-static _Thread_local char *out; /* on the heap: what is thread-local lies in the small stacks of the library's threads */
+static _Thread_local char
+    *out; /* on the heap: what is thread-local lies in the small stacks of the library's threads */
 
 static redisContext *
 redis_open(void)
@@ -37,7 +38,7 @@ redis_open(void)
     const struct timeval limit = { .tv_sec = 1 };
     redisContext *c = redisConnectWithTimeout("127.0.0.1", (int)conf.redis, limit);
 
-    if (c == NULL || c->err) {
+    if (!c || c->err) {
         fprintf(stderr, "bare-http: no Redis at port %ld\n", conf.redis);
         exit(2);
     }
@@ -50,12 +51,13 @@ trip(void)
 {
     redisReply *allowed = NULL, *value = NULL;
 
-    if (redis == NULL)
+    if (!redis)
         redis = redis_open();
     redisAppendCommand(redis, "EVALSHA %s 1 bench:limit 1 60000000", gcra_sha);
     redisAppendCommand(redis, "GET bench:value");
-    if (redisGetReply(redis, (void **)&allowed) != REDIS_OK || redisGetReply(redis, (void **)&value) != REDIS_OK ||
-        allowed->type != REDIS_REPLY_INTEGER || allowed->integer != 1 || value->type != REDIS_REPLY_STRING) {
+    if (redisGetReply(redis, (void **)&allowed) != REDIS_OK ||
+        redisGetReply(redis, (void **)&value) != REDIS_OK || allowed->type != REDIS_REPLY_INTEGER ||
+        allowed->integer != 1 || value->type != REDIS_REPLY_STRING) {
         freeReplyObject(value);
         value = NULL;
     }
@@ -72,11 +74,12 @@ on_request(struct mg_connection *mg)
     size_t n = value ? value->len : 2;
     int head;
 
-    if (out == NULL)
+    if (!out)
         out = malloc(VALUE_MAX + 256);
     while (mg_read(mg, body, sizeof body) > 0)
         continue;
-    head = snprintf(out, VALUE_MAX + 256, "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+    head = snprintf(out, VALUE_MAX + 256,
+                    "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
                     conf.redis && !value ? "503 No" : "200 OK", n);
     memcpy(out + head, p, n);
     mg_write(mg, out, (size_t)head + n);
@@ -103,8 +106,14 @@ redis_prepare(void)
 static void
 options(int argc, char **argv)
 {
-    static const struct { const char *name; long *at; } known[] = {
-        { "--port", &conf.port }, { "--threads", &conf.threads }, { "--redis", &conf.redis }, { "--value-bytes", &conf.value_bytes },
+    static const struct {
+        const char *name;
+        long *at;
+    } known[] = {
+        { "--port", &conf.port },
+        { "--threads", &conf.threads },
+        { "--redis", &conf.redis },
+        { "--value-bytes", &conf.value_bytes },
     };
 
     for (int i = 1; i + 1 < argc; i += 2)
@@ -120,8 +129,19 @@ main(int argc, char **argv)
 {
     static const struct mg_callbacks callbacks = { .begin_request = on_request };
     char port[32], threads[16];
-    const char *opts[] = { "listening_ports", port, "num_threads", threads, "enable_keep_alive", "yes", "keep_alive_timeout_ms", "15000",
-                           "tcp_nodelay", "1", "listen_backlog", "1024", NULL };
+    const char *opts[] = { "listening_ports",
+                           port,
+                           "num_threads",
+                           threads,
+                           "enable_keep_alive",
+                           "yes",
+                           "keep_alive_timeout_ms",
+                           "15000",
+                           "tcp_nodelay",
+                           "1",
+                           "listen_backlog",
+                           "1024",
+                           NULL };
     struct mg_server_port bound;
     struct mg_context *ctx;
     sigset_t stop;
@@ -138,7 +158,7 @@ main(int argc, char **argv)
     snprintf(threads, sizeof threads, "%ld", conf.threads);
     mg_init_library(0);
     ctx = mg_start(&callbacks, NULL, opts);
-    if (ctx == NULL || mg_get_server_ports(ctx, 1, &bound) < 1)
+    if (!ctx || mg_get_server_ports(ctx, 1, &bound) < 1)
         return 2;
     printf("%d\n", bound.port);
     fflush(stdout);

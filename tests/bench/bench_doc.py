@@ -78,11 +78,21 @@ def hit_section(t):
             load_table(t["hit"] + [r for r in t["open"] if r["name"].startswith(("hit", "bare"))]), cpu_table(t["hit"])]
 
 
+def near_section(t):
+    return ["## The same from the gateway's memory", "As shipped busy callers' answers stand in the gateway (`NEAR_CACHE_BYTES`), and their limits are taken from Redis in lots; beside it the "
+            "same without. All in turn.", load_table(t["near"]), cpu_table(t["near"])]
+
+
 def uncached_section(t):
     return ["## A question that is answered anew", "The model server answers at once, the embedding is cached: what is left is our own work. Each "
             "question and answer is saved in Postgres (`synchronous_commit=on`) before the answer goes out. In the open loop the "
             "latency includes the model server's own time.",
             load_table(t["uncached"] + [r for r in t["open"] if r["name"] == "uncached"]), cpu_table(t["uncached"])]
+
+
+def trace_section(t):
+    return ["## What traces cost", "Suites that differ in that alone, in turn; new questions, as above. Processor time of our four services.",
+            load_table(t["trace"]), cpu_table(t["trace"])]
 
 
 def bus_section(t):
@@ -93,13 +103,13 @@ def bus_section(t):
                    for r in t["bus"]])]
 
 
-def guide_section(t, notes):
+def usual_section(t, notes):
     codes = notes.get("a session's 100 questions at once, limits as shipped", {})
-    return ["## With a model server of the guide's speed", "Embedding 150 ms, chat 550 ms. Median of all answers, milliseconds: one question a "
+    return ["## With a model server of a usual speed", "Embedding 150 ms, chat 550 ms. Median of all answers, milliseconds: one question a "
             "second, and ten people who ask again as soon as they are answered.",
             table(("", "Footnote, 1 a second", "10 at once", "FastAPI baseline, 1 a second", "10 at once"),
                   [(r["name"], *(f"{r[k]:.2f}" if r[k] < 10 else f"{r[k]:.0f}" for k in ("ours_1", "ours_10", "fastapi_1", "fastapi_10")))
-                   for r in t["guide"]]),
+                   for r in t["usual"]]),
             "With the limits as shipped, 100 questions of one session at once: " + ", ".join(f"{n} × {c}" for c, n in codes.items()) + "."]
 
 
@@ -107,6 +117,12 @@ def zipf_section(t):
     return ["## As people ask", "Some questions are asked often: 2,000 texts drawn by Zipf's law (exponent 1), 500 sessions, caches empty at the "
             "start. The query cache is per session, the embedding cache is not. Dollars by the built-in price table.",
             table(("", ""), [(r["name"], f"{r['value']:,}") for r in t["zipf"]])]
+
+
+def shared_section(t):
+    return ["The same with `cache_scope: collection`, other texts and other sessions: an answer serves everybody who asks the same. Then a stream of which each right answer is "
+            "known: two tenants, readers with and without keys and rights, documents that change meanwhile, two gateways, all dialects.",
+            table(("", ""), [(r["name"], f"{r['value']:,}") for r in t["shared"]])]
 
 
 def start_section(t):
@@ -131,13 +147,13 @@ def bars_svg(title, rows, unit, at, width=720):
 
 def svg(t):
     ours, others, limit = "#2a6f97", "#c1666b", "#8d99ae"
-    colour = {"ours": ours, "ours.off": ours, "fastapi": others, "litellm": others}
+    colour = {"ours": ours, "ours.off": ours, **dict.fromkeys(("fastapi", "fastapi.cores", "litellm", "litellm.cores"), others)}
     body, at = [], 0
     for title, key in (("Answers from the query cache, a second", "hit"), ("Questions answered anew, a second", "uncached")):
         more, at = bars_svg(title, [(r["what"], r["rate"], colour.get(r["name"], limit)) for r in t[key]], "/s", at)
         body += more
-    rows = [(f"{who}, {r['name']}", r[k], c) for r in t["guide"] for who, k, c in (("Footnote", "ours_1", ours), ("FastAPI", "fastapi_1", others))]
-    more, at = bars_svg("Model server of the guide's speed: one question a second, median", rows, "ms", at)
+    rows = [(f"{who}, {r['name']}", r[k], c) for r in t["usual"] for who, k, c in (("Footnote", "ours_1", ours), ("FastAPI", "fastapi_1", others))]
+    more, at = bars_svg("Model server of a usual speed: one question a second, median", rows, "ms", at)
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{at}" viewBox="0 0 720 {at}" font-family="sans-serif" '
                       f'font-size="12"><rect width="720" height="{at}" fill="white"/>', *body, *more, "</svg>"]) + "\n"
 
@@ -147,16 +163,18 @@ def write(got):
     parts = ["# Benchmarks",
              "Made by `make bench` (`tests/bench/bench.py`), everything in one run on one machine: rivals in turn, round after round; medians, "
              "and ± half of what the rounds differ. The client shares the cores with what it measures.",
-             "![Answers a second, and the guide's table](benchmarks.svg)",
+             "![Answers a second, and times with a usual model server](benchmarks.svg)",
              f"- {time.strftime('%Y-%m-%d')}, `{'BENCH_SHORT=1 ' if got['short'] else ''}make bench`, {got['notes']['seconds']} s"
-             f"{'; a short run: fewer rounds, windows of a second, wider spread' if got['short'] else ''}\n- {machine()}\n- {versions()}\n"
+             f"{'; a short run: fewer rounds, windows of a second, wider spread' if got['short'] else ''}"
+             f"{'; **marked: busy machine**, something else used ' + str(got['notes']['busy']) + ' % of the processors' if got['notes'].get('busy') else ''}\n- {machine()}\n- {versions()}\n"
              "- Redis over TCP (appendonly, everysec) and Postgres (as installed, 32 MB of shared buffers) are the same for all.\n"
              "- Footnote as shipped (`LOG_LEVEL=info`, cached answers saved to the history), only the rate limits are lifted.\n"
-             "- The FastAPI baseline (`tests/bench/baselines/fastapi`) has the guide's settings and saves turns to the guide's tables: uvicorn "
-             "with uvloop and httptools, one process, since the guide names no workers. It does not save cached answers, keeps its passages "
+             "- The FastAPI baseline (`tests/bench/baselines/fastapi`) has settings that are usual and saves turns to the tables of docs/migrating.md: uvicorn "
+             "with uvloop and httptools, one process and as many as there are cores. It does not save cached answers, keeps its passages "
              "in memory and saves a turn only at its end, all in its favour.\n"
-             "- LiteLLM's proxy: one worker, no keys, its cache in its own memory.",
-             *hit_section(t), *uncached_section(t), *bus_section(t), *guide_section(t, got["notes"]), *zipf_section(t), *start_section(t),
+             "- LiteLLM's proxy: one worker and one a core, no keys, its cache in its own memory. It is a gateway to models: it searches nothing and saves nothing."
+             + "".join(f"\n- Part {part} had a bar that was short and was measured twice: {which}." for part, which in got["notes"].get("twice", {}).items()),
+             *hit_section(t), *near_section(t), *uncached_section(t), *trace_section(t), *bus_section(t), *usual_section(t, got["notes"]), *zipf_section(t), *shared_section(t), *start_section(t),
              "## Bars", table(("what", "measured", "bar", ""), [(b["name"], b["measured"], b["bar"].replace("<=", "≤ ").replace(">=", "≥ "), b["verdict"])
                                                                for b in got["bars"]]),
              "The store has benchmarks of its own: `make bench-store`."]

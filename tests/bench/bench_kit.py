@@ -8,6 +8,7 @@
 """
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -86,17 +87,32 @@ def spread(values):
     return (max(values) - min(values)) / 2 / median(values) if median(values) else 0
 
 
-class Bars:
-    """A line per bar: name, measured, bar, ok or SHORT. `end()` gives the exit code."""
+def number(measured):
+    """The number that a measured value begins with; None when it begins with none."""
+    found = re.match(r"-?\d+(\.\d+)?(e[+-]?\d+)?", str(measured))
+    return float(found.group()) if found else None
 
-    def __init__(self):
-        self.lines, self.short = [], 0
+
+def change(measured, was):
+    """"(was 1.2x, +16 %)" beside what the last run kept ({"measured", "busy"}); "" when it kept nothing."""
+    if not was:
+        return ""
+    a, b = number(was["measured"]), number(measured)
+    text = "was " + was["measured"] + (" on a busy machine" if was.get("busy") else "")
+    return f"({text}, {100 * (b / a - 1):+.0f} %)" if a and b is not None else f"({text})"
+
+
+class Bars:
+    """A line per bar: name, measured, bar, ok or SHORT; with the last run's results its change, too. `end()` gives the exit code."""
+
+    def __init__(self, last=None):
+        self.lines, self.short, self.last = [], 0, last or {}
 
     def line(self, name, measured, bar, ok):
         measured = f"{measured:.4g}" if isinstance(measured, float) else measured
         self.short += not ok
         self.lines.append((name, measured, bar, "ok" if ok else "SHORT"))
-        print(name, measured, bar, "ok" if ok else "SHORT", flush=True)
+        print(name, measured, bar, "ok" if ok else "SHORT", *filter(None, [change(measured, self.last.get(name))]), flush=True)
 
     def most(self, name, measured, most, unit=""):
         self.line(name, f"{measured:.4g}{unit}", f"<={most}{unit}", measured <= most)

@@ -2,8 +2,10 @@
 
     ours       the suite as shipped: LOG_LEVEL=info, hits saved; only the rate limits are lifted
     ours.off   a second gateway on the same bus, SAVE_CACHE_HITS=off
+    cold, cold.off   the same two without the near cache
     fastapi    baselines/fastapi, one uvicorn process; its own database on the same server
     litellm    its proxy, the cache in its own memory
+    fastapi.cores, litellm.cores   the same with as many workers as there are cores
     nothing    civetweb that answers "ok";  redis: civetweb and one pipelined trip to Redis (bare_http.c)
 
 Each but the suite is started by the first part that needs it."""
@@ -35,6 +37,11 @@ def fresh_session():
     return str(uuid.uuid4())
 
 
+def cores():
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 class Rival:
     """One program that is measured: where it listens, the processes it consists of (with all below them), how it is asked."""
 
@@ -53,6 +60,8 @@ class Lab:
         self.sessions = [fresh_session() for _ in range(SESSIONS)]
         self.hits = []             # (question, session) that the query cache holds (bench_parts.py)
         self.asked = {}            # rival -> how many of its uncached pairs are used up
+        self.fresh = {}            # rival -> texts whose embedding it was not asked for yet (bench_usual.py)
+        self.again = False         # this part is measured for the second time
 
     def __enter__(self):
         try:
@@ -87,10 +96,10 @@ class Lab:
         self.redis_port = free_port()
         self.redis = self.proc("redis", ["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--dir", self.folder,
                                          "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
-        self.off_hub = free_port()
+        self.off_hub, self.cold_hub, self.cold_off_hub = (free_port() for _ in range(3))
         env = {"LOG_LEVEL": "info", "LOG_FORMAT": "text", "REDIS_URL": self.redis_url(0), **LIFTED}
         self.suite = s = Suite(stub=True, env=env, stub_args=("--threads", "600"))   # a thread a connection: those of all rivals
-        env["HUB_ENDPOINTS"] = f"tcp://127.0.0.1:{s.hub_port},tcp://127.0.0.1:{self.off_hub}"
+        env["HUB_ENDPOINTS"] = ",".join(f"tcp://127.0.0.1:{p}" for p in (s.hub_port, self.off_hub, self.cold_hub, self.cold_off_hub))
         s.up()
         for d in documents():
             s.ingest(d["text"], d["id"], title=d["title"])
@@ -114,7 +123,8 @@ class Lab:
     def rival(self, name):
         """A Rival, started when it does not run yet; None when it cannot be."""
         if name not in self.rivals:
-            self.rivals[name] = {"ours.off": self._off, "fastapi": self._fastapi, "litellm": self._litellm,
+            self.rivals[name] = {"ours.off": self._off, "cold": self._cold, "cold.off": self._cold_off, "fastapi": self._fastapi, "litellm": self._litellm,
+                                 "fastapi.cores": self._fastapi_cores, "litellm.cores": self._litellm_cores,
                                  "nothing": self._nothing, "redis": self._bare_redis}[name]()
         return self.rivals[name]
 
@@ -128,34 +138,46 @@ class Lab:
     def _off(self):
         return self.gateway("ours.off", self.off_hub, SAVE_CACHE_HITS="off")
 
+    def _cold(self):
+        return self.gateway("cold", self.cold_hub, NEAR_CACHE_BYTES="0")
+
+    def _cold_off(self):
+        return self.gateway("cold.off", self.cold_off_hub, NEAR_CACHE_BYTES="0", SAVE_CACHE_HITS="off")
+
     def limited(self):
         """A gateway with the limits as shipped, in the place of the second one; the caller ends it."""
         if self.rivals.pop("ours.off", None):
             self.suite.stop_service("ours.off")
         return self.gateway("limited", self.off_hub, **SHIPPED)
 
-    def _fastapi(self, workers=1):
-        self.suite.postgres.psql("CREATE DATABASE baseline", db="postgres")
+    def _fastapi_cores(self):
+        return self._fastapi("fastapi.cores", cores(), "baseline_cores", 2)
+
+    def _litellm_cores(self):
+        return self._litellm("litellm.cores", cores())
+
+    def _fastapi(self, name="fastapi", workers=1, database="baseline", redis_db=1):
+        self.suite.postgres.psql(f"CREATE DATABASE {database}", db="postgres")
         port, base = free_port(), os.path.join(HERE, "baselines", "fastapi")
         python = os.path.join(TOP, "build", "bench", "venv-fastapi", "bin", "python")
-        p = self.proc("fastapi", [python, "-m", "uvicorn", "app:app", "--app-dir", base, "--port", str(port), "--loop", "uvloop",
+        p = self.proc(name, [python, "-m", "uvicorn", "app:app", "--app-dir", base, "--port", str(port), "--loop", "uvloop",
                                   "--http", "httptools", "--no-access-log", "--log-level", "warning", "--workers", str(workers)],
-                      {"DATABASE_URL": self.suite.postgres.url.rpartition("/")[0] + "/baseline", "REDIS_URL": self.redis_url(1),
+                      {"DATABASE_URL": self.suite.postgres.url.rpartition("/")[0] + f"/{database}", "REDIS_URL": self.redis_url(redis_db),
                        "OPENAI_BASE_URL": self.model_url() + "/", "RATE_LIMIT": "100000000", "CORPUS": self.corpus})
         self.listening(p, f"http://127.0.0.1:{port}/health")
-        return Rival("fastapi", port, {"fastapi": p.pid, **self.shared_pids()})
+        return Rival(name, port, {"fastapi": p.pid, **self.shared_pids()})
 
-    def _litellm(self):
+    def _litellm(self, name="litellm", workers=1):
         venv = os.path.join(TOP, "build", "bench", "venv-litellm", "bin")
         if not os.path.exists(os.path.join(venv, "..", "installed.txt")):
             return None
         port = free_port()
-        p = self.proc("litellm", [os.path.join(venv, "litellm"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1",
+        p = self.proc(name, [os.path.join(venv, "litellm"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers),
                                   "--config", os.path.join(HERE, "baselines", "litellm", "config.yaml")],
                       {"OPENAI_BASE_URL": self.model_url(), "OPENAI_API_KEY": "sk-bench", "LITELLM_LOG": "ERROR",
                        "LITELLM_LOCAL_MODEL_COST_MAP": "True"})
         self.listening(p, f"http://127.0.0.1:{port}/health/liveliness", 90)
-        return Rival("litellm", port, {"litellm": p.pid, **self.shared_pids()}, "/v1/chat/completions")
+        return Rival(name, port, {"litellm": p.pid, **self.shared_pids()}, "/v1/chat/completions")
 
     def _bare(self, name, *args):
         port = free_port()
@@ -175,6 +197,10 @@ class Lab:
         return f"http://127.0.0.1:{self.suite.stub.port}/v1"
 
     # ---- questions
+    def opening(self, first, second):
+        """What tells a part's second measurement from its first: its logs have other names, its questions are new to the caches, too."""
+        return second if self.again else first
+
     def uncached(self, rival, n):
         """n questions, never asked before in their session; their texts come from the first TEXTS, whose embeddings are cached."""
         at = self.asked.get(rival.name, 0)

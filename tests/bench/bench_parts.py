@@ -3,7 +3,7 @@ import os
 import statistics
 
 from bench_kit import BIN, SHORT, Load, say, spread
-from bench_lab import TEXTS, Rival, measure
+from bench_lab import TEXTS, Rival, cores, measure
 from bench_report import med
 from suite import wait_for
 
@@ -27,10 +27,10 @@ def in_turn(lab, contenders):
 
 # ---- a: the bus alone ------------------------------------------------------------------------------------------------
 def bus_rival(lab, program):
-    p = lab.proc(program, [os.path.join(BIN, "bench", program)])
+    p = lab.proc(program + lab.opening("", ".2"), [os.path.join(BIN, "bench", program)])
     wait_for(f"{program} serves", lambda: len(p.tail().split()) == 2 or not p.running(), 10)
     port, worker = map(int, p.tail().split())
-    return Rival(program, port, {"gateway": p.pid, "worker": worker}, "/")
+    return p, Rival(program, port, {"gateway": p.pid, "worker": worker}, "/")
 
 
 def bus_once(rival):
@@ -41,8 +41,10 @@ def bus_once(rival):
 
 
 def limits(lab, report):
-    rivals = [bus_rival(lab, p) for p in ("bus_bare", "bus_bench")]
-    got = in_turn(lab, [(r.name, lambda r=r: bus_once(r)) for r in rivals])
+    started = [bus_rival(lab, p) for p in ("bus_bare", "bus_bench")]
+    got = in_turn(lab, [(r.name, lambda r=r: bus_once(r)) for _, r in started])
+    for p, _ in started:
+        p.end()
     for name, what in (("bus_bare", "bare ZeroMQ"), ("bus_bench", "our bus")):
         rs = got[name]
         report.row("bus", what, rate=med(rs, "rate"), spread=spread([r["us"] for r in rs]), gateway=med(rs, "gateway_us"),
@@ -66,28 +68,34 @@ def hit_pairs(lab):
     return lab.hits
 
 
+def completion(text, **more):
+    return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}], **more}
+
+
 def hit_bodies(lab, rival):
-    if rival.name == "litellm":
-        return [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": t}]} for t, _ in hit_pairs(lab)]
+    if rival.name.startswith("litellm"):
+        return [completion(t) for t, _ in hit_pairs(lab)]
     return [{"question": t, "session_id": s} for t, s in hit_pairs(lab)]
 
 
 def hit_load(lab, rival):
     load = rival.load(hit_bodies(lab, rival))
     if rival.name not in ("nothing", "redis"):
-        first = load.run(closed=8, count=HITS, seconds=60)
-        if first["bad"] or first["requests"] != HITS:
+        n = HITS * (8 * cores() if rival.name == "litellm.cores" else 1)    # each of its workers has a cache of its own
+        first = load.run(closed=8, count=n, seconds=120)
+        if first["bad"] or first["requests"] != n:
             raise RuntimeError(f"{rival.name} does not answer: {first}")
     return load
 
 
 def hit(lab, report):
-    names = [n for n in ("nothing", "redis", "ours.off", "ours", "fastapi", "litellm") if lab.rival(n)]
+    names = [n for n in ("nothing", "redis", "ours.off", "ours", "fastapi", "fastapi.cores", "litellm", "litellm.cores") if lab.rival(n)]
     loads = {n: hit_load(lab, lab.rival(n)) for n in names}
     before = lab.suite.metrics("gateway")
     got = in_turn(lab, [(n, lambda n=n: measure(lab.rival(n), loads[n], closed=CLIENTS, seconds=window(n), warm=0.3)) for n in names])
     what = {"nothing": "civetweb, nothing", "redis": "civetweb + one pipelined Redis trip", "ours.off": "Footnote, hits not saved",
-            "ours": "Footnote, hits saved", "fastapi": "FastAPI baseline (hits not saved)", "litellm": "LiteLLM's proxy, its own memory"}
+            "ours": "Footnote, hits saved", "fastapi": "FastAPI baseline (hits not saved)", "litellm": "LiteLLM's proxy, its own memory",
+            "fastapi.cores": "FastAPI baseline, a worker a core", "litellm.cores": "LiteLLM's proxy, a worker a core"}
     for n in names:
         report.loads("hit", n, got[n], what[n])
     hit_bars(lab, report, got)
@@ -98,7 +106,7 @@ def hit(lab, report):
 
 def window(name):
     """So few answers need longer; hits that are saved must end before the queue of turns (10,000) is full."""
-    return {"fastapi": SECONDS * 2, "litellm": SECONDS * 2, "ours": 0.7}.get(name, SECONDS / 2)
+    return {"fastapi": SECONDS * 2, "litellm": SECONDS * 2, "ours": 0.7}.get(name.removesuffix(".cores"), SECONDS / 2)
 
 
 def gateway_us(results, process):
@@ -115,13 +123,14 @@ def hit_bars(lab, report, got):
     bars.shown("hit_gateway_cpu_saved", on, "us")
     bars.most("hit_cpu_of_bare_not_saved", off / bare, 1.35, "x")
     bars.most("hit_cpu_of_bare_saved", on / bare, 1.8, "x")
-    for rival, least in (("fastapi", 12), ("litellm", 15)):   # neither saves a cached answer: compared with us when we do not
+    for rival, least in (("fastapi", 15), ("fastapi.cores", 8), ("litellm", 15), ("litellm.cores", 15)):   # none saves a cached answer: compared with us when we do not
+        name = rival.replace(".", "_")
         if rival in got:
             theirs = max(med(got[rival], "rate"), 0.1)
-            bars.least(f"hit_rate_of_{rival}", med(got["ours.off"], "rate") / theirs, least, "x")
-            bars.shown(f"hit_rate_of_{rival}_hits_saved", med(got["ours"], "rate") / theirs, "x")
+            bars.least(f"hit_rate_of_{name}", med(got["ours.off"], "rate") / theirs, least, "x")
+            bars.shown(f"hit_rate_of_{name}_hits_saved", med(got["ours"], "rate") / theirs, "x")
         else:
-            bars.shown(f"hit_rate_of_{rival}", "not-installed")
+            bars.shown(f"hit_rate_of_{name}", "not-installed")
     bars.most("hit_bad_answers", sum(r["bad"] for n in ("ours", "ours.off") for r in got[n]), 0)
 
 
@@ -160,23 +169,45 @@ def prime_embeddings(lab, rival):
         raise RuntimeError(f"{rival.name} does not answer: {got}")
 
 
+def fresh_bodies(lab, rival):
+    """Of LiteLLM a completion with its cache off: no search, no limits, nothing saved, all in its favour."""
+    asked = lab.uncached(rival, 12000 if rival.name == "ours" else 2500)
+    return [completion(b["question"], cache={"no-cache": True, "no-store": True}) for b in asked] if rival.name.startswith("litellm") else asked
+
+
+def uncached_rate_bars(bars, got):
+    peak = med(got["ours"], "rate")
+    bars.shown("uncached_rate", peak, "/s")
+    for rival, least in (("fastapi", 10), ("fastapi.cores", None), ("litellm", None), ("litellm.cores", None)):
+        name = f"uncached_rate_of_{rival.replace('.', '_')}"
+        times = peak / max(med(got[rival], "rate"), 0.1) if rival in got else "not-installed"
+        if least is None or rival not in got:
+            bars.shown(name, times, "x" if rival in got else "")
+        else:
+            bars.least(name, times, least, "x")
+    return peak
+
+
 def uncached(lab, report):
-    names = ("ours", "fastapi")
+    names = [n for n in ("ours", "fastapi", "fastapi.cores", "litellm", "litellm.cores") if lab.rival(n)]
     for n in names:
-        prime_embeddings(lab, lab.rival(n))
+        if not n.startswith("litellm"):
+            prime_embeddings(lab, lab.rival(n))
     embeddings, messages = lab.suite.stub.stats()["embeddings"], saved_messages(lab)
 
     def once(name, **options):
-        r = lab.rival(name)
-        return measure(r, r.load(lab.uncached(r, 12000 if name == "ours" else 2500)), **options)
-    seconds = {"ours": SECONDS * 1.5, "fastapi": SECONDS * 2}
-    got = in_turn(lab, [(n, lambda n=n: once(n, closed=CLIENTS, seconds=seconds[n], warm=0.5)) for n in names])
-    what = {"ours": "Footnote", "fastapi": "FastAPI baseline"}
+        r, calls = lab.rival(name), lab.suite.stub.stats()["chat"]
+        got = measure(r, r.load(fresh_bodies(lab, r)), **options)
+        return {**got, "model_calls": (lab.suite.stub.stats()["chat"] - calls) / max(got["requests"], 1)}
+    got = in_turn(lab, [(n, lambda n=n: once(n, closed=CLIENTS, seconds=SECONDS * (1.5 if n == "ours" else 2), warm=0.5)) for n in names])
+    what = {"ours": "Footnote", "fastapi": "FastAPI baseline", "fastapi.cores": "FastAPI baseline, a worker a core",
+            "litellm": "LiteLLM's proxy, cache off, no search", "litellm.cores": "LiteLLM, the same, a worker a core"}
     for n in names:
         report.loads("uncached", n, got[n], what[n])
-    peak = med(got["ours"], "rate")
-    report.bars.shown("uncached_rate", peak, "/s")
-    report.bars.least("uncached_rate_of_fastapi", peak / max(med(got["fastapi"], "rate"), 0.1), 10, "x")
+    report.bars.most("uncached_bad_answers_of_peers", sum(r["bad"] for n in names if n != "ours" for r in got[n]), 0)
+    for n in names:   # whoever answers from a cache is not compared
+        report.bars.least(f"uncached_model_calls_of_{n.replace('.', '_')}", min(r["model_calls"] for r in got[n]), 1, "x")
+    peak = uncached_rate_bars(report.bars, got)
     runs = [once("ours", rate=peak / 2, connections=CLIENTS, seconds=SECONDS * 2, warm=0.5) for _ in range(3)]
     report.loads("open", "uncached", runs, f"uncached question, embedding cached, {peak / 2:.0f} a second")
     report.bars.most("uncached_open_p50", med(runs, "p50_us") / PER_REQUEST_MS, 2, "ms")

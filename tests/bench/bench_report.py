@@ -11,8 +11,16 @@ def med(results, key):
 
 
 class Report:
-    def __init__(self):
-        self.bars, self.tables, self.notes = Bars(), {}, {}
+    def __init__(self, last=None):
+        self.bars, self.tables, self.notes = Bars(last), {}, {}
+
+    def add(self, part):
+        """What a part of the run measured."""
+        self.bars.lines += part.bars.lines
+        self.bars.short += part.bars.short
+        for table, rows in part.tables.items():
+            self.tables.setdefault(table, []).extend(rows)
+        self.notes.update(part.notes)
 
     def row(self, table, name, **cells):
         self.tables.setdefault(table, []).append({"name": name, **cells})

@@ -10,19 +10,19 @@
 
 #include "tests/bench/bus_bench.h"
 
-struct ask {
-    struct ask *next;
+struct call {
+    struct call *next;
     bool done;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    zmq_msg_t msg;          /* there and back: the ask's address, then the text */
+    zmq_msg_t msg; /* there and back: the ask's address, then the text */
 };
 
 static char address[64];
 static void *router;
 static int wake_fd;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct ask *list, **tail = &list;
+static struct call *list, **tail = &list;
 
 static void
 work(void)
@@ -47,8 +47,9 @@ work(void)
 static bool
 ask(void)
 {
-    static _Thread_local struct ask q = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
-    struct ask *self = &q;
+    static _Thread_local struct call q = { .lock = PTHREAD_MUTEX_INITIALIZER,
+                                           .wake = PTHREAD_COND_INITIALIZER };
+    struct call *self = &q;
     char *p;
     bool was_empty, ok;
 
@@ -59,7 +60,7 @@ ask(void)
     memcpy(p, &self, sizeof self);
     memset(p + sizeof self, 'x', BENCH_BYTES);
     pthread_mutex_lock(&lock);
-    was_empty = list == NULL;
+    was_empty = !list;
     *tail = &q;
     tail = &q.next;
     pthread_mutex_unlock(&lock);
@@ -77,7 +78,7 @@ ask(void)
 static void
 send_all(void)
 {
-    struct ask *q, *next;
+    struct call *q, *next;
     eventfd_t n;
 
     eventfd_read(wake_fd, &n);
@@ -97,7 +98,7 @@ static bool
 take_one(void)
 {
     zmq_msg_t id, m;
-    struct ask *q;
+    struct call *q;
 
     zmq_msg_init(&id);
     if (zmq_msg_recv(&id, router, ZMQ_DONTWAIT) < 0)

@@ -16,7 +16,7 @@ static struct hub *hub;
 static char text[BENCH_BYTES + 1];
 
 static void
-on_embed(struct call *c)
+on_embed(struct delivery *c)
 {
     struct embed_rep r = { .model = STR("bench"), .dims = DIMS, .vectors = { text, BENCH_BYTES } };
 
@@ -34,7 +34,7 @@ work(void)
     log_init("bus-worker", "error", false);
     cfg.handlers[KIND_EMBED] = on_embed;
     cfg.ctx = l;
-    if (worker_new(l, &cfg) != NULL)
+    if (worker_new(l, &cfg))
         loop_run(l);
     _exit(1);
 }
@@ -44,12 +44,13 @@ ask(void)
 {
     struct str s = { text, BENCH_BYTES };
     struct embed_req req = { .texts = { &s, 1 } };
-    struct answer a;
-    struct ask *q;
-    enum err e = ask_once(hub, KIND_EMBED, &req, "default", "0123456789abcdef", clock_ms() + DEADLINE_MS, &q, &a);
+    struct outcome a;
+    struct call *q;
+    enum err e = call_once(hub, KIND_EMBED, &req, "default", "0123456789abcdef", clock_ms() + DEADLINE_MS, &q,
+                           &a);
     bool ok = e == ERR_OK && ((const struct embed_rep *)a.msg)->vectors.n == BENCH_BYTES;
 
-    ask_free(&q);
+    call_free(&q);
     return ok;
 }
 

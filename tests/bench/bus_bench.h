@@ -1,7 +1,8 @@
-/* What bus-bench and bus-bare share: HTTP in front. Each request, on its own thread of civetweb as in the gateway, makes one
- * trip over the bus to the child process and answers "ok". The client and the processor time are the benchmark's business. */
-#ifndef BENCH_BUS_BENCH_H
-#define BENCH_BUS_BENCH_H
+/* Shared by bus-bench and bus-bare: HTTP in front. Each request, on its own thread of civetweb as in the
+ * gateway, makes one trip over the bus to the child process and answers "ok". The client and the processor
+ * time are the benchmark's business. */
+#ifndef TESTS_BENCH_BUS_BENCH_H
+#define TESTS_BENCH_BUS_BENCH_H
 
 #include <civetweb.h>
 #include <pthread.h>
@@ -38,15 +39,26 @@ bench_answer(struct mg_connection *mg, void *trip)
 static inline int
 bench_serve(bench_trip trip, pid_t worker, const sigset_t *stop)
 {
-    const char *opts[] = { "listening_ports", "127.0.0.1:0", "num_threads", "128", "enable_keep_alive", "yes", "keep_alive_timeout_ms",
-                           "15000", "tcp_nodelay", "1", "listen_backlog", "1024", NULL };
+    const char *opts[] = { "listening_ports",
+                           "127.0.0.1:0",
+                           "num_threads",
+                           "128",
+                           "enable_keep_alive",
+                           "yes",
+                           "keep_alive_timeout_ms",
+                           "15000",
+                           "tcp_nodelay",
+                           "1",
+                           "listen_backlog",
+                           "1024",
+                           NULL };
     struct mg_server_port bound;
     struct mg_context *ctx;
     int sig;
 
     mg_init_library(0);
     ctx = mg_start(NULL, NULL, opts);
-    if (ctx == NULL || mg_get_server_ports(ctx, 1, &bound) < 1)
+    if (!ctx || mg_get_server_ports(ctx, 1, &bound) < 1)
         return 2;
     mg_set_request_handler(ctx, "/", bench_answer, &trip);
     printf("%d %d\n", bound.port, (int)worker);

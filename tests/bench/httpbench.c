@@ -43,7 +43,7 @@ static struct {
 struct conn {
     int fd;
     bool busy;
-    double due;                 /* when the request that runs was to begin */
+    double due; /* when the request that runs was to begin */
     char *out, *in;
     size_t out_n, out_at, in_n;
 };
@@ -52,7 +52,7 @@ static struct conn conns[CONNECTIONS_MAX];
 static int epoll_fd, idle[CONNECTIONS_MAX], n_idle;
 static char **bodies;
 static size_t n_bodies;
-static uint32_t *samples;       /* us */
+static uint32_t *samples; /* us */
 static size_t n_samples;
 static long sent, answered, codes[600], broken;
 static volatile sig_atomic_t stopped;
@@ -76,12 +76,12 @@ die(const char *what)
 static void *
 take(void *p)
 {
-    if (p == NULL)
+    if (!p)
         die("out of memory");
     return p;
 }
 
-/* ---- connections ---- */
+/* ---- connections */
 
 static void
 conn_open(struct conn *c)
@@ -144,10 +144,11 @@ conn_ask(struct conn *c, double due)
     size_t n = strlen(body), room = HEAD_MAX * 2 + n;
 
     c->out = take(realloc(c->out, room));
-    c->out_n = (size_t)snprintf(c->out, room, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", conf.method, conf.path, conf.host,
-                               conf.headers);
+    c->out_n = (size_t)snprintf(c->out, room, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", conf.method, conf.path,
+                                conf.host, conf.headers);
     if (n_bodies)
-        c->out_n += (size_t)snprintf(c->out + c->out_n, room - c->out_n, "Content-Type: application/json\r\nContent-Length: %zu\r\n", n);
+        c->out_n += (size_t)snprintf(c->out + c->out_n, room - c->out_n,
+                                     "Content-Type: application/json\r\nContent-Length: %zu\r\n", n);
     c->out_n += (size_t)snprintf(c->out + c->out_n, room - c->out_n, "\r\n%s", body);
     c->out_at = c->in_n = 0;
     c->due = due;
@@ -156,7 +157,7 @@ conn_ask(struct conn *c, double due)
     conn_send(c);
 }
 
-/* ---- answers ---- */
+/* ---- answers */
 
 static const char *
 header_of(const char *head, const char *name)
@@ -176,7 +177,7 @@ whole(struct conn *c, bool *closes)
     bool done;
 
     p[c->in_n] = 0;
-    if ((end = strstr(p, "\r\n\r\n")) == NULL)
+    if (!(end = strstr(p, "\r\n\r\n")))
         return 0;
     head = (size_t)(end - p) + 4;
     *end = 0;
@@ -234,7 +235,7 @@ conn_read(struct conn *c, double begun)
         conn_broke(c);
 }
 
-/* ---- the run ---- */
+/* ---- the run */
 
 static void
 expire(double now)
@@ -324,9 +325,12 @@ report(double start, long late)
     const char *comma = "";
 
     qsort(samples, n_samples, sizeof *samples, by_size);
-    printf("{\"requests\": %ld, \"seconds\": %.3f, \"rate\": %.1f, \"p50_us\": %u, \"p95_us\": %u, \"p99_us\": %u, \"max_us\": %u, \"codes\": {",
-           answered, seconds, codes[200] > 0 && seconds > 0 ? (double)n_samples * (double)codes[200] / (double)answered / seconds : 0,
-           percentile(.50), percentile(.95), percentile(.99), percentile(1));
+    printf(
+        "{\"requests\": %ld, \"seconds\": %.3f, \"rate\": %.1f, \"p50_us\": %u, \"p95_us\": %u, \"p99_us\": %u, \"max_us\": %u, \"codes\": {",
+        answered, seconds,
+        codes[200] > 0 && seconds > 0 ? (double)n_samples * (double)codes[200] / (double)answered / seconds
+                                      : 0,
+        percentile(.50), percentile(.95), percentile(.99), percentile(1));
     for (int i = 0; i < 600; i++)
         if (codes[i]) {
             printf("%s\"%d\": %ld", comma, i, codes[i]);
@@ -335,7 +339,7 @@ report(double start, long late)
     printf("}, \"broken\": %ld, \"late\": %ld}\n", broken, late);
 }
 
-/* ---- options ---- */
+/* ---- options */
 
 static void
 target_set(const char *z)
@@ -343,7 +347,7 @@ target_set(const char *z)
     char host[64];
     const char *colon = strrchr(z, ':');
 
-    if (colon == NULL || (size_t)(colon - z) >= sizeof host)
+    if (!colon || (size_t)(colon - z) >= sizeof host)
         die("--target must be ADDRESS:PORT");
     conf.host = z;
     memcpy(host, z, (size_t)(colon - z));
@@ -372,7 +376,7 @@ bodies_load(void)
     size_t room = 0;
     ssize_t n;
 
-    if (f == NULL)
+    if (!f)
         die("cannot read --bodies");
     while ((n = getline(&line, &room, f)) > 0) {
         line[n - 1] = line[n - 1] == '\n' ? 0 : line[n - 1];
@@ -389,27 +393,40 @@ options(int argc, char **argv)
     for (int i = 1; i < argc; i += 2) {
         const char *name = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
 
-        if (v == NULL)
+        if (!v)
             die("an option has no value; see the top of httpbench.c");
 #define IS(option) (strcmp(name, option) == 0)
-        if (IS("--target")) target_set(v);
-        else if (IS("--path")) conf.path = v;
-        else if (IS("--method")) conf.method = v;
-        else if (IS("--header")) header_add(v);
-        else if (IS("--bodies")) conf.bodies = v;
-        else if (IS("--closed")) conf.closed = atol(v);
-        else if (IS("--connections")) conf.connections = atol(v);
-        else if (IS("--count")) conf.count = atol(v);
-        else if (IS("--timeout-ms")) conf.timeout_ms = atol(v);
-        else if (IS("--rate")) conf.rate = atof(v);
-        else if (IS("--seconds")) conf.seconds = atof(v);
-        else if (IS("--warm")) conf.warm = atof(v);
-        else die("no such option; see the top of httpbench.c");
+        if (IS("--target"))
+            target_set(v);
+        else if (IS("--path"))
+            conf.path = v;
+        else if (IS("--method"))
+            conf.method = v;
+        else if (IS("--header"))
+            header_add(v);
+        else if (IS("--bodies"))
+            conf.bodies = v;
+        else if (IS("--closed"))
+            conf.closed = atol(v);
+        else if (IS("--connections"))
+            conf.connections = atol(v);
+        else if (IS("--count"))
+            conf.count = atol(v);
+        else if (IS("--timeout-ms"))
+            conf.timeout_ms = atol(v);
+        else if (IS("--rate"))
+            conf.rate = atof(v);
+        else if (IS("--seconds"))
+            conf.seconds = atof(v);
+        else if (IS("--warm"))
+            conf.warm = atof(v);
+        else
+            die("no such option; see the top of httpbench.c");
 #undef IS
     }
     if (conf.closed > 0)
         conf.connections = conf.closed;
-    if (conf.path == NULL || conf.target.sin_port == 0 || (conf.closed > 0) == (conf.rate > 0))
+    if (!conf.path || conf.target.sin_port == 0 || (conf.closed > 0) == (conf.rate > 0))
         die("--target, --path and one of --closed and --rate are needed");
     if (conf.connections < 1)
         conf.connections = 64;

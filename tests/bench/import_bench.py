@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The import of the guide's Python schema: 1,000,000 messages at 20,000 a second or more, and twice the same rows.
+"""The import of a Python backend's schema: 1,000,000 messages at 20,000 a second or more, and twice the same rows.
 
     tests/bench/import_bench.py      prints bars, a line each; exit code 1 when one is short
 

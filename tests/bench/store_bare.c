@@ -62,12 +62,17 @@ make_citations_sql(void)
 {
     struct buf *b = &citations_sql;
 
-    buf_z(b, "INSERT INTO citations (id, tenant, message_id, n, document_id, chunk_id, external_id, title, chapter, section,"
-             " url, excerpt, start_byte, end_byte, score) VALUES ");
+    buf_z(
+        b,
+        "INSERT INTO citations (id, tenant, message_id, n, document_id, chunk_id, external_id, title, chapter, section,"
+        " url, excerpt, start_byte, end_byte, score) VALUES ");
     for (int i = 0, p = 3; i < BENCH_CITATIONS; i++, p += 13)
-        buf_printf(b, "%s($%d::uuid, $1::text, $2::uuid, $%d::int4, $%d::uuid, $%d::uuid, $%d::text, $%d::text, $%d::text,"
-                      " $%d::text, $%d::text, $%d::text, $%d::int8, $%d::int8, $%d::float8)",
-                   i ? ", " : "", p, p + 1, p + 2, p + 3, p + 4, p + 5, p + 6, p + 7, p + 8, p + 9, p + 10, p + 11, p + 12);
+        buf_printf(
+            b,
+            "%s($%d::uuid, $1::text, $2::uuid, $%d::int4, $%d::uuid, $%d::uuid, $%d::text, $%d::text, $%d::text,"
+            " $%d::text, $%d::text, $%d::text, $%d::int8, $%d::int8, $%d::float8)",
+            i ? ", " : "", p, p + 1, p + 2, p + 3, p + 4, p + 5, p + 6, p + 7, p + 8, p + 9, p + 10, p + 11,
+            p + 12);
     texts[CITATIONS] = b->p;
 }
 
@@ -115,9 +120,19 @@ send_citations(struct link *l, const struct uuid *message)
     for (int i = 0; i < BENCH_CITATIONS; i++) {
         struct uuid id = uuid_v7(), document = uuid_v4(), chunk = uuid_v4();
         struct param ord = { .n = 4, .be = { 0, 0, 0, (char)(i + 1) } };
-        const struct param row[] = { p_id(&id), ord, p_id(&document), p_id(&chunk), p_z("pump-manual"), p_z("Pump manual"),
-                                     p_z("Faults"), p_z("Codes"), p_z("https://docs.example.org/pump/faults"),
-                                     p_str(bench_text(BENCH_EXCERPT)), p_i64(1000), p_i64(1000 + BENCH_EXCERPT), p_f64(0.5) };
+        const struct param row[] = { p_id(&id),
+                                     ord,
+                                     p_id(&document),
+                                     p_id(&chunk),
+                                     p_z("pump-manual"),
+                                     p_z("Pump manual"),
+                                     p_z("Faults"),
+                                     p_z("Codes"),
+                                     p_z("https://docs.example.org/pump/faults"),
+                                     p_str(bench_text(BENCH_EXCERPT)),
+                                     p_i64(1000),
+                                     p_i64(1000 + BENCH_EXCERPT),
+                                     p_f64(0.5) };
 
         memcpy(p + n, row, sizeof row);
         n += (int)(sizeof row / sizeof *row);
@@ -138,12 +153,18 @@ begin_turn(struct link *l)
     conversation = uuid_named((const struct str[]){ STR("conversation"), { (const char *)key.b, 16 } }, 2);
     l->begun_us = clock_us();
     l->busy = true;
-    send_one(l, SESSION, (const struct param[]){ p_id(&key), p_z(BENCH_TENANT), p_str((struct str){ (char *)session, 32 }) }, 3);
-    send_one(l, CONVERSATION, (const struct param[]){ p_id(&conversation), p_z(BENCH_TENANT), p_id(&key) }, 3);
+    send_one(l, SESSION,
+             (const struct param[]){ p_id(&key), p_z(BENCH_TENANT),
+                                     p_str((struct str){ (char *)session, 32 }) },
+             3);
+    send_one(l, CONVERSATION, (const struct param[]){ p_id(&conversation), p_z(BENCH_TENANT), p_id(&key) },
+             3);
     send_one(l, MESSAGES,
-             (const struct param[]){ p_id(&question), p_z(BENCH_TENANT), p_id(&conversation), p_str(bench_text(BENCH_QUESTION)),
-                                     p_time(now), p_id(&message), p_str(bench_text(BENCH_ANSWER)), p_z("bench-model"),
-                                     p_f64(0.75), p_i64(900), p_i64(150), p_time(now + 1) }, 12);
+             (const struct param[]){ p_id(&question), p_z(BENCH_TENANT), p_id(&conversation),
+                                     p_str(bench_text(BENCH_QUESTION)), p_time(now), p_id(&message),
+                                     p_str(bench_text(BENCH_ANSWER)), p_z("bench-model"), p_f64(0.75),
+                                     p_i64(900), p_i64(150), p_time(now + 1) },
+             12);
     send_citations(l, &message);
     if (!PQpipelineSync(l->pg) || PQflush(l->pg) < 0)
         die(l->pg, "send");
@@ -175,9 +196,10 @@ static void
 report(double seconds)
 {
     qsort(samples, n_samples, sizeof *samples, bench_compare);
-    printf("{\"n\": %zu, \"seconds\": %.3f, \"rate\": %.1f, \"p50\": %.0f, \"p95\": %.0f, \"p99\": %.0f, \"errors\": %zu}\n",
-           n_samples, seconds, (double)n_samples / seconds, bench_percentile(samples, n_samples, 50),
-           bench_percentile(samples, n_samples, 95), bench_percentile(samples, n_samples, 99), n_errors);
+    printf(
+        "{\"n\": %zu, \"seconds\": %.3f, \"rate\": %.1f, \"p50\": %.0f, \"p95\": %.0f, \"p99\": %.0f, \"errors\": %zu}\n",
+        n_samples, seconds, (double)n_samples / seconds, bench_percentile(samples, n_samples, 50),
+        bench_percentile(samples, n_samples, 95), bench_percentile(samples, n_samples, 99), n_errors);
     fflush(stdout);
 }
 
@@ -193,7 +215,8 @@ run(double seconds, size_t n)
         begin_turn(&link_at[i]);
     while (busy > 0) {
         for (size_t i = 0; i < n; i++)
-            fds[i] = (struct pollfd){ .fd = link_at[i].busy ? PQsocket(link_at[i].pg) : -1, .events = POLLIN };
+            fds[i] = (struct pollfd){ .fd = link_at[i].busy ? PQsocket(link_at[i].pg) : -1,
+                                      .events = POLLIN };
         poll(fds, n, 1000);
         for (size_t i = 0; i < n; i++) {
             if (!(fds[i].revents & (POLLIN | POLLERR | POLLHUP)) || !answered(&link_at[i]))

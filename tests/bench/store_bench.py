@@ -3,7 +3,7 @@
 One run, everything against the same private Postgres (synchronous_commit=on), rivals in turn, medians. A line a bar,
 "name measured bar ok|SHORT"; exit 1 when one is short. Results also go to build/bench/store.json.
 
-    ONLY=turn,history     some parts: turn history users faults janitor import
+    ONLY=turn,history     some parts: turn cost history users faults janitor import months
     BENCH_SHORT=1         shorter windows, no long faults: to try things, not to judge them
 """
 import json
@@ -18,12 +18,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "kit"))
 
+from bench_kit import tree  # noqa: E402
 from busfake import BIN, Service  # noqa: E402
 from pg import Postgres, free_port  # noqa: E402
 
 SHORT = os.environ.get("BENCH_SHORT") == "1"
 ONLY = [p for p in os.environ.get("ONLY", "").replace(",", " ").split() if p]
-PARTS = ["turn", "history", "users", "faults", "janitor", "import"]
+APART = ("faults", "janitor", "import", "months")  # with databases of their own
+PARTS = ["turn", "cost", "history", "users", *APART]
 CALLERS = 30            # the store's capacity on the bus, its pool (10 + 20), and the baseline's pool
 SEEDED = 200            # sessions to read, of
 TURNS = 60              # turns each
@@ -31,6 +33,18 @@ TURNS = 60              # turns each
 
 def pick(long, short):
     return short if SHORT else long
+
+
+def ran_us(pid):
+    """How long the threads of a process have run, in microseconds: finer than the ticks of /proc/PID/stat."""
+    us = 0
+    try:
+        for t in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{t}/schedstat") as f:
+                us += int(f.read().split()[0]) / 1000
+    except OSError:  # it has ended, as a connection beyond the pool's size does
+        pass
+    return us
 
 
 class Peer:
@@ -62,6 +76,9 @@ class Peer:
 class Bench:
     def __init__(self):
         self.bars, self.info, self.short = [], {}, 0
+
+    def start(self):
+        """The database of the parts that share one, the store on it, and its rivals."""
         self.pg = Postgres(max_connections=120)
         self.endpoint = f"tcp://127.0.0.1:{free_port()}"
         self.load = Peer(os.path.join(BIN, "bench", "store-load"), self.endpoint)
@@ -121,6 +138,27 @@ class Bench:
         self.bar("store_turn_of_bare_libpq", f"{mine / limit:.0%}", ">=80%", mine >= 0.8 * limit)
         self.bar("store_turn_of_sqlalchemy", f"{mine / python:.1f}x", ">=8x", mine >= 8 * python)
         self.bar("store_turn_errors", errors, "0", errors == 0)
+
+    def postgres_us(self, callers):
+        """Processor time of all of Postgres for one question and its answer, as the gateway has them stored: two transactions."""
+        before = {p: ran_us(p) for p in tree(self.pg.pid)}
+        store = ran_us(self.store.pid)
+        r = self.load("pair", pick(5, 3), callers, 0)
+        assert r["errors"] == 0, r
+        turns = r["n"] / 2
+        spent = sum(max(0, ran_us(p) - before.get(p, 0)) for p in tree(self.pg.pid))
+        return [spent / turns, (ran_us(self.store.pid) - store) / turns, r["rate"] / 2]
+
+    def cost(self):
+        """What a turn costs Postgres, at full load and with one caller, whose transactions share nothing."""
+        for callers in (CALLERS, 1):
+            self.load("pair", 1, callers, 0)  # connections, prepared statements, caches
+            runs = [self.postgres_us(callers) for _ in range(pick(5, 3))]
+            for what, at in (("processor time of Postgres", 0), ("processor time of the store", 1)):
+                self.note(f"{what} a turn, {callers} callers, us", [round(r[at]) for r in runs])
+            us = statistics.median(r[0] for r in runs)
+            self.note(f"turns a second, {callers} callers", [round(r[2]) for r in runs])
+            self.bar(f"store_postgres_us_a_turn_of_{callers}", f"{us:.0f}us", "<=600us", us <= 600)
 
     def history(self):
         seconds, rounds = pick(4, 2), pick(5, 3)
@@ -188,24 +226,28 @@ class Bench:
     def imports(self):
         self.child(sys.executable, "tests/bench/import_bench.py", PYTHONPATH="tests/kit")
 
+    def months(self):
+        self.child(sys.executable, "tests/bench/months_bench.py", PYTHONPATH="tests/kit")
+
 
 def main():
     wanted = ONLY or PARTS
     unknown = set(wanted) - set(PARTS)
     if unknown:
         sys.exit(f"ONLY: unknown {' '.join(unknown)}; there are {' '.join(PARTS)}")
-    b = Bench()
-    try:
-        for part in wanted:
-            if part not in ("faults", "janitor", "import"):
+    b, together = Bench(), [p for p in wanted if p not in APART]
+    if together:
+        b.start()
+        try:
+            for part in together:
                 print(f"# {part}", flush=True)
                 getattr(b, part)()
-    finally:
-        b.close()
+        finally:
+            b.close()
     for part in wanted:
-        if part in ("faults", "janitor", "import"):
+        if part in APART:
             print(f"# {part}", flush=True)
-            {"faults": b.faults, "janitor": b.janitor, "import": b.imports}[part]()
+            {"faults": b.faults, "janitor": b.janitor, "import": b.imports, "months": b.months}[part]()
     os.makedirs(os.path.join(ROOT, "build", "bench"), exist_ok=True)
     with open(os.path.join(ROOT, "build", "bench", "store.json"), "w") as f:
         json.dump({"bars": b.bars, "info": b.info, "short_run": SHORT, "parts": wanted}, f, indent=1)

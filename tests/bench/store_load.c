@@ -7,6 +7,7 @@
  *   turn SECONDS CALLERS RATE       turn.finish with 2 messages and 5 citations, each into one of 1,000 sessions
  *   history SECONDS CALLERS RATE    page 1 of 50 messages with their citations, of a seeded session
  *   mix SECONDS CALLERS RATE        what people do: turn.begin, turn.finish without the question, now and then a page
+ *   pair SECONDS CALLERS RATE       turn.begin, then turn.finish without the question but with a trace, as a question makes them
  *
  * RATE 0: closed loop, each caller asks again when it is answered. Otherwise requests are due at random times (Poisson)
  * whatever the answers do, and a request that waits for a free caller is late from the time it was due. Ends at the end
@@ -17,6 +18,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/random.h"
 #include "proto/zsock.h"
 #include "tests/bench/store_data.h"
 
@@ -25,11 +27,11 @@
 #define TTL_MS 10000
 #define SAMPLES_MAX 4000000
 
-enum what { WHAT_SEED, WHAT_TURN, WHAT_HISTORY, WHAT_MIX };
+enum what { WHAT_SEED, WHAT_TURN, WHAT_HISTORY, WHAT_MIX, WHAT_PAIR };
 
 struct caller {
     bool busy;
-    uint64_t number;         /* of its request, also in the request's id */
+    uint64_t number; /* of its request, also in the request's id */
     int64_t due_us;
     enum kind kind;
     struct uuid question, message, conversation; /* mix: what turn.begin began */
@@ -41,18 +43,18 @@ struct run {
     enum what what;
     int64_t begin_us, end_us;
     size_t callers;
-    double rate;             /* 0: closed */
-    int64_t next_us;         /* open: when the next one is due */
-    uint64_t asked, most;    /* most: stop after so many; 0: by time */
+    double rate;          /* 0: closed */
+    int64_t next_us;      /* open: when the next one is due */
+    uint64_t asked, most; /* most: stop after so many; 0: by time */
     size_t busy;
-    double *us;              /* latencies */
+    double *us; /* latencies */
     size_t n;
     uint64_t errors[256], bad;
 };
 
 struct driver {
     void *router;
-    struct str peer;         /* the store's routing id */
+    struct str peer; /* the store's routing id */
     uint8_t peer_bytes[16];
     uint8_t epoch[16];
     int64_t beat_us;
@@ -94,7 +96,10 @@ static void
 ask(struct driver *l, struct caller *c, enum kind kind, const void *req)
 {
     struct buf b = BUF_MAX(0);
-    struct head_request h = { .attempt = 1, .ttl_ms = TTL_MS, .kind = str_of(kinds[kind].name), .trace = STR("bench"),
+    struct head_request h = { .attempt = 1,
+                              .ttl_ms = TTL_MS,
+                              .kind = str_of(kinds[kind].name),
+                              .trace = STR("bench"),
                               .tenant = STR(BENCH_TENANT) };
     uint64_t place = (uint64_t)(c - l->caller);
     struct blob *payload;
@@ -121,22 +126,39 @@ ask_finish(struct driver *l, struct caller *c, struct uuid conversation, bool qu
 {
     struct citation k[BENCH_CITATIONS] = { 0 };
     uint8_t session[32];
-    struct turn_finish_req r = { .session = { (const char *)session, 32 }, .conversation_id = conversation,
-                                 .question_id = c->question, .message_id = c->message, .answer = bench_text(BENCH_ANSWER),
-                                 .model = STR("bench-model"), .status = STR("complete"), .confidence = 0.75,
-                                 .grounded = true, .prompt_tokens = 900, .completion_tokens = 150,
-                                 .created_ms = clock_wall_ms(), .expiry_days = BENCH_DAYS,
+    struct turn_finish_req r = { .session = { (const char *)session, 32 },
+                                 .conversation_id = conversation,
+                                 .question_id = c->question,
+                                 .message_id = c->message,
+                                 .answer = bench_text(BENCH_ANSWER),
+                                 .model = STR("bench-model"),
+                                 .status = STR("complete"),
+                                 .confidence = 0.75,
+                                 .grounded = true,
+                                 .prompt_tokens = 900,
+                                 .completion_tokens = 150,
+                                 .created_ms = clock_wall_ms(),
+                                 .expiry_days = BENCH_DAYS,
                                  .citations = { k, BENCH_CITATIONS } };
 
     if (question)
         r.question = bench_text(BENCH_QUESTION);
+    if (l->r.what == WHAT_PAIR)
+        r.trace = bench_trace();
     bench_session(l->r.what == WHAT_SEED ? "seed" : "turn", c->session, session);
     for (int i = 0; i < BENCH_CITATIONS; i++)
-        k[i] = (struct citation){ .id = uuid_v7(), .n = i + 1, .document_id = uuid_v4(), .chunk_id = uuid_v4(),
-                                  .external_id = STR("pump-manual"), .title = STR("Pump manual"),
-                                  .chapter = STR("Faults"), .section = STR("Codes"),
+        k[i] = (struct citation){ .id = uuid_v7(),
+                                  .n = i + 1,
+                                  .document_id = uuid_v4(),
+                                  .chunk_id = uuid_v4(),
+                                  .external_id = STR("pump-manual"),
+                                  .title = STR("Pump manual"),
+                                  .chapter = STR("Faults"),
+                                  .section = STR("Codes"),
                                   .url = STR("https://docs.example.org/pump/faults"),
-                                  .excerpt = bench_text(BENCH_EXCERPT), .start = 1000, .end = 1000 + BENCH_EXCERPT,
+                                  .excerpt = bench_text(BENCH_EXCERPT),
+                                  .start = 1000,
+                                  .end = 1000 + BENCH_EXCERPT,
                                   .score = 0.5 };
     ask(l, c, KIND_TURN_FINISH, &r);
 }
@@ -145,8 +167,10 @@ static void
 ask_begin(struct driver *l, struct caller *c)
 {
     uint8_t session[32];
-    struct turn_begin_req r = { .session = { (const char *)session, 32 }, .question_id = c->question,
-                                .message_id = c->message, .question = bench_text(BENCH_QUESTION),
+    struct turn_begin_req r = { .session = { (const char *)session, 32 },
+                                .question_id = c->question,
+                                .message_id = c->message,
+                                .question = bench_text(BENCH_QUESTION),
                                 .expiry_days = BENCH_DAYS };
 
     bench_session("turn", c->session, session);
@@ -173,12 +197,12 @@ ask_turn(struct driver *l, struct caller *c, uint64_t session)
 }
 
 static void
-ask_mix(struct driver *l, struct caller *c)
+ask_mix(struct driver *l, struct caller *c, bool pages)
 {
     if (c->begun) {
         c->begun = false;
         ask_finish(l, c, c->conversation, false);
-    } else if (l->seeded && chance(5) == 0) {
+    } else if (pages && l->seeded && chance(5) == 0) {
         ask_history(l, c);
     } else {
         c->session = chance(TURN_SESSIONS);
@@ -199,7 +223,8 @@ ask_next(struct driver *l, struct caller *c, int64_t due_us)
     case WHAT_SEED: ask_turn(l, c, (r->asked - 1) % l->seeded); break;
     case WHAT_TURN: ask_turn(l, c, chance(TURN_SESSIONS)); break;
     case WHAT_HISTORY: ask_history(l, c); break;
-    case WHAT_MIX: ask_mix(l, c); break;
+    case WHAT_MIX: ask_mix(l, c, true); break;
+    case WHAT_PAIR: ask_mix(l, c, false); break;
     }
 }
 
@@ -345,10 +370,12 @@ report(const struct run *r, double seconds)
     qsort(r->us, r->n, sizeof *r->us, bench_compare);
     for (size_t i = 0; i < r->n; i++)
         sum += r->us[i];
-    printf("{\"n\": %zu, \"seconds\": %.3f, \"rate\": %.1f, \"p50\": %.0f, \"p95\": %.0f, \"p99\": %.0f, \"max\": %.0f,"
-           " \"mean\": %.0f, \"bad\": %" PRIu64 ", \"codes\": {",
-           r->n, seconds, (double)r->n / seconds, bench_percentile(r->us, r->n, 50), bench_percentile(r->us, r->n, 95),
-           bench_percentile(r->us, r->n, 99), bench_percentile(r->us, r->n, 100), r->n ? sum / (double)r->n : 0, r->bad);
+    printf(
+        "{\"n\": %zu, \"seconds\": %.3f, \"rate\": %.1f, \"p50\": %.0f, \"p95\": %.0f, \"p99\": %.0f, \"max\": %.0f,"
+        " \"mean\": %.0f, \"bad\": %" PRIu64 ", \"codes\": {",
+        r->n, seconds, (double)r->n / seconds, bench_percentile(r->us, r->n, 50),
+        bench_percentile(r->us, r->n, 95), bench_percentile(r->us, r->n, 99),
+        bench_percentile(r->us, r->n, 100), r->n ? sum / (double)r->n : 0, r->bad);
     for (size_t i = 0; i < 256; i++) {
         if (r->errors[i])
             printf("%s\"%zu\": %" PRIu64, errors ? ", " : "", i, r->errors[i]);
@@ -384,18 +411,19 @@ run(struct driver *l)
 static bool
 command(struct driver *l, const char *line)
 {
-    static const char *const names[] = { "seed", "turn", "history", "mix" };
+    static const char *const names[] = { "seed", "turn", "history", "mix", "pair" };
     char name[16];
     double a, b, rate = 0;
     int n = sscanf(line, "%15s %lf %lf %lf", name, &a, &b, &rate);
     size_t i = 0;
 
-    while (i < 4 && strcmp(names[i], name) != 0)
+    while (i < WHAT_PAIR + 1 && strcmp(names[i], name) != 0)
         i++;
-    if (n < 3 || i == 4 || a <= 0 || b < 1 || (i != WHAT_SEED && b > CALLERS_MAX))
+    if (n < 3 || i > WHAT_PAIR || a <= 0 || b < 1 || (i != WHAT_SEED && b > CALLERS_MAX))
         return false;
-    l->r = (struct run){ .what = (enum what)i, .begin_us = clock_us(), .callers = i == WHAT_SEED ? 30 : (size_t)b,
-                         .rate = rate };
+    l->r = (struct run){
+        .what = (enum what)i, .begin_us = clock_us(), .callers = i == WHAT_SEED ? 30 : (size_t)b, .rate = rate
+    };
     l->r.end_us = l->r.begin_us + (int64_t)((i == WHAT_SEED ? 600 : a) * 1e6);
     if (i == WHAT_SEED) {
         l->seeded = (uint64_t)a;

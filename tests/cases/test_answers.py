@@ -18,12 +18,12 @@ def suite():
         yield s
 
 
-def answer(suite, question, text, title=""):
-    """One Markdown document in a collection of its own, and what a question on it gets; excerpts are checked for their bytes."""
+def answer(suite, question, text, kind="text/markdown", file="page.md"):
+    """One document in a collection of its own, and what a question on it gets; excerpts are checked for their bytes."""
     name = f"c{len(HELD)}"
     HELD.append(name)
     r = suite.request("POST", f"/api/v1/documents?wait=1&collection={name}", data=text.encode(),
-                      headers={"Content-Type": "text/markdown", "X-Filename": "page.md"})
+                      headers={"Content-Type": kind, "X-Filename": file})
     assert r.status_code == 200, r.text
     return again(suite, question, name)
 
@@ -72,6 +72,26 @@ def test_R2_whats_urdf(suite):
 def test_R2_what_the_document_does_not_answer_stays_refused(suite, question):
     a = answer(suite, question, GUIDE)
     assert not a["grounded"] and not a["sources"] and a["confidence"] == 0, a
+
+
+# ---- questions in another language than the documents
+RETREAT = ("# Retreat\n\nThe lack of supplies in the past forced the army to retreat, and the wine was sold.\n\n"
+           "## Documents\n\nThe clerk of the client lists the documents by their date. The capital is kept in the safe, and the limit of the credit is low.\n\n"
+           "## Ports\n\nThe port is a place where ships are unloaded, whatever the weather is like on the day.\n")
+
+
+@pytest.mark.parametrize("question", ["Welcher Wein passt zu Lachs?",                      # no word of it is misspelt: not "lack", not "past"
+                                      "Combien de documents un client peut-il envoyer ?",  # words that both languages have, and none that answers
+                                      "Wie viele Dokumente darf ein Client hochladen?", "Quelle est la capitale du client ?"])
+def test_R2_a_question_in_another_language_is_not_answered_by_words_alike(suite, question):
+    a = answer(suite, question, RETREAT)
+    assert not a["grounded"] and not a["sources"], a
+
+
+@pytest.mark.parametrize("question", ["Was ist URDF?", "Qu'est-ce que URDF ?"])
+def test_R2_a_name_is_explained_whatever_the_language_of_the_question(suite, question):
+    a = answer(suite, question, GUIDE)
+    assert a["grounded"] and "XML format" in a["answer"], a
 
 
 # ---- R6: rows of tables
@@ -189,6 +209,85 @@ def test_a_neighbour_is_answered_right(suite, n):
         return
     assert a["grounded"] and a["sources"], a
     assert [x for x in n["says"] if x not in a["answer"]] == [] and [x for x in n["never"] if x in a["answer"]] == [], a
+
+
+# ---- what a passage begins in the middle of
+def test_a_passage_that_begins_within_a_fence_knows_what_is_code(suite):
+    lines = "".join(f"pump.step({i})  // the hook of step {i} runs here\n" for i in range(60))
+    text = f"# Steps\n\nThese are all steps:\n\n```js\n{lines}```\n\nThe callback is not available when the pump is asynchronous.\n"
+    a = answer(suite, "When is the callback not available?", text)
+    assert a["grounded"] and "The callback is not available when the pump is asynchronous." in a["answer"] and "pump.step" not in a["answer"], a
+
+
+def test_a_row_is_never_cut(suite):
+    rows = "".join(f"| E{i} | The pump of line {i} has lost its water. | Fill the pump of line {i} again. | #{i} |\n" for i in range(100, 160))
+    a = answer(suite, "What does E147 mean?", f"# Faults\n\n| Code | Fault | Remedy | Note |\n|---|---|---|---|\n{rows}")
+    row = "| E147 | The pump of line 147 has lost its water. | Fill the pump of line 147 again. | #147 |"
+    assert row in a["answer"] and a["sources"][0]["content_excerpt"] == row, a
+
+
+# ---- terms of definition lists, directives
+HTML = ("<h1>Options</h1><dl><dt>AUTO_CD</dt><dd>Change to the directory that is named.</dd><dt>?</dt><dd>Matches any character.</dd>"
+        "<dt>**</dt><dt>pow</dt><dd>exponentiation</dd></dl>")
+
+
+@pytest.mark.parametrize("question,right", [
+    ("What does AUTO_CD do?", "AUTO_CD\nChange to the directory that is named."),
+    ("What does the ? operator match?", "?\nMatches any character."),
+    ("What is the ** operator?", "**\npow\nexponentiation"),
+])
+def test_a_term_is_quoted_with_what_explains_it(suite, question, right):
+    a = answer(suite, question, HTML, "text/html", "page.html")
+    assert a["grounded"] and right in a["answer"], a
+
+
+# ---- options of programs
+OPTIONS = {
+    "html": ("text/html", "<h1>press(1)</h1><h2>Options</h2><dl><dt>-j N</dt><dt>--jobs N</dt><dd>How many plates are pressed at once.</dd><dt>--frozen</dt>"
+             "<dd>Equivalent to specifying both --locked and --cold.</dd><dt>--locked</dt><dd>Keeps the plate that is in. Without this flag it is changed.</dd></dl>"
+             "<h2>Locking</h2><p>A locked plate is one that is held. The lock is locked by hand. A frozen river carries.</p>"),
+    "man": ("text/plain", "press(1)\n\nOPTIONS\n\n-j N, --jobs N\n    How many plates are pressed at once.\n\n--frozen\n    Equivalent to specifying both --locked and --cold.\n\n"
+            "--locked\n    Keeps the plate that is in. Without this flag it is changed.\n\nA locked plate is one that is held. The lock is locked by hand. A frozen river carries.\n"),
+    "md": ("text/markdown", "# press\n\n## Options\n\n- `-j N`, `--jobs N`: how many plates are pressed at once\n- `--frozen`: equivalent to specifying both `--locked` and `--cold`\n"
+           "- `--locked`: keeps the plate that is in. Without this flag it is changed.\n\n## Locking\n\nA locked plate is one that is held. The lock is locked by hand.\n"),
+    "table": ("text/markdown", "# press\n\n| option | meaning |\n|---|---|\n| `-j N`, `--jobs N` | how many plates are pressed at once |\n| `--frozen` | equivalent to specifying both --locked and --cold |\n"
+              "| `--locked` | keeps the plate that is in |\n\n## Locking\n\nA locked plate is one that is held. The lock is locked by hand.\n"),
+}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.parametrize("question,right", [
+    ("What does --frozen do?", "quivalent to specifying both"), ("what is --locked", "eeps the plate that is in"), ("What does the -j option mean?", "many plates"),
+    ("What is `--jobs`?", "many plates"), ("What does --jobs=4 do?", "many plates"), ("What does --foo do?", None)])
+def test_an_option_is_explained_by_its_own_line(suite, kind, question, right):
+    media, text = OPTIONS[kind]
+    a = answer(suite, question, text, media)
+    assert a["grounded"] == (right is not None), a
+    if right:
+        assert right in a["answer"] and a["answer"].index(right) < 70 and "river" not in a["answer"], a
+
+
+def test_no_sentence_is_quoted_twice(suite):
+    flag = "Prevents the press from using the mains. Without this flag, the press stops when the mains are needed. With this flag, it goes on by hand."
+    pages = "".join(f"<h2>press {v}</h2><p>The {v} command has this:</p><dl><dt>--by-hand</dt><dd>{flag}</dd></dl>" for v in ("up", "down", "hold"))
+    a = answer(suite, "How do I keep the press from using the mains?", f"<h1>press</h1>{pages}", "text/html", "press.html")
+    assert a["grounded"] and "--by-hand\nPrevents the press" in a["answer"], a
+    assert all(a["answer"].count(s) <= 1 for s in flag.split(". ")), a
+
+
+RST = ("Paths\n=====\n\n.. index:: pair: pattern; matching of a path\n\n.. method:: Path.rglob(pattern)\n\n   Find all files below this path that match the pattern.\n\n"
+       "   .. versionadded:: 3.4\n\n   >>> Path().rglob('*.py')\n   [PosixPath('setup.py')]\n\n.. method:: Path.match(pattern)\n\n   Match this path against the pattern.\n\n"
+       "A path is joined like this::\n\n   base / 'name'\n\nThe drive letter is kept.\n")
+
+
+@pytest.mark.parametrize("question,right,never", [
+    ("What does Path.rglob do?", "Path.rglob(pattern)\n\n   Find all files below this path that match the pattern.", ".. "),
+    ("How is a path joined?", "A path is joined like this::\n\n   base / 'name'", "letter"),
+    ("What is matched against the pattern?", "Match this path against the pattern.", ".. index"),
+])
+def test_directives_are_no_sentences(suite, question, right, never):
+    a = answer(suite, question, RST, "text/x-rst", "page.rst")
+    assert a["grounded"] and right in a["answer"].replace(" [1]", "") and never not in a["answer"], a
 
 
 # ---- excerpts: what is quoted, not only its last sentence

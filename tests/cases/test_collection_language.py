@@ -142,11 +142,17 @@ def test_it_outlives_a_restart_and_every_retriever_follows(suite):
 def test_the_client_sets_it_and_keeps_the_other_settings(suite):
     name = fresh()
     put(suite, name, a=DOC)
-    put_collection(suite, name, refusal="Nein \"das\" weiß ich nicht.", top_k=7, retention_days=30)
+    put_collection(suite, name, refusal="Nein \"das\" weiß ich nicht.", top_k=7, retention_days=30, cache_scope="collection")
     r = footnote(suite, "collection", "--language", "de", name)
     assert r.returncode == 0 and "1 documents" in r.stdout and "language de" in r.stdout, r.stderr
     now = suite.request("GET", f"/api/v1/collections/{name}").json()
-    assert (now["language"], now["refusal"], now["top_k"], now["retention_days"]) == ("de", "Nein \"das\" weiß ich nicht.", 7, 30)
+    assert (now["language"], now["refusal"], now["top_k"], now["retention_days"], now["cache_scope"]) == ("de", "Nein \"das\" weiß ich nicht.", 7, 30, "collection")
+    r = footnote(suite, "collection", "--cache-scope", "session", name)
+    assert r.returncode == 0 and "language de, cached answers for the session" in r.stdout, r.stderr
+    assert footnote(suite, "collection", "--cache-scope", "auto", name).returncode == 0
+    now = suite.request("GET", f"/api/v1/collections/{name}").json()
+    assert (now["language"], now["top_k"], now["cache_scope"]) == ("de", 7, None)
+    assert footnote(suite, "collection", "--cache-scope", "everybody", name).returncode == 1
     r = footnote(suite, "collection", "--language", "xx", name)
     assert r.returncode == 1 and "known are en" in r.stderr
     assert footnote(suite, "collection", "--language", "auto", name).returncode == 0

@@ -130,12 +130,32 @@ def test_D11_mdx_and_long_paths_are_taken(suite, tmp_path):
 @pytest.mark.parametrize("site, link", [("mkdocs", "https://docs.example.org/guide/01-start/#drop-the-anchor"),
                                         ("docusaurus", "https://docs.example.org/guide/start#drop--the-anchor"),
                                         ("mdbook", "https://docs.example.org/guide/01-start.html#drop--the-anchor"),
+                                        ("vitepress", "https://docs.example.org/guide/01-start.html#drop-the-anchor"),
+                                        ("vitepress,clean", "https://docs.example.org/guide/01-start#drop-the-anchor"),
+                                        ("hugo", "https://docs.example.org/guide/01-start/#drop--the-anchor"),
                                         ("plain", "https://docs.example.org/guide/01-start#drop--the-anchor")])
 def test_base_url_makes_links_to_the_page_and_its_heading(suite, tmp_path, site, link):
     (tmp_path / "guide").mkdir()
     (tmp_path / "guide" / "01-start.md").write_text("# Start\n\n## Drop & the anchor\n\nThe turquoise lever releases the anchor of the ferry.\n")
-    collection = "site-" + site
-    r = footnote(suite, "ingest", "--collection", collection, "--base-url", "https://docs.example.org/", "--site", site, str(tmp_path))
+    collection = "site-" + site.replace(",", "-")
+    r = footnote(suite, "ingest", "--collection", collection, "--base-url", "https://docs.example.org/", "--routes", site, str(tmp_path))
     assert r.returncode == 0, r.stderr
     a = suite.ask("What does the turquoise lever release?", collection=collection).json()
     assert a["sources"][0]["link"] == link
+
+
+@pytest.mark.parametrize("routes, anchors", [("docusaurus", {"amber": "#fixed", "ochre": "#fixed-1", "carmine": "#my-own", "violet": "#file--open"}),
+                                             ("mkdocs", {"amber": "#fixed", "ochre": "#fixed_1", "carmine": "#my-own", "violet": "#file-open"})])
+def test_links_tell_repeated_headings_and_ids_of_their_own_apart(suite, tmp_path, routes, anchors):
+    (tmp_path / "log.md").write_text("# Log\n\n## 1.1\n\n### Fixed\n\nThe amber lever opens the hatch of the ferry.\n\n## 1.0\n\n### Fixed\n\nThe ochre lever "
+                                     "lowers the ramp of the ferry.\n\n### Added {#my-own}\n\nThe carmine lever sounds the horn of the ferry.\n\n### File > Open\n\n"
+                                     "The violet lever starts the pump of the ferry.\n")
+    collection = "twice-" + routes
+    r = footnote(suite, "ingest", "--collection", collection, "--base-url", "https://docs.example.org", "--routes", routes, str(tmp_path))
+    assert r.returncode == 0, r.stderr
+    slash = "/" if routes == "mkdocs" else ""
+    for colour, anchor in anchors.items():
+        a = suite.ask(f"What does the {colour} lever do?", collection=collection).json()
+        assert a["sources"][0]["link"] == f"https://docs.example.org/log{slash}{anchor}", (colour, a["sources"])
+        found = suite.request("POST", "/api/v1/search", json={"query": f"the {colour} lever", "collection": collection}).json()["results"][0]
+        assert found["link"] == a["sources"][0]["link"]

@@ -60,7 +60,7 @@ def test_c3_what_was_not_sent_leaves_no_scar(s, text, left):
 @pytest.mark.parametrize("text,question", [
     ("P lies in [0, 1] of the real line", "Where does P lie?"), ("The name stands in argv[0]", "Where does the name stand?"),
     ("See Smith v Jones [1932] AC 562", "What does Smith v Jones say?"), ("Light falls.[3] The cycle begins.[12][13]", "When does light fall?"),
-    ("Call `f(x)[1]` for the name", "Where does the name stand then?"), ("The range [2, 3) is half open", "Which range is half open in the interval?")])
+    ("Call `f(x)[1]` for the name", "Where does the name stand then?"), ("The interval [2, 3) is half open", "Which interval is half open?")])
 def test_c1_c2_a_bracket_of_the_text_stays_beside_a_mark(s, text, question):
     a = said(s, f"{text} [1].", question)
     assert text in a["answer"] and [x["n"] for x in a["sources"]] == [1], a

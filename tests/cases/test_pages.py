@@ -89,6 +89,95 @@ def test_tags_stay_out_of_quotes(suite, source, shown):
     assert all("<" not in s["content_excerpt"] and "-->" not in s["content_excerpt"] for s in a["sources"])
 
 
+@pytest.mark.parametrize("link", [
+    '<a class="headerlink" href="#x" title="Permalink to this heading">¶</a>', '<a class="headerlink" href="#x">&para;</a>', '<a href="#x">#</a>', '<a href="#x">§</a>',
+    '<a class="hash-link" href="#x">&#8203;</a>', '<a href="#x">🔗</a>', '<a class="header-anchor" href="#x" aria-hidden="true">&#xe157;</a>', '<a href="#top">↑</a>'])
+def test_the_permanent_link_of_a_heading_is_none_of_its_words(suite, link):
+    name = fresh("permalink")
+    d = put(suite, f"<!doctype html><h1 id=x>Lever{link}</h1><h2>Use{link}</h2><p>{FACT}</p><dl><dt>Oil{link}</dt><dd>It is kept in a can.</dd></dl>", name, kind="text/html")
+    text = text_of(suite, d).decode()
+    assert text == f"# Lever\n\n## Use\n\n{FACT}\n\nOil\nIt is kept in a can.", text
+    (source,) = ask(suite, name)["sources"]
+    assert (source["title"], source["section"]) == ("Lever", "Use"), source
+
+
+LINKS = "".join(f'<li><a href="{p}.html">{p.title()}</a></li>' for p in ("home", "about", "download", "support"))
+INTO = "".join(f'<li><a href="#s{i}">{i}. Section {i}</a></li>' for i in range(1, 6))
+
+
+@pytest.mark.parametrize("frame", [
+    f'<div class="menu mainmenu"><ul>{LINKS}</ul></div>', f'<div id="sidebar"><h3>Pages</h3><ul>{LINKS}</ul></div>', f'<ul class="breadcrumbs">{LINKS}</ul>',
+    '<div class="navheader"><table><tr><th colspan="3">5.4. Levers</th></tr><tr><td><a href="a.html">Prev</a></td><td>Chapter 5. Ferries</td><td><a href="b.html">Next</a></td></tr></table></div>',
+    f'<div class="site-footer"><p>Made by the crew. <a href="x.html">Imprint</a></p></div>', f"<ul>{INTO}</ul>", f'<div class="toc"><b>Table of Contents</b><ol>{INTO}</ol></div>'])
+@pytest.mark.parametrize("where", ["{0}{1}", "{1}{0}", "<div>{0}</div><div class=content>{1}</div>"])
+def test_what_a_site_puts_around_its_text_is_no_text(suite, frame, where):
+    text = f"<h1>Lever</h1><p>{FACT}</p>"
+    d = put(suite, "<!doctype html><body class='has-sidebar toc-left'>" + where.format(frame, text), fresh("frame"), kind="text/html")
+    assert text_of(suite, d).decode() == f"# Lever\n\n{FACT}"
+
+
+@pytest.mark.parametrize("part, words", [
+    ('<div class="menu"><h2>Lunch</h2><p>Soup, bread and fish from the ferry, every day at noon; <a href="order.html">order</a> by nine.</p></div>', "Soup, bread and fish"),
+    ('<div class="sidebar-layout"><h1>Anchor</h1><p><a href="a.html">Chain and shackle of the anchor</a></p></div>', "Chain and shackle"),
+    ('<ul><li><a href="#a">Chain</a></li><li><a href="#b">Shackle</a></li></ul>', "Shackle"),
+    ('<ul><li><a href="#a">Chain</a>: holds the anchor, and is looked at each year</li><li><a href="#b">Shackle</a>: joins both of them, and is oiled</li>'
+     '<li><a href="#c">Buoy</a>: shows where it lies, and is red</li></ul>', "holds the anchor"),
+    ("<ul><li><a href='https://a.example/'>Chain works</a></li><li><a href='https://b.example/'>Shackle works</a></li><li><a href='https://c.example/'>Buoys</a></li></ul>", "Buoys"),
+    ('<p class="toolbar">Press the lever twice.</p>', "Press the lever twice.")])
+def test_what_only_looks_like_a_frame_stays(suite, part, words):
+    d = put(suite, f"<!doctype html><body><h2>Lever</h2><p>{FACT} It stands at the bow, and only the mate may touch it.</p>{part}", fresh("noframe"), kind="text/html")
+    assert words in text_of(suite, d).decode()
+
+
+def test_a_page_of_links_keeps_its_table_of_contents(suite):
+    d = put(suite, f'<!doctype html><title>Ferries</title><h1>Ferries</h1><div class="toc"><ul>{LINKS}</ul></div>', fresh("index"), kind="text/html")
+    assert "Download" in text_of(suite, d).decode()
+
+
+@pytest.mark.parametrize("title, first, want", [
+    ("Levers of a ferry", "1. Overview", "Levers of a ferry"), ("Install | Ferry", "Install", "Install"), ("", "Install", "Install"),
+    ("Ferry: Install the lever", "Install <em>the lever</em>", "Install the lever")])
+def test_a_page_with_several_main_headings_has_its_own_title(suite, title, first, want):
+    head = f"<title>{title}</title>" if title else ""
+    name = fresh("title")
+    put(suite, f"<!doctype html><head>{head}</head><h1>{first}</h1><p>{FACT}</p><h1>2. Details</h1><p>Nothing.</p>", name, kind="text/html")
+    (d,) = listed(suite, name)
+    assert d["title"] == want
+
+
+@pytest.mark.parametrize("blank", ["", "\n", "<!-- -->", "\n<!-- -->\n"])
+def test_a_term_stands_above_its_explanation_and_apart_from_the_one_before(suite, blank):
+    terms = blank.join(["<dl>", "<dt>oil_level (integer)</dt>", "<dd>Sets how much oil is taken.</dd>", "<dt>wick (string)</dt>", "<dt>-w</dt>",
+                        "<dd><p>Names the wick.</p><p>It is cut daily.</p></dd>", "</dl>"])
+    d = put(suite, f"<!doctype html><h1>Lamp</h1>{terms}", fresh("terms"), kind="text/html")
+    assert text_of(suite, d).decode() == "# Lamp\n\noil_level (integer)\nSets how much oil is taken.\n\nwick (string)\n-w\nNames the wick.\n\nIt is cut daily."
+
+
+@pytest.mark.parametrize("first, want", [("1. Overview", "Levers"), ("2026. A year", "2026. A year"), ("Overview", "Overview"), ("3. Levers", "Levers")])
+def test_a_numbered_main_heading_is_a_section(suite, first, want):
+    name = fresh("numbered")
+    put(suite, f"<!doctype html><title>Levers</title><h1>{first}</h1><p>{FACT}</p>", name, kind="text/html")
+    (d,) = listed(suite, name)
+    assert d["title"] == want
+
+
+@pytest.mark.parametrize("table, shown", [
+    ('<table summary="Callout list"><tr><td><p><img alt="1" src="1.png"/></p></td><td><p>Pull the lever.</p></td></tr>'
+     '<tr><td><p><img alt="2" src="2.png"/></p></td><td><p>Let it go.</p></td></tr></table>', "Pull the lever.\n\nLet it go."),
+    ('<table><tr><td class="icon"><div class="title">Note</div></td><td>Pull it twice.</td></tr></table>', "Note\n\nPull it twice."),
+    ('<table><tr><td>Oil</td><td>2</td></tr><tr><td>Wick</td><td>1</td></tr></table>', "| Oil | 2 |"),
+    ('<table><tr><th></th><th>Spring</th></tr><tr><td></td><td>3</td></tr></table>', "Spring")], ids=["placed", "one row", "without heads", "with heads"])
+def test_a_table_that_only_places_its_text_is_none(suite, table, shown):
+    d = put(suite, f"<!doctype html><h1>Lever</h1><p>{FACT}</p>{table}", fresh("layout"), kind="text/html")
+    assert shown in text_of(suite, d).decode(), text_of(suite, d).decode()
+
+
+@pytest.mark.parametrize("link", ['<a href="#x">Öl</a>', '<a href="#x">[1]</a>', '<a href="#x">オイル</a>', '<a class=header href="#x">Oil</a>', '<a href="#x">Ж</a>'])
+def test_a_link_within_a_page_that_has_words_keeps_them(suite, link):
+    d = put(suite, f"<!doctype html><h1>Lever</h1><p>{FACT} {link}</p>", fresh("inner"), kind="text/html")
+    assert re.search(">(.*)<", link).group(1) in text_of(suite, d).decode()
+
+
 def test_a_table_of_html_is_read_by_its_rows(suite):
     rows = "".join(f"  <tr>\n    <td>Station {i}</td>\n    <td>{'a lift' if i % 2 else 'stairs only'}</td>\n  </tr>\n" for i in range(1, 60))
     collection = fresh("table")

@@ -1,15 +1,14 @@
 """Relevance: when a model is asked, when nothing was found. A scripted model server whose vectors know meanings (texts on one matter are
 near each other, whatever their words), and a chat model that repeats its first passage. R1 and its neighbours."""
 import hashlib
-import http.server
 import json
 import math
 import random
-import threading
 
 import pytest
 
-from suite import LOOPBACK, Suite
+import http_kit
+from suite import Suite
 
 MATTERS = [("cancel", "subscription", "membership", "mitgliedschaft", "kündig", "résili", "abonnement", "adhésion", "退会", "解約", "членств",
             "подписк"),
@@ -36,42 +35,28 @@ def narrow(text):
     return [x / norm for x in v]
 
 
-class Model(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Model(http_kit.Handler):
     asked = []
 
-    def log_message(self, *_):
-        pass
-
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.body())
         if self.path.endswith("/embeddings"):
             texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
-            self.reply("application/json", json.dumps({"model": body["model"], "data": [
-                {"index": i, "embedding": (narrow if "e5" in body["model"] else vector)(t)} for i, t in enumerate(texts)], "usage": {"prompt_tokens": 1, "total_tokens": 1}}))
+            self.answer(200, {"model": body["model"], "data": [
+                {"index": i, "embedding": (narrow if "e5" in body["model"] else vector)(t)} for i, t in enumerate(texts)], "usage": {"prompt_tokens": 1, "total_tokens": 1}},
+                        Content_Type="application/json")
             return
         user = body["messages"][-1]["content"]
         Model.asked.append(user)
         text = user.split("[1]", 1)[1].split("\n", 1)[1].split("\n\n")[0].strip().rstrip(".") + " [1]."
         chunk = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]}
-        self.reply("text/event-stream", f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n")
-
-    def reply(self, kind, text):
-        data = text.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.answer(200, f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n", Content_Type="text/event-stream")
 
 
 def with_model(name):
-    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Model)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://{LOOPBACK}:{server.server_address[1]}/v1"
-    with Suite(service_env={"embedder": {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-test", "OPENAI_EMBEDDING_MODEL": name}}) as s:
+    with http_kit.Server(Model) as server, \
+            Suite(service_env={"embedder": {"OPENAI_BASE_URL": server.url + "/v1", "OPENAI_API_KEY": "sk-test", "OPENAI_EMBEDDING_MODEL": name}}) as s:
         yield s
-    server.shutdown()
 
 
 @pytest.fixture(scope="module")

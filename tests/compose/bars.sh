@@ -32,9 +32,16 @@ image_is_built() {
         exit 1
     fi
     bar image_built yes = yes
+    bar image_build_warnings "$(grep -c 'warning: .*\[-W' "$work/build.log")" = 0
     bar image_build_s $(( ($(now_ms) - begun) / 1000 )) '<=' 600
     bar image_user "$(docker image inspect -f '{{.Config.User}}' "$FOOTNOTE_IMAGE")" = 10001:10001
     bar image_stop_signal "$(docker image inspect -f '{{.Config.StopSignal}}' "$FOOTNOTE_IMAGE")" = SIGTERM
+}
+
+# What is started only when it is asked for can be read as it stands.
+profiles_are_read() {
+    bar profile_local "$(compose --profile local config 2>"$work/config.err" | grep -c 'target: /models/model.gguf'; head -3 "$work/config.err")" = 1
+    bar profile_monitoring "$(compose --profile monitoring config -q 2>&1 | head -3)" = ''
 }
 
 stack_becomes_healthy() {

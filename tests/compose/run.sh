@@ -33,6 +33,7 @@ trap 'exit 130' INT TERM
 prepare
 context_holds_no_secret
 image_is_built
+profiles_are_read
 stack_becomes_healthy
 containers_are_hardened
 databases_are_least_privileged

@@ -112,10 +112,30 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait_js(f"document.readyState == 'complete' && location.href.startsWith({json.dumps(url)})")
 
+    @staticmethod
+    def find(selector):
+        """The element as an expression; "host >>> inner" is what stands in a host's shadow."""
+        return "document" + ".shadowRoot".join(f".querySelector({json.dumps(s)})" for s in selector.split(" >>> "))
+
+    def key(self, key, modifiers=0):
+        """Press and release one key, such as Enter, Escape or Tab, where the focus is."""
+        more = {"text": "\r"} if key == "Enter" else {}
+        codes = {"Enter": 13, "Escape": 27, "Tab": 9}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], modifiers=modifiers,
+                      **(more if kind == "keyDown" else {}))
+
+    def size(self, width, height):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def media(self, **features):
+        """For example prefers_color_scheme="dark"."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": k.replace("_", "-"), "value": v} for k, v in features.items()])
+
     def click(self, selector):
         """A real mouse click in the middle of the element, once it stays where it is: what covers it would be hit instead."""
         box = self.js(f"""(async () => {{ for (let was = '';;) {{
-                              const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});
+                              const e = {self.find(selector)}; e.scrollIntoView({{block: 'center'}});
                               const r = e.getBoundingClientRect(), now = r.x + ' ' + r.y;
                               if (now === was) return [r.x + r.width / 2, r.y + r.height / 2];
                               was = now; await new Promise(done => setTimeout(done, 50)); }} }})()""")
@@ -123,8 +143,8 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
     def type(self, selector, text):
-        self.js(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.js(self.find(selector) + ".focus()")
         self.call("Input.insertText", text=text)
 
     def text(self, selector):
-        return self.js(f"document.querySelector({json.dumps(selector)}).innerText")
+        return self.js(self.find(selector) + ".innerText")

@@ -13,6 +13,14 @@ def running(**kw):
         assert not bad, f"services that did not end with 0: {bad}"
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; a file that asks for it says at its top that it is skipped without one."""
+    from browser_kit import Browser
+    with Browser() as b:
+        yield b
+
+
 @pytest.fixture(scope="session")
 def stub_suite():
     """AUTH=off, both providers at the stub: what is paid for can be counted."""

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import select
+import signal
 import socket
 import threading
 import time
@@ -18,6 +19,9 @@ import requests
 import busfake
 from bad_worker import FINAL, HEARTBEAT, NACK, REQUEST, BadWorker
 from corpus_kit import Q_BREAD, Q_LAMP, Q_NOTHING, Q_PUMP
+from rerank_kit import Reranker
+from tika_kit import Tika
+from resume_kit import Reader, words_text
 from suite import ADMIN_KEY, LOOPBACK, free_port, new_session, wait_for
 
 EVENTS = {}
@@ -107,11 +111,47 @@ def cached(s):
     yield
 
 
+@event("a busy key asks the same again and again")
+def near(s):
+    key = s.make_key(["chat"], per_minute=1000000, per_hour=10000000)["key"]
+    session = cached_session(s, key=key)
+
+    def hit():
+        s.answered(Q_LAMP, session, key=key)
+        return s.metrics("gateway").value("near_cache_total", outcome="hit")
+    was = s.metrics("gateway").value("near_cache_total", outcome="hit")
+    wait_for("an answer from memory", lambda: hit() > was, 10, 0)
+    yield
+
+
 @event("the same question in another session")
 def embedding_cached(s):
     s.answered(Q_BREAD)
     assert s.answered(Q_BREAD)["usage"]["embedding_cached"]
     yield
+
+
+@event("the same question of a collection that shares")
+def shared(s):
+    question = fresh()
+    assert s.request("PUT", "/api/v1/collections/docs", json={"cache_scope": "collection"}).status_code == 200
+    s.answered(question)
+    wait_for("another session has it, too", lambda: s.answered(question)["cached"] == "query")
+    yield
+    assert s.request("PUT", "/api/v1/collections/docs", json={}).status_code == 200
+
+
+@event("a near-identical question of a collection with near answers")
+def near_question(s):
+    lamp = f"oil the lamp {next(numbers)} of Varnholm burns"
+    checks = lambda: s.metrics("gateway").value("query_cache_semantic_checks_total", outcome="agree")
+    assert s.request("PUT", "/api/v1/collections/docs", json={"cache_scope": "semantic"}).status_code == 200
+    wait_for("its answer is kept", lambda: s.answered(f"Which {lamp}?")["cached"] == "query")
+    before = checks()
+    wait_for("one is checked", lambda: s.answered(f"Please tell me which {lamp}") and checks() > before)
+    s.answered(f"Which {lamp} not?")
+    yield
+    assert s.request("PUT", "/api/v1/collections/docs", json={}).status_code == 200
 
 
 @event("an answer is streamed")
@@ -149,6 +189,34 @@ def left(s):
     yield
 
 
+def left_stream(s, drip_ms):
+    """A resumable stream that its client leaves in the middle."""
+    s.stub.script({"route": "chat", "text": words_text(60), "drip_ms": drip_ms})
+    r = Reader([s.port], fresh())
+    r.stop_after = 4
+    r.take(r.post(s.port))
+    r.close()
+    r.stop_after = None
+    return r
+
+
+@event("a resumable stream is left and read on")
+def resumed(s):
+    r = left_stream(s, 50)
+    reader = threading.Thread(target=lambda: r.take(r.get(s.port)))
+    reader.start()
+    yield
+    reader.join()
+
+
+@event("a resumable stream is erased while it is written")
+def erased_stream(s):
+    r = left_stream(s, 50)
+    answer = s.request("DELETE", "/api/v1/sessions/" + r.session, session=r.session)
+    assert answer.status_code == 204, answer.text
+    yield
+
+
 @event("a question about nothing in the documents")
 def nothing(s):
     assert not s.answered(Q_NOTHING)["grounded"]
@@ -166,6 +234,34 @@ def refused(s):
 def bad_mark(s):
     s.stub.script({"route": "chat", "text": "It was built in 1843 by Ingrid Solheim [1] and also [77], as years[0] says."})
     s.answered(fresh())
+    yield
+
+
+@event("the model cites a passage that says nothing of it")
+def mark_unsupported(s):
+    s.stub.script({"route": "chat", "text": "It was built in 1843 by the engineer Ingrid Solheim [1]. The elephants of the savannah "
+                                            "migrate across grasslands when the drought drives the herds to rivers [1]."})
+    s.answered(fresh())
+    yield
+
+
+@event("the reader of a file is killed")
+def reader_killed(s):
+    stop, pid = threading.Event(), s.services["retriever"].pid
+
+    def kill_children():
+        while not stop.is_set():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as f:
+                    for child in f.read().split():
+                        os.kill(int(child), signal.SIGKILL)
+            time.sleep(0.001)
+    with beside(kill_children):
+        try:
+            s.ingest("<html><body>" + "<p>words</p>" * 200000 + "</body></html>", content_type="text/html", wait=False)
+            wait_for("a reader died", lambda: s.metrics("retriever").value("retriever_reader_faults") > 0, 20)
+        finally:
+            stop.set()
     yield
 
 
@@ -218,8 +314,9 @@ def unpriced_embedding(s):
     s.stop_service("embedder")
     s.start("embedder", env={"OPENAI_EMBEDDING_MODEL": "house-embedding"})
     s.wait_ready()
-    for _ in range(2):
-        s.ask(Q_PUMP, new_session())
+    for _ in range(2):                                         # questions go on with their collection's model
+        r = s.request("POST", "/v1/embeddings", json={"model": "house-embedding", "input": Q_PUMP})
+        assert r.status_code == 200, r.text
     yield
     s.stop_service("embedder")
     s.start("embedder")
@@ -261,7 +358,7 @@ def slow_headers(s):
 @event("connections that wait")
 def idle(s):
     with contextlib.ExitStack() as stack:
-        for _ in range(5):
+        for _ in range(40):
             stack.enter_context(socket.create_connection((LOOPBACK, s.port)))
         yield
 
@@ -279,6 +376,20 @@ def unread(s):
 def limited(s):
     session = cached_session(s, Q_PUMP)
     assert any(s.ask(Q_PUMP, session).status_code == 429 for _ in range(75))
+    yield
+
+
+@event("a budget of the day is used up")
+def budget(s):
+    k = s.request("POST", "/api/v1/keys", json={"label": "x", "scopes": ["chat"], "tokens_per_day": 10**6}).json()
+    assert s.answered(fresh(), key=k["key"])
+    settled = lambda: s.sql("SELECT count(*) FROM budget_holds") == [(0,)]
+    wait_for("it is settled", settled)
+    s.sql("UPDATE budget_days SET tokens = 900000 WHERE owner = decode(%s, 'hex')", (k["id"],))
+    assert s.answered(fresh(), key=k["key"])
+    wait_for("it is settled", settled)
+    s.sql("UPDATE budget_days SET tokens = 1000000 WHERE owner = decode(%s, 'hex')", (k["id"],))
+    assert s.ask(fresh(), key=k["key"]).json()["code"] == "budget_exceeded"
     yield
 
 
@@ -745,4 +856,57 @@ def clean_fails(s):
     """That one: it is tried for half a minute, in which other events happen."""
     wait_for("the run is given up", lambda: s.metrics("janitor").value("janitor_runs_failed_total") > 0, 40, 0.1)
     s.lock.close()
+    yield
+
+
+@event("a reranker puts passages in order")
+def reranked(s):
+    server = Reranker("documents")
+    replica = s.add_replica("embedder", env={"RERANK_URL": server.url})
+    try:
+        wait_for("the reranker is used", lambda: s.ask(fresh()) and server.calls)
+        yield
+    finally:
+        s.stop_service(replica.name)
+        server.close()
+
+
+@event("another server reads a document")
+def converted(s):
+    server = Tika()
+    s.service_extra.setdefault("retriever", {})["EXTRACT_URL"] = server.url
+    s.restart("retriever")
+    s.wait_ready()
+    try:
+        r = s.request("POST", "/api/v1/documents", params={"wait": "1"}, files={"file": ("scan.pdf", b"%PDF-1.7 scanned", "application/pdf")})
+        assert r.json()["status"] == "ready", r.text
+        yield
+    finally:
+        del s.service_extra["retriever"]["EXTRACT_URL"]
+        s.restart("retriever")
+        s.wait_ready()
+        server.close()
+
+
+@event("the embedding model is another one")
+def other_model(s):
+    def models():
+        return s.sql("SELECT DISTINCT active_dims FROM footnote.collection_models WHERE collection = 'docs'")
+    before = models()
+    s.service_extra.setdefault("embedder", {})["EMBEDDING_PROVIDER"] = "builtin"
+    s.restart("embedder")
+    s.search("lighthouse")                                     # whose vectors nobody can compare any more
+    wait_for("the switch", lambda: models() not in ([], before), 40, 0.1)
+    yield
+    del s.service_extra["embedder"]["EMBEDDING_PROVIDER"]
+    s.restart("embedder")
+    wait_for("the switch back", lambda: models() == before, 40, 0.1)
+
+
+@event("the work on another model's vectors cannot be read")
+def models_locked(s):
+    faults = "retriever_reembed_faults_total"
+    before = s.metrics("retriever").value(faults)
+    with locked_table(s, "collection_models"):
+        wait_for("a claim is given up", lambda: s.metrics("retriever").value(faults) > before, 30, 0.2)
     yield

@@ -122,7 +122,7 @@ def test_dashboards_can_be_provisioned():
 
 def test_compose_watches_only_when_it_is_told_to_and_with_no_default_password(tmp_path):
     compose = read_yaml(os.path.join(TOP, "docker-compose.yml"))
-    watching = {n: s for n, s in compose["services"].items() if "profiles" in s}
+    watching = {n: s for n, s in compose["services"].items() if "monitoring" in s.get("profiles", [])}
     assert set(watching) == {"prometheus", "grafana"}
     for name, s in watching.items():
         assert s["profiles"] == ["monitoring"] and s["read_only"] and s["cap_drop"] == ["ALL"], name
@@ -140,7 +140,7 @@ def test_compose_watches_only_when_it_is_told_to_and_with_no_default_password(tm
         assert targets[name]["port"] == port and "back" in compose["services"][name]["networks"]
     (tmp_path / "env").write_text("")
     tool = shutil.which("docker-compose")  # where Docker is installed; make test-compose always has it
-    for profile in ([], ["--profile", "monitoring"]) if tool else []:
+    for profile in ([], ["--profile", "monitoring"], ["--profile", "local"]) if tool else []:
         r = subprocess.run([tool, "--env-file", str(tmp_path / "env"), *profile, "config", "-q"], cwd=TOP, capture_output=True, text=True,
                            timeout=50)
         assert r.returncode == 0, r.stderr

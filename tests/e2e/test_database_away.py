@@ -37,6 +37,29 @@ def messages(s, session):
                  " on u.id = c.user_session_id where u.session_id = sha256(%s::bytea)", (session,))[0][0]
 
 
+def test_without_postgres_no_answer_goes_to_another_session(s):
+    """The store says whether it still stands, and cannot."""
+    question, own = "Which oil does the lamp burn, and who trims its wick?", new_session()
+    assert s.request("PUT", "/api/v1/collections/docs", json={"cache_scope": "collection"}).status_code == 200
+    try:
+        wait_for("it is shared", lambda: s.answered(question)["cached"] == "query")
+        s.answered(question, own)
+        before = paid(s)
+        s.postgres.stop("fast")
+        assert s.answered(question, own)["cached"] == "query"
+        check_problem(s.ask(question), 503, "store_unavailable")
+        s.postgres.start()
+        s.wait_ready()
+        wait_for("it is shared again", lambda: s.ask(question).json().get("cached") == "query", 5)
+        assert paid(s) == before
+    finally:
+        if s.postgres.pid is None:
+            s.postgres.start()
+            s.wait_ready()
+        assert s.request("PUT", "/api/v1/collections/docs", json={}).status_code == 200
+        wait_for("the index has seen the change, and answers are cached again", lambda: s.answered(Q_LAMP, own)["cached"] == "query")
+
+
 @pytest.mark.limit(90)
 @pytest.mark.parametrize("how", ["fast", "kill"])
 def test_without_postgres_cached_answers_go_on_and_new_questions_fail_soon_and_free(s, how):

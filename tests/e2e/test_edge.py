@@ -250,5 +250,6 @@ def test_health_names_every_service_and_readyz_its_reasons(plain):
     assert h["status"] == "ok" and h["version"]
     for name in ("embed", "chat", "retrieve", "store", "janitor", "postgres", "redis"):
         assert h["services"][name]["status"] == "ok", h
+    assert "rerank" not in h["services"], "what is optional and was never there is not down"
     r = plain.request("GET", "/readyz")
     assert r.status_code == 200 and r.json()["missing"] == "" and r.json()["redis"] == "ok"

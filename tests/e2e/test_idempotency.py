@@ -299,3 +299,15 @@ def test_a_session_that_is_made_twice_is_one_session(locked):
     k, key = new_key(), locked.make_key(["chat"], tenant="acme")["key"]
     first, again = (post(locked, "/api/v1/sessions", {"user_id": "u1"}, k, key=key) for _ in range(2))
     assert first.status_code == 201 and replayed(again) and first.json() == again.json()
+
+
+def test_by_month_the_answer_to_a_repeated_request_lies_in_the_month_of_its_question():
+    with Suite(stub=True, env={"MESSAGES_PARTITIONED": "on"}) as s:
+        add_corpus(s)
+        session, key = new_session(), new_key()
+        first = post(s, CHAT, question(session=session), key)
+        assert first.status_code == 200 and replayed(post(s, CHAT, question(session=session), key))
+        got = s.sql("SELECT role, tableoid::regclass::text, id::text FROM messages ORDER BY timestamp")
+        month = got[0][1]
+        assert month.split("_")[-1].isdigit() and [(r, m) for r, m, _ in got] == [("user", month), ("assistant", month)]
+        assert got[0][2][:13] == got[1][2][:13] and got[0][2] != got[1][2]

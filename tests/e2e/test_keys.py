@@ -1,4 +1,5 @@
 """API keys: how many there may be, what one may give, when one ends; and what a caller without one is never told."""
+import datetime
 import threading
 import time
 import uuid
@@ -87,6 +88,121 @@ def test_an_expired_key_is_refused_by_the_gateway_itself(locked):
     assert k["id"] not in {i["id"] for i in everything(locked, KEYS, ADMIN_KEY)}
 
 
+def test_every_answer_says_when_its_key_ends(locked):
+    """Also a refusal, a stream, and an answer to a page: its script may read the header."""
+    k = make(locked, ADMIN_KEY, scopes=["chat"], expires_days=3).json()
+    for method, path, code, kw in (("GET", "/api/v1/documents", 200, {}), ("GET", KEYS, 403, {}),
+                                   ("GET", "/api/v1/documents/nothing", 404, {}), ("GET", "/v1/models", 200, {}), ("POST", "/api/v1/chat/stream", 200, {"json": {"question": Q_NOTHING, "session_id": new_session()}})):
+        r = locked.request(method, path, key=k["key"], **kw)
+        assert (r.status_code, r.headers.get("X-Key-Expires-At")) == (code, k["expires_at"]), path
+    page = make(locked, ADMIN_KEY, scopes=["chat"], origins=["https://a.example"], expires_days=1).json()
+    r = locked.request("GET", "/api/v1/documents", key=page["key"], headers={"Origin": "https://a.example"})
+    assert r.headers["X-Key-Expires-At"] == page["expires_at"] and "X-Key-Expires-At" in r.headers["Access-Control-Expose-Headers"]
+    for key in (make(locked, ADMIN_KEY, scopes=["chat"]).json()["key"], ADMIN_KEY, None):
+        assert "X-Key-Expires-At" not in locked.request("GET", "/v1/models", key=key).headers
+    for made in (k, page):  # other tests look at what ends soon
+        assert locked.request("DELETE", f"{KEYS}/{made['id']}", key=ADMIN_KEY).status_code == 204
+
+
+def rotate(s, id, key=ADMIN_KEY, **fields):
+    return s.request("POST", f"{KEYS}/{id}/rotate", key=key, json=fields)
+
+
+RIGHTS = ("label", "tenant", "scopes", "collections", "origins", "per_minute", "per_hour")
+
+
+def left_h(at):
+    return (datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp() - time.time()) / 3600
+
+
+def test_a_rotated_key_works_on_beside_its_successor_and_then_ends(locked):
+    old = make(locked, ADMIN_KEY, "turn", scopes=["chat"], collections=["docs"], per_minute=70, per_hour=700, expires_days=20).json()
+    r = rotate(locked, old["id"])
+    assert r.status_code == 201, r.text
+    new = r.json()
+    assert new["key"] != old["key"] and new["id"] != old["id"] == new["replaces"] and {f: new[f] for f in RIGHTS} == {f: old[f] for f in RIGHTS}
+    assert 23.9 < left_h(new["replaces_until"]) < 24.1, "the usual overlap"
+    assert 24 * 19.9 < left_h(new["expires_at"]) < 24 * 20.1, "as long as the old one was made for"
+    assert status(locked, old["key"]) == status(locked, new["key"]) == 200
+    listed = {k["id"]: k for k in everything(locked, KEYS + "?tenant=turn", ADMIN_KEY)}
+    assert listed[old["id"]]["replaced_by"] == new["id"] and listed[old["id"]]["expires_at"] == new["replaces_until"] and listed[new["id"]]["replaced_by"] is None
+    check_problem(rotate(locked, old["id"]), 409, "conflict")
+    # without an overlap the old one ends at once, and what never ended does not end
+    for _ in range(5):
+        plain = make(locked, ADMIN_KEY, "turn", scopes=["chat"]).json()
+        next_ = rotate(locked, plain["id"], overlap_hours=0).json()
+        assert next_["expires_at"] is None and status(locked, next_["key"]) == 200
+        assert status(locked, plain["key"]) == 401
+    assert 24 * 4.9 < left_h(rotate(locked, next_["id"], overlap_hours=720, expires_days=5).json()["expires_at"]) < 24 * 5.1
+    soon = make(locked, ADMIN_KEY, "turn", scopes=["chat"], expires_days=1).json()
+    assert rotate(locked, soon["id"], overlap_hours=48).json()["replaces_until"] == soon["expires_at"], "an overlap is no longer life"
+    # a successor that was revoked may be followed by another
+    assert locked.request("DELETE", f"{KEYS}/{new['id']}?tenant=turn", key=ADMIN_KEY).status_code == 204
+    assert rotate(locked, old["id"]).status_code == 201
+
+
+def test_a_key_rotates_only_what_it_could_make(locked):
+    whole = make(locked, ADMIN_KEY, "spin", scopes=["chat", "ingest", "admin"]).json()
+    fast = make(locked, ADMIN_KEY, "spin", scopes=["chat"], per_hour=100000000).json()
+    some = make(locked, ADMIN_KEY, "spin", scopes=["chat", "admin"], collections=["mine"], per_minute=50, expires_days=2).json()
+    below = make(locked, some["key"], scopes=["chat"], per_minute=5).json()
+    usual = make(locked, ADMIN_KEY, "spin", scopes=["chat"], collections=["mine"]).json()
+    loader = make(locked, ADMIN_KEY, "spin", scopes=["chat", "ingest"], collections=["mine"], per_minute=5).json()
+    stranger = make(locked, ADMIN_KEY, "spun", scopes=["chat", "ingest", "admin"]).json()["key"]
+    for key, of, code in ((whole["key"], fast, 403), (some["key"], usual, 403), (some["key"], loader, 403), (some["key"], whole, 404), (some["key"], fast, 404),
+                          (stranger, whole, 404), (stranger, below, 404), (below["key"], below, 403)):
+        r = rotate(locked, of["id"], key)
+        check_problem(r, code, "forbidden" if code == 403 else "not_found")
+        assert status(locked, of["key"]) == 200
+    assert all(k["replaced_by"] is None for k in everything(locked, KEYS + "?tenant=spin", ADMIN_KEY))
+    made = rotate(locked, below["id"], some["key"], expires_days=3000).json()
+    assert made["per_minute"] == 5 and made["expires_at"] == some["expires_at"], "no later than the end of who made it"
+    assert rotate(locked, whole["id"], whole["key"]).status_code == 201, "its own, too"
+    for bad in ("0" * 64, "x", "0" * 63):
+        check_problem(rotate(locked, bad), 404, "not_found")
+    check_problem(rotate(locked, usual["id"], ADMIN_KEY, overlap_hours=-1), 422, "validation")
+    for fields in ({"overlap_hours": 721}, {"overlap_hours": "1"}, {"expires_days": 0}, {"scopes": ["admin"]}):
+        check_problem(rotate(locked, usual["id"], **fields), 422, "validation")
+    once = [locked.request("POST", f"{KEYS}/{usual['id']}/rotate", key=whole["key"], json={}, headers={"Idempotency-Key": "turn-1"}) for _ in range(2)]
+    assert once[0].status_code == 201 and once[1].headers["Idempotency-Replayed"] == "true" and once[0].json() == once[1].json()
+    did = trail(locked, whole["key"], limit=200)["items"]
+    assert ("POST /api/v1/keys/{id}/rotate", 201, usual["id"]) in {(i["action"], i["status"], i["target"]) for i in did}
+    assert once[0].json()["key"] not in str(did)
+
+
+def test_a_list_says_on_which_day_a_key_was_last_used(locked):
+    """One write a day, and however many requests."""
+    k = make(locked, ADMIN_KEY, "used", scopes=["chat"], origins=["https://a.example"]).json()
+    idle = make(locked, ADMIN_KEY, "used", scopes=["chat"]).json()
+    assert k["last_used_on"] is None
+    assert status(locked, k["key"]) == 403, "of another origin: that is no use"
+    for key in (make(locked, ADMIN_KEY, "used", scopes=["chat"]).json()["key"], ADMIN_KEY):
+        assert status(locked, key) == 200
+
+    def days():
+        return {i["id"]: i["last_used_on"] for i in everything(locked, KEYS + "?tenant=used", ADMIN_KEY)}
+    wait_for("the first use is told", lambda: sum(d is not None for d in days().values()) == 1)
+    assert days()[k["id"]] is days()[idle["id"]] is None
+    use = lambda: locked.request("GET", "/api/v1/documents", key=k["key"], headers={"Origin": "https://a.example"}).status_code
+    row = lambda: locked.sql("SELECT used_on::text, xmin::text, ctid::text FROM key_uses WHERE hash = decode(%s, 'hex')", (k["id"],))
+    seq = locked.sql("SELECT seq FROM key_head")
+    assert use() == 200
+    today = {time.strftime("%Y-%m-%d", time.gmtime())}
+    before = wait_for("it is told", row)
+    today.add(time.strftime("%Y-%m-%d", time.gmtime()))
+    assert days()[k["id"]] == before[0][0] and before[0][0] in today and days()[idle["id"]] is None
+    assert locked.sql("SELECT seq FROM key_head") == seq, "a use is no change of a key"
+    for _ in range(50):
+        assert use() == 200
+    make(locked, ADMIN_KEY, "used", scopes=["chat"])  # the keys are read once more
+    third = make(locked, ADMIN_KEY, "used", scopes=["chat"]).json()
+    assert status(locked, third["key"]) == 200
+    wait_for("a later use is told", lambda: days()[third["id"]])
+    assert row() == before or len(today) > 1
+    assert locked.request("DELETE", f"{KEYS}/{k['id']}?tenant=used", key=ADMIN_KEY).status_code == 204
+    assert row() == []
+
+
 def test_a_tenant_has_no_more_than_it_may(small):
     """Exactly so many, however many ask at once; what is over is said, with what to do."""
     def fill(send, n):
@@ -107,6 +223,7 @@ def test_a_tenant_has_no_more_than_it_may(small):
     assert got == [201] * 4 + [409] * 8
     r = make(small, admin["key"], scopes=["chat"])
     check_problem(r, 409, "limit_reached")
+    check_problem(rotate(small, everything(small, KEYS, admin["key"])[-1]["id"], admin["key"]), 409, "limit_reached")
     assert "MAX_KEYS_PER_TENANT" in r.json()["detail"] and "DELETE /api/v1/keys" in r.json()["detail"]
     assert make(small, ADMIN_KEY, "empty", scopes=["chat"]).status_code == 201, "another tenant has its own"
     one = everything(small, KEYS, admin["key"])[-1]

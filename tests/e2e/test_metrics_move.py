@@ -21,7 +21,9 @@ TABLE = [
         ("http_requests_total", "+", {"route": Q, "status": "200"}), ("http_request_seconds", "+", {"route": Q}),
         ("bus_requests_total", "+", {"kind": "chat"}), ("redis_calls_total", "+", {}), ("process_cpu_seconds_total", "+", {}),
         ("query_cache_total", "+", {"outcome": "miss"}), ("query_cache_total", "+", {"outcome": "stored"}),
-        ("marks_total", "+", {}), ("citations_verbatim_total", "+", {}), ("question_added_seconds", "+", {"cached": "none"})] +
+        ("marks_total", "+", {}), ("citations_verbatim_total", "+", {}), ("question_added_seconds", "+", {"cached": "none"}),
+        ("question_seconds", "+", {"cached": "none"}), ("question_tokens_total", "+", {"kind": "prompt"}),
+        ("question_cost_dollars_total", "+", {"kind": "completion"})] +
         [("question_stage_seconds", "+", {"stage": n}) for n in
          ("auth", "cache", "begin", "embed", "search", "generate", "cite", "finish")]),
     ("a question is answered", "embedder", [
@@ -47,6 +49,8 @@ TABLE = [
         ("store_pool_overflow", "while +", {}), ("store_pool_longest_wait_seconds", "while +", {}),
         ("store_pool_wait_seconds", "+", {}), ("store_pool_timeouts_total", "+", {})]),
     ("Postgres stops", "store", [("store_postgres_up", "while -", {})]),
+    # before the clean-up below, which holds a lock for half a minute
+    ("a resumable stream is erased while it is written", "embedder", [("chat_frames_lost_total", "+", {})]),
     ("a clean-up that was missed", "janitor", [
         ("janitor_runs_total", "new", {}), ("janitor_deleted_rows_total", "new", {"job": "messages"}), ("janitor_batches_total", "new", {}),
         ("janitor_batch_seconds", "new", {}), ("janitor_last_success_timestamp_seconds", "new", {}),
@@ -57,6 +61,17 @@ TABLE = [
         ("query_cache_total", "+", {"outcome": "hit"}), ("question_added_seconds", "+", {"cached": "query"}),
         ("turns_queued_total", "+", {"outcome": "queued"}), ("cache_saved_tokens_total", "+", {"cache": "query", "kind": "prompt"}),
         ("cache_saved_tokens_total", "+", {"cache": "query", "kind": "completion"}), ("cache_saved_dollars_total", "+", {"cache": "query"})]),
+    ("the same question again", "gateway", [("query_cache_hits_total", "+", {"scope": "session"})]),
+    ("a busy key asks the same again and again", "gateway", [
+        ("near_cache_total", "+", {"outcome": "hit"}), ("near_cache_total", "+", {"outcome": "stored"}), ("near_cache_bytes", "while +", {}),
+        ("near_cache_answers", "while +", {}), ("rate_limit_advance_total", "+", {"tokens": "taken"}),
+        ("rate_limit_advance_total", "+", {"tokens": "spent"}), ("turn_trips_total", "+", {})]),
+    ("the same question of a collection that shares", "gateway", [
+        ("query_cache_hits_total", "+", {"scope": "collection"}), ("query_cache_shared_total", "+", {"outcome": "hit"}),
+        ("query_cache_shared_total", "+", {"outcome": "miss"}), ("question_flights_total", "+", {"event": "led"})]),
+    ("a near-identical question of a collection with near answers", "gateway", [
+        ("query_cache_semantic_total", "+", {"outcome": "checked"}), ("query_cache_semantic_refused_total", "+", {"gate": "negation"}),
+        ("query_cache_semantic_checks_total", "+", {"outcome": "agree"})]),
     ("the same question again", "store", [("store_outbox_saved_total", "+", {})]),
     ("the same question in another session", "embedder", [
         ("embedding_cache_hits_total", "+", {}), ("embed_texts_total", "+", {"source": "cache"}),
@@ -68,9 +83,18 @@ TABLE = [
         ("upstream_active", "while +", {"route": "chat"}), ("bus_inflight", "while +", {})]),
     ("an embedding waits for the model server", "embedder", [("embed_flights", "while +", {})]),
     ("a stream's client leaves", "embedder", [("chat_cancelled_total", "+", {}), ("bus_cancelled_total", "+", {})]),
+    ("a resumable stream is left and read on", "gateway", [("streams_resumable_total", "+", {"event": e}) for e in ("kept", "left", "resumed")]),
+    ("a resumable stream is left and read on", "embedder", [("chat_frames", "while +", {})]),
     ("a question about nothing in the documents", "retriever", [("retriever_search_empty_total", "+", {})]),
     ("the model says that it does not know", "embedder", [("chat_refused_total", "+", {})]),
+    ("the embedding model is another one", "retriever", [("retriever_reembedded_total", "+", {}), ("retriever_model_switches_total", "+", {})]),
+    ("the embedding model is another one", "gateway", [("embedding_model_away_total", "+", {})]),
+    ("the work on another model's vectors cannot be read", "retriever", [("retriever_reembed_faults_total", "+", {})]),
+    ("a reranker puts passages in order", "gateway", [("reranks_total", "+", {"outcome": "ok"})]),
     ("the model cites a passage that there is not", "gateway", [("marks_dropped_total", "+", {}), ("marks_own_total", "+", {})]),
+    ("the model cites a passage that says nothing of it", "gateway", [("marks_unsupported_total", "+", {})]),
+    ("the reader of a file is killed", "retriever", [("retriever_reader_faults", "+", {})]),
+    ("another server reads a document", "retriever", [("retriever_conversions_total", "while +", {"result": "ok"})]),
     ("a flood of paths that there are not", "gateway", [("http_unlogged_total", "+", {})]),
     ("the model gives its prompt away", "embedder", [("chat_leaks_total", "+", {})]),
     ("the model does not end", "embedder", [("chat_overlong_total", "+", {})]),
@@ -78,16 +102,18 @@ TABLE = [
         ("answer_removed_total", "+", {"kind": k}) for k in ("link", "image", "url", "tag")]),
     ("the model cites nothing but quotes", "gateway", [("marks_added_total", "+", {})]),
     ("a model without a price", "embedder", [("upstream_unpriced_tokens_total", "+", {"kind": "prompt"})]),
-    ("a model without a price", "gateway", [("cache_saved_unpriced_tokens_total", "+", {"cache": "query"})]),
+    ("a model without a price", "gateway", [("question_unpriced_tokens_total", "+", {"kind": "prompt"}), ("cache_saved_unpriced_tokens_total", "+", {"cache": "query"})]),
     ("an embedding model without a price", "embedder", [("cache_saved_unpriced_tokens_total", "while new", {"cache": "embedding"})]),
     ("a search by a filter that means nothing", "retriever", [("retriever_search_refused_total", "+", {})]),
     ("a question to somebody else's conversation", "store", [
         ("store_errors_total", "+", {"class": "refused"}), ("bus_calls_failed_total", "+", {"kind": "turn.begin"})]),
     ("a malformed request", "gateway", [("http_edge_refused_total", "+", {})]),
     ("headers that never end", "gateway", [("http_connections_cut_total", "while +", {})]),
-    ("connections that wait", "gateway", [("http_connections", "while +", {})]),
+    ("connections that wait", "gateway", [("http_connections", "while +", {}), ("http_threads", "while +", {})]),
     ("an answer that its client does not take", "gateway", [("http_connections_closing", "while +", {})]),
     ("more requests than a session may make", "gateway", [("rate_limited_total", "+", {"policy": "session"})]),
+    ("a budget of the day is used up", "gateway", [
+        ("budget_warnings_total", "+", {"of": "key"}), ("budget_refused_total", "+", {"why": "key"})]),
     ("a request without a key where one is needed", "gateway.lab", [("auth_failures_total", "+", {})]),
     ("a key is made", "gateway", [("api_keys", "+", {})]),
     ("somebody reads /metrics", "*", [("internal_requests_total", "+", {"path": "/metrics"}),
@@ -151,9 +177,19 @@ TABLE = [
 ]
 # Shown where the event can be made: file, and what it says of the metric there.
 ELSEWHERE = {
+    "trace_spans_total": ("tests/e2e/test_traces.py", "trace_spans_total", "spans that a collector takes, or does not"),
     "log_lines_dropped_total": ("tests/unit/common/log_test.c", "log_dropped", "a log reader that hangs"),
     "store_texts_plain_total": ("tests/service/store_texts.py", "store_texts_plain_total", "a store starts on texts that were stored compressed"),
+    "retriever_reads_put_off_total": ("tests/service/retriever_ingest.py", "retriever_reads_put_off_total", "a host without descriptors"),
     "store_pool_resets_total": ("tests/unit/store/pool.c", "STAT_POOL_RESETS", "a connection that comes back in mid-transaction"),
+    "chat_orphans_total": ("tests/faults/test_f46.py", "chat_orphans_total", "a resumable stream's gateway dies"),
+    "retriever_cluster_faults_total": ("tests/opensearch/test_opensearch.py", "retriever_cluster_faults_total", "a search node that hangs"),
+    "retriever_cluster_nodes_down": ("tests/opensearch/test_opensearch.py", "retriever_cluster_nodes_down", "a search node that hangs"),
+    "retriever_cluster_changes_waiting": ("tests/opensearch/test_opensearch.py", "retriever_cluster_changes_waiting", "a delete while the search cluster hangs"),
+    "retriever_search_fallbacks_total": ("tests/e2e/test_fallback.py", "retriever_search_fallbacks_total", "a question while the search cluster is down, with INDEX_FALLBACK"),
+    "retriever_search_fallback": ("tests/e2e/test_fallback.py", "footnote_retriever_search_fallback", "the search cluster is down, with INDEX_FALLBACK"),
+    "retriever_search_fallback_pending": ("tests/e2e/test_fallback.py", "retriever_search_fallback_pending", "documents come, with INDEX_FALLBACK"),
+    "budget_unsettled_total": ("tests/e2e/test_budgets.py", "budget_unsettled_total", "no store is there when a request with a budget ends"),
     "bus_overrun_total": ("tests/unit/gateway/hub_test.c", "bus_overrun_total", "an answer that is not read"),
     "bus_worker_banned_total": ("tests/faults/test_a27.py", "bus_worker_banned_total", "a worker with a key that garbles, over CURVE"),
     "bus_worker_forbidden_total": ("tests/service/bus_curve_test.py", "bus_worker_forbidden_total", "a service that a key is not listed for, over CURVE"),
@@ -182,7 +218,7 @@ class LabSuite(Suite):
 @pytest.fixture(scope="module")
 def lab():
     small = {"store": {"DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "2", "DATABASE_POOL_TIMEOUT": "1"},
-             "gateway": {"HEADER_TIMEOUT": "1"}, "retriever": {"INGEST_JOBS": "1"}}
+             "gateway": {"HEADER_TIMEOUT": "1", "SEMANTIC_CACHE": "on", "SEMANTIC_CACHE_THRESHOLD": "0.3", "SEMANTIC_CACHE_CHECK": "1"}, "retriever": {"INGEST_JOBS": "1", "REEMBED_PROBE": "2"}}
     with LabSuite(stub=True, service_env=small) as s:
         yield s
         bad = s.down()
@@ -305,7 +341,7 @@ def page(s):
              "Every metric of the five processes, as `/metrics` on their internal ports gives it. This page is written by",
              "`tests/e2e/test_metrics_move.py` from what the processes say and from the table by which it proves that each metric moves;",
              "the test fails when the page is stale. Histograms have buckets from 25 µs to 60 s. Labels are closed lists; lists over ten",
-             "are cut here.", "",
+             "are cut here. With traces on a scraper that asks for OpenMetrics gets it, with exemplars: docs/operating.md, docs/decisions/046.", "",
              "| metric | kind | unit | labels | of | meaning | moves, for example, when |", "|---|---|---|---|---|---|---|"]
     for full, (kind, said, labels, processes) in sorted(families(s).items()):
         told = "; ".join(f"`{k}`: " + (", ".join(v[:10]) + (f", … ({len(v)})" if len(v) > 10 else "")) for k, v in sorted(labels.items()))

@@ -12,13 +12,6 @@ EVIL = ("# Trap <script>window.hacked = 1</script>\n\nThe frobnicator is set to 
         "<b>notches</b> of the frobnicator dial [link](javascript:window.hacked=1).\n")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from browser_kit import Browser
-    with Browser() as b:
-        yield b
-
-
 @pytest.fixture
 def page(browser, plain):
     browser.errors.clear()

@@ -70,6 +70,16 @@ def test_a_killed_service_is_missed_and_found_again(plain):
     assert plain.answered(Q_PUMP)["grounded"]
 
 
+def test_of_a_killed_store_the_store_is_missing_and_nobody_says_how_its_database_is(plain):
+    plain.kill("store")
+    wait_for("readyz names the store", lambda: plain.request("GET", "/readyz").json()["missing"] == "store", 6)
+    services = plain.request("GET", "/api/v1/health").json()["services"]
+    assert services["store"]["status"] == "down" and services["postgres"]["status"] == "unknown"
+    plain.start("store")
+    plain.wait_ready()
+    assert plain.request("GET", "/api/v1/health").json()["services"]["postgres"]["status"] == "ok"
+
+
 def test_replicas_share_the_work_and_one_may_go(plain):
     plain.add_replica("embedder")
     wait_for("the hub sees two", lambda: plain.request("GET", "/api/v1/health").json()["services"]["embed"]["workers"] == 2, 3)
@@ -166,8 +176,9 @@ def test_each_service_starts_with_everything_else_down_and_is_ready_later():
             s.start(service)
             wait_for(f"{service} is alive", lambda: s.services[service].running() and alive(s.services[service]), 5)
             assert s.services[service].admin("/readyz").status_code == 503 or service in ("embedder", "gateway"), service
-        r = s.request("GET", "/readyz")
-        assert r.status_code == 503 and "postgres" in r.json()["missing"]
+        assert s.request("GET", "/readyz").status_code == 503
+        # the store joins after 2 s without a database, to say so
+        wait_for("readyz names postgres", lambda: "postgres" in s.request("GET", "/readyz").json()["missing"], 6)
         s.postgres.start()
         s.redis.start()
         s.wait_ready()
@@ -195,6 +206,15 @@ def alive(s):
     except requests.RequestException:
         assert s.running(), s.tail()
         return False
+
+
+def test_a_gateway_whose_port_is_taken_says_so_and_ends_with_1(plain):
+    for _ in range(3):  # its bus runs by then, and must be taken down in order
+        taken = {"PATH": os.environ["PATH"], "HOST": "127.0.0.1", "PORT": str(plain.port), "METRICS_PORT": str(free_port()), "LOG_FORMAT": "json",
+                 "HUB_BIND": f"tcp://127.0.0.1:{free_port()}", "AUTH": "off", "DEPLOYMENT_SECRET": "test-deployment-secret"}
+        p = subprocess.run([os.path.join(BIN, "footnote-gateway")], env=taken, capture_output=True, text=True, timeout=20 * SLOW)
+        assert p.returncode == 1, (p.returncode, p.stdout, p.stderr)
+        assert "cannot listen; is the port in use?" in p.stdout + p.stderr and "Assertion" not in p.stderr
 
 
 def test_a_gateway_that_drains_finishes_what_it_began_and_refuses_what_is_new():

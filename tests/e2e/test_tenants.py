@@ -70,19 +70,26 @@ def crosswise(me, other):
     pairs = {
         "GET /api/v1/documents/{id}": ("GET", "/api/v1/documents/%s", other.document, nobody, {}),
         "GET /api/v1/documents/{id}/text": ("GET", "/api/v1/documents/%s/text", other.document, nobody, {}),
+        "POST /api/v1/documents/{id}/reindex": ("POST", "/api/v1/documents/%s/reindex", other.document, nobody, {}),
         "DELETE /api/v1/documents/{id}": ("DELETE", "/api/v1/documents/%s", other.document, nobody, {}),
         "GET /api/v1/jobs/{id}": ("GET", "/api/v1/jobs/%s", other.job, nobody, {}),
         "GET /api/v1/collections/{name}": ("GET", "/api/v1/collections/%s", other.collection, "nobody-s", {}),
         "DELETE /api/v1/collections/{name}": ("DELETE", "/api/v1/collections/%s", other.collection, "nobody-s", {}),
+        "POST /api/v1/collections/{name}/switch-back": ("POST", "/api/v1/collections/%s/switch-back", other.collection, "nobody-s", {}),
+        "POST /api/v1/collections/{name}/drop-old": ("POST", "/api/v1/collections/%s/drop-old", other.collection, "nobody-s", {}),
         "GET /api/v1/sessions/{id}": ("GET", "/api/v1/sessions/%s", other.session, nobody, {}),
         "DELETE /api/v1/sessions/{id}": ("DELETE", "/api/v1/sessions/%s", other.session, nobody, {}),
         "GET /api/v1/sessions/{id}/export": ("GET", "/api/v1/sessions/%s/export", other.session, nobody, {}),
         "DELETE /api/v1/users/{user_id}": ("DELETE", "/api/v1/users/%s", other.user, nobody, {}),
+        "GET /api/v1/chat/stream/{id}": ("GET", "/api/v1/chat/stream/%s", other.answer["message_id"], nobody, {}),
+        "DELETE /api/v1/chat/stream/{id}": ("DELETE", "/api/v1/chat/stream/%s", other.answer["message_id"], nobody, {}),
         "DELETE /api/v1/conversations/{id}": ("DELETE", "/api/v1/conversations/%s", other.answer["conversation_id"], nobody, {}),
         "POST /api/v1/messages/{id}/feedback": ("POST", "/api/v1/messages/%s/feedback", other.answer["message_id"], nobody,
                                                 {"rating": "up"}),
         "GET /api/v1/messages/{id}/explain": ("GET", "/api/v1/messages/%s/explain", other.answer["message_id"], nobody, {}),
         "GET /api/v1/citations/{id}": ("GET", "/api/v1/citations/%s", other.answer["sources"][0]["id"], nobody, {}),
+        "POST /api/v1/keys/{id}/rotate": ("POST", "/api/v1/keys/%s/rotate", other.key_id, "0" * 64, {"overlap_hours": 1}),
+        "PATCH /api/v1/keys/{id}": ("PATCH", "/api/v1/keys/%s", other.key_id, "0" * 64, {"per_day": 1}),
         "DELETE /api/v1/keys/{id}": ("DELETE", "/api/v1/keys/%s", other.key_id, "0" * 64, {}),
         "POST /api/v1/chat/query": ("POST", "/api/v1/chat/query", other.answer["conversation_id"], nobody, query),
         "POST /api/v1/chat/selection": ("POST", "/api/v1/chat/selection", other.answer["conversation_id"], nobody, select),
@@ -151,9 +158,12 @@ def test_every_route_of_the_table_was_tried_crosswise(tenants):
     lists = {"GET /api/v1/documents", "GET /api/v1/collections", "GET /api/v1/keys", "POST /api/v1/search",
              "GET /api/v1/chat/history", "GET /api/v1/conversations", "POST /api/v1/sessions", "POST /api/v1/keys"}
     own_only = {"PUT /api/v1/collections/{name}", "POST /api/v1/documents"}  # make one's own thing of that name
-    own_sum = {"GET /api/v1/usage", "GET /api/v1/audit"}                     # store_usage.py, test_keys.py: of one's own tenant only
-    public = {"GET /", "GET /healthz", "GET /readyz", "GET /api/v1/health"}
-    assert routes == tried | lists | own_only | own_sum | public
+    own_sum = {"GET /api/v1/usage", "GET /api/v1/audit", "GET /api/v1/report",  # store_usage.py, test_keys.py, store_report.py: of one's own tenant only
+               "GET /api/v1/figures", "GET /api/v1/errors"}                     # test_figures.py
+    public = {"GET /", "GET /healthz", "GET /readyz", "GET /api/v1/health", "GET /openapi.json", "GET /docs",
+              "GET /widget.js", "GET /console", "GET /s/{id}"}                                                  # test_source.py: the link is the right
+    doors = {r for r in routes if r.split()[1].startswith("/v1/") or r == "POST /mcp"}  # test_openai.py, test_mcp.py, test_matrix.py
+    assert routes == tried | lists | own_only | own_sum | public | doors
 
 
 # ---- keys and the keyless

@@ -2,9 +2,9 @@
  * tests/eval/answers.py drives it, so that a set of thousands of questions takes seconds.
  *
  * In, a JSON object a line: {"doc": id, "collection": …, "title": …, "text": …, "markdown": bool}, then
- * {"ask": id, "collection": …, "text": …}. Out, for each question a line: refused, answer, confidence, hits and citations. With -v FILE
- * the vectors of texts come from that file (of tests/eval/minilm.py) instead of the built-in model; with -d FILE the texts that
- * need a vector are written there, a JSON string a line. */
+ * {"ask": id, "collection": …, "text": …}. Out, for each question a line: refused, answer, confidence,
+ * hits and citations. With -m MODEL the vectors are those of a sentence model (make model), which -c FILE
+ * keeps from run to run. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,72 +16,17 @@
 #include "common/text/text.h"
 #include "retriever/extract/chunk.h"
 #include "retriever/index/index.h"
-#include "retriever/extract/markdown.h"
 #include "tests/eval/eval_embed.h"
 
 enum { BUILTIN_DIMS = 384, TARGET = 1100 };
 
-struct row { uint8_t hash[32]; };
 struct program {
     struct index *index;
     struct words *words;
     struct filter *all;
-    FILE *dump;             /* texts that need a vector */
-    struct row *rows;       /* sorted hashes, vector i beside it */
-    float *vectors;
-    size_t n_rows, dims;
+    size_t dims;
     const char *model;
-    bool signals;
 };
-
-static int
-row_cmp(const void *a, const void *b)
-{
-    return memcmp(a, b, 32);
-}
-
-/* FILE: "dims count\n", then count × (SHA-256 of the text, dims float32), sorted by the digest. */
-static bool
-load_vectors(struct program *p, const char *file)
-{
-    FILE *f = fopen(file, "rb");
-    bool ok = f && fscanf(f, "%zu %zu", &p->dims, &p->n_rows) == 2 && fgetc(f) == '\n';
-
-    if (ok) {
-        p->rows = mem_new(p->n_rows * sizeof(*p->rows));
-        p->vectors = mem_new(p->n_rows * p->dims * sizeof(float));
-        for (size_t i = 0; i < p->n_rows && ok; i++)
-            ok = fread(&p->rows[i], 32, 1, f) == 1 && fread(p->vectors + i * p->dims, sizeof(float), p->dims, f) == p->dims;
-        p->model = "minilm";
-    }
-    if (f)
-        (void)fclose(f);
-    return ok;
-}
-
-static bool
-embed(struct program *p, struct str text, float *out)
-{
-    uint8_t digest[32];
-
-    if (p->dump) {
-        struct buf b = { 0 };
-
-        buf_json(&b, text);
-        (void)fprintf(p->dump, "%.*s\n", (int)b.n, b.p);
-        buf_free(&b);
-    }
-    if (!p->rows) {
-        eval_embed(text.p, text.n, out, p->dims);
-        return true;
-    }
-    sha256(&text, 1, digest);
-    const struct row *at = bsearch(digest, p->rows, p->n_rows, sizeof(*p->rows), row_cmp);
-
-    if (at)
-        memcpy(out, p->vectors + (size_t)(at - p->rows) * p->dims, p->dims * sizeof(float));
-    return at != NULL;
-}
 
 /* The text as it is stored, which offsets count in. */
 static void
@@ -101,37 +46,49 @@ static void
 add_document(struct program *p, const json_t *o)
 {
     struct arena *a = arena_new((size_t)1 << 26);
-    struct str raw = json_str(o, "text"), name = json_str(o, "collection"), id = json_str(o, "doc"), title = json_str(o, "title");
-    struct buf text = BUF_MAX((size_t)1 << 26), passage = BUF_MAX(1 << 20);
+    struct str raw = json_str(o, "text"), name = json_str(o, "collection"), id = json_str(o, "doc"),
+               title = json_str(o, "title");
+    struct buf passage = BUF_MAX(1 << 20);
     struct chunk_rules rules = { .target = TARGET };
     struct pieces pieces;
-    enum doc_format format;
-    char reason[256];
-    const char *why = extract_text(json_flag(o, "markdown", false) ? STR("text/markdown") : STR("text/plain"), raw, &format, &text, reason);
+    struct extracted source;
+    const char *why = extract(json_flag(o, "markdown", false) ? STR("text/markdown") : STR("text/plain"), raw,
+                              a, (size_t)1 << 26, &source);
 
-    if (why || !chunk_text(buf_slice(&text), format, &rules, a, &pieces)) {
+    if (why || !chunk_text(&source, &rules, a, &pieces)) {
         (void)fprintf(stderr, STR_FMT ": %s\n", STR_ARG(id), why ? why : "too many parts");
         exit(1);
     }
-    write_stored(name, id, buf_slice(&text));
+    write_stored(name, id, buf_slice(&source.text));
     if (title.n == 0)
-        title = extract_title(buf_slice(&text), format, a);
-    struct document d = { .id = uuid_named((struct str[]){ name, id }, 2), .external_id = id, .collection = name, .title = title, .status = STR("ready") };
-    struct chunk *c = mem_new((pieces.n + 1) * sizeof(*c));
-    float *v = mem_new((pieces.n + 1) * p->dims * sizeof(*v));
+        title = source.title;
+    struct document d = { .id = uuid_named((struct str[]){ name, id }, 2),
+                          .external_id = id,
+                          .collection = name,
+                          .title = title,
+                          .status = STR("ready") };
+    struct chunk *c = mem_new((pieces.n + 1) * sizeof *c);
+    float *v = mem_new((pieces.n + 1) * p->dims * sizeof *v);
 
     for (size_t i = 0; i < pieces.n; i++) {
         const struct piece *x = &pieces.v[i];
-        struct str slice = { text.p + x->start, x->end - x->start };
+        struct str slice = { source.text.p + x->start, x->end - x->start };
 
         buf_reset(&passage);
-        chunk_passage(&passage, title, x->chapter, x->section, md_table_head(buf_slice(&text), x->start), slice);
-        c[i] = (struct chunk){ .id = uuid_v7(), .ord = (int64_t)i, .start = (int64_t)x->start, .end = (int64_t)x->end, .chapter = x->chapter,
-            .section = x->section, .text = slice };
-        if (embed(p, buf_slice(&passage), v + i * p->dims))
-            c[i].vector = (struct str){ (const char *)(v + i * p->dims), p->dims * sizeof(float) };
+        chunk_passage(&passage, title, x->chapter, x->section, x->lead, slice);
+        c[i] = (struct chunk){ .id = uuid_v7(),
+                               .ord = (int64_t)i,
+                               .start = (int64_t)x->start,
+                               .end = (int64_t)x->end,
+                               .chapter = x->chapter,
+                               .section = x->section,
+                               .text = slice };
+        eval_embed(passage.p, passage.n, v + i * p->dims, p->dims);
+        c[i].vector = (struct str){ (const char *)(v + i * p->dims), p->dims * sizeof(float) };
     }
-    struct chunks_get_rep rep = { .tenant = STR("t"), .document = { &d, 1 }, .model = str_of(p->model), .chunks = { c, pieces.n } };
+    struct chunks_get_rep rep = {
+        .tenant = STR("t"), .document = { &d, 1 }, .model = str_of(p->model), .chunks = { c, pieces.n }
+    };
     struct index_doc *doc = index_doc_new(&rep);
 
     if (doc && index_doc_add(doc, p->words, &rep))
@@ -139,7 +96,7 @@ add_document(struct program *p, const json_t *o)
     index_doc_free(&doc);
     mem_free(&c);
     mem_free(&v);
-    buf_free(&text);
+    extract_fini(&source);
     buf_free(&passage);
     arena_free(&a);
 }
@@ -158,7 +115,8 @@ write_place(struct buf *b, struct str doc, int64_t start, int64_t end, double sc
 }
 
 static void
-write_answer(struct buf *b, const json_t *o, const struct search_rep *found, const struct cite_rep *said, bool refused)
+write_answer(struct buf *b, const json_t *o, const struct search_rep *found, const struct cite_rep *said,
+             bool refused)
 {
     buf_c(b, '{');
     buf_key_str(b, "id", json_str(o, "ask"));
@@ -197,6 +155,8 @@ write_evidence(const struct program *p, struct str question, const struct search
     support_read(p->words, question, &found->hits.v[e.hit], e.text, &s);
     buf_key(b, "evidence");
     buf_c(b, '{');
+    buf_key_str(b, "text", e.text);
+    buf_key_num(b, "cosine", eval_cosine(question, e.text));
     buf_key_num(b, "direct", e.direct);
     buf_key_num(b, "coverage", e.coverage);
     buf_key_num(b, "wish", e.wish);
@@ -216,7 +176,7 @@ static void
 ask(struct program *p, const json_t *o)
 {
     struct arena *a = arena_new((size_t)1 << 24);
-    float *v = mem_new(p->dims * sizeof(*v));
+    float *v = mem_new(p->dims * sizeof *v);
     struct str name = json_str(o, "collection"), text = json_str(o, "text");
     struct strs collections = { &name, 1 };
     struct index_signals sig;
@@ -224,10 +184,17 @@ ask(struct program *p, const json_t *o)
     struct cite_rep said = { 0 };
     struct cite_counts counts;
     struct buf answer = BUF_MAX(65536), out = BUF_MAX((size_t)1 << 22);
-    bool refused = true, known = embed(p, text, v);
-    struct index_query q = { .tenant = STR("t"), .collections = &collections, .text = text, .vector = known ? v : NULL, .dims = p->dims,
-        .model = str_of(p->model), .filter = p->all, .top_k = 5 };
+    bool refused = true;
+    struct engine_query q = { .tenant = STR("t"),
+                              .collections = &collections,
+                              .text = text,
+                              .vector = v,
+                              .dims = p->dims,
+                              .model = str_of(p->model),
+                              .filter = p->all,
+                              .top_k = 5 };
 
+    eval_embed(text.p, text.n, v, p->dims);
     (void)index_search_explained(p->index, p->words, &q, a, &found, &sig);
     if (found.hits.n) {
         struct cite_req cr = { .question = text };
@@ -261,23 +228,26 @@ ask(struct program *p, const json_t *o)
 int
 main(int argc, char **argv)
 {
-    struct program p = { .dims = BUILTIN_DIMS, .model = "builtin-ngram-v1" };
+    struct program p = { .dims = BUILTIN_DIMS };
     enum json_fault fault;
-    const char *why = "";
+    const char *why = "", *model = NULL, *cache = NULL;
     char *line = NULL;
     size_t cap = 0;
     double weight = -1;
 
-    for (int c; (c = getopt(argc, argv, "v:d:w:")) != -1;) {
-        if (c == 'v' && !load_vectors(&p, optarg))
-            return (void)fprintf(stderr, "%s: not a file of vectors\n", optarg), 2;
-        if (c == 'd' && !(p.dump = fopen(optarg, "w")))
-            return 2;
-        if (c == 'w')
+    for (int c; (c = getopt(argc, argv, "m:c:w:")) != -1;) {
+        if (c == 'm')
+            model = optarg;
+        else if (c == 'c')
+            cache = optarg;
+        else if (c == 'w')
             weight = strtod(optarg, NULL);
-        if (c == '?')
+        else
             return 2;
     }
+    if (model && (p.dims = eval_model(model, cache)) == 0)
+        return 2;
+    p.model = eval_model_name();
     p.words = words_new();
     p.all = filter_new(STR_NONE, &why);
     p.index = index_new((size_t)1 << 34);
@@ -297,7 +267,5 @@ main(int argc, char **argv)
     filter_free(&p.all);
     index_free(&p.index);
     words_free(&p.words);
-    mem_free(&p.rows);
-    mem_free(&p.vectors);
-    return p.dump ? fclose(p.dump) : 0;
+    return 0;
 }

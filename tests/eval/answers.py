@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How good the answers are: sets of questions in, a line per bar out; exit code 1 when one is SHORT.
 
-    answers.py [--way lib|http] [--half tune|held|all] [--sets squad,chunkeval,typed] [--out FILE] [--vectors FILE]
+    answers.py [--way lib|http] [--half tune|held|all] [--sets squad,chunkeval,typed,paraphrase,elsewhere] [--out FILE] [--model FILE]
 
 The way `lib` drives answer_eval (the real libraries in one process, seconds), the way `http` a whole suite. Sets are halved by their
 order: `tune` may be looked at, `held` is only counted. FOOTNOTE_EVAL is the folder of the sets.
@@ -130,7 +130,31 @@ def typed():
     return Set("typed", docs, out + off_topic())
 
 
-SETS = {"squad": squad, "chunkeval": chunkeval, "typed": typed}
+def in_other_words():
+    """Documents and questions of the paraphrase set; a question's topic is the first part of its document's id."""
+    folder = os.path.join(HERE, "paraphrase")
+    docs = [Document(r["id"], r["title"], r["text"], False) for r in lines(folder + "/corpus.jsonl")]
+    gold = dict(row.split("\t")[:2] for row in read(folder + "/qrels.tsv").splitlines())
+    return docs, [(r["id"], r["text"], gold[r["id"]]) for r in lines(folder + "/queries.jsonl")]
+
+
+def paraphrase():
+    docs, questions = in_other_words()
+    size = {d.id: len(d.bytes) for d in docs}
+    return Set("paraphrase", docs, [Question(q, text, True, half(i), [(d, 0, size[d])]) for i, (q, text, d) in enumerate(questions)])
+
+
+def elsewhere():
+    """The same questions where their topic is missing: each is asked of the other ten topics, and none of them answers it."""
+    docs, questions = in_other_words()
+    topics = list(dict.fromkeys(d.id.rpartition("-")[0] for d in docs))
+    first = set(topics[::2])
+    return [Set(f"elsewhere-{name}", [d for d in docs if (d.id.rpartition("-")[0] in first) == inside],
+                [Question(q, text, False, half(i), kind="elsewhere") for i, (q, text, d) in enumerate(questions)
+                 if (d.rpartition("-")[0] in first) != inside]) for name, inside in (("a", True), ("b", False))]
+
+
+SETS = {"squad": squad, "chunkeval": chunkeval, "typed": typed, "paraphrase": paraphrase, "elsewhere": elsewhere}
 
 
 # ---- ways ----------------------------------------------------------------------------------------------------------
@@ -138,7 +162,7 @@ def ask_lib(sets, args):
     rows = [json.dumps({"doc": d.id, "collection": s.name, "title": d.title, "text": d.raw, "markdown": d.markdown})
             for s in sets for d in s.documents.values()]
     rows += [json.dumps({"ask": f"{s.name}\t{q.id}", "collection": s.name, "text": q.text}) for s in sets for q in s.questions]
-    extra = ["-v", args.vectors] if args.vectors else []
+    extra = [x for flag, value in (("-m", args.model), ("-c", args.cache)) if value for x in (flag, value)]
     done = subprocess.run([os.path.join(BIN, "eval", "answer_eval"), *extra, *args.extra], input="\n".join(rows) + "\n", text=True,
                           stdout=subprocess.PIPE, check=True)
     out, by_name = {}, {s.name: s for s in sets}
@@ -151,11 +175,13 @@ def ask_lib(sets, args):
     return out
 
 
-def ask_http(sets, _args):
+def ask_http(sets, args):
     sys.path.insert(0, os.path.join(TOP, "tests", "kit"))
     from suite import Suite, new_session
     out = {}
     env = {"RATE_LIMIT_REQUESTS": "1000000", "RATE_LIMIT_PER_HOUR": "1000000", "RATE_LIMIT_ADDR_REQUESTS": "1000000"}
+    if args.model:
+        env["EMBEDDING_MODEL_FILE"] = os.path.abspath(args.model)
     with Suite(env=env) as s:
         for one in sets:
             ids = {}  # of the documents that have no id of their own
@@ -202,6 +228,7 @@ def judge(one, q, a):
     r["says"] = not a["refused"] and any(plain(x) in said for x in q.answers if plain(x))
     r["cited"] = any(overlaps(c, q.gold) for c in a["citations"])
     r["hit1"] = bool(a["hits"]) and overlaps(a["hits"][0], q.gold)
+    r["hit3"] = any(overlaps(h, q.gold) for h in a["hits"][:3])
     r["hit5"] = any(overlaps(h, q.gold) for h in a["hits"])
     r["inexact"] = r["mislabelled"] = r["ragged"] = 0
     for c in a["citations"]:
@@ -250,8 +277,8 @@ class Report:
         print(f"{name:58s} {value:8.3f}  {shown}", flush=True)
 
 
-def report(sets, answers, which, out):
-    rep, total = Report(), {"inexact": 0, "citations": 0, "mislabelled": 0, "ragged": 0}
+def report(sets, answers, args, out):
+    which, rep, total = args.half, Report(), {"inexact": 0, "citations": 0, "mislabelled": 0, "ragged": 0}
     for one in sets:
         own, other = [], []
         for q in one.questions:
@@ -267,19 +294,23 @@ def report(sets, answers, which, out):
                                       "gold": q.answers or [one.documents[d].bytes[s:e].decode(errors="replace")[:300] for d, s, e in q.gold],
                                       **r, "a": a["answer"], "raw": a}, ensure_ascii=False) + "\n")
         n = f"{one.name} ({which}, {len(own)}+{len(other)})"
-        refused = {"squad": .08, "chunkeval": .15, "typed": .15}[one.name]
-        rep.line(f"{n}: answerable refused", share(own, "refused"), refused, False)
+        if own:
+            refused = {"squad": .08, "paraphrase": .20 if args.model else None}.get(one.name, .15)
+            rep.line(f"{n}: answerable refused", share(own, "refused"), refused, False)
         if any(not r["empty"] for r in own):
             rep.line(f"{n}:   of them by the search", share(own, "empty"), None, False)
             rep.line(f"{n}: gold is the first passage", share(own, "hit1"), .70 if one.name == "typed" else None, True)
+            rep.line(f"{n}: gold among the first three", share(own, "hit3"), None, True)
             rep.line(f"{n}: gold among the passages", share(own, "hit5"), None, True)
         if one.name == "squad":
             rep.line(f"{n}: right sentence", share(own, "says"), .80, True)
-            rep.line(f"{n}: unanswerable refused", share(other, "refused"), .18, True)
+            rep.line(f"{n}: unanswerable refused", share(other, "refused"), .35 if args.model else .18, True)
             rep.line(f"{n}: confidence tells them apart (AUC)", auc([r["confidence"] for r in own], [r["confidence"] for r in other]), .65, True)
-        else:
-            rep.line(f"{n}: gold cited", share(own, "cited"), .52 if one.name == "chunkeval" else .70, True)
-            rep.line(f"{n}: off-topic refused", share(other, "refused"), .95, True)
+        elif own:
+            bars = {"chunkeval": .52, "typed": .70}
+            rep.line(f"{n}: gold cited", share(own, "cited"), bars.get(one.name), True)
+        if other and one.name != "squad":
+            rep.line(f"{n}: off-topic refused", share(other, "refused"), None if one.name.startswith("elsewhere") else .95, True)
     rep.line(f"citations inexact, of {total['citations']}", total["inexact"], 0, False)
     rep.line("citations under another heading than their label", total["mislabelled"] / max(total["citations"], 1), .01, False)
     rep.line("excerpts that begin or end inside a sentence", total["ragged"] / max(total["citations"], 1), None, False)
@@ -290,15 +321,17 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--way", choices=("lib", "http"), default="lib")
     p.add_argument("--half", choices=("tune", "held", "all"), default="all")
-    p.add_argument("--sets", default="squad,chunkeval,typed")
+    p.add_argument("--sets", default="squad,chunkeval,typed,paraphrase,elsewhere")
     p.add_argument("--out", help="every judged answer, a JSON object a line (never those of the held half)")
-    p.add_argument("--vectors", help="a model's vectors (minilm.py) instead of the built-in ones; only with lib")
+    p.add_argument("--model", help="a sentence model (make model) instead of the n-gram model")
+    p.add_argument("--cache", help="keeps its vectors from run to run; only with lib")
     p.add_argument("--extra", nargs="*", default=[], help="more options of answer_eval")
     args = p.parse_args()
-    sets = [SETS[n]() for n in args.sets.split(",")]
+    made = [SETS[n]() for n in args.sets.split(",")]
+    sets = [one for m in made for one in (m if isinstance(m, list) else [m])]
     answers = (ask_lib if args.way == "lib" else ask_http)(sets, args)
     out = open(args.out, "w", encoding="utf-8") if args.out else None
-    return 1 if report(sets, answers, args.half, out) else 0
+    return 1 if report(sets, answers, args, out) else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make eval`: the quality of answers, a line per bar (tests/eval/answers.py). usage: run.sh [options of answers.py]
+# `make eval-answers`: the quality of built-in answers, a line per bar (tests/eval/answers.py). usage: run.sh [options of answers.py]
 # FOOTNOTE_EVAL=FOLDER of the sets; EVAL_WAY=http asks a whole suite over HTTP instead of the libraries (minutes, not seconds)
 set -eu
 cd "$(dirname "$0")/../.."

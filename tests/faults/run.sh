@@ -8,11 +8,12 @@ export FAULTS_SEED=${FAULTS_SEED:-1} FAULTS_LONG=${FAULTS_LONG:-1} FOOTNOTE_BIN=
 export PYTHONPATH=tests/kit PYTHONDONTWRITEBYTECODE=1
 FAULTS_BARS=$(mktemp); export FAULTS_BARS
 trap 'rm -f "$FAULTS_BARS"' EXIT
+trap 'exit 130' INT TERM
 bad=0 files=("$@")
 echo "seed $FAULTS_SEED, $(nproc) processors, $(uname -sr)"
 if [ ${#files[@]} -eq 0 ]; then
     if [ "$FAULTS_LONG" = 1 ]; then tests/sim/run.sh 1000000 100000; else tests/sim/run.sh 20000 20000; fi || bad=1
-    if grep -qE '^model:' Makefile; then make --no-print-directory model || bad=1; fi
+    make --no-print-directory model-check || bad=1
     make --no-print-directory fuzz FUZZ="hub decode" FUZZ_SECONDS="${FUZZ_SECONDS:-$([ "$FAULTS_LONG" = 1 ] && echo 600 || echo 30)}" | grep -E ' (ok|SHORT)$'
     [ "${PIPESTATUS[0]}" -eq 0 ] || bad=1
     files=(tests/faults/test_*.py)
@@ -20,7 +21,7 @@ fi
 for f in "${files[@]}"; do
     : > "$FAULTS_BARS"
     log=$(mktemp)
-    timeout -s INT -k 40 3000 /usr/bin/python3 -m pytest -p no:cacheprovider --rootdir=. -q --tb=short -rfs "$f" </dev/null >"$log" 2>&1
+    tests/kit/contained.py 3000 40 /usr/bin/python3 -m pytest -p no:cacheprovider --rootdir=. -q --tb=short -rfs "$f" </dev/null >"$log" 2>&1
     rc=$?
     cat "$FAULTS_BARS"
     if [ $rc -ne 0 ]; then

@@ -1,6 +1,6 @@
 /* Schedules: a cron expression, at times that the first bytes choose, in time zones with clock changes.
- * Properties: a refusal says why; the next time is later, within eight years, at the full minute, and matches; nothing that matches is passed over
- * between the two. */
+ * Properties: a refusal says why; the next time is later, within eight years, at the full minute, and
+ * matches; nothing that matches is passed over between the two. */
 #include <time.h>
 
 #include "janitor/cron.h"
@@ -9,7 +9,8 @@
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static const char *const zones[] = { "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe" };
+    static const char *const zones[] = { "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu",
+                                         "Australia/Lord_Howe" };
     struct str in = { (const char *)data, n < 300 ? n : 300 };
     const char *zone = zones[take_byte(&in) % 5], *why = NULL;
     int64_t at = 1700000000 + ((int64_t)take_byte(&in) << 8 | take_byte(&in)) * 7200 + take_byte(&in) * 13;
@@ -32,7 +33,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             require(second == 0 || second > next);
         }
     } else {
-        require(why != NULL && *why);
+        require(why && *why);
     }
     mem_free(&z);
     return 0;

@@ -1,6 +1,6 @@
-/* What fuzz targets share: their entry, a judge, and reading of an input piece by piece. */
-#ifndef TESTS_FUZZ_H
-#define TESTS_FUZZ_H
+/* Shared by the fuzz targets: their entry, a judge, and reading of an input piece by piece. */
+#ifndef TESTS_FUZZ_FUZZ_H
+#define TESTS_FUZZ_FUZZ_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ exact(struct str s)
 static inline bool
 inside(struct str part, struct str whole)
 {
-    return part.p == NULL || part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n);
+    return !part.p || part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n);
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* A request's head, as lines, into the edge's check, then its path and query.
- * Properties: what passes has one Host, names and values without bytes that may not be there, and one framing; a path that is decoded is a
- * path, stays itself when it is decoded again without percent signs, and leads to a route only with a method that the route allows. */
+ * Properties: what passes has one Host, names and values without bytes that may not be there, and one
+ * framing; a path that is decoded is a path, stays itself when it is decoded again without percent signs, and
+ * leads to a route only with a method that the route allows. */
 #include "common/text/text.h"
 #include "gateway/edge/check.h"
 #include "gateway/edge/path.h"
@@ -8,7 +9,11 @@
 #include "tests/fuzz/fuzz.h"
 
 /* Nobody answers here: the router alone is asked. */
-#define ROUTE(id, method, path, who, body, flags, handler, summary) void handler(struct request *r) { (void)r; }
+#define ROUTE(id, method, path, who, body, flags, handler, summary) \
+    void handler(struct request *r) \
+    { \
+        (void)r; \
+    }
 #include "gateway/route.tbl"
 #undef ROUTE
 
@@ -45,10 +50,10 @@ judge_head(const struct head *h, const struct frame *f)
 
     for (int i = 0; i < h->n; i++) {
         hosts += strcasecmp(h->h[i].name, "host") == 0;
-        require(h->h[i].name[0] && strpbrk(h->h[i].name, " \t:\r\n") == NULL && strpbrk(h->h[i].value, "\r\n") == NULL);
+        require(h->h[i].name[0] && !strpbrk(h->h[i].name, " \t:\r\n") && !strpbrk(h->h[i].value, "\r\n"));
     }
     require(hosts == 1 && h->target[0] == '/');
-    require(f->chunked ? f->length == -1 && head_get(h, "Content-Length") == NULL : f->length >= 0);
+    require(f->chunked ? f->length == -1 && !head_get(h, "Content-Length") : f->length >= 0);
     require(!(f->old && (f->keep || f->chunked || f->expect)));
 }
 
@@ -61,17 +66,18 @@ judge_path(const char *raw, struct arena *a)
 
     if (!path_decode(raw, path))
         return;
-    require(path[0] == '/' && utf8_valid(str_of(path)) && strstr(path, "//") == NULL && strstr(path, "/../") == NULL);
+    require(path[0] == '/' && utf8_valid(str_of(path)) && !strstr(path, "//") && !strstr(path, "/../"));
     for (const char *p = path; *p; p++)
         require((unsigned char)*p >= 32 && *p != 127 && *p != '\\');
     again = arena_alloc(a, strlen(path) + 1);
-    if (strchr(path, '%') == NULL)
+    if (!strchr(path, '%'))
         require(path_decode(path, again) && strcmp(path, again) == 0);
     for (int m = METHOD_GET; m <= METHOD_OTHER; m++) {
         const struct route *r = router_find((enum method)m, str_of(path), &arg, &known, allow);
 
-        require(strlen(allow) < sizeof allow && (r == NULL || (known && (r->method == (enum method)m || m == METHOD_HEAD))));
-        require(r == NULL || inside(arg, str_of(path)));
+        require(strlen(allow) < sizeof allow &&
+                (!r || (known && (r->method == (enum method)m || m == METHOD_HEAD))));
+        require(!r || inside(arg, str_of(path)));
     }
 }
 
@@ -98,13 +104,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (edge_check(&h, &f, &why) == ERR_OK)
         judge_head(&h, &f);
     else
-        require(why != NULL && *why);
+        require(why && *why);
     judge_path(h.target, a);
     if (h.query)
         judge_query(h.query, a);
     for (int i = 0; i < h.n; i++) {
         if (request_id_valid(h.h[i].value))
-            require(strlen(h.h[i].value) <= 128 && strpbrk(h.h[i].value, "\"\\<> \r\n") == NULL);
+            require(strlen(h.h[i].value) <= 128 && !strpbrk(h.h[i].value, "\"\\<> \r\n"));
         if (traceparent_valid(h.h[i].value))
             require(strlen(h.h[i].value) >= 55);
     }

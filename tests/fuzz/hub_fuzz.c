@@ -58,18 +58,18 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
 }
 
 static void
-on_part(void *arg, void *asker, struct blob *payload)
+on_part(void *arg, void *caller, struct blob *payload)
 {
-    struct fuzz_ask *a = asker;
+    struct fuzz_ask *a = caller;
 
     (void)arg;
-    require(payload != NULL && !a->answers && !a->gone);
+    require(payload && !a->answers && !a->gone);
 }
 
 static void
-on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
+on_done(void *arg, void *caller, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
 {
-    struct fuzz_ask *a = asker;
+    struct fuzz_ask *a = caller;
 
     (void)arg, (void)e, (void)payload, (void)text, (void)retry_after_ms;
     require(!a->gone && ++a->answers == 1);
@@ -94,9 +94,11 @@ send_head(struct input *in, int cmd, const void *head)
 static void
 fuzz_ready(struct input *in)
 {
-    struct offer o[2] = { { str_of(service_names[byte(in) % SERVICE_COUNT]), byte(in) }, { STR("embed"), 1 + byte(in) % 4 } };
+    struct offer o[2] = { { str_of(service_names[byte(in) % SERVICE_COUNT]), byte(in) },
+                          { STR("embed"), 1 + byte(in) % 4 } };
     uint8_t instance[16] = { byte(in) }, life[16] = { byte(in) % 3 };
-    struct head_ready h = { .services = { o, 1 + byte(in) % 2 }, .instance = { (const char *)instance, 16 },
+    struct head_ready h = { .services = { o, 1 + byte(in) % 2 },
+                            .instance = { (const char *)instance, 16 },
                             .life = { life[0] ? (const char *)life : NULL, life[0] ? 16 : 0 } };
 
     send_head(in, CMD_READY, &h);
@@ -105,7 +107,8 @@ fuzz_ready(struct input *in)
 static void
 fuzz_reply(struct input *in, int cmd)
 {
-    struct uuid id = z.n_sent ? z.sent[byte(in) % (z.n_sent < ASKS ? z.n_sent : ASKS)] : (struct uuid){ { byte(in) } };
+    struct uuid id = z.n_sent ? z.sent[byte(in) % (z.n_sent < ASKS ? z.n_sent : ASKS)]
+                              : (struct uuid){ { byte(in) } };
     int64_t attempt = byte(in) % 5;
 
     if (cmd == CMD_FINAL)
@@ -113,7 +116,8 @@ fuzz_reply(struct input *in, int cmd)
     else if (cmd == CMD_PARTIAL)
         send_head(in, cmd, &(struct head_part){ id, attempt, byte(in) });
     else
-        send_head(in, CMD_NACK, &(struct head_nack){ id, attempt, byte(in) % 2 ? STR("too_late") : STR("busy") });
+        send_head(in, CMD_NACK,
+                  &(struct head_nack){ id, attempt, byte(in) % 2 ? STR("too_late") : STR("busy") });
 }
 
 static void
@@ -121,14 +125,16 @@ fuzz_ask(struct input *in)
 {
     struct fuzz_ask *a = &z.ask[z.n_asks];
     struct buf b = { 0 };
-    struct core_ask q = { (enum kind)(byte(in) % KIND_COUNT), byte(in) % 2 ? "a" : "b", "t", z.now + byte(in) * 40, NULL, a };
+    struct core_call q = {
+        (enum kind)(byte(in) % KIND_COUNT), byte(in) % 2 ? "a" : "b", "t", z.now + byte(in) * 40, NULL, a
+    };
 
     if (z.n_asks == ASKS)
         return;
     z.n_asks++;
     buf_z(&b, "\x80");
     q.payload = blob_of_buf(&b);
-    a->handle = core_ask(z.core, z.now, &q);
+    a->handle = core_call(z.core, z.now, &q);
 }
 
 static void
@@ -147,7 +153,9 @@ fuzz_raw(struct input *in)
 static void
 fuzz_worker_request(struct input *in)
 {
-    struct head_request h = { .req = { { 1 + byte(in) } }, .attempt = 1, .ttl_ms = (int64_t)byte(in) * 256 - 1000,
+    struct head_request h = { .req = { { 1 + byte(in) } },
+                              .attempt = 1,
+                              .ttl_ms = (int64_t)byte(in) * 256 - 1000,
                               .kind = str_of(kind_names[byte(in) % KIND_COUNT]) };
 
     if (byte(in) % 3)
@@ -219,7 +227,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     z.core = core_new(&ops, NULL, epoch, z.now);
     for (int i = 0; i < 200 && in.p < in.end; i++) {
         event(&in);
-        require(core_check(z.core) == NULL);
+        require(!core_check(z.core));
     }
     core_tick(z.core, z.now + 700000); /* everybody's deadline */
     for (size_t i = 0; i < z.n_asks; i++)

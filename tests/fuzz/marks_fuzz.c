@@ -1,15 +1,66 @@
-/* Citation marks: an answer and, behind a NUL, what the model was given. An answer's byte may stand for a piece that matters here.
- * Properties: marks stand in the cleaned answer, in order, at a bracket, and name a passage that there is; the cleaned answer is not longer
- * than what marks written apart make of it; cleaning it once more drops nothing. cite_answer's excerpts are bytes of their passage. */
+/* Citation marks: an answer and, behind a NUL, what the model was given. An answer's byte may stand for a
+ * piece that matters here.
+ * Properties: marks stand in the cleaned answer, in order, at a bracket, and name a passage that there is;
+ * the cleaned answer is not longer than what marks written apart make of it; cleaning it once more drops
+ * nothing. cite_answer's excerpts are bytes of their passage. */
 #include "cite/cite.h"
 #include "cite/marks.h"
 #include "common/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char *const tokens[] = {
-    "[1]", "[2]", "[3]", "[", "]", "【1】", "【", "】", "†", "(1)", "[1, 2]", "[1-3]", "[1][2]", "[^1]", "[99]", "[0]", "[source 1]", "(source: 1)", "`", "```\n", "$",
-    "$$", "\\(", "\\)", "[a](b)", "](", "![", "[1]: http://x\n", "<sup>1</sup>", "<cite>", "¹", "a[0]", "[1932]", "\n", "\n\n", ". ", "the limit is ten",
-    " ", ",", ";", "-", "–", "and", "[1", "1]", "[doc 2]", "Source", "①", "[1](#1)", "é", "。", "العربية ",
+    "[1]",
+    "[2]",
+    "[3]",
+    "[",
+    "]",
+    "【1】",
+    "【",
+    "】",
+    "†",
+    "(1)",
+    "[1, 2]",
+    "[1-3]",
+    "[1][2]",
+    "[^1]",
+    "[99]",
+    "[0]",
+    "[source 1]",
+    "(source: 1)",
+    "`",
+    "```\n",
+    "$",
+    "$$",
+    "\\(",
+    "\\)",
+    "[a](b)",
+    "](",
+    "![",
+    "[1]: http://x\n",
+    "<sup>1</sup>",
+    "<cite>",
+    "¹",
+    "a[0]",
+    "[1932]",
+    "\n",
+    "\n\n",
+    ". ",
+    "the limit is ten",
+    " ",
+    ",",
+    ";",
+    "-",
+    "–",
+    "and",
+    "[1",
+    "1]",
+    "[doc 2]",
+    "Source",
+    "①",
+    "[1](#1)",
+    "é",
+    "。",
+    "العربية ",
 };
 #define TOKENS (sizeof tokens / sizeof *tokens)
 
@@ -23,7 +74,10 @@ judge_cite(struct str answer, const struct str *given, size_t n, struct words *w
     struct cite_counts counts;
 
     for (size_t i = 0; i < n; i++)
-        hits[i] = (struct hit){ .document_id = { { (uint8_t)(i + 1) } }, .text = given[i], .start = 100, .end = 100 + (int64_t)given[i].n };
+        hits[i] = (struct hit){ .document_id = { { (uint8_t)(i + 1) } },
+                                .text = given[i],
+                                .start = 100,
+                                .end = 100 + (int64_t)given[i].n };
     if (cite_answer(&req, w, a, &rep, &counts) == ERR_OK) {
         require(utf8_valid(rep.answer));
         for (size_t i = 0; i < rep.citations.n; i++) {
@@ -31,7 +85,8 @@ judge_cite(struct str answer, const struct str *given, size_t n, struct words *w
 
             require(c->n >= 1 && (size_t)c->n <= n);
             require(c->start >= 100 && c->start <= c->end && c->end <= 100 + (int64_t)given[c->n - 1].n);
-            require(str_eq(c->excerpt, (struct str){ given[c->n - 1].p + (c->start - 100), (size_t)(c->end - c->start) }));
+            require(str_eq(c->excerpt, (struct str){ given[c->n - 1].p + (c->start - 100),
+                                                     (size_t)(c->end - c->start) }));
             require(utf8_valid(c->excerpt) && utf8_count(c->excerpt) <= CITE_EXCERPT_CHARS);
         }
     }

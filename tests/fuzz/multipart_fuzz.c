@@ -1,13 +1,14 @@
 /* A multipart body: the first line is its Content-Type, the rest the body.
- * Properties: every part lies within the body, parts follow each other, there are never more than the maximum, a refusal says why, and
- * what the parts hold was written between the boundaries only. */
+ * Properties: every part lies within the body, parts follow each other, there are never more than the
+ * maximum, a refusal says why, and what the parts hold was written between the boundaries only. */
 #include "gateway/upload/multipart.h"
 #include "tests/fuzz/fuzz.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct str in = { (const char *)data, n }, type = take_until(&in, '\n'), boundary, body = { exact(in), in.n };
+    struct str in = { (const char *)data, n }, type = take_until(&in, '\n'), boundary,
+               body = { exact(in), in.n };
     struct arena *a = arena_new(1u << 22);
     struct multipart m;
     char *memory = (char *)(uintptr_t)body.p;
@@ -22,11 +23,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             enum multipart_step s;
 
             while ((s = multipart_next(&m, a, &p)) == MULTIPART_PART) {
-                require(m.parts <= MULTIPART_PARTS && inside(p.body, body) && inside(p.name, body) && inside(p.type, body));
-                require(p.body.p >= at && (p.body.n == 0 || memmem(p.body.p, p.body.n, m.delimiter, m.delimiter_n) == NULL));
+                require(m.parts <= MULTIPART_PARTS && inside(p.body, body) && inside(p.name, body) &&
+                        inside(p.type, body));
+                require(p.body.p >= at &&
+                        (p.body.n == 0 || !memmem(p.body.p, p.body.n, m.delimiter, m.delimiter_n)));
                 at = p.body.p + p.body.n;
             }
-            require(s == MULTIPART_END || (m.fault != NULL && *m.fault));
+            require(s == MULTIPART_END || (m.fault && *m.fault));
         }
     }
     mem_free(&memory);

@@ -1,6 +1,6 @@
 /* Replies of Redis, in pieces over a socket; what is kept there is read as a packed answer, too.
- * Properties: values that come out are whole, lie in the arena, within its size; a reply that is cut off or wrong fails and gives nothing;
- * a packed answer that is read packs to the same. */
+ * Properties: values that come out are whole, lie in the arena, within its size; a reply that is cut off or
+ * wrong fails and gives nothing; a packed answer that is read packs to the same. */
 #include <hiredis/hiredis.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -50,7 +50,8 @@ exchange(struct str in)
 
         for (size_t i = 0; i < n; i++)
             values += judge(&out[i], 0);
-        require(values * sizeof *out <= 65536 + 3 * sizeof *out && arena_used(a) <= 65536 && cut <= n && refused <= n);
+        require(values * sizeof *out <= 65536 + 3 * sizeof *out && arena_used(a) <= 65536 && cut <= n &&
+                refused <= n);
     }
     free(c->ctx);
     c->ctx = NULL;

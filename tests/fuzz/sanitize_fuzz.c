@@ -1,6 +1,7 @@
-/* What a model may write, in any pieces, against the sanitizer of answers. An input's byte is a token of Markdown that can hurt, or
- * itself. Properties: pieces give the same as the whole; what cmark-gfm makes of the outcome, plain and with the extensions that
- * widgets use, has no HTML, no image or link but those that the rules allow. */
+/* A model's text, in any pieces, against the sanitizer of answers. An input's byte is a token of
+ * Markdown that can hurt, or itself. Properties: pieces give the same as the whole; what cmark-gfm makes
+ * of the outcome, plain and with the extensions that widgets use, has no HTML, no image or link but
+ * those that the rules allow. */
 #include <stdlib.h>
 #include <strings.h>
 
@@ -10,15 +11,105 @@
 #include "gateway/safe/sanitize.h"
 
 static const char *const tokens[] = {
-    "[", "]", "(", ")", "](", "![", "!", "<", ">", "`", "``", "```", "~~~", "\n", "\n\n", " ", "    ", "  ", "   ",
-    "\t", "- ", "1. ", "2. ", "> ", "* ", ":", "]:", "]: ", "http://evil.example/a", "https://good.example/b",
-    "javascript:x", "data:x", "//evil.example", "www.evil.example", "a", "b c", "\\", "\"", "'", "<script>", "</b>",
-    "<!--", "-->", "<http://evil.example>", "<a href=\"http://evil.example\">", "[x](http://evil.example)",
-    "[](http://e.x)", "![](http://e.x/i)", "[r]", "[r]: http://evil.example\n", "é", "http:", "//e.x", "ht",
-    "tp://e.x", "java", "script:", "&#58;", "&colon;", "*", "**", "_", "#", "---\n", "|", "| - |\n", "+ ", "<T>",
-    "localhost", "[1]", "[^1]", "[^1]: ", "f", "h", "w", "ww.e.x", "ftp://e.x", "1", "\r", "<?", "<![CDATA[",
-    "(http://e.x)", "(javascript:a)", "```\n", "~~~\n", "    ```\n", "   ```\n", " ```\n", "  - ", "  ~~~\n",
-    "\"t\"", "$", "\xc2\xa0", "&lt;", "&", ";", "=", "/", ".",
+    "[",
+    "]",
+    "(",
+    ")",
+    "](",
+    "![",
+    "!",
+    "<",
+    ">",
+    "`",
+    "``",
+    "```",
+    "~~~",
+    "\n",
+    "\n\n",
+    " ",
+    "    ",
+    "  ",
+    "   ",
+    "\t",
+    "- ",
+    "1. ",
+    "2. ",
+    "> ",
+    "* ",
+    ":",
+    "]:",
+    "]: ",
+    "http://evil.example/a",
+    "https://good.example/b",
+    "javascript:x",
+    "data:x",
+    "//evil.example",
+    "www.evil.example",
+    "a",
+    "b c",
+    "\\",
+    "\"",
+    "'",
+    "<script>",
+    "</b>",
+    "<!--",
+    "-->",
+    "<http://evil.example>",
+    "<a href=\"http://evil.example\">",
+    "[x](http://evil.example)",
+    "[](http://e.x)",
+    "![](http://e.x/i)",
+    "[r]",
+    "[r]: http://evil.example\n",
+    "é",
+    "http:",
+    "//e.x",
+    "ht",
+    "tp://e.x",
+    "java",
+    "script:",
+    "&#58;",
+    "&colon;",
+    "*",
+    "**",
+    "_",
+    "#",
+    "---\n",
+    "|",
+    "| - |\n",
+    "+ ",
+    "<T>",
+    "localhost",
+    "[1]",
+    "[^1]",
+    "[^1]: ",
+    "f",
+    "h",
+    "w",
+    "ww.e.x",
+    "ftp://e.x",
+    "1",
+    "\r",
+    "<?",
+    "<![CDATA[",
+    "(http://e.x)",
+    "(javascript:a)",
+    "```\n",
+    "~~~\n",
+    "    ```\n",
+    "   ```\n",
+    " ```\n",
+    "  - ",
+    "  ~~~\n",
+    "\"t\"",
+    "$",
+    "\xc2\xa0",
+    "&lt;",
+    "&",
+    ";",
+    "=",
+    "/",
+    ".",
 };
 #define TOKENS (sizeof tokens / sizeof *tokens)
 
@@ -37,9 +128,10 @@ fine(const char *url)
 {
     size_t scheme = strcspn(url, ":/?#");
 
-    if (strncasecmp(url, "https://good.example", 20) == 0 && (url[20] == 0 || strchr("/?#:", url[20]) != NULL))
+    if (strncasecmp(url, "https://good.example", 20) == 0 && (url[20] == 0 || strchr("/?#:", url[20])))
         return true;
-    if (strncasecmp(url, "http://localhost", 16) == 0 || strncasecmp(url, "https://localhost", 17) == 0 || strstr(url, "mailto:") != NULL || strchr(url, '@') != NULL)
+    if (strncasecmp(url, "http://localhost", 16) == 0 || strncasecmp(url, "https://localhost", 17) == 0 ||
+        strstr(url, "mailto:") != NULL || strchr(url, '@'))
         return true;
     if (url[scheme] == ':' || url[0] == '\\' || (url[0] == '/' && (url[1] == '/' || url[1] == '\\')))
         return false;

@@ -1,17 +1,26 @@
 /* A model server's event stream, its chunks and its thoughts: the first byte is a seed of the pieces it comes in.
- * Properties: pieces of any size give the same events as the whole; text, thoughts and finish reasons of chunks are what JSON says, never
- * outside of it; what is left when thoughts are taken out is the same however it came. */
+ * Properties: pieces of any size give the same events as the whole; text, thoughts and finish reasons
+ * of chunks are what JSON says, never outside of it; what is left when thoughts are taken out is the
+ * same however it came. */
 #include "common/text/text.h"
-#include "embedder/chat.h"
+#include "embedder/openai/stream.h"
 #include "tests/fuzz/fuzz.h"
+#include "text/sse.h"
+
+/* The data that is judged as a chunk later, and the names beside it. */
+struct heard {
+    struct buf data, names;
+};
 
 static void
-collect(void *arg, struct str data)
+collect(void *arg, struct str event, struct str data)
 {
-    struct buf *b = arg;
+    struct heard *h = arg;
 
-    buf_str(b, data);
-    buf_c(b, 0);
+    buf_str(&h->names, event);
+    buf_c(&h->names, '\n');
+    buf_str(&h->data, data);
+    buf_c(&h->data, 0);
 }
 
 static bool
@@ -35,10 +44,10 @@ step(unsigned *seed, size_t left)
 }
 
 static bool
-events(struct str in, unsigned seed, bool whole, struct buf *out)
+events(struct str in, unsigned seed, bool whole, struct heard *out)
 {
+    bool clean = seed & 1, over;
     struct sse s;
-    bool over;
 
     sse_init(&s, 4096, collect, out);
     for (size_t i = 0, k; i < in.n; i += k) {
@@ -49,6 +58,8 @@ events(struct str in, unsigned seed, bool whole, struct buf *out)
         sse_push(&s, piece, k);
         mem_free(&piece);
     }
+    if (clean)
+        sse_end(&s);
     over = sse_overflow(&s);
     sse_fini(&s);
     return over;
@@ -83,20 +94,33 @@ judge_chunk(struct str data)
     chat_chunk_free(&c);
 }
 
+static void
+judge_events(struct str in, unsigned seed)
+{
+    struct heard whole = { 0 }, pieces = { 0 };
+    bool over = events(in, seed, true, &whole);
+
+    require(over == events(in, seed, false, &pieces));
+    require(over || (str_eq(buf_slice(&whole.data), buf_slice(&pieces.data)) &&
+                     str_eq(buf_slice(&whole.names), buf_slice(&pieces.names))));
+    require(!memchr(buf_slice(&whole.names).p, '\r', whole.names.n));
+    for (struct str rest = buf_slice(&whole.data); rest.n > 0;)
+        judge_chunk(take_until(&rest, 0));
+    buf_free(&whole.data);
+    buf_free(&whole.names);
+    buf_free(&pieces.data);
+    buf_free(&pieces.names);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct str in = { (const char *)data, n < 10000 ? n : 10000 };
     unsigned seed = take_byte(&in);
     struct buf whole = { 0 }, pieces = { 0 };
-    bool over = events(in, seed, true, &whole);
 
-    require(over == events(in, seed, false, &pieces) && (over || str_eq(buf_slice(&whole), buf_slice(&pieces))));
-    for (struct str rest = buf_slice(&whole); rest.n > 0;)
-        judge_chunk(take_until(&rest, 0));
+    judge_events(in, seed);
     judge_chunk(in);
-    buf_reset(&whole);
-    buf_reset(&pieces);
     thoughts(in, seed, true, &whole);
     thoughts(in, seed, false, &pieces);
     require(str_eq(buf_slice(&whole), buf_slice(&pieces)));

@@ -1,9 +1,11 @@
-/* A model server's replies that come whole: embeddings, errors, complaints, how long to wait; and vectors as the cache keeps them.
- * Properties: vectors that are taken are as many as were asked for, of one length, finite, of unit length; a refusal says why and keeps
- * nothing; an error's code has no byte that a log could mistake; a cached vector that is decoded lies within its value. */
+/* A model server's replies that come whole: embeddings, errors, complaints, how long to wait; and vectors
+ * as the cache keeps them.
+ * Properties: vectors that are taken are as many as were asked for, of one length, finite, of unit length; a
+ * refusal says why and keeps nothing; an error's code has no byte that a log could mistake; a cached vector
+ * that is decoded lies within its value. */
 #include <math.h>
 
-#include "embedder/embed.h"
+#include "embedder/openai/embed.h"
 #include "embedder/openai/upstream.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -13,7 +15,7 @@ judge_vectors(struct str body, size_t n, int64_t dims)
     struct embed_task t = { .n = n, .dims = dims };
 
     if (embed_reply_parse(body, &t)) {
-        require(t.vectors != NULL && t.out_dims > 0 && t.out_dims <= EMBED_MAX_DIMS && t.tokens >= 0);
+        require(t.vectors && t.out_dims > 0 && t.out_dims <= EMBED_MAX_DIMS && t.tokens >= 0);
         require(dims == 0 || t.out_dims == (size_t)dims);
         for (size_t i = 0; i < n; i++) {
             double sum = 0;
@@ -24,7 +26,7 @@ judge_vectors(struct str body, size_t n, int64_t dims)
         }
         mem_free(&t.vectors);
     } else {
-        require(t.vectors == NULL && t.err != ERR_OK && t.text != NULL);
+        require(!t.vectors && t.err != ERR_OK && t.text);
     }
 }
 
@@ -37,13 +39,15 @@ judge_value(struct str value)
     if (value.n >= EMBED_VALUE_HEAD)
         memcpy(sha, value.p + 8, sizeof sha);
     if (embed_value_decode(value, sha, 0, &found) == VALUE_OK)
-        require(found.dims > 0 && inside((struct str){ found.floats, 4 * found.dims }, value) && found.tokens >= 0);
+        require(found.dims > 0 && inside((struct str){ found.floats, 4 * found.dims }, value) &&
+                found.tokens >= 0);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static const char *const names[] = { "stream_options", "temperature", "max_tokens", "dimensions", "encoding_format" };
+    static const char *const names[] = { "stream_options", "temperature", "max_tokens", "dimensions",
+                                         "encoding_format" };
     struct str in = { (const char *)data, n }, body;
     uint8_t how = take_byte(&in);
     char *memory = exact(in);
@@ -54,7 +58,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     judge_vectors(body, 1 + how % 4, how & 16 ? 3 : 0);
     judge_value(body);
     f = upstream_map(how & 32 ? 429 : how & 64 ? 400 : 500, body);
-    require(f.err != ERR_OK && f.text != NULL && strspn(f.code, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == strlen(f.code));
+    require(f.err != ERR_OK && f.text &&
+            strspn(f.code, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") ==
+                strlen(f.code));
     which = upstream_blames(body, names, 5);
     require(which >= -1 && which < 5);
     (void)upstream_too_large(body);

@@ -1,6 +1,6 @@
 /* Addresses as operators and clients write them: Redis, model servers, Postgres, origins, address blocks, forwarded addresses.
- * Properties: what is refused says why; what is taken has a host or a path and a port that there is; a base that was taken is taken again
- * and stays itself; nobody trusts an address that is not in the list. */
+ * Properties: what is refused says why; what is taken has a host or a path and a port that there is; a base
+ * that was taken is taken again and stays itself; nobody trusts an address that is not in the list. */
 #include "embedder/openai/upstream.h"
 #include "common/redis/url.h"
 #include "gateway/edge/origin.h"
@@ -13,9 +13,10 @@ judge_redis(const char *z)
     struct redis_url u = { .host = NULL };
     const char *why = redis_url_parse(z, &u);
 
-    if (why == NULL)
-        require((u.host != NULL) != (u.path != NULL) && (u.host == NULL || (*u.host && u.port >= 1 && u.port <= 65535)) &&
-                strspn(u.db, "0123456789") == strlen(u.db) && (u.user == NULL || u.password != NULL));
+    if (!why)
+        require((u.host != NULL) != (u.path != NULL) &&
+                (!u.host || (*u.host && u.port >= 1 && u.port <= 65535)) &&
+                strspn(u.db, "0123456789") == strlen(u.db) && (!u.user || u.password));
     else
         require(*why);
     redis_url_fini(&u);
@@ -27,10 +28,11 @@ judge_base(const char *z)
     struct base_url b = { .prefix = NULL }, again = { .prefix = NULL };
     const char *why = base_url_read(z, &b);
 
-    if (why == NULL) {
-        require(b.prefix != NULL && b.query != NULL && (strncmp(b.prefix, "http://", 7) == 0 || strncmp(b.prefix, "https://", 8) == 0));
+    if (!why) {
+        require(b.prefix && b.query &&
+                (strncmp(b.prefix, "http://", 7) == 0 || strncmp(b.prefix, "https://", 8) == 0));
         require(b.prefix[strlen(b.prefix) - 1] != '/');
-        require(base_url_read(b.prefix, &again) == NULL && strcmp(again.prefix, b.prefix) == 0);
+        require(!base_url_read(b.prefix, &again) && strcmp(again.prefix, b.prefix) == 0);
     } else {
         require(*why);
     }
@@ -41,19 +43,20 @@ judge_base(const char *z)
 static void
 judge_postgres(const char *z)
 {
-    struct buf out = BUF_MAX(8192), dropped = BUF_MAX(8192), err = BUF_MAX(8192), user = { 0 }, verifier = { 0 };
+    struct buf out = BUF_MAX(8192), dropped = BUF_MAX(8192), err = BUF_MAX(8192), user = { 0 },
+               verifier = { 0 };
     const char *why = NULL;
 
     if (pg_url_read(z, &out, &dropped, &why)) {
         struct hosts *h = conn_hosts(out.p);
 
-        require(h == NULL || hosts_count(h) > 0);
+        require(!h || hosts_count(h) > 0);
         hosts_free(&h);
         conn_check("DATABASE_URL", out.p, &err);
         if (strlen(z) % 16 == 3) /* a verifier takes milliseconds: not each time */
             conn_role(out.p, &user, &verifier);
     } else {
-        require(why != NULL && *why);
+        require(why && *why);
     }
     buf_free(&out);
     buf_free(&dropped);
@@ -81,7 +84,7 @@ judge_lists(const char *z)
     cidrs_free(&c);
     require(cidrs_parse(&c, "127.0.0.0/8"));
     client_addr("192.0.2.1", z, &c, addr);
-    require(strcmp(addr, "192.0.2.1") == 0);  /* no proxy of ours: what it says counts for nothing */
+    require(strcmp(addr, "192.0.2.1") == 0); /* no proxy of ours: what it says counts for nothing */
     client_addr("127.0.0.1", z, &c, addr);
     require(strlen(addr) < sizeof addr);
     cidrs_free(&c);

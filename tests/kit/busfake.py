@@ -195,7 +195,8 @@ class Hub:
 
 
 class Service:
-    """A real service process, configured by environment; stopped with SIGTERM, which must end it with 0. folder: its programs."""
+    """A real service process, configured by environment; stopped with SIGTERM, which must end it with 0. folder: its programs.
+    MESSAGES_PARTITIONED of the tests' own environment is theirs: so whole files run with messages by month."""
 
     def __init__(self, name, hub=None, args=(), wait=True, folder=BIN, **env):
         self.name, self.port = name, free_port()
@@ -203,7 +204,7 @@ class Service:
         self.log = tempfile.TemporaryFile(prefix=f"fn-{name}-")
         full = {"PATH": os.environ["PATH"], "METRICS_PORT": str(self.port), "LOG_LEVEL": "debug",
                 "HUB_ENDPOINTS": hub.endpoint if hub else "tcp://127.0.0.1:9"}
-        full.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
+        full.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k == "MESSAGES_PARTITIONED"})
         full.update({k: str(v) for k, v in env.items()})
         self.process = subprocess.Popen([os.path.join(folder, f"footnote-{name}"), *args], env=full,
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)

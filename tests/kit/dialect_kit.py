@@ -43,13 +43,13 @@ def vector(text, dims=DIMS):
 
 
 def vectors_of(texts, how, asked):
-    """The reply of /embeddings. how: dims, index (list, none, zero, reverse, shuffle, one, string, null), form (as asked, float,
+    """The reply of /embeddings. how: of (a function of text and dims), dims, index (list, none, zero, reverse, shuffle, one, string, null), form (as asked, float,
     base64, string, nested, bare, ollama), bad (nan, infinity, null, zero, short, mixed, fewer, more), usage, extra {member: value}."""
     dims, form, index, bad = how.get("dims", DIMS), how.get("form"), how.get("index", "list"), how.get("bad")
     form = form or ("base64" if asked.get("encoding_format") == "base64" else "float")
     rows = []
     for i, text in enumerate(texts):
-        v = vector(text, dims - 1 if bad == "short" or (bad == "mixed" and i == 1) else dims)
+        v = how.get("of", vector)(text, dims - 1 if bad == "short" or (bad == "mixed" and i == 1) else dims)
         if bad in ("nan", "infinity", "null"):
             v[1] = {"nan": float("nan"), "infinity": float("inf"), "null": None}[bad]
         if bad == "zero":

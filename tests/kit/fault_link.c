@@ -198,7 +198,8 @@ link_watch(struct link *l)
         struct pipe *in = &l->pipe[i], *out = &l->pipe[!i];
         uint32_t want = 0;
 
-        if (!l->map->f.hang && !in->ended && in->left != 0 && in->held < HELD_MAX && (l->connected || i == UP))
+        if (!l->map->f.hang && !in->ended && in->left != 0 && in->held < HELD_MAX &&
+            (l->connected || i == UP))
             want |= EPOLLIN;
         if (!l->connected && i == DOWN)
             want |= EPOLLOUT;

@@ -17,8 +17,8 @@
  *   [NAME] clear               no fault; what was held back goes on
  *   stats
  *
- * Without NAME a command is for all maps. End of stdin is no end; SIGTERM is. What a direction holds back is bounded:
- * 1 MB, then the sender has to wait. */
+ * Without NAME a command is for all maps. End of stdin is no end; SIGTERM is. The bytes that a direction
+ * holds back are bounded: 1 MB, then the sender has to wait. */
 #include "tests/kit/fault_proxy.h"
 
 #include <arpa/inet.h>
@@ -78,7 +78,7 @@ watch(int fd, uint32_t events, void *what, int how)
         fail("epoll_ctl");
 }
 
-/* ---- commands ---- */
+/* ---- commands */
 
 static void
 apply_cut(struct map *m)
@@ -135,9 +135,12 @@ stats(int out)
 
         for (int k = 0; k < n_links; k++)
             open += links[k]->map == m && !links[k]->dead;
-        dprintf(out, "%s\"%s\":{\"open\":%ld,\"accepted\":%ld,\"resets\":%ld,\"refused\":%ld,\"up\":%ld,\"down\":%ld,"
-                "\"dropped\":%ld,\"flipped\":%ld}", i ? "," : "", m->name, open, m->accepted, m->resets, m->refused,
-                m->bytes[UP], m->bytes[DOWN], m->dropped[UP] + m->dropped[DOWN], m->flipped);
+        dprintf(
+            out,
+            "%s\"%s\":{\"open\":%ld,\"accepted\":%ld,\"resets\":%ld,\"refused\":%ld,\"up\":%ld,\"down\":%ld,"
+            "\"dropped\":%ld,\"flipped\":%ld}",
+            i ? "," : "", m->name, open, m->accepted, m->resets, m->refused, m->bytes[UP], m->bytes[DOWN],
+            m->dropped[UP] + m->dropped[DOWN], m->flipped);
     }
     dprintf(out, "}\n");
 }
@@ -201,7 +204,7 @@ control_add(int fd, int out)
     close(fd);
 }
 
-/* ---- start and loop ---- */
+/* ---- start and loop */
 
 static int
 listen_on(const char *host, long port)
@@ -210,7 +213,8 @@ listen_on(const char *host, long port)
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 512) != 0)
+    if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 ||
+        listen(fd, 512) != 0)
         fail("listen");
     return fd;
 }
@@ -313,7 +317,9 @@ main(int argc, char **argv)
             good = false;
     }
     if (!good || n_maps == 0) {
-        fprintf(stderr, "usage: fault-proxy [--host A] --map [NAME=]PORT:HOST:PORT [--map …] [--control PORT] [--seed N]\n");
+        fprintf(
+            stderr,
+            "usage: fault-proxy [--host A] --map [NAME=]PORT:HOST:PORT [--map …] [--control PORT] [--seed N]\n");
         return 2;
     }
     signal(SIGTERM, on_signal);

@@ -1,7 +1,7 @@
-/* What the two halves of fault-proxy share: fault_proxy.c (maps, commands, the loop) and fault_link.c (connections and what
- * happens to their bytes). */
-#ifndef KIT_FAULT_PROXY_H
-#define KIT_FAULT_PROXY_H
+/* Shared by the two halves of fault-proxy: fault_proxy.c (maps, commands, the loop) and fault_link.c
+ * (connections and what happens to their bytes). */
+#ifndef TESTS_KIT_FAULT_PROXY_H
+#define TESTS_KIT_FAULT_PROXY_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -13,10 +13,10 @@
 enum { UP, DOWN };
 
 struct faults {
-    long latency_ms, bandwidth, cut;  /* cut: bytes still to come, -1 none */
+    long latency_ms, bandwidth, cut; /* cut: bytes still to come, -1 none */
     bool hang, refuse, drop[2];
     double flip;
-    long flip_at;                     /* offset, -1 any */
+    long flip_at; /* offset, -1 any */
 };
 
 struct map {
@@ -34,17 +34,17 @@ struct chunk {
     char data[];
 };
 
-struct pipe {                   /* one direction of a link */
+struct pipe { /* one direction of a link */
     struct chunk *head, *tail;
     size_t held;
-    long passed, left;          /* bytes read so far; until the cut, -1 none */
-    double budget, filled;      /* bytes that may go now; when that was reckoned */
-    bool ended, closed;         /* its source said the last; told to its target */
+    long passed, left;     /* bytes read so far; until the cut, -1 none */
+    double budget, filled; /* bytes that may go now; when that was reckoned */
+    bool ended, closed;    /* its source said the last; told to its target */
 };
 
-struct end {                    /* what epoll knows: one socket of a link */
+struct end { /* what epoll knows: one socket of a link */
     struct link *link;
-    int fd, side;               /* side UP: the client's socket, read for UP, written for DOWN */
+    int fd, side; /* side UP: the client's socket, read for UP, written for DOWN */
     uint32_t watched;
 };
 
@@ -74,7 +74,7 @@ void links_sweep(void);
 void on_end(struct end *e, uint32_t events);
 /* Writes what is due. */
 void give(struct link *l, int d, double now);
-/* What each end waits for now. True when the link needs to be looked at again by time. */
+/* Tells epoll what each end waits for now. True when the link needs to be looked at again by time. */
 bool link_watch(struct link *l);
 
 #endif

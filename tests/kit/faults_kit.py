@@ -155,13 +155,14 @@ class Load:
 
 
 class Proxy:
-    """fault-proxy before some ports. say("hub0 latency 100"); stats()."""
+    """fault-proxy before some ports (or (host, port)s). say("hub0 latency 100"); stats()."""
 
-    def __init__(self, folder, targets, host=LOOPBACK, seed=1):
+    def __init__(self, folder, targets, host=LOOPBACK, seed=1, listen=LOOPBACK):
         self.ports = {name: free_port() for name in targets}
-        argv = [os.path.join(BIN, "fault-proxy"), "--seed", str(seed)]
-        for name, port in targets.items():
-            argv += ["--map", f"{name}={self.ports[name]}:{host}:{port}"]
+        argv = [os.path.join(BIN, "fault-proxy"), "--seed", str(seed), "--host", listen]
+        for name, to in targets.items():
+            there, port = to if isinstance(to, tuple) else (host, to)
+            argv += ["--map", f"{name}={self.ports[name]}:{there}:{port}"]
         self.log = open(os.path.join(folder, "fault-proxy.log"), "ab")
         self.popen = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
                                       bufsize=1, start_new_session=True)

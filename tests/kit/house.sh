@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make house`: what the tree looks like, a line a folder: files, lines, longest file, circles of files by linked symbols (nm on the objects),
-# includes of what stands above (lint.sh has the order of the rooms). Then the bars, "name measured bar ok|SHORT"; exit 1 when one is SHORT.
+# includes of what stands above (lint.sh has the order of the rooms), headers that declare what another folder's files do. Then the bars, "name measured bar ok|SHORT"; exit 1 when one is SHORT.
 # A few seconds on a built tree. usage: house.sh [BUILD-FOLDER]
 set -eu
 cd "$(dirname "$0")/../.."

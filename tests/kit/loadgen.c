@@ -31,8 +31,14 @@
 
 #define COUNT_MAX 2000000L
 
-struct loadgen_conf conf = { .attempts = 1, .patience_ms = 20000, .timeout_ms = 40000, .sources = 1, .seed = 1, .open = 4000,
-                             .seconds = 60, .question = "What does fault code E14 of the pump mean?" };
+struct loadgen_conf conf = { .attempts = 1,
+                             .patience_ms = 20000,
+                             .timeout_ms = 40000,
+                             .sources = 1,
+                             .seed = 1,
+                             .open = 4000,
+                             .seconds = 60,
+                             .question = "What does fault code E14 of the pump mean?" };
 struct sums sums;
 int poller;
 volatile sig_atomic_t stopped;
@@ -88,7 +94,7 @@ user_new(double due)
     user_begin(&users[free_users[--n_free]], due);
 }
 
-/* ---- the loop ---- */
+/* ---- the loop */
 
 static void
 on_write(struct user *u)
@@ -157,7 +163,8 @@ sweep(double now)
 static bool
 finished(double now, double start)
 {
-    return stopped || (conf.count && sums.begun + sums.skipped >= conf.count) || now > start + conf.seconds * 1e3;
+    return stopped || (conf.count && sums.begun + sums.skipped >= conf.count) ||
+           now > start + conf.seconds * 1e3;
 }
 
 static void
@@ -168,7 +175,8 @@ begin_due(double now, double start)
             user_new(0);
         return;
     }
-    for (double due; (due = start + (double)(sums.begun + sums.skipped) * 1e3 / conf.rate) <= now && !finished(now, start);) {
+    for (double due; (due = start + (double)(sums.begun + sums.skipped) * 1e3 / conf.rate) <= now &&
+                     !finished(now, start);) {
         if (in_use < conf.open && n_free > 0)
             user_new(due);
         else
@@ -205,7 +213,7 @@ run(void)
     }
 }
 
-/* ---- start and summary ---- */
+/* ---- start and summary */
 
 static int
 by_value(const void *a, const void *b)
@@ -218,8 +226,10 @@ by_value(const void *a, const void *b)
 static json_t *
 percentiles(double *v, long n)
 {
-    static const struct { const char *name; double q; } rows[] = { { "p50", .5 }, { "p90", .9 }, { "p99", .99 },
-                                                                  { "p999", .999 }, { "max", 1 } };
+    static const struct {
+        const char *name;
+        double q;
+    } rows[] = { { "p50", .5 }, { "p90", .9 }, { "p99", .99 }, { "p999", .999 }, { "max", 1 } };
     json_t *o = json_object();
 
     qsort(v, (size_t)n, sizeof *v, by_value);
@@ -239,11 +249,13 @@ summary(void)
 
     for (int i = 0; i < CODES_MAX && sums.codes[i].name[0]; i++)
         json_object_set_new(by, sums.codes[i].name, json_integer(sums.codes[i].n));
-    o = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:f,s:o,s:o}", "requests", (json_int_t)sums.begun, "ok",
-                  (json_int_t)sums.n_good, "skipped", (json_int_t)sums.skipped, "retries", (json_int_t)sums.retried, "lost",
-                  (json_int_t)sums.lost, "short", (json_int_t)sums.shorts, "foreign", (json_int_t)sums.foreigns, "codes", by,
-                  "seconds", took > 0 ? took : 0.0, "goodput", took > 0 ? (double)sums.n_good / took : 0.0, "ok_ms",
-                  percentiles(sums.good_ms, sums.n_good), "refused_ms", percentiles(sums.refused_ms, sums.n_refused));
+    o = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:f,s:o,s:o}", "requests", (json_int_t)sums.begun,
+                  "ok", (json_int_t)sums.n_good, "skipped", (json_int_t)sums.skipped, "retries",
+                  (json_int_t)sums.retried, "lost", (json_int_t)sums.lost, "short", (json_int_t)sums.shorts,
+                  "foreign", (json_int_t)sums.foreigns, "codes", by, "seconds", took > 0 ? took : 0.0,
+                  "goodput", took > 0 ? (double)sums.n_good / took : 0.0, "ok_ms",
+                  percentiles(sums.good_ms, sums.n_good), "refused_ms",
+                  percentiles(sums.refused_ms, sums.n_refused));
     json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(o);
@@ -259,7 +271,8 @@ set_targets(char *list)
         if (!colon || conf.n_targets == TARGETS_MAX)
             break;
         *colon = 0;
-        *a = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)) };
+        *a = (struct sockaddr_in){ .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)) };
         if (inet_pton(AF_INET, one, &a->sin_addr) == 1)
             conf.n_targets++;
     }
@@ -268,11 +281,24 @@ set_targets(char *list)
 static bool
 set_number(const char *name, const char *value)
 {
-    const struct { const char *name; long *l; double *d; } rows[] = {
-        { "--rate", NULL, &conf.rate }, { "--seconds", NULL, &conf.seconds }, { "--streams", NULL, &conf.streams },
-        { "--closed", &conf.closed, NULL }, { "--count", &conf.count, NULL }, { "--attempts", &conf.attempts, NULL },
-        { "--patience-ms", &conf.patience_ms, NULL }, { "--timeout-ms", &conf.timeout_ms, NULL },
-        { "--lose", NULL, &conf.lose }, { "--keys", &conf.keys, NULL }, { "--sources", &conf.sources, NULL }, { "--seed", &conf.seed, NULL }, { "--open", &conf.open, NULL },
+    const struct {
+        const char *name;
+        long *l;
+        double *d;
+    } rows[] = {
+        { "--rate", NULL, &conf.rate },
+        { "--seconds", NULL, &conf.seconds },
+        { "--streams", NULL, &conf.streams },
+        { "--closed", &conf.closed, NULL },
+        { "--count", &conf.count, NULL },
+        { "--attempts", &conf.attempts, NULL },
+        { "--patience-ms", &conf.patience_ms, NULL },
+        { "--timeout-ms", &conf.timeout_ms, NULL },
+        { "--lose", NULL, &conf.lose },
+        { "--keys", &conf.keys, NULL },
+        { "--sources", &conf.sources, NULL },
+        { "--seed", &conf.seed, NULL },
+        { "--open", &conf.open, NULL },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -322,9 +348,12 @@ main(int argc, char **argv)
 
     for (int i = 1; i < argc && good; i += 2)
         good = i + 1 < argc && set_option(argv[i], argv[i + 1]);
-    if (!good || conf.n_targets == 0 || (conf.rate <= 0) == (conf.closed <= 0) || strlen(conf.question) > 400
-        || strpbrk(conf.question, "\"\\") || conf.sources < 1 || conf.count > COUNT_MAX) {
-        fprintf(stderr, "usage: loadgen --targets HOST:PORT[,…] (--rate R | --closed C) [--count N] [--seconds S] …\n");
+    if (!good || conf.n_targets == 0 || (conf.rate <= 0) == (conf.closed <= 0) ||
+        strlen(conf.question) > 400 || strpbrk(conf.question, "\"\\") || conf.sources < 1 ||
+        conf.count > COUNT_MAX) {
+        fprintf(
+            stderr,
+            "usage: loadgen --targets HOST:PORT[,…] (--rate R | --closed C) [--count N] [--seconds S] …\n");
         return 2;
     }
     getrlimit(RLIMIT_NOFILE, &files);

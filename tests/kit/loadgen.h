@@ -1,6 +1,6 @@
-/* What loadgen.c (schedule, loop, summary) and loadgen_user.c (one request with its attempts) share. */
-#ifndef KIT_LOADGEN_H
-#define KIT_LOADGEN_H
+/* Shared by loadgen.c (schedule, loop, summary) and loadgen_user.c (one request with its attempts). */
+#ifndef TESTS_KIT_LOADGEN_H
+#define TESTS_KIT_LOADGEN_H
 
 #include <netinet/in.h>
 #include <signal.h>
@@ -29,32 +29,36 @@ struct loadgen_conf {
 };
 extern struct loadgen_conf conf;
 
-struct try {
+struct
+try {
     int gateway, status;
     double begun, ended;
     char code[40], request_id[72];
-    char message_id[40];        /* of an answer that was taken as lost */
-    const char *error;          /* refused, reset, short, timeout or lost; NULL: a whole answer came */
+    char message_id[40]; /* of an answer that was taken as lost */
+    const char *error;   /* refused, reset, short, timeout or lost; NULL: a whole answer came */
     uint64_t canary;
 };
 
 enum phase { FREE, CONNECTING, SENDING, READING, WAITING };
-struct user {                   /* one request with its retries; a slot of the table */
+struct user { /* one request with its retries; a slot of the table */
     enum phase phase;
     int fd, n_tries;
     long id;
     enum route route;
     char session[37];
-    double due, begun, until;   /* scheduled; first begun; the phase ends at */
-    char *out, *in;             /* request; answer, BODY_CAP + 1 bytes */
+    double due, begun, until; /* scheduled; first begun; the phase ends at */
+    char *out, *in;           /* request; answer, BODY_CAP + 1 bytes */
     size_t out_n, out_at, in_n;
-    size_t head_n;              /* bytes of the head, 0: not yet complete */
+    size_t head_n; /* bytes of the head, 0: not yet complete */
     struct try try[ATTEMPTS_MAX];
 };
 
 struct sums {
     long begun, skipped, retried, lost, shorts, foreigns, n_good, n_refused;
-    struct { char name[40]; long n; } codes[CODES_MAX];
+    struct {
+        char name[40];
+        long n;
+    } codes[CODES_MAX];
     double *good_ms, *refused_ms, first_begun, last_good;
 };
 extern struct sums sums;

@@ -27,12 +27,13 @@ code_count(const char *name)
     sums.codes[i].n++;
 }
 
-/* ---- one attempt ---- */
+/* ---- one attempt */
 
 static void
 request_text(struct user *u, struct try *t)
 {
-    static const char *const paths[] = { "/api/v1/chat/query", "/api/v1/chat/stream", "/v1/embeddings", "/api/v1/search" };
+    static const char *const paths[] = { "/api/v1/chat/query", "/api/v1/chat/stream", "/v1/embeddings",
+                                         "/api/v1/search" };
     char body[1400], key[80] = "";
     int n;
 
@@ -41,14 +42,17 @@ request_text(struct user *u, struct try *t)
     if (conf.keys && u->route <= STREAM)
         snprintf(key, sizeof key, "Idempotency-Key: loadgen-%s\r\n", u->session);
     if (u->route == EMBEDDINGS)
-        n = snprintf(body, sizeof body, "{\"model\":\"m\",\"input\":\"%s canary-%012" PRIx64 "\"}", conf.question, t->canary);
+        n = snprintf(body, sizeof body, "{\"model\":\"m\",\"input\":\"%s canary-%012" PRIx64 "\"}",
+                     conf.question, t->canary);
     else if (u->route == SEARCH)
         n = snprintf(body, sizeof body, "{\"query\":\"%s canary-%012" PRIx64 "\"}", conf.question, t->canary);
     else
-        n = snprintf(body, sizeof body, "{\"question\":\"%s canary-%012" PRIx64 "\",\"session_id\":\"%s\"}", conf.question,
-                     t->canary, u->session);
-    u->out_n = (size_t)snprintf(u->out, 2048, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-                                "Connection: close\r\n%sContent-Length: %d\r\n\r\n%s", paths[u->route], key, n, body);
+        n = snprintf(body, sizeof body, "{\"question\":\"%s canary-%012" PRIx64 "\",\"session_id\":\"%s\"}",
+                     conf.question, t->canary, u->session);
+    u->out_n = (size_t)snprintf(u->out, 2048,
+                                "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                                "Connection: close\r\n%sContent-Length: %d\r\n\r\n%s",
+                                paths[u->route], key, n, body);
     u->out_at = 0;
 }
 
@@ -90,7 +94,8 @@ attempt_begin(struct user *u)
     setsockopt(u->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     u->phase = CONNECTING;
     u->until = t->begun + (double)conf.timeout_ms;
-    if (connect(u->fd, (struct sockaddr *)&conf.target[t->gateway], sizeof conf.target[0]) != 0 && errno != EINPROGRESS) {
+    if (connect(u->fd, (struct sockaddr *)&conf.target[t->gateway], sizeof conf.target[0]) != 0 &&
+        errno != EINPROGRESS) {
         watch(u, 0, EPOLL_CTL_ADD);
         attempt_end(u, "refused");
         return;
@@ -170,7 +175,8 @@ has_foreign_canary(const char *body, const struct user *u)
     for (const char *p = strstr(body, "canary-"); p; p = strstr(p + 7, "canary-")) {
         char *end;
         uint64_t c = strtoull(p + 7, &end, 16);
-        bool own = end - p < 7 + 12; /* a piece of a stream may end inside of one: the whole answer follows in "done" */
+        bool own = end - p <
+                   7 + 12; /* a piece of a stream may end inside of one: the whole answer follows in "done" */
 
         for (int i = 0; i < u->n_tries; i++)
             own |= u->try[i].canary == c;
@@ -180,7 +186,7 @@ has_foreign_canary(const char *body, const struct user *u)
     return false;
 }
 
-/* ---- the end of a request ---- */
+/* ---- the end of a request */
 
 static json_t *
 tries_json(const struct user *u)
@@ -192,9 +198,10 @@ tries_json(const struct user *u)
         char canary[32];
 
         snprintf(canary, sizeof canary, "canary-%012" PRIx64, t->canary);
-        json_array_append_new(list, json_pack("{s:i,s:f,s:f,s:i,s:s,s:s,s:s,s:s,s:s?}", "gateway", t->gateway, "begun", t->begun,
-                                              "ended", t->ended, "status", t->status, "code", t->code, "canary", canary,
-                                              "request_id", t->request_id, "message_id", t->message_id, "error", t->error));
+        json_array_append_new(list, json_pack("{s:i,s:f,s:f,s:i,s:s,s:s,s:s,s:s,s:s?}", "gateway", t->gateway,
+                                              "begun", t->begun, "ended", t->ended, "status", t->status,
+                                              "code", t->code, "canary", canary, "request_id", t->request_id,
+                                              "message_id", t->message_id, "error", t->error));
     }
     return list;
 }
@@ -207,12 +214,13 @@ record(const struct user *u, const json_t *reply, bool cut, bool foreign, size_t
 
     if (!conf.record)
         return;
-    o = json_pack("{s:I,s:s,s:s,s:f,s:f,s:i,s:s,s:I,s:b,s:b,s:o}", "id", (json_int_t)u->id, "session", u->session, "kind",
-                  route_names[u->route], "begun", u->due, "ended", t->ended, "status", t->status, "code",
-                  t->error ? t->error : t->code, "length", (json_int_t)length, "short", (int)cut, "foreign", (int)foreign,
-                  "attempts", tries_json(u));
-    for (const char *const *k = (const char *const[]){ "saved", "message_id", "answer", "cached", "conversation_id", NULL }; *k;
-         k++)
+    o = json_pack("{s:I,s:s,s:s,s:f,s:f,s:i,s:s,s:I,s:b,s:b,s:o}", "id", (json_int_t)u->id, "session",
+                  u->session, "kind", route_names[u->route], "begun", u->due, "ended", t->ended, "status",
+                  t->status, "code", t->error ? t->error : t->code, "length", (json_int_t)length, "short",
+                  (int)cut, "foreign", (int)foreign, "attempts", tries_json(u));
+    for (const char *const *k =
+             (const char *const[]){ "saved", "message_id", "answer", "cached", "conversation_id", NULL };
+         *k; k++)
         if (json_object_get(reply, *k))
             json_object_set(o, *k, json_object_get(reply, *k));
     json_dumpf(o, conf.record, JSON_COMPACT);
@@ -244,8 +252,8 @@ try_again(struct user *u, double wait_ms)
 {
     double now = now_ms();
 
-    if (u->n_tries >= conf.attempts || u->n_tries >= ATTEMPTS_MAX || stopped
-        || now + wait_ms > u->begun + (double)conf.patience_ms)
+    if (u->n_tries >= conf.attempts || u->n_tries >= ATTEMPTS_MAX || stopped ||
+        now + wait_ms > u->begun + (double)conf.patience_ms)
         return false;
     u->phase = WAITING;
     u->until = now + wait_ms;
@@ -253,14 +261,15 @@ try_again(struct user *u, double wait_ms)
     return true;
 }
 
-/* What came, as JSON: the body, or the data of a stream's last event. */
+/* The reply, as JSON: the body, or the data of a stream's last event. */
 static json_t *
 reply_of(const struct user *u, char *body, struct try *t)
 {
     json_t *o;
 
     if (u->route == STREAM && t->status == 200) {
-        char *done = strstr(body, "event: done"), *error = strstr(body, "event: error"), *at = done ? done : error;
+        char *done = strstr(body, "event: done"), *error = strstr(body, "event: error"),
+             *at = done ? done : error;
         char *data = at ? strstr(at, "\ndata: ") : NULL, *end = data ? strchr(data + 1, '\n') : NULL;
 
         if (end)
@@ -308,7 +317,8 @@ attempt_end(struct user *u, const char *error)
         o = reply_of(u, body, t);
     }
     t->error = error ? error : u->head_n ? NULL : "reset";
-    if (conf.lose > 0 && !t->error && strcmp(t->code, "ok") == 0 && u->n_tries < conf.attempts && chance() < conf.lose) {
+    if (conf.lose > 0 && !t->error && strcmp(t->code, "ok") == 0 && u->n_tries < conf.attempts &&
+        chance() < conf.lose) {
         copy_text(o, "message_id", t->message_id, sizeof t->message_id);
         t->error = "lost"; /* as if the connection had died with the answer */
         sums.lost++;
@@ -325,8 +335,8 @@ user_begin(struct user *u, double due)
 
     u->id = sums.begun++;
     u->route = conf.route == QUERY && chance() < conf.streams ? STREAM : conf.route;
-    snprintf(u->session, sizeof u->session, "%08x-%04x-4%03x-a%03x-%012" PRIx64, (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
-             (unsigned)a & 0xfff, (unsigned)(b >> 52), b & 0xffffffffffffu);
+    snprintf(u->session, sizeof u->session, "%08x-%04x-4%03x-a%03x-%012" PRIx64, (unsigned)(a >> 32),
+             (unsigned)(a >> 16) & 0xffff, (unsigned)a & 0xfff, (unsigned)(b >> 52), b & 0xffffffffffffu);
     u->begun = now_ms();
     u->due = due > 0 ? due : u->begun;
     u->n_tries = 0;

@@ -1,4 +1,4 @@
-"""The guide's Python schema, as a backend with SQLAlchemy has it, filled for tests and for the import's benchmark.
+"""The schema of a Python backend (docs/migrating.md), as SQLAlchemy makes it, filled for tests and for the import's benchmark.
 
     make(pg, "old")                       tables in schema old: UUID ids, naive timestamps in UTC
     make(pg, "old", ids="int")            integer ids, conversations refer to user_sessions.session_id, times with zones

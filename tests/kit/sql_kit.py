@@ -48,6 +48,12 @@ def of_macros(root):
     return table
 
 
+def index_tables(pg):
+    """The tables of INDEX_ENGINE=pgvector, beside the migrated ones: all but those of vectors, which alone need the extension."""
+    with open(os.path.join(ROOT, "store", "pgvector", "tables.sql")) as f:
+        pg.psql("SET search_path = footnote; " + f.read())
+
+
 def literal(v):
     if v is None:
         return "NULL"

@@ -314,19 +314,27 @@ class Suite:
         self.down()
 
     def up(self):
-        self.postgres = kit_pg.Postgres()
-        self.postgres.migrate(os.path.join(BIN, "footnote-store"))
-        self.redis = Redis(self.folder)
-        if self.with_stub:
-            self.stub = Stub(self.folder, self.stub_args)
+        self.start_neighbours()
         for name in self.to_start:
             self.start(name)
         if set(self.to_start) == set(SERVICES):
             self.wait_ready()
 
+    def start_neighbours(self):
+        """What the five need and is not ours."""
+        self.postgres = kit_pg.Postgres()
+        self.postgres.migrate(os.path.join(BIN, "footnote-store"),
+                                      **{k: v for k, v in self.extra.items() if k == "MESSAGES_PARTITIONED"})
+        self.redis = Redis(self.folder)
+        if self.with_stub:
+            self.stub = Stub(self.folder, self.stub_args)
+
+    def new_service(self, name, service, metrics_port, env):
+        return Service(name, service, metrics_port, env, self.folder)
+
     def environment(self, service):
         """What one service is given: nothing of the caller's own options leaks in."""
-        env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+        env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR", "MESSAGES_PARTITIONED")}
         env.update(LOG_LEVEL="debug", LOG_FORMAT="json", HUB_ENDPOINTS=f"tcp://{LOOPBACK}:{self.hub_port}",
                    REDIS_URL=self.redis.url, DATABASE_URL=self.postgres.app_url, DEPLOYMENT_SECRET="test-deployment-secret",
                    RATE_LIMIT_ADDR_REQUESTS="1000000",
@@ -354,7 +362,7 @@ class Suite:
         full.update(env or {})
         with self._lock:
             self.expected_exit.discard(name)
-            self.services[name] = Service(name, service, port, full, self.folder)
+            self.services[name] = self.new_service(name, service, port, full)
         return self.services[name]
 
     def add_replica(self, service, env=None):

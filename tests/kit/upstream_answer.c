@@ -14,7 +14,8 @@
 static void
 send_body(struct turn *t, const char *type, const char *body, size_t n, const size_t *ends, size_t n_ends)
 {
-    long drip = ends != NULL ? rule_drawn(t->rule, "drip_ms", "drip_to_ms", stub_conf.drip_ms) : 0, cut = rule_num(t->rule, "cut_after_bytes", -1);
+    long drip = ends != NULL ? rule_drawn(t->rule, "drip_ms", "drip_to_ms", stub_conf.drip_ms) : 0,
+         cut = rule_num(t->rule, "cut_after_bytes", -1);
     const char *ctype = json_text(t->rule, "content_type", type);
     size_t stop = cut >= 0 && (size_t)cut < n ? (size_t)cut : n, at = 0;
 
@@ -59,7 +60,10 @@ embed_text(const char *z, float *v, size_t dims)
             h = (h ^ (uint32_t)tolower((unsigned char)z[n])) * 16777619u;
             n++;
         }
-        float weight = n > 3 ? 1.0f : 0.1f; /* short words are mostly of grammar: a model that knows meanings hardly counts them */
+        float weight =
+            n > 3
+                ? 1.0f
+                : 0.1f; /* short words are mostly of grammar: a model that knows meanings hardly counts them */
 
         if (n > 0) {
             v[h % dims] += weight;
@@ -83,7 +87,8 @@ put_base64(FILE *f, const unsigned char *p, size_t n)
     static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
     for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
+        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) |
+                     (i + 2 < n ? p[i + 2] : 0);
 
         fputc(abc[v >> 18], f);
         fputc(abc[v >> 12 & 63], f);
@@ -120,7 +125,8 @@ void
 answer_embeddings(struct turn *t)
 {
     json_t *input = json_object_get(t->req, "input");
-    size_t dims = (size_t)rule_num(t->req, "dimensions", stub_conf.dims), n = json_is_array(input) ? json_array_size(input) : 1, len;
+    size_t dims = (size_t)rule_num(t->req, "dimensions", stub_conf.dims),
+           n = json_is_array(input) ? json_array_size(input) : 1, len;
     bool base64 = strcmp(json_text(t->req, "encoding_format", "float"), "base64") == 0;
     char *out = NULL;
     long tokens = 0;
@@ -134,11 +140,11 @@ answer_embeddings(struct turn *t)
     for (size_t i = 0; i + (size_t)rule_flag(t->rule, "drop_last") < n; i++) {
         const char *z = json_string_value(json_is_array(input) ? json_array_get(input, i) : input);
 
-        tokens += z == NULL ? 0 : (long)(strlen(z) + 3) / 4;
-        put_row(f, t, i, z == NULL ? "" : z, dims, base64);
+        tokens += !z ? 0 : (long)(strlen(z) + 3) / 4;
+        put_row(f, t, i, !z ? "" : z, dims, base64);
     }
-    fprintf(f, "],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":%ld,\"total_tokens\":%ld}}", json_text(t->req, "model", "stub"),
-            tokens, tokens);
+    fprintf(f, "],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":%ld,\"total_tokens\":%ld}}",
+            json_text(t->req, "model", "stub"), tokens, tokens);
     fclose(f);
     atomic_fetch_add(&stub_sums.texts, (long)n);
     atomic_fetch_add(&stub_sums.prompt_tokens, tokens);
@@ -153,21 +159,22 @@ default_answer(const char *prompt, char *out, size_t cap)
 {
     const char *p = strstr(prompt, "\n[1]"), *end;
 
-    if (p == NULL) {
+    if (!p) {
         snprintf(out, cap, "There are no passages in this prompt.");
         return;
     }
     p += 1;
     do {
         p = strchr(p, '\n');
-        p = p == NULL ? "" : p + 1;
+        p = !p ? "" : p + 1;
     } while (*p == '#' || *p == '\n');
     for (end = p; *end != 0 && end - p < 280; end++)
-        if ((strchr(".!?", *end) != NULL && (isspace((unsigned char)end[1]) || end[1] == 0)) || (end[0] == '\n' && end[1] == '\n'))
+        if ((strchr(".!?", *end) && (isspace((unsigned char)end[1]) || end[1] == 0)) ||
+            (end[0] == '\n' && end[1] == '\n'))
             break;
     while (end > p && ((unsigned char)*end & 0xc0) == 0x80)
         end--;
-    snprintf(out, cap, "%.*s [1]", (int)(end - p) + (strchr(".!?", *end) != NULL && *end != 0), p);
+    snprintf(out, cap, "%.*s [1]", (int)(end - p) + (strchr(".!?", *end) && *end != 0), p);
 }
 
 /* The prompt's last word canary-<12 hex>: so a test sees whose answer it was given. */
@@ -179,7 +186,7 @@ add_canary(const char *prompt, char *out, size_t cap)
 
     for (const char *p = strstr(prompt, "canary-"); p != NULL; p = strstr(p + 1, "canary-"))
         last = p;
-    if (last != NULL)
+    if (last)
         snprintf(out + n, cap - n, " %.19s", last);
 }
 
@@ -197,8 +204,9 @@ static void
 put_event(FILE *f, const char *model, const char *content, const char *finish)
 {
     json_t *delta = content != NULL ? json_pack("{s:s}", "content", content) : json_object();
-    json_t *e = json_pack("{s:s,s:s,s:i,s:s,s:[{s:i,s:o,s:s?}]}", "id", "chatcmpl-stub", "object", "chat.completion.chunk",
-                          "created", 1, "model", model, "choices", "index", 0, "delta", delta, "finish_reason", finish);
+    json_t *e = json_pack("{s:s,s:s,s:i,s:s,s:[{s:i,s:o,s:s?}]}", "id", "chatcmpl-stub", "object",
+                          "chat.completion.chunk", "created", 1, "model", model, "choices", "index", 0,
+                          "delta", delta, "finish_reason", finish);
     char *z = json_dumps(e, JSON_COMPACT);
 
     fprintf(f, "data: %s\n\n", z);
@@ -236,12 +244,16 @@ stream_answer(struct turn *t, const char *text, long ptok, long ctok)
         p += k;
     }
     if (error_after >= 0)
-        fputs("data: {\"error\":{\"message\":\"scripted\",\"type\":\"server_error\",\"code\":\"stub_error\"}}\n\n", f);
+        fputs(
+            "data: {\"error\":{\"message\":\"scripted\",\"type\":\"server_error\",\"code\":\"stub_error\"}}\n\n",
+            f);
     else if (!rule_flag(t->rule, "no_done")) {
         put_event(f, model, NULL, "stop");
         if (json_is_true(json_object_get(json_object_get(t->req, "stream_options"), "include_usage")))
-            fprintf(f, "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":%ld,\"completion_tokens\":%ld,\"total_tokens\":%ld}}\n\n",
-                    ptok, ctok, ptok + ctok);
+            fprintf(
+                f,
+                "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":%ld,\"completion_tokens\":%ld,\"total_tokens\":%ld}}\n\n",
+                ptok, ctok, ptok + ctok);
         fputs("data: [DONE]\n\n", f);
     }
     fclose(f);
@@ -253,13 +265,14 @@ stream_answer(struct turn *t, const char *text, long ptok, long ctok)
 static void
 whole_answer(struct turn *t, const char *text, long ptok, long ctok)
 {
-    json_t *choice = t->route == CHAT ? json_pack("{s:i,s:{s:s,s:s},s:s}", "index", 0, "message", "role", "assistant",
-                                                  "content", text, "finish_reason", "stop")
-                                      : json_pack("{s:i,s:s,s:s}", "index", 0, "text", text, "finish_reason", "stop");
-    json_t *o = json_pack("{s:s,s:s,s:i,s:s,s:[o],s:{s:I,s:I,s:I}}", "id", "chatcmpl-stub", "object", "chat.completion",
-                          "created", 1, "model", json_text(t->req, "model", "stub"), "choices", choice, "usage",
-                          "prompt_tokens", (json_int_t)ptok, "completion_tokens", (json_int_t)ctok, "total_tokens",
-                          (json_int_t)(ptok + ctok));
+    json_t *choice = t->route == CHAT
+                         ? json_pack("{s:i,s:{s:s,s:s},s:s}", "index", 0, "message", "role", "assistant",
+                                     "content", text, "finish_reason", "stop")
+                         : json_pack("{s:i,s:s,s:s}", "index", 0, "text", text, "finish_reason", "stop");
+    json_t *o = json_pack("{s:s,s:s,s:i,s:s,s:[o],s:{s:I,s:I,s:I}}", "id", "chatcmpl-stub", "object",
+                          "chat.completion", "created", 1, "model", json_text(t->req, "model", "stub"),
+                          "choices", choice, "usage", "prompt_tokens", (json_int_t)ptok, "completion_tokens",
+                          (json_int_t)ctok, "total_tokens", (json_int_t)(ptok + ctok));
     char *z = json_dumps(o, JSON_COMPACT);
 
     send_body(t, "application/json", z, strlen(z), NULL, 0);
@@ -274,7 +287,7 @@ answer_chat(struct turn *t)
     const char *text = json_text(t->rule, "text", NULL);
     long ptok = (long)t->n / 4, ctok;
 
-    if (text == NULL) {
+    if (!text) {
         default_answer(prompt_of(t), quote, sizeof quote);
         if (stub_conf.echo_canary)
             add_canary(prompt_of(t), quote, sizeof quote);

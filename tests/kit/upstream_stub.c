@@ -3,11 +3,12 @@
  *
  *   upstream-stub [--port N] [--host A] [--threads N] [--dims N] [--embed-delay-ms N] [--chat-delay-ms N] [--drip-ms N]
  *                 [--echo-canary 1]   a word canary-<12 hex> of the prompt comes back in the answer
+ *                 [--model F] [--alias A] [--ctx-size N] [--parallel N]   of llama-server, in whose place it is started: ignored
  *   prints the port on one line, runs until SIGTERM or SIGINT
  *
  *   POST /v1/embeddings         base64 or float; vectors from hashed words: similar texts get similar vectors
  *   POST /v1/chat/completions   JSON or SSE; the first sentence of passage [1] of the prompt and " [1]", or a scripted text
- *   POST /v1/completions   GET /v1/models
+ *   POST /v1/completions   GET /v1/models   GET /health
  *   GET  /_stub/stats           calls by route, texts, tokens, concurrency, aborted (the client left before the answer)
  *   GET  /_stub/last            body of the last chat request
  *   POST /_stub/script          one rule or an array: {"route": "embeddings|chat|completions|models", "times": 1 (0: all),
@@ -41,8 +42,8 @@ struct stub_sums stub_sums;
 
 static atomic_long calls[ROUTES], scripted;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static json_t *rules[ROUTES];    /* arrays; under lock */
-static char *last_chat;          /* under lock */
+static json_t *rules[ROUTES]; /* arrays; under lock */
+static char *last_chat;       /* under lock */
 static atomic_int fd_of_port[65536];
 
 /* ---- connections */
@@ -86,7 +87,8 @@ stub_wait(const struct mg_connection *c, long ms)
 }
 
 void
-stub_reply(struct mg_connection *c, int status, const char *type, const char *extra, const char *body, size_t n)
+stub_reply(struct mg_connection *c, int status, const char *type, const char *extra, const char *body,
+           size_t n)
 {
     char *out = NULL;
     size_t len = 0;
@@ -120,9 +122,9 @@ read_body(struct mg_connection *c, size_t *n)
     if (want < 0 || want > BODY_MAX)
         return NULL;
     p = malloc((size_t)want + 1);
-    while (p != NULL && *n < (size_t)want && (got = mg_read(c, p + *n, (size_t)want - *n)) > 0)
+    while (p && *n < (size_t)want && (got = mg_read(c, p + *n, (size_t)want - *n)) > 0)
         *n += (size_t)got;
-    if (p != NULL)
+    if (p)
         p[*n] = 0;
     return p;
 }
@@ -169,11 +171,11 @@ take_rule(enum route r, const json_t *req)
     if (atomic_load(&scripted) == 0)
         return NULL;
     pthread_mutex_lock(&lock);
-    json_array_foreach(rules[r], i, rule) {
+    json_array_foreach (rules[r], i, rule) {
         const char *param = json_text(rule, "reject_param", NULL);
         long times = rule_num(rule, "times", 1);
 
-        if (param != NULL && json_object_get(req, param) == NULL)
+        if (param && !json_object_get(req, param))
             continue;
         found = json_deep_copy(rule);
         if (times == 1) {
@@ -234,7 +236,7 @@ open_turn(struct turn *t, struct mg_connection *c, enum route r)
         ;
     atomic_fetch_add(&calls[r], 1);
     t->body = r == MODELS ? NULL : read_body(c, &t->n);
-    t->req = t->body == NULL ? NULL : json_loadb(t->body, t->n, 0, NULL);
+    t->req = !t->body ? NULL : json_loadb(t->body, t->n, 0, NULL);
     t->rule = take_rule(r, t->req);
     return r == MODELS || t->req != NULL;
 }
@@ -257,12 +259,14 @@ fault(struct turn *t)
     long status = rule_num(r, "status", param != NULL ? 400 : 200);
     char extra[512], message[256];
 
-    if (!stub_wait(t->c, rule_flag(r, "hang") ? HANG_MS : rule_drawn(r, "delay_ms", "delay_to_ms", stub_conf.delay_ms[t->route]))) {
+    if (!stub_wait(t->c, rule_flag(r, "hang")
+                             ? HANG_MS
+                             : rule_drawn(r, "delay_ms", "delay_to_ms", stub_conf.delay_ms[t->route]))) {
         atomic_fetch_add(&stub_sums.aborted, 1);
         mg_disable_connection_keep_alive(t->c);
         return true;
     }
-    if (json_text(r, "redirect", NULL) != NULL) {
+    if (json_text(r, "redirect", NULL)) {
         snprintf(extra, sizeof extra, "Location: %s\r\n", json_text(r, "redirect", ""));
         stub_reply(t->c, status == 200 ? 302 : (int)status, "text/plain", extra, "moved", 5);
         return true;
@@ -273,11 +277,12 @@ fault(struct turn *t)
     if (message[0] == 0)
         snprintf(message, sizeof message, "Unsupported parameter: '%s'", param);
     extra[0] = 0;
-    if (json_text(r, "retry_after", NULL) != NULL)
+    if (json_text(r, "retry_after", NULL))
         snprintf(extra, sizeof extra, "Retry-After: %s\r\n", json_text(r, "retry_after", ""));
     {
-        json_t *e = json_pack("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type", json_text(r, "type", "stub"),
-                              "param", param, "code", json_text(r, "code", NULL));
+        json_t *e = json_pack("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type",
+                              json_text(r, "type", "stub"), "param", param, "code",
+                              json_text(r, "code", NULL));
         char *z = json_dumps(e, JSON_COMPACT);
 
         stub_reply(t->c, (int)status, "application/json", extra, z, strlen(z));
@@ -307,7 +312,9 @@ on_model(struct mg_connection *c, void *arg)
     else if (t.route == EMBEDDINGS)
         answer_embeddings(&t);
     else if (t.route == MODELS)
-        reply_json(c, 200, json_pack("{s:s,s:[{s:s,s:s}]}", "object", "list", "data", "id", "stub", "object", "model"));
+        reply_json(c, 200,
+                   json_pack("{s:s,s:[{s:s,s:s}]}", "object", "list", "data", "id", "stub", "object",
+                             "model"));
     else
         answer_chat(&t);
     close_turn(&t);
@@ -333,11 +340,19 @@ on_stats(struct mg_connection *c, void *arg)
 }
 
 static int
+on_health(struct mg_connection *c, void *arg)
+{
+    (void)arg;
+    reply_json(c, 200, json_pack("{s:s}", "status", "ok"));
+    return 200;
+}
+
+static int
 on_last(struct mg_connection *c, void *arg)
 {
     (void)arg;
     pthread_mutex_lock(&lock);
-    if (last_chat == NULL)
+    if (!last_chat)
         stub_reply(c, 404, "application/json", "", "{}", 2);
     else
         stub_reply(c, 200, "application/json", "", last_chat, strlen(last_chat));
@@ -350,14 +365,14 @@ on_script(struct mg_connection *c, void *arg)
 {
     size_t n, i;
     char *body = read_body(c, &n);
-    json_t *v = body == NULL ? NULL : json_loadb(body, n, 0, NULL), *rule;
+    json_t *v = !body ? NULL : json_loadb(body, n, 0, NULL), *rule;
     bool ok = v != NULL;
 
     (void)arg;
     if (json_is_array(v)) {
-        json_array_foreach(v, i, rule)
+        json_array_foreach (v, i, rule)
             ok &= add_rule(rule);
-    } else if (v != NULL) {
+    } else if (v) {
         ok = add_rule(v);
     }
     reply_json(c, ok ? 200 : 400, json_pack("{s:b}", "ok", ok));
@@ -379,9 +394,18 @@ on_reset(struct mg_connection *c, void *arg)
 static bool
 read_args(int argc, char **argv)
 {
-    const struct { const char *name; long *at; } flags[] = {
-        { "--port", &stub_conf.port }, { "--threads", &stub_conf.threads }, { "--dims", &stub_conf.dims }, { "--drip-ms", &stub_conf.drip_ms },
-        { "--echo-canary", &stub_conf.echo_canary }, { "--embed-delay-ms", &stub_conf.delay_ms[EMBEDDINGS] }, { "--chat-delay-ms", &stub_conf.delay_ms[CHAT] },
+    static const char *const ignored[] = { "--model", "--alias", "--ctx-size", "--parallel" };
+    const struct {
+        const char *name;
+        long *at;
+    } flags[] = {
+        { "--port", &stub_conf.port },
+        { "--threads", &stub_conf.threads },
+        { "--dims", &stub_conf.dims },
+        { "--drip-ms", &stub_conf.drip_ms },
+        { "--echo-canary", &stub_conf.echo_canary },
+        { "--embed-delay-ms", &stub_conf.delay_ms[EMBEDDINGS] },
+        { "--chat-delay-ms", &stub_conf.delay_ms[CHAT] },
     };
 
     for (int i = 1; i < argc; i += 2) {
@@ -389,14 +413,18 @@ read_args(int argc, char **argv)
 
         if (known)
             stub_conf.host = argv[i + 1];
+        for (size_t k = 0; i + 1 < argc && k < sizeof ignored / sizeof ignored[0]; k++)
+            known |= strcmp(argv[i], ignored[k]) == 0;
         for (size_t k = 0; i + 1 < argc && k < sizeof flags / sizeof flags[0]; k++)
             if (strcmp(argv[i], flags[k].name) == 0) {
                 *flags[k].at = strtol(argv[i + 1], NULL, 10);
                 known = true;
             }
         if (!known) {
-            fprintf(stderr, "usage: upstream-stub [--port N] [--host A] [--threads N] [--dims N] [--embed-delay-ms N] "
-                            "[--chat-delay-ms N] [--drip-ms N] [--echo-canary 1]\n");
+            fprintf(
+                stderr,
+                "usage: upstream-stub [--port N] [--host A] [--threads N] [--dims N] [--embed-delay-ms N] "
+                "[--chat-delay-ms N] [--drip-ms N] [--echo-canary 1]\n");
             return false;
         }
     }
@@ -407,9 +435,11 @@ static struct mg_context *
 serve(void)
 {
     char listen[96], threads[16];
-    const char *options[] = { "listening_ports", listen, "num_threads", threads, "enable_keep_alive", "yes",
-                              "keep_alive_timeout_ms", "60000", "tcp_nodelay", "1", "listen_backlog", "1024",
-                              "request_timeout_ms", "600000", NULL };
+    const char *options[] = {
+        "listening_ports",       listen,   "num_threads", threads, "enable_keep_alive", "yes",
+        "keep_alive_timeout_ms", "60000",  "tcp_nodelay", "1",     "listen_backlog",    "1024",
+        "request_timeout_ms",    "600000", NULL
+    };
     struct mg_callbacks none = { 0 };
     struct mg_context *ctx;
 
@@ -417,12 +447,13 @@ serve(void)
     snprintf(threads, sizeof threads, "%ld", stub_conf.threads);
     mg_init_library(0);
     ctx = mg_start(&none, NULL, options);
-    if (ctx == NULL)
+    if (!ctx)
         return NULL;
     mg_set_request_handler(ctx, "/v1/embeddings$", on_model, (void *)(intptr_t)EMBEDDINGS);
     mg_set_request_handler(ctx, "/v1/chat/completions$", on_model, (void *)(intptr_t)CHAT);
     mg_set_request_handler(ctx, "/v1/completions$", on_model, (void *)(intptr_t)COMPLETIONS);
     mg_set_request_handler(ctx, "/v1/models$", on_model, (void *)(intptr_t)MODELS);
+    mg_set_request_handler(ctx, "/health$", on_health, NULL);
     mg_set_request_handler(ctx, "/_stub/stats$", on_stats, NULL);
     mg_set_request_handler(ctx, "/_stub/last$", on_last, NULL);
     mg_set_request_handler(ctx, "/_stub/script$", on_script, NULL);
@@ -449,7 +480,7 @@ main(int argc, char **argv)
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     ctx = serve();
-    if (ctx == NULL || mg_get_server_ports(ctx, 4, ports) < 1) {
+    if (!ctx || mg_get_server_ports(ctx, 4, ports) < 1) {
         fprintf(stderr, "upstream-stub: cannot listen on %s:%ld\n", stub_conf.host, stub_conf.port);
         return 1;
     }

@@ -1,7 +1,7 @@
-/* What the two halves of upstream-stub share: upstream_stub.c (connections, scripts, routes) and upstream_answer.c (what a
- * model answers). */
-#ifndef KIT_UPSTREAM_STUB_H
-#define KIT_UPSTREAM_STUB_H
+/* Shared by the two halves of upstream-stub: upstream_stub.c (connections, scripts, routes) and
+ * upstream_answer.c (what a model answers). */
+#ifndef TESTS_KIT_UPSTREAM_STUB_H
+#define TESTS_KIT_UPSTREAM_STUB_H
 
 #include <civetweb.h>
 #include <jansson.h>
@@ -17,22 +17,23 @@ struct stub_conf {
 };
 extern struct stub_conf stub_conf;
 
-struct stub_sums {              /* as /_stub/stats tells them */
+struct stub_sums { /* as /_stub/stats tells them */
     atomic_long texts, prompt_tokens, completion_tokens, in_flight, in_flight_max, aborted;
 };
 extern struct stub_sums stub_sums;
 
-struct turn {                   /* one model request */
+struct turn { /* one model request */
     struct mg_connection *c;
     enum route route;
-    json_t *req, *rule;         /* rule NULL: nothing is scripted for it */
+    json_t *req, *rule; /* rule NULL: nothing is scripted for it */
     char *body;
     size_t n;
 };
 
 /* Waits; false when the client hung up meanwhile. */
 bool stub_wait(const struct mg_connection *c, long ms);
-void stub_reply(struct mg_connection *c, int status, const char *type, const char *extra, const char *body, size_t n);
+void stub_reply(struct mg_connection *c, int status, const char *type, const char *extra, const char *body,
+                size_t n);
 
 /* Keys of a rule or request, with a default; rule_drawn: drawn between two keys when both are there. */
 long rule_num(const json_t *rule, const char *key, long fallback);

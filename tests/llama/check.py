@@ -60,7 +60,7 @@ class Llama:
     def __init__(self, args, folder, what, model, name, *more):
         self.port, self.name = free_port(), name
         self.url = f"http://{LOOPBACK}:{self.port}/v1"
-        self.proc = Proc(what, [args.python, os.path.join(HERE, "serve.py"), model, str(self.port), name, *more],
+        self.proc = Proc(what, [*args.server.split("\t"), "--model", model, "--port", str(self.port), "--alias", name, *more],
                          dict(os.environ), folder)
 
     def listens(self):
@@ -181,7 +181,8 @@ def ask_all(s, c, documents, name, questions):
         c.streamed += len(times) >= 3 and times[-1] - times[0] >= 0.05
         c.metered += done["usage"]["prompt_tokens"] > 0 and done["usage"]["completion_tokens"] > 0
         c.named += any(e.kind == "meta" for _, e in events) and done.get("model", name) == name
-        if supported and len(times) >= 3:  # the last one: the first may come before the cache knows the last document
+        # the last one: the first may come before the cache knows the last document; a cut answer is not cached
+        if supported and len(times) >= 3 and done["finish"] == "stop":
             c.best = (question, events, session, done)
         print(f"  {times[0] if times else 0:5.1f} s {events[-1][0]:5.1f} s {len(times):4d} deltas  {'right' if supported else 'cited' if good else '-----'} "
               f"{question}\n      {done['answer']!r} {'; '.join(bad)}", flush=True)
@@ -240,16 +241,16 @@ def finish(bars, begun):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--python", "--model", "--name", "--embed"):
+    for option in ("--server", "--model", "--name", "--embed"):
         parser.add_argument(option, required=True)
     args, bars, servers = parser.parse_args(), Bars(), []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
     folder = tempfile.mkdtemp(prefix="footnote-llama-")
     begun, ways = time.monotonic(), os.environ.get("LLAMA_WAYS", "two builtin one").split()
     try:
-        chat = Llama(args, folder, "chat", args.model, args.name, "--ctx", "8192")
+        chat = Llama(args, folder, "chat", args.model, args.name, "--ctx-size", "8192")
         servers.append(chat)
-        embed = Llama(args, folder, "embed", args.embed, EMBED_NAME, "--embedding", "mean", "--ctx", "512")
+        embed = Llama(args, folder, "embed", args.embed, EMBED_NAME, "--pooling", "mean", "--ctx-size", "512")
         servers.append(embed)
         for server in servers:
             wait_for("the model server listens", server.listens, 120, 0.1)
@@ -264,7 +265,7 @@ def main():
         if "one" not in ways:
             return finish(bars, begun)
         servers.pop(0).proc.end()
-        both = Llama(args, folder, "both", args.model, args.name, "--embedding", "last", "--ctx", "8192")
+        both = Llama(args, folder, "both", args.model, args.name, "--pooling", "last", "--ctx-size", "8192")
         servers.append(both)
         wait_for("the model server listens", both.listens, 120, 0.1)
         run(bars, f"one server for both: {args.name}",

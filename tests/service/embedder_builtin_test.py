@@ -30,6 +30,12 @@ def test_vectors_are_unit_length_deterministic_and_counted(emb):
     assert emb.stat('embed_texts_total{source="model"}') - before == 3
 
 
+def test_a_call_that_may_cost_nothing_is_embedded(emb):
+    a = emb.hub.ask("embed.free", dict(texts=["How many connections?"])).wait()
+    assert a.code == 0 and a.vectors == emb.hub.embed("How many connections?").wait().vectors
+    assert emb.hub.ask("embed.free", dict(texts=[])).wait().code == 22
+
+
 def test_a_large_batch_is_embedded_whole_and_in_order(emb):
     texts = ["text number %d of the batch" % (i % 700) for i in range(2000)]
     big = emb.hub.embed(*texts, documents=True).wait(30)

@@ -7,10 +7,11 @@ import time
 import pytest
 
 from embedder_kit import BIN, Embedder, Redis, Stub, http, wait_for
+from tcp_kit import silence
 
 PASSAGES = [("Guide", "# Pool\n\nThe pool keeps ten connections. More text."), ("Other", "Rain is expected.")]
 EMBED, CHAT = "embeddings", "chat"
-UPSTREAM, REPLY, REFUSED, LIMITED, QUOTA, CUT, TIMEOUT = 40, 41, 42, 43, 44, 45, 46
+UPSTREAM, REPLY, REFUSED, LIMITED, QUOTA, CUT, TIMEOUT, LOST = 40, 41, 42, 43, 44, 45, 46, 47  # LOST: in mid-work, so that it may have been billed
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,40 @@ def test_a_text_is_paid_for_once_and_kept_for_a_day(emb, stub, redis):
     assert b.rep["cached"] == 1 and b.vectors[0] == a.vectors[0]
     assert stub.stats()[EMBED] == 1
     assert emb.stat("embedding_cache_hits_total") == 1
+
+
+def free(emb, *texts):
+    call = emb.hub.ask("embed.free", dict(texts=list(texts))).wait()
+    assert call.code == 0, call.head
+    return call
+
+
+def test_a_call_that_may_cost_nothing_gets_what_is_cached_or_hears_that_it_would_cost(emb, stub, redis):
+    misses = lambda: emb.stat("embedding_cache_misses_total")
+    assert free(emb, "What for?").rep == {"model": "text-embedding-3-small", "dims": 0, "vectors": b""}
+    a = emb.hub.embed("What for?").wait()
+    assert stub.stats()[EMBED] == 1 and misses() == 1                  # it was looked for twice, and missing once
+    b = free(emb, "What for?")
+    assert b.rep["cached"] == 1 and b.vectors == a.vectors and stub.stats()[EMBED] == 1
+    both = free(emb, "What for?", "What else?").rep
+    assert (both["dims"], both["vectors"], both.get("cached", 0)) == (0, b"", 0)
+    stub.script({"route": EMBED, "delay_ms": 1500, "times": 1})
+    slow = emb.hub.embed("What else?")
+    wait_for(lambda: stub.stats()["concurrent"] == 1)
+    assert free(emb, "What else?").rep["dims"] == 0 and not slow.done.is_set()   # it waits for nobody's paid call, which may become its own
+    assert slow.wait().code == 0 and stub.stats()[EMBED] == 2 and misses() == 2
+
+
+def test_no_call_that_may_cost_nothing_has_the_model_asked_whether_the_cache_is_old(emb, stub, redis):
+    a = emb.hub.embed("What for?").wait()
+    with_new_process = Embedder(OPENAI_BASE_URL=stub.url + "/v1", OPENAI_API_KEY="sk-test", REDIS_URL=redis.url)
+    try:
+        assert free(with_new_process, "What for?").rep["dims"] == 0 and stub.stats()[EMBED] == 1
+        assert with_new_process.hub.embed("What for?").wait().rep["cached"] == 1
+        wait_for(lambda: stub.stats()[EMBED] == 2)                      # that one may
+        assert free(with_new_process, "What for?").vectors == a.vectors and stub.stats()[EMBED] == 2
+    finally:
+        with_new_process.close()
 
 
 @pytest.mark.parametrize("value", [b"", b"x" * 40, b"FE\x02\x00" + b"\0" * 2000, b"FE\x01\x00\x00\x01\x00\x00" + b"\0" * 1056, "list"])
@@ -142,7 +177,7 @@ def test_a_cancelled_call_is_dropped_upstream_at_once(emb, stub):
 @pytest.mark.parametrize("fault, code", [
     ({"garbage": True}, REPLY), ({"nan": True}, REPLY), ({"drop_last": True}, REPLY), ({"bad_index": True}, REPLY),
     ({"redirect": "http://169.254.169.254/"}, REPLY), ({"status": 500}, UPSTREAM), ({"status": 503}, UPSTREAM),
-    ({"cut_after_bytes": 100}, UPSTREAM), ({"cut_after_bytes": 0}, UPSTREAM), ({"status": 401}, REFUSED),
+    ({"cut_after_bytes": 100}, LOST), ({"cut_after_bytes": 0}, LOST), ({"status": 401}, REFUSED),
     ({"status": 404, "code": "model_not_found"}, REFUSED), ({"status": 504}, TIMEOUT)])
 def test_each_upstream_fault_has_its_code_and_is_not_cached(emb, stub, redis, fault, code):
     stub.script(dict(fault, route=EMBED))
@@ -286,7 +321,7 @@ def test_refused_parameters_are_dropped(emb, stub):
 
 @pytest.mark.parametrize("fault, code", [
     ({"garbage": True}, REPLY), ({"content_type": "text/html"}, REPLY), ({"redirect": "http://169.254.169.254/"}, REPLY),
-    ({"status": 500}, UPSTREAM), ({"error_after": 0}, UPSTREAM), ({"cut_after_bytes": 20}, UPSTREAM),
+    ({"status": 500}, UPSTREAM), ({"error_after": 0}, UPSTREAM), ({"cut_after_bytes": 20}, LOST),
     ({"status": 401}, REFUSED), ({"status": 429}, LIMITED), ({"status": 429, "code": "insufficient_quota"}, QUOTA)])
 def test_a_failure_before_the_first_token_has_its_code(emb, stub, fault, code):
     stub.script(dict(fault, route=CHAT))
@@ -311,8 +346,8 @@ def test_a_stream_cut_at_any_byte_never_passes_for_whole(emb, stub):
         if c.code == 0:
             assert c.rep["text"] == text and at > 800, at
         else:
-            assert c.code == (CUT if c.parts else UPSTREAM), at
-        if c.code == UPSTREAM and not c.parts:
+            assert c.code == (CUT if c.parts else LOST), at
+        if c.code == LOST and not c.parts:
             assert emb.hub.chat("q?", PASSAGES).wait().code == 0 # keeps the breaker closed
     assert whole > 0
 
@@ -382,6 +417,15 @@ def test_sigterm_lets_a_stream_finish(emb, stub):
     wait_for(lambda: len(c.parts) > 1)
     assert emb.terminate() == 0
     assert c.wait().code == 0 and c.rep["text"] == "word " * 20
+
+
+def test_a_silent_server_is_asked_whether_its_machine_is_there(emb, stub):
+    """F47: without that a call on a connection that the network took away waits for as long as a server may think."""
+    port = int(stub.url.rsplit(":", 1)[1])
+    stub.script({"route": CHAT, "delay_ms": 1500})
+    call = emb.hub.chat("q?", PASSAGES)
+    wait_for(lambda: [ours for ours, _ in silence(emb.proc.pid, port) if ours and ours <= 5.1])
+    assert call.wait().code == 0
 
 
 def test_neither_key_nor_texts_are_logged(emb, stub):

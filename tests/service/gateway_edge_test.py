@@ -39,9 +39,9 @@ def wait_for(what, seconds=10.0):
 
 
 class Gateway:
-    """One gateway process with its own ports; options as environment."""
+    """One gateway process with its own ports; options as environment. files: its soft and hard limit of open files."""
 
-    def __init__(self, **options):
+    def __init__(self, files=None, **options):
         self.port, self.metrics, self.hub = free_port(), free_port(), free_port()
         self.log = tempfile.NamedTemporaryFile(prefix="gateway-", suffix=".log")
         env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
@@ -49,8 +49,8 @@ class Gateway:
                    REDIS_URL="redis://127.0.0.1:1/0", ADMIN_KEY=ADMIN, ALLOWED_ORIGINS=ORIGIN, LOG_FORMAT="json",
                    MAX_CONN_PER_ADDR="1000")
         env.update({k: str(v) for k, v in options.items()})
-        self.process = subprocess.Popen([os.path.join(BIN, "footnote-gateway")], env=env, stderr=self.log,
-                                        stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([os.path.join(BIN, "footnote-gateway")], env=env, stderr=self.log, stdout=subprocess.DEVNULL,
+                                        preexec_fn=files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files)))
         wait_for(self.listens)
 
     def listens(self):
@@ -664,13 +664,34 @@ class Guard(unittest.TestCase):
                 s.close()
             self.assertEqual(gw.stop(), 0)
 
+    def test_a_low_soft_limit_of_open_files_is_raised_and_what_cannot_be_served_is_said(self):
+        hard = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        for files, threads, short in (((300, hard), 1000, False), ((300, 1024), 1536, True)):
+            gw = Gateway(files=files, HTTP_THREADS=threads)
+            try:
+                self.assertEqual(gw.metric("process_max_fds(?= )"), files[1])
+                lines = [json.loads(line) for line in gw.text().splitlines()]
+                self.assertEqual([x["descriptors"] for x in lines if x["msg"] == "started"], [files[1]])
+                said = [(x["option"], x["value"], x["wanted"], x["limit"]) for x in lines if x["level"] == "warn" and "option" in x]
+                self.assertEqual(said, [("HTTP_THREADS", threads, (threads + 50) * 10 // 8, files[1])] if short else [])
+            finally:
+                self.assertEqual(gw.stop(), 0)
+
+    def test_malloc_keeps_little_for_each_thread_unless_an_operator_says_otherwise(self):
+        for given, wanted in ({}, "glibc.malloc.tcache_max=128"), ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}, "glibc.malloc.arena_max=4"):
+            gw = Gateway(**given)
+            try:
+                with open("/proc/%d/environ" % gw.process.pid, "rb") as f:  # as the process began: it is the same one
+                    env = dict(x.split(b"=", 1) for x in f.read().split(b"\0") if b"=" in x)
+                with open("/proc/%d/comm" % gw.process.pid, encoding="utf-8") as f:
+                    self.assertEqual(f.read(), "footnote-gatewa\n")
+                if "san" not in os.path.basename(BIN):
+                    self.assertEqual(env.get(b"GLIBC_TUNABLES", b"").decode(), wanted)
+            finally:
+                self.assertEqual(gw.stop(), 0)
+
     def test_when_descriptors_run_out_new_connections_are_closed_and_those_at_work_go_on(self):
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-        try:
-            gw = Gateway()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        gw = Gateway(files=(256, 256))
         held = []
         try:
             with gw.connect() as working:
@@ -855,6 +876,7 @@ class Life(unittest.TestCase):
                 missing = json.loads(gw.ask("GET", "/readyz")[2])["missing"].split(", ")
                 self.assertEqual("keys" in missing, auth == "on")
                 self.assertIn("store", missing)
+                self.assertNotIn("postgres", missing)  # which only a store could tell
             finally:
                 self.assertEqual(gw.stop(), 0)
 

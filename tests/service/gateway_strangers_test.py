@@ -130,6 +130,33 @@ class Floods(unittest.TestCase):
         finally:
             self.assertEqual(gw.stop(), 0)
 
+    def test_bad_requests_are_charged_to_the_address_on_every_route_that_takes_its_limits_later(self):
+        """A wrong key has a limit of its own, 10 a minute, and the address's behind it."""
+        key, json_type = {"Authorization": "Bearer " + ADMIN}, {"Content-Type": "application/json"}
+        bad = {"no JSON": (json_type, b"{", (400,)), "a field too long": (json_type, json.dumps({"question": "x" * 600000}).encode(), (413, 422, 400)),
+               "another type": ({"Content-Type": "text/plain"}, b"hello", (400, 415)), "a field missing": (json_type, b"{}", (400, 422)),
+               "a wrong deadline": (dict(json_type, **{"X-Request-Timeout-Ms": "1"}), b"{}", (400,))}
+        for path in ("/api/v1/chat/query", "/api/v1/chat/selection", "/api/v1/chat/stream", "/v1/chat/completions", "/chat/completions",
+                     "/v1/completions", "/v1/responses", "/mcp"):
+            gw = Gateway(RATE_LIMIT_ADDR_REQUESTS=20)
+            try:
+                begun, codes = time.monotonic(), {}
+                for name, (headers, body, expected) in bad.items():
+                    if path == "/mcp" and name in ("a field missing", "a field too long"):
+                        continue  # a message that is none: the limits have been taken
+                    codes[name] = [gw.ask("POST", path, body, **{k.replace("-", "_"): v for k, v in {**key, **headers}.items()})
+                                   for _ in range(8)]
+                    self.assertLessEqual({c[0] for c in codes[name]}, {429, *expected}, (path, name))
+                    self.assertIn("address", codes[name][0][1].get("ratelimit-policy", ""), (path, name))
+                codes["wrong method"] = [gw.ask("DELETE", path) for _ in range(8)]
+                codes["no such route"] = [gw.ask("POST", path + "/x", b"{}") for _ in range(8)]
+                passed = sum(c[0] != 429 for each in codes.values() for c in each)
+                self.assertGreaterEqual(passed, 20, path)
+                self.assertLessEqual(passed, 21 + (time.monotonic() - begun) * 20 / 60, path)
+                self.assertEqual(gw.ask("GET", "/healthz")[0], 200)
+            finally:
+                self.assertEqual(gw.stop(), 0)
+
     def test_a_redis_that_goes_away_is_no_second_quota(self):
         with Redis() as redis:
             gw = Gateway(REDIS_URL=redis.url)

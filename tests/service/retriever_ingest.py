@@ -1,10 +1,13 @@
 """The real retriever beside a fake hub, store and embedder: documents become searchable, faults pass, nothing is lost."""
+import os
+import resource
+import shutil
 import signal
 import time
 
 import pytest
 
-from busfake import CODES, DISCONNECT, Service, wait_for
+from busfake import BIN, CODES, DISCONNECT, Service, wait_for
 from retriever_kit import Backend
 
 GUIDE = """# Garden guide
@@ -275,6 +278,16 @@ def test_documents_that_wait_for_embeddings_say_so(back, retriever):
     assert back.fresh_probes == back.probes             # past every cache
 
 
+def test_documents_wait_for_embeddings_no_more_also_when_the_second_sets_asked_first(back):
+    with Service("retriever", back.hub):
+        back.broken["embed"] = "UPSTREAM"
+        doc = back.put("# B\n\nTigers prowl.")
+        wait_for("several times", lambda: len(back.waits) >= 5, 20)   # the next one comes in eight seconds, the other ask every three
+        del back.broken["embed"]
+        wait_status(doc, "ready", 30)
+        wait_for("over", lambda: back.waits[-1] is None, 5)
+
+
 def test_small_documents_are_claimed_embedded_and_stored_together(back):
     docs = [back.put(f"# N{n}\n\nNote number {n} speaks of a kettle.", tenant=f"t{n % 2}") for n in range(60)]
     with Service("retriever", back.hub, CHUNK_BYTES=200):
@@ -284,6 +297,47 @@ def test_small_documents_are_claimed_embedded_and_stored_together(back):
         assert back.embed_calls < 20 and len(back.embedded) == 60     # texts of several documents share a call
         for n in (0, 59):
             wait_for("searchable", lambda n=n: found(back, docs[n], f"note number {n}", tenant=f"t{n % 2}"))
+
+
+def test_what_this_process_has_just_stored_is_not_read_back(back, retriever):
+    back.broken["chunks.get"] = "INTERNAL"
+    docs = [back.put(f"# N{n}\n\nNote number {n} speaks of a kettle.\n\n{GUIDE}", external_id=f"n{n}") for n in range(5)]
+    for n, d in enumerate(docs):
+        wait_for("searchable", lambda d=d, n=n: found(back, d, f"note number {n}"))
+        hit = next(h for h in back.hits("How wet is the soil?", top_k=50) if h["document_id"] == d["id"])
+        assert hit["text"].encode() == d["text"][hit["start"]:hit["end"]] and hit["section"] == "Watering" and hit["external_id"] == f"n{n}"
+    assert back.loads and all(bare for _, bare in back.loads)
+
+
+@pytest.mark.parametrize("how", ("another change", "a second set", "fewer chunks"))
+def test_what_has_changed_since_it_was_stored_is_read_as_it_is_now(back, retriever, how):
+    answer = back.on_chunks_get
+
+    def changed(q):
+        code, rep = answer(q)
+        for c in rep.get("chunks", []):
+            c["text"] = c["text"].replace("walrus", "marmot")      # of the same length: offsets hold
+        rep["document"][0]["seq"] += how == "another change"
+        rep["document"][0]["chunks"] -= how == "fewer chunks"
+        return code, {**rep, **({"second_model": "m2"} if how == "a second set" else {})}
+    back.on_chunks_get = changed
+    doc = back.put("# T\n\nThe old walrus swims.")
+    wait_for("searchable", lambda: found(back, doc, "old swims"))
+    assert back.hits("marmot")[0]["text"].endswith("The old marmot swims.") and [bare for _, bare in back.loads] == [True, False]
+
+
+def test_a_store_that_brings_the_chunks_all_the_same_is_believed(back, retriever):
+    back.bare = False
+    doc = back.put(GUIDE)
+    wait_for("searchable", lambda: found(back, doc, "How wet is the soil?"))
+    assert back.loads == [(doc["id"], True)]
+
+
+def test_another_retriever_reads_what_this_one_stored(back, retriever):
+    doc = back.put(GUIDE)
+    wait_status(doc, "ready")
+    with Service("retriever", back.hub, INGEST_JOBS=0):
+        wait_for("both have read it", lambda: {bare for _, bare in back.loads} == {True, False})
 
 
 def test_a_document_that_cannot_be_stored_fails_alone(back):
@@ -298,3 +352,128 @@ def test_a_document_that_cannot_be_stored_fails_alone(back):
             wait_status(d, "ready", 20)
         assert len(back.embedded) == 16                               # this once twice: what the first call made was not stored
         assert back.lots == []
+
+
+# ---- files that a process of their own reads
+TABLE = "town,people\nVarnholm,1843\n"
+
+
+def programs(folder, reader=None):
+    """The retriever with another reader of files beside it, or none."""
+    shutil.copy(os.path.join(BIN, "footnote-retriever"), folder)
+    if reader:
+        place_reader(folder, reader)
+    return folder
+
+
+def place_reader(folder, script=None):
+    new, path = folder / "new", folder / "footnote-extract"
+    if script:
+        new.write_text(script)
+        new.chmod(0o755)
+    else:
+        shutil.copy(os.path.join(BIN, "footnote-extract"), new)
+    new.rename(path)
+
+
+def children(pid):
+    return [c for t in os.listdir(f"/proc/{pid}/task") for c in open(f"/proc/{pid}/task/{t}/children").read().split()]
+
+
+def test_a_reader_that_closes_its_output_and_stays_is_ended_at_its_time(back, tmp_path):
+    folder = programs(tmp_path, "#!/bin/sh\nexec >&-\nsleep 600 &\nexec sleep 600\n")
+    with Service("retriever", back.hub, folder=folder, EXTRACT_TIMEOUT=1) as s:
+        docs = [back.put(TABLE, mime="text/csv") for _ in range(3)]  # more than there are threads that wait for readers
+        for d in docs:
+            wait_status(d, "failed")
+            assert "took too long" in d["error"], d["error"]
+        s.counted(3, "retriever_reader_faults")
+        assert children(s.pid) == []
+        wait_status(back.put("# Herons\n\nHerons wade."), "ready")
+
+
+def test_a_reader_that_cannot_be_started_puts_its_file_off_without_an_attempt(back, tmp_path):
+    with Service("retriever", back.hub, folder=programs(tmp_path)) as s:
+        doc = back.put(TABLE, mime="text/csv")
+        wait_for("put off", lambda: s.metric("retriever_reads_put_off_total") >= 2)
+        assert "could not be started" in doc["error"] and doc["status"] in ("pending", "processing")
+        wait_status(back.put("# Herons\n\nHerons wade."), "ready")   # what needs no reader goes on
+        place_reader(tmp_path)
+        wait_status(doc, "ready")
+        assert doc["attempts"] == 1 and s.metric("retriever_reader_faults") == 0
+        wait_for("searchable", lambda: found(back, doc, "Varnholm"))
+
+
+def test_a_host_without_descriptors_puts_files_off_until_it_has_some(back, retriever):
+    limits = resource.prlimit(retriever.pid, resource.RLIMIT_NOFILE)
+    taken = {int(fd) for fd in os.listdir(f"/proc/{retriever.pid}/fd")}
+    lowest_free = next(n for n in range(10000) if n not in taken)
+    resource.prlimit(retriever.pid, resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+    doc = back.put(TABLE, mime="text/csv")
+    wait_for("put off", lambda: back.unspent > 0)
+    assert "could not be started" in doc["error"]
+    resource.prlimit(retriever.pid, resource.RLIMIT_NOFILE, limits)
+    wait_status(doc, "ready")
+    assert doc["attempts"] == 1 and retriever.metric("retriever_reads_put_off_total") == back.unspent
+
+
+def test_a_model_that_goes_in_the_middle_of_a_document_leaves_no_vectors_of_it(back, retriever):
+    back.space = "old-model"
+    doc = back.put("\n\n".join(f"Note number {n} tells of harbour {n * 7} and of the cranes that stand there, {n} of them, in a row." for n in range(700)))
+
+    def answer(kind, q):
+        if kind == "job.chunks":
+            back.gone.add("old-model")
+        return Backend.answer(back, kind, q)
+    back.hub.answer = answer
+    wait_status(doc, "ready", 30)
+    chunks = list(doc["chunks"].values())
+    assert len(chunks) > 300 and {c["model"] for c in chunks} == {"test-model"}
+
+
+def test_the_embedder_is_asked_which_model_it_has_now_and_then_and_not_before_each_claim(back):
+    with Service("retriever", back.hub, REEMBED_PROBE=3600):
+        wait_for("claims of other models' work", lambda: len(back.model_claims) >= 3, 15)
+        wait_status(back.put("# B\n\nTigers prowl."), "ready")
+        assert back.probes == 1, "one for ingestion and for the second sets"
+    with Service("retriever", back.hub, REEMBED_PROBE=1):
+        wait_for("it is asked again", lambda: back.probes >= 4, 20)
+    assert back.fresh_probes == back.probes
+
+
+# ---- tables
+HEAD = "| Town | People |\n| --- | --- |"
+
+
+def work_on(doc, model, from_ord=0, **kw):
+    """What the store says of a document that lacks the vectors of this model."""
+    return {"tenant": doc["tenant"], "collection": doc["collection"], "model": model, "dims": 64, "space": "test-model", "space_dims": 64,
+            "items": [{"document_id": doc["id"], "generation": doc["generation"], "from_ord": from_ord, "chunks": len(doc["chunks"]),
+                       "external_id": doc["external_id"]}], **kw}
+
+
+def test_the_head_of_a_table_goes_with_each_of_its_passages_wherever_a_page_of_them_begins(back):
+    rows = "".join(f"| Town{i} | {i * 17} |\n" for i in range(90))
+    doc = back.put(f"# Towns\n\n{HEAD}\n{rows}", external_id="towns")
+    with Service("retriever", back.hub, CHUNK_BYTES=200, REEMBED_RATE=10000, REEMBED_PROBE=1) as s:
+        wait_status(doc, "ready")
+        embedded, chunks = list(back.embedded), sorted(doc["chunks"].values(), key=lambda c: c["ord"])
+        assert len(chunks) > 8 and [c.get("lead") for c in chunks] == [None] + [HEAD] * (len(chunks) - 1)
+        wait_for("searchable", lambda: found(back, doc, "Town89"))
+        assert back.hits("Town89")[0]["lead"] == HEAD                # its passage came with another page than the head
+        back.model_work = [work_on(doc, "other-model"), work_on(doc, "other-model", 5)]   # from the beginning, and from the middle on
+        back.model = "other-model"
+        wait_for("vectors of the other model", lambda: len(back.model_puts) == 2)
+        by_ord = {t: i for i, t in enumerate(embedded)}
+        again = [by_ord[t] for t in back.embedded[len(embedded):]]      # the very texts of before: each is found
+        assert sorted(again) == sorted([*range(len(chunks)), *range(5, len(chunks))])
+        assert s.metric("retriever_reembed_faults_total") == 0
+
+
+def test_another_model_than_the_one_that_was_named_says_nothing_about_the_embedders_own(back):
+    doc = back.put("# B\n\nTigers prowl.")
+    with Service("retriever", back.hub, REEMBED_PROBE=3600) as s:
+        wait_status(doc, "ready")
+        back.model_work = [work_on(doc, "ordered-model") | {"dims": 32} for _ in range(50)]   # the server knows no such dimensions
+        wait_for("faults", lambda: s.metric("retriever_reembed_faults_total") >= 3, 20)
+        assert back.probes == 1, "documents that are being ingested would be put back"

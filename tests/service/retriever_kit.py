@@ -30,9 +30,15 @@ class Backend:
         self.asides, self.waits = [], []  # what the retriever said of documents that it cannot load, and why documents wait
         self.unloadable = {}       # document id → "internal": the call fails; "chunks": the answer is another document's
         self.fresh_probes = 0
+        self.unspent = 0           # documents that the retriever's host could not begin
+        self.model_claims = []     # whether another model's vectors are wanted
+        self.model_work, self.model_puts = [], []  # answers to these, one after another; vectors that came
         self.unstorable = set()    # ids that jobs.done refuses
         self.lots = []             # documents of each jobs.done
+        self.loads = []            # (document id, without its chunks) of each chunks.load
+        self.bare = True           # chunks.load leaves out what the retriever has; an older store does not know that
         self.model = "test-model"
+        self.space, self.gone = None, set()  # a model that is in use in the collections; models that nobody has any more
         self.hub = Hub()
         self.hub.answer = self.answer
 
@@ -89,9 +95,19 @@ class Backend:
             self.probes += 1
             self.fresh_probes += q.get("fresh", False)
         else:
+            if q.get("model") in self.gone:
+                return CODES["VALIDATION"], {}
             self.embed_calls += 1
             self.embedded += q["texts"]
-        return 0, {"model": self.model, "dims": DIMS, "vectors": b"".join(vector(t) for t in q["texts"])}
+        return 0, {"model": q.get("model") or self.model, "dims": DIMS, "vectors": b"".join(vector(t) for t in q["texts"])}
+
+    def on_model_claim(self, q):
+        self.model_claims.append(q)
+        return 0, self.model_work.pop(0) if self.model_work else {"items": []}
+
+    def on_model_put(self, q):
+        self.model_puts.append(q)
+        return 0, {"count": len(q["parts"])}
 
     def on_document_aside(self, q):
         self.asides.append((q["document_id"], q.get("error")))
@@ -116,7 +132,8 @@ class Backend:
                 self.claims.append((d["id"], q["worker"]))
                 return 0, {"document_id": d["id"], "job_id": d["id"], "generation": d["generation"], "tenant": d["tenant"],
                            "collection": d["collection"], "mime": d["mime"], "body": d["body"], "attempts": d["attempts"] - 1,
-                           **({"title": d["title"]} if "title" in d else {})}
+                           **({"title": d["title"]} if "title" in d else {}),
+                           **({"space": self.space, "space_dims": DIMS} if self.space else {})}
         return CODES["NOT_FOUND"], {}
 
     def on_jobs_claim(self, q):
@@ -173,6 +190,8 @@ class Backend:
         doc["error"] = q.get("error")
         if q.get("again"):
             doc["status"] = "pending"
+            doc["attempts"] -= q.get("unspent", False)
+            self.unspent += q.get("unspent", False)
         elif q.get("error"):
             doc["status"] = "failed"
         else:
@@ -185,11 +204,14 @@ class Backend:
     def on_chunks_load(self, q):
         items = []
         for key in q["items"]:
+            self.loads.append((key["document_id"], key.get("bare", False)))
             code, rep = self.on_chunks_get({"document_id": key["document_id"]})
             if code == CODES["NOT_FOUND"]:
                 continue
             if code:
                 return code, {}
+            if key.get("bare") and self.bare:
+                rep.update(chunks=[], has_more=False)
             items.append(rep)
         return 0, {"items": items}
 
@@ -206,5 +228,6 @@ class Backend:
         out = [{k: v for k, v in c.items() if k not in ("model", "generation")} |
                {"text": text[c["start"]:c["end"]].decode()} for c in page[:3]]
         return 0, {"tenant": doc["tenant"], "model": self.model, "chunks": out, "has_more": len(page) > 3, "document": [
-            {"id": b"\x01" * 16 if fault else doc["id"], "collection": doc["collection"], "status": "ready", "created_ms": 1, "updated_ms": doc["version"],
+            {"id": b"\x01" * 16 if fault else doc["id"], "collection": doc["collection"], "seq": self.changes.get(doc["id"], {}).get("seq", 0),
+             "chunks": len(chunks), "status": "ready", "created_ms": 1, "updated_ms": doc["version"],
              "title": doc.get("title", ""), "external_id": doc["external_id"], "metadata": doc.get("metadata", "{}")}]}

@@ -128,3 +128,15 @@ def test_an_answer_gets_its_citations(back):
     assert rep["grounded"] and 0 < rep["confidence"] <= 1
     rep = back.hub.ok("cite", {"question": "?", "hits": hits, "answer": "I do not know [1].", "refused": True})
     assert not rep.get("grounded") and rep["citations"] == [] and rep["confidence"] == 0
+
+
+def test_a_search_after_a_switch_waits_until_the_index_has_reached_it(back):
+    """The vectors that it is compared with came before the switch: an index that has not read so far would find half of them."""
+    late = back.put("# Herons\n\nHerons stand on one leg in the reeds.", external_id="herons")
+    wait_for("indexed", lambda: late["status"] == "ready" and names(back, "herons reeds", all=True) >= {"herons"})
+    assert back.hits("herons reeds", all=True, after=back.seq)
+    call = back.hub.begin("search", {"query": "herons reeds", "collections": ["docs"], "all": True, "after": back.seq + 1}, tenant="default")
+    back.hub.ok("search", {"query": "herons reeds", "collections": ["docs"], "all": True}, tenant="default")
+    assert call.code is None, "another search overtakes it"
+    back.change(late, "ready")
+    wait_for("it is answered", lambda: call.code == 0, 5)

@@ -74,6 +74,12 @@ def script(session_row, tenant="default"):
     yield f"""INSERT INTO chunks (id, document_id, generation, ord, tenant, start_byte, end_byte, hash, model, embedding)
         SELECT {ident(8, 'i')}, {ident(7, 'i / 5 + 1')}, 1, i % 5, '{tenant}', 0, 1, sha256(i::text::bytea), 'm', 'x'
         FROM generate_series(0, 99999) i"""
+    # every other document has a second set of vectors, as while a model changes
+    yield f"""INSERT INTO vectors (document_id, generation, ord, tenant, model, hash, embedding)
+        SELECT document_id, 1, ord, tenant, 'm2', hash, 'xxxx' FROM chunks
+        WHERE document_id IN (SELECT {ident(7, '2 * i')} FROM generate_series(1, 10000) i)"""
+    yield """UPDATE documents SET second = 'm2', second_dims = 1, second_generation = 1
+        WHERE id IN (SELECT document_id FROM vectors)"""
     yield f"""INSERT INTO changes (seq, tenant, collection, document_id, op, at) SELECT i, '{tenant}', 'c1',
         {ident(7, 'i')}, CASE i % 2 WHEN 0 THEN 'delete' ELSE 'ready' END, now() - i * interval '1 minute'
         FROM generate_series(1, 20000) i"""
@@ -86,6 +92,7 @@ def script(session_row, tenant="default"):
         't' || i % 50, '{{chat}}', CASE i % 100 WHEN 0 THEN now() - interval '30 days' END,
         CASE i % 3 WHEN 0 THEN ARRAY['https://o' || i || '.example'] END, 2 * i, now() - i * interval '1 minute'
         FROM generate_series(1, 5000) i"""
+    yield "INSERT INTO key_uses (hash, tenant, used_on) SELECT hash, tenant, '2026-01-01' FROM api_keys"
     yield f"""INSERT INTO revoked_keys (hash, seq, expires_at) SELECT sha256(('r' || i)::bytea), 2 * i + 1,
         now() + (i - 100) * interval '1 minute' FROM generate_series(1, 5000) i"""
     yield "UPDATE key_head SET seq = 20000"

@@ -125,6 +125,23 @@ def test_a_dead_retrievers_lease_is_taken_over_and_counted(hub):
     assert hub.ok("document.get", {"document_id": c["document_id"]})["items"][0]["status"] == "failed"
 
 
+def test_what_waits_for_its_reader_uses_up_no_attempt_and_says_so(hub):
+    rep = put(hub, "text")
+    me = {"worker": "w", "lease_ms": 60000}
+    for _ in range(7):
+        c = wait_for("it to come back", lambda: hub.ask("job.claim", me)[1])
+        assert c.get("attempts", 0) == 0
+        hub.ok("job.finish", {"document_id": c["document_id"], "generation": c["generation"], "worker": "w", "error": "the reader is away", "again": True,
+                              "wait_ms": 30})
+        d = hub.ok("document.get", {"document_id": rep["document_id"]})["items"][0]
+        assert (d["status"], d["error"]) == ("pending", "the reader is away")
+    c = wait_for("it to come back", lambda: hub.ask("job.claim", me)[1])
+    assert hub.ask("job.finish", {"document_id": c["document_id"], "generation": c["generation"], "worker": "other", "error": "x", "again": True,
+                                  "wait_ms": 30})[0] == CODES["CONFLICT"]
+    hub.ok("job.finish", {"document_id": c["document_id"], "generation": c["generation"], "worker": "w", "error": "x", "again": True, "wait_ms": 60000})
+    assert hub.ask("job.claim", me)[0] == CODES["NOT_FOUND"]
+
+
 def test_a_passing_fault_puts_it_back_and_a_lasting_one_fails_it(hub):
     rep = put(hub, "text")
     c = hub.ok("job.claim", {"worker": "w", "lease_ms": 60000})
@@ -136,6 +153,54 @@ def test_a_passing_fault_puts_it_back_and_a_lasting_one_fails_it(hub):
     d = hub.ok("document.get", {"document_id": rep["document_id"]})["items"][0]
     assert (d["status"], d["error"]) == ("failed", "no text in it")
     assert feed(hub) == []
+
+
+def test_what_a_workers_host_could_not_begin_is_no_attempt(hub, pg):
+    rep = put(hub, "text")
+    for _ in range(7):
+        c = hub.ok("job.claim", {"worker": "w", "lease_ms": 60000})
+        assert c.get("attempts", 0) == 0
+        hub.ok("job.finish", {"document_id": c["document_id"], "generation": c["generation"], "worker": "w", "error": "no descriptors",
+                              "again": True, "unspent": True})
+        assert hub.ask("job.claim", {"worker": "w", "lease_ms": 60000})[0] == CODES["NOT_FOUND"], "it waits"
+        pg.query("update uploads set not_before = now()")
+    assert hub.ok("job.get", {"job_id": rep["job_id"]})["status"] == "running"
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "in a lot"])
+def test_another_text_than_an_attempt_before_found_leaves_no_chunk_of_that(hub, pg, together):
+    """The server of EXTRACT_URL, or a release, reads a document otherwise than before."""
+    put(hub, "original")
+    c = hub.ok("job.claim", {"worker": "w", "lease_ms": 60000})
+    me = {"document_id": c["document_id"], "generation": c["generation"], "worker": "w"}
+    hub.ok("job.text", {**me, "text": b"one two three"})
+    hub.ok("job.chunks", {**me, "model": "m", "chunks": [chunk(0, 0, 3, "one"), chunk(1, 4, 7, "two"), chunk(2, 8, 13, "three")]})
+    hub.ok("job.finish", {**me, "error": "passing", "again": True})
+    pg.query("update uploads set not_before = now()")
+    assert hub.ok("job.claim", {"worker": "w", "lease_ms": 60000})["document_id"] == c["document_id"]
+    chunks = [chunk(0, 0, 4, "four"), chunk(1, 5, 9, "five")]
+    if together:
+        hub.ok("jobs.done", {"worker": "w", "model": "m", "items": [{"document_id": c["document_id"], "generation": c["generation"],
+                                                                    "text": b"four five", "chunks": chunks}]})
+    else:
+        hub.ok("job.text", {**me, "text": b"four five"})
+        hub.ok("job.chunks", {**me, "model": "m", "chunks": chunks})
+        hub.ok("job.finish", me)
+    got = hub.ok("chunks.get", {"document_id": c["document_id"]})["chunks"]
+    assert [(k["start"], k["end"], k["text"], k["hash"]) for k in got] == [(k["start"], k["end"], t, k["hash"]) for k, t in zip(chunks, ("four", "five"))]
+    assert hub.ok("document.get", {"document_id": c["document_id"]})["items"][0]["chunks"] == 2
+
+
+def test_the_head_of_a_table_stands_with_its_chunk(hub):
+    put(hub, "text of a table")
+    c = hub.ok("job.claim", {"worker": "w", "lease_ms": 60000})
+    me = {"document_id": c["document_id"], "generation": c["generation"], "worker": "w"}
+    hub.ok("job.text", {**me, "text": c["body"]})
+    hub.ok("job.chunks", {**me, "model": "m", "chunks": [chunk(0, 0, 4, "a"), {**chunk(1, 5, 9, "b"), "lead": "| A |"}]})
+    hub.ok("job.finish", me)
+    for got in (hub.ok("chunks.get", {"document_id": c["document_id"]}),
+                hub.ok("chunks.load", {"items": [{"document_id": c["document_id"]}]})["items"][0]):
+        assert [k.get("lead") for k in got["chunks"]] == [None, "| A |"]
 
 
 def test_several_files_share_a_job(hub):
@@ -169,6 +234,24 @@ def test_a_delete_is_in_the_feed_the_moment_it_commits(hub, pg):
         assert hub.ask(kind, {"document_id": rep["document_id"]})[0] == CODES["NOT_FOUND"]
     assert pg.query("select (select count(*) from chunks), (select count(*) from uploads),"
                     " (select count(*) from jobs where files_done < files)") == [(0, 0, 0)]
+
+
+def test_a_document_is_read_again_once_however_often_it_is_asked(hub, pg):
+    rep = put(hub, "text", external_id="again", title="Given")
+    ingest(hub)
+    asked = [hub.ok("document.reindex", {"collection": "docs", "external_id": "again"}) for _ in range(2)]
+    assert asked[0] == asked[1] and asked[0]["document_id"] == rep["document_id"] and asked[0]["job_id"] != rep["job_id"]
+    assert hub.ask("document.reindex", {"document_id": rep["document_id"]}, tenant="acme")[0] == CODES["NOT_FOUND"]
+    assert pg.query("select generation, attempts, mime from uploads") == [(2, 0, "text/plain")]
+    pg.query("update uploads set attempts = 3, not_before = now() + interval '1 hour'")
+    hub.ok("document.reindex", {"document_id": rep["document_id"]})                 # not in an hour: now
+    c, _ = ingest(hub)
+    assert c["body"] == b"text" and hub.ok("job.get", {"job_id": asked[0]["job_id"]})["status"] == "done"
+    got = hub.ok("document.get", {"document_id": rep["document_id"]})["items"][0]
+    assert (got["title"], got["status"]) == ("Given", "ready")
+    pg.query("update documents set body = null")
+    assert hub.ask("document.reindex", {"document_id": rep["document_id"]})[0] == CODES["CONFLICT"]
+    assert pg.query("select count(*) from uploads") == [(0,)]
 
 
 def test_the_feed_is_in_order_while_many_write(hub):
@@ -283,6 +366,53 @@ def test_keys_are_kept_by_hash_and_tenant(hub):
     assert hub.ask("key.delete", {"hash": b"k" * 32, "tenant": "other"})[0] == CODES["NOT_FOUND"]
     hub.ok("key.delete", {"hash": b"k" * 32, "tenant": "acme"})
     assert hub.ok("key.list")["items"] == []
+
+
+def test_a_key_is_replaced_once_and_its_successor_has_its_rights(hub):
+    old = {"hash": b"o" * 32, "tenant": "turn", "scopes": ["chat"], "label": "L", "origins": ["https://x"], "collections": ["c"], "per_minute": 5, "per_hour": 50}
+    turn = {"hash": old["hash"], "tenant": "turn", "next": b"n" * 32, "old_ends_ms": 4000000000000, "expires_ms": 4100000000000}
+    assert hub.ask("key.rotate", turn)[0] == CODES["NOT_FOUND"]
+    hub.ok("key.put", old)
+    for bad in ({"next": b"o" * 32}, {"next": b"n"}, {"old_ends_ms": 0}):
+        assert hub.ask("key.rotate", {**turn, **bad})[0] == CODES["VALIDATION"]
+    assert hub.ask("key.rotate", {**turn, "tenant": "other"})[0] != 0
+    for _ in range(2):  # sent again, it is the same
+        new, was = hub.ok("key.rotate", turn)["items"]
+        rights = ("tenant", "scopes", "label", "origins", "collections", "per_minute", "per_hour")
+        assert {f: new[f] for f in rights} == {f: was[f] for f in rights} == {f: old[f] for f in rights}
+        assert (new["hash"], new["expires_ms"], "replaced_by" in new) == (b"n" * 32, 4100000000000, False)
+        assert (was["hash"], was["expires_ms"], was["replaced_by"]) == (b"o" * 32, 4000000000000, b"n" * 32)
+    assert hub.ask("key.rotate", {**turn, "next": b"m" * 32})[0] == CODES["CONFLICT"]
+    hub.ok("key.delete", {"hash": b"n" * 32, "tenant": "turn"})
+    again = hub.ok("key.rotate", {**turn, "next": b"m" * 32, "old_ends_ms": 3900000000000})["items"]
+    assert again[0]["hash"] == b"m" * 32 and again[1]["expires_ms"] == 3900000000000, "the successor was revoked: it may have another"
+    assert hub.ok("key.rotate", {**turn, "next": b"m" * 32})["items"][1]["expires_ms"] == 3900000000000, "never later than before"
+    for h in (b"o", b"m"):
+        hub.ok("key.delete", {"hash": h * 32, "tenant": "turn"})
+
+
+def test_a_key_that_is_replaced_at_once_hears_so_again(hub):
+    """The bus asks again when an answer was lost: without an overlap the key is over by then, and its successor's secret is in the question."""
+    hub.ok("key.put", {"hash": b"q" * 32, "tenant": "turn", "scopes": ["chat"]})
+    turn = {"hash": b"q" * 32, "tenant": "turn", "next": b"r" * 32, "old_ends_ms": int(time.time() * 1000) - 1}
+    for _ in range(2):
+        new, was = hub.ok("key.rotate", turn)["items"]
+        assert (new["hash"], was["hash"], was["replaced_by"], was["expires_ms"]) == (b"r" * 32, b"q" * 32, b"r" * 32, turn["old_ends_ms"])
+    assert hub.ask("key.rotate", {**turn, "next": b"s" * 32})[0] == CODES["CONFLICT"]
+    for h in (b"q", b"r"):
+        hub.ok("key.delete", {"hash": h * 32, "tenant": "turn"})
+
+
+def test_the_day_of_a_keys_last_use_only_moves_on_and_unknown_keys_are_left_out(hub, pg):
+    k = {"hash": b"u" * 32, "tenant": "used", "scopes": ["chat"]}
+    hub.ok("key.put", k)
+    day = 86400000
+    for at, want in ((20000, 20000), (20000, 20000), (19990, 20000), (20001, 20001)):
+        hub.ok("key.used", {"keys": [{"hash": b"?" * 32}, {"hash": k["hash"]}], "day_ms": at * day})
+        assert hub.ok("key.list", {"tenant": "used"})["items"][0]["used_ms"] == want * day
+    assert "used_ms" not in hub.ok("key.get", {"hash": k["hash"]})["items"][0]
+    hub.ok("key.delete", {"hash": k["hash"], "tenant": "used"})
+    assert pg.value("SELECT count(*) FROM footnote.key_uses") == 0
 
 
 def test_clean_up_deletes_in_batches_children_first(hub, pg):

@@ -123,6 +123,55 @@ def test_an_erasure_waits_for_a_transaction_that_makes_the_session(hub, pg):
     assert sessions(pg, s) == 0
 
 
+def waits(pg, n=1):
+    return pg.value("select count(*) from pg_locks where not granted") >= n
+
+
+def settled(hub, call, kind, req):
+    """Its outcome; one that waited too long for a busy test says so, and is asked again."""
+    call.wait()
+    return (CODES["OK"], call.rep) if call.name == "OK" else hub.ask(kind, req)[:2] if call.name == "STORE_BUSY" else (call.code, call.rep)
+
+
+@pytest.mark.parametrize("named", (False, True))
+def test_a_question_that_meets_an_erasure_under_way_waits_and_finds_nothing_of_what_goes(hub, pg, named):
+    """It is one statement, which began before the erasure was committed."""
+    s = session()
+    old, rep = turn(hub, s)
+    b = begin_req(s, conversation_id=rep["conversation_id"]) if named else begin_req(s)
+    with pg.connect() as c, c.cursor() as cur:
+        cur.execute("begin")
+        cur.execute("delete from user_sessions where session_id = %s", (s,))
+        call = hub.begin("turn.begin", b)
+        wait_for("the question waits", lambda: waits(pg))
+        cur.execute("commit")
+    code, got = settled(hub, call, "turn.begin", b)
+    kept = [r[0] for r in pg.query("select m.content from messages m join conversations c on c.id = m.conversation_id"
+                                   " join user_sessions s on s.id = c.user_session_id where s.session_id = %s", s)]
+    if named:
+        assert code == CODES["NOT_FOUND"] and kept == []
+    else:
+        assert code == CODES["OK"] and got["conversation_id"] != rep["conversation_id"] and kept == [b["question"]]
+
+
+def test_an_erasure_waits_for_a_turn_that_is_being_stored_and_takes_it_along(hub, pg):
+    s = session()
+    turn(hub, s)
+    late = finish_req(begin_req(s), question="Late?")
+    with pg.connect() as c, c.cursor() as cur:
+        cur.execute("begin")
+        cur.execute("lock table citations in share mode")           # the turn waits here, and holds its session and conversation
+        call = hub.begin("turn.finish", late)
+        wait_for("the turn waits", lambda: waits(pg))
+        erasure = hub.begin("session.delete", {"session": s})
+        wait_for("the erasure waits", lambda: waits(pg, 2) or erasure.done.is_set())
+        assert not erasure.done.is_set() or erasure.name == "STORE_BUSY"
+        cur.execute("commit")
+    call.wait()
+    assert settled(hub, erasure, "session.delete", {"session": s})[0] == CODES["OK"]
+    assert sessions(pg, s) == 0 and pg.value("select count(*) from messages where content = 'Late?'") == 0
+
+
 def test_a_users_sessions_go_and_nobody_elses(hub, rd, pg, store):
     mine = [session() for _ in range(3)]
     other, foreign = session(), session()

@@ -20,11 +20,15 @@ START = ("infinity", LAST, "infinity", LAST)        # before the newest
 SESSION = hashlib.sha256(b"the long one").digest()
 PAGE = 50
 SMALL = {"collections_pkey", "feed_head_pkey", "cleanup_runs_pkey", "schema_migrations_pkey", "imports_pkey",
-         "ingest_waits_pkey", "key_head_pkey", "tenant_usage_pkey"}   # tables of a few rows
+         "ingest_waits_pkey", "key_head_pkey", "tenant_usage_pkey", "collection_models_pkey", "budget_days_pkey", "budget_holds_pkey"}   # tables of a few rows
 NO_QUERY = {"citations_pkey": "an id is said twice by nobody; citations are read by their message",
             "audit_pkey": "a line is written twice by nobody; they are read by their time",
+            "ix_budget_days_day": "no budget is spent here: a clean-up asks for days before one",
+            "ix_budget_holds_owner": "nothing is reserved here: BUDGET_LOCK asks for what an owner has reserved",
+            "ix_budget_holds_expires_at": "nothing is reserved here: a clean-up asks for what has ended",
+            "ix_api_keys_limits": "no key here shares another one's limits: a change asks for those that do",
             "revoked_keys_pkey": "what the trigger of api_keys writes once more"}
-EXTRA = {"CLAIM": 16}     # rows that a statement may sort beyond those it returns: of the newest jobs, which go first
+EXTRA = {"CLAIM": 16, "MODEL_TIDY": 100}     # rows that a statement may sort beyond those it returns: of the newest jobs, which go first; its batch
 CASCADE = {"ix_idempotency_user_session_id": ("idempotency", "user_session_id")}                         # the foreign key's own look-up
 
 
@@ -36,9 +40,9 @@ def queries(x):
         "ix_user_sessions_session_id": ("SESSION_DELETE", "default", SESSION),
         "ix_user_sessions_user_id": ("USER_DELETE", "default", "u5", 100, None),
         "ix_user_sessions_expires_at": ("CLEAN_SESSIONS", 5000),
-        "conversations_pkey": ("CONVERSATION_TOUCH", x.conversation, "default", x.row, 30),
+        "conversations_pkey": ("CONVERSATION_TOUCH", x.conversation, "default", x.row, SESSION, None, 30),
         "ix_conversations_user_session_id": ("CONVERSATION_LIST", "default", x.row, "infinity", LAST, *page),
-        "ux_conversations_open": ("CONVERSATION_OPEN", LAST, "default", x.row, 30),
+        "ux_conversations_open": ("CONVERSATION_OPEN", LAST, "default", x.row, SESSION, None, 30),
         "ix_conversations_created_at": ("USAGE", "default", 7),
         "ix_conversations_expires_at": ("CLEAN_CONVERSATIONS", 5000),
         "messages_pkey": ("FEEDBACK", "default", x.row, x.message, "up", None),
@@ -59,11 +63,15 @@ def queries(x):
         "ix_uploads_job_id": ("CLEAN_JOBS", 5000),
         "chunks_pkey": ("CHUNKS_GET", x.document, 0, 513),
         "ix_chunks_hash": ("VECTORS_KNOWN", "default", "m", [hashlib.sha256(str(i).encode()).digest() for i in range(64)], 0),
+        "vectors_pkey": ("CHUNKS_GET", x.document, 0, 513),
+        "ix_vectors_hash": ("VECTORS_KNOWN", "default", "m2", [hashlib.sha256(str(i).encode()).digest() for i in range(64)], 0),
+        "ix_documents_second": ("MODEL_TIDY", "default", "c7", "m2", 1, 100),
         "changes_pkey": ("FEED", 10000, 1000),
         "ux_changes_document_id": ("FINISH_SEQ", x.document),
-        "ux_changes_collection": ("COLLECTION_PUT", "default", "x7", None, None, None, 0, 0.0, 0, None),
+        "ux_changes_collection": ("COLLECTION_PUT", "default", "x7", None, None, None, 0, 0.0, 0, None, None),
         "ix_changes_expires_at": ("CLEAN_CHANGES", 5000),
         "api_keys_pkey": ("KEY_DELETE", hashlib.sha256(b"7").digest(), "t7", None),
+        "key_uses_pkey": ("KEY_LIST", "t7", None, "-infinity", b"", *page),
         "ix_api_keys_expires_at": ("CLEAN_KEYS", 5000),
         "ix_api_keys_tenant": ("KEY_LIST", "t7", None, "-infinity", b"", *page),
         "ix_api_keys_origins": ("KEY_ORIGIN", "https://o6.example"),
@@ -73,7 +81,7 @@ def queries(x):
         "ix_audit_expires_at": ("CLEAN_AUDIT", 5000),
         "ix_revoked_keys_expires_at": ("CLEAN_REVOCATIONS", 5000),
         "erased_sessions_pkey": ("TURN_ADD", LAST, "default", x.row, x.conversation, NEW, "a", "complete", None, None, False,
-                                 False, 0, 0, "2026-01-01", 30, None, None, None, "q", "2026-01-01", SESSION, "2030-01-01", None, None),
+                                 False, 0, 0, "2026-01-01", 30, *[None] * 18, "q", "2026-01-01", SESSION, "2030-01-01", None),
         "ix_erased_sessions_expires_at": ("CLEAN_ERASURES", 5000),
     }
 

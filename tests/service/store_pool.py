@@ -7,6 +7,7 @@ import pytest
 from busfake import Service, wait_for
 from pg import PgBouncer, Postgres
 from store_kit import begin_req, finish_req, session, turn
+from tcp_kit import silence
 
 
 def own_connections(pg):
@@ -48,6 +49,17 @@ def test_64_clients_at_once_use_no_more_connections_than_there_may_be_and_all_ge
         wait_for("what is kept", lambda: own_connections(pg) == 10)
         store.counted(0, "store_pool_active")
         store.counted(0, "store_pool_overflow")
+
+
+def test_both_ends_of_an_idle_connection_ask_whether_the_other_is_there(hub, pg):
+    """F47: without that a store that the network took away leaves its sessions, and what they have locked, for two hours."""
+    with Service("store", hub, DATABASE_URL=pg.url) as store:
+        turn(hub, session())
+
+        def asked():
+            found = silence(store.pid, pg.port)
+            return found and all(ours and theirs and ours <= 5.1 and theirs <= 10.1 for ours, theirs in found)
+        wait_for("questions within 5 and 10 s", asked)
 
 
 def test_a_full_pool_makes_wait_for_the_time_left_and_then_says_busy(hub, pg):

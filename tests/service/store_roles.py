@@ -37,7 +37,7 @@ def lines(service, text):
 
 
 def run_migrate(**env):
-    env = {"PATH": os.environ["PATH"], "METRICS_PORT": "0", **env}
+    env = {"PATH": os.environ["PATH"], "METRICS_PORT": "0", "MESSAGES_PARTITIONED": os.environ.get("MESSAGES_PARTITIONED", "off"), **env}
     return subprocess.run([STORE, "--migrate"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
 

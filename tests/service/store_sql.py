@@ -9,7 +9,7 @@ import pytest
 
 from busfake import BIN, Hub, Service
 from pg import BIN as PG_BIN, Postgres
-from sql_kit import FILES, ROOT, Plans, Statement, generate, statements
+from sql_kit import FILES, ROOT, Plans, Statement, generate, index_tables, statements
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,7 @@ def pg():
     with Postgres() as p, Hub() as h:
         with Service("store", h, DATABASE_URL=p.url):
             pass
+        index_tables(p)
         yield p
 
 
@@ -107,6 +108,6 @@ def test_what_is_compiled_follows_a_file_that_changed():
     out = subprocess.run(make, cwd=ROOT, env=env, capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
     assert "store/sql/generate.awk" in out.stdout
-    for part in ("store/pool/tx", "store/stats", "store/calls/turn"):
+    for part in ("store/pool/tx", "store/stat", "store/calls/turn"):
         assert f"-c -o build/{os.path.basename(BIN)}/obj/{part}.o" in out.stdout, out.stdout
     assert "gateway" not in out.stdout

@@ -100,6 +100,17 @@ def test_a_document_that_cannot_be_loaded_is_shown_with_its_reason_until_it_can(
     assert shown() == ("ready", None)                                                   # nobody says so any more
 
 
+@pytest.mark.parametrize("ord", (0, 1, 2))
+@pytest.mark.parametrize("damage", ("start_byte = 3000000000", "end_byte = 3000000000", "end_byte = 1000000", "start_byte = -5", "end_byte = -7", "end_byte = start_byte - 1"))
+def test_a_document_whose_chunks_do_not_lie_in_its_text_keeps_no_other_from_being_loaded(pg, hub, damage, ord):
+    text = b"Some words. " * 40
+    docs = [ready(hub, f"beside-{uuid.uuid4()}", text) for _ in range(3)]
+    pg.query(f"update chunks set {damage} where document_id = %s and ord = %s", str(uuid.UUID(bytes=docs[1])), ord)
+    got = hub.ok("chunks.load", {"items": [{"document_id": d} for d in docs]})["items"]
+    assert {i["document"][0]["id"] for i in got} == {docs[0], docs[2]}, "the damaged one is left to chunks.get, which says why"
+    assert all([c["text"].encode() for c in i["chunks"]] == [text[c["start"]:c["end"]] for c in i["chunks"]] and len(i["chunks"]) == 3 for i in got)
+
+
 def test_a_document_that_waits_says_what_for(hub):
     put(hub, "words that wait", external_id="waits")
     look = {"collection": "docs", "external_id": "waits"}

@@ -59,6 +59,16 @@ def test_history_of_a_conversation_is_oldest_first_and_without_the_question(hub)
                                                        ("assistant", "An answer [1].")]
 
 
+def test_an_answer_stands_behind_its_question_whatever_the_gateways_clock_says(hub):
+    s, conv = session(), None
+    for i in range(4):
+        b = begin_req(s, f"question {i}", **({"conversation_id": conv} if conv else {}))
+        conv = hub.ok("turn.begin", b)["conversation_id"]
+        hub.ok("turn.finish", finish_req(b, answer=f"answer {i}", conversation_id=conv, created_ms=1_700_000_000_000))  # years ago
+    items = hub.ok("history", {"session": s, "limit": 50})["items"]
+    assert [m["content"] for m in items] == [f"{who} {i}" for i in range(4) for who in ("question", "answer")]
+
+
 def test_a_selected_text_stays_with_its_question(hub):
     s, text = session(), "Selected: \u5149 [1]\n\nand more"
     _, rep = turn(hub, s, "explain?", selection=text)
@@ -69,6 +79,22 @@ def test_a_selected_text_stays_with_its_question(hub):
     hub.ok("turn.finish", finish_req(b, question="queued?", selection=text))
     items = hub.ok("history", {"session": s, "limit": 10})["items"]
     assert [m.get("selection") for m in items] == [text, None, None, text, None]
+
+
+def test_an_answer_stands_for_others_until_it_is_erased_or_expires(hub, pg):
+    s, other = session(), session()
+    b, rep = turn(hub, s, "shared?")
+    stands = lambda origin, **kw: hub.ok("turn.begin", begin_req(other, origin_id=origin), **kw).get("stands", False)
+    assert stands(b["message_id"]) is True
+    assert stands(b["question_id"]) is False and stands(new_id()) is False and stands(b["message_id"], tenant="acme") is False
+    assert "stands" not in hub.ok("turn.begin", begin_req(other))
+    pg.query("update messages set expires_at = now() - interval '1 s' where id = %s::uuid", b["message_id"].hex())
+    assert stands(b["message_id"]) is False
+    for erase in ("conversation.delete", "session.delete"):
+        b, rep = turn(hub, s, "shared again?")
+        assert stands(b["message_id"]) is True
+        hub.ok(erase, {"session": s, **({"conversation_id": rep["conversation_id"]} if erase == "conversation.delete" else {})})
+        assert stands(b["message_id"]) is False
 
 
 def test_a_fresh_question_opens_a_conversation_of_its_own(hub):

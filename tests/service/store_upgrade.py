@@ -23,6 +23,9 @@ def files():
     return sorted(n for n in os.listdir(MIGRATIONS) if re.fullmatch(r"\d{4}_\w+\.sql", n))
 
 
+NEWEST = int(files()[-1][:4])
+
+
 def as_the_previous_release_left_it(pg):
     """Its schema, as its store would have made it, with a session, a conversation, two messages and a citation."""
     pg.query("create schema footnote")
@@ -54,7 +57,7 @@ insert into user_sessions (id, tenant, session_id, expires_at) values ('00000000
 def test_rows_of_the_previous_release_are_kept_and_expire_as_they_did(pg, hub):
     pg.query(ROWS)
     with Service("store", hub, DATABASE_URL=pg.url):
-        assert pg.value("select max(version) from schema_migrations") == len(files())
+        assert pg.value("select max(version) from schema_migrations") == NEWEST
         assert pg.value("select count(*) from user_sessions where session_id = sha256('old')") == 1
         assert {j: hub.ok("cleanup", {"job": j, "limit": 100})["deleted"] for j in ("jobs", "erasures", "changes")} == \
                {"jobs": 1, "erasures": 1, "changes": 1}
@@ -97,10 +100,10 @@ def test_a_migration_that_waits_for_a_lock_lets_the_previous_release_work_meanwh
                 for _ in range(40):
                     c.execute("update user_sessions set expires_at = now() + interval '2 days'; commit")
                     time.sleep(0.05)
-                assert s.readyz()[0] != 200 and pg.value("select max(version) from schema_migrations") < len(files())
+                assert s.readyz()[0] != 200 and pg.value("select max(version) from schema_migrations") < NEWEST
                 b.execute("rollback")
                 wait_for("the schema", lambda: s.readyz()[0] == 200, 20)
-                assert pg.value("select max(version) from schema_migrations") == len(files())
+                assert pg.value("select max(version) from schema_migrations") == NEWEST
 
 
 def test_a_statement_that_lost_its_column_would_be_noticed(pg):

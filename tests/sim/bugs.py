@@ -1,4 +1,5 @@
-"""Seeded bugs of the hub's core: each is one replacement in one file; the simulator must find it.
+"""Seeded bugs of the hub's core: each is one replacement in one file; the simulator must find it; the storms must
+find those whose names begin with "storm".
 
 usage: bugs.py OUT_DIR   writes OUT_DIR/NAME/gateway/hub/*.c for each bug, and prints the names
 """
@@ -21,6 +22,7 @@ BUGS = [
     ("a_late_ready_brings_back", "worker.c", "if (peer_is_gone(c, peer) || ", "if ("),
     ("a_worker_is_two_after_its_connection_broke", "blame.c", " && memcmp(s->life, w->life, sizeof s->life) != 0)", ")"),
     ("a_held_request_has_no_timer", "blame.c", "timer_set(c, r, now + HOLD_MS < r->deadline_ms ? now + HOLD_MS : r->deadline_ms);", "timer_set(c, r, INT64_MAX);"),
+    ("storm_a_failed_send_is_a_move", "blame.c", "    if (a->unsent)\n        r->n_at--;", "    if (0)\n        r->n_at--;"),
     ("a_lost_workers_request_is_forgotten", "worker.c", "            request_lost(c, now, a, w, how);\n", "            continue;\n"),
 ]
 

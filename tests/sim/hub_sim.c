@@ -4,10 +4,12 @@
  *
  *   hub_sim [--schedules N] [--seed FIRST] [--trace]
  *
- * Invariants: core_check() (credit + outstanding = capacity; a request is in one place; nothing can wait past its
- * deadline); one answer an ask, none after it gave up; parts and the end come from one attempt; a kind that may not be
- * repeated runs at most once; what is poison was at two workers; no more at a worker than it offered; nothing new after a drain was acknowledged; the ttl
- * is never longer than the time left; what another worker has in hand cannot be answered; queues are bounded; every ask is answered when its time is over. */
+ * Invariants: core_check() (credit + outstanding = capacity; a request is in one place; nothing can wait
+ * past its deadline); one answer an ask, none after it gave up; parts and the end come from one attempt;
+ * a kind that may not be repeated runs at most once; what is poison was at two workers; no more at a
+ * worker than it offered; nothing new after a drain was acknowledged; the ttl is never longer than the
+ * time left; what another worker has in hand cannot be answered; queues are bounded; every ask is
+ * answered when its time is over. */
 #include "tests/sim/hub_sim.h"
 
 #include <stdlib.h>
@@ -17,7 +19,7 @@
 
 #define STEPS 90
 
-/* ---- steps ---- */
+/* ---- steps */
 
 static void
 to_core(struct wire *m)
@@ -33,7 +35,8 @@ to_core(struct wire *m)
         payload = blob_of_buf(&b);
     }
     w.acting = m->hub;
-    core_frame(w.core[m->hub], w.now, &(struct core_peer){ m->peer, ~0u, 0 }, m->cmd, buf_slice(&m->head), payload);
+    core_frame(w.core[m->hub], w.now, &(struct core_peer){ m->peer, ~0u, 0 }, m->cmd, buf_slice(&m->head),
+               payload);
     blob_drop(&payload);
 }
 
@@ -86,7 +89,7 @@ step_ask(void)
     static const char *const tenants[] = { "a", "b" };
     struct buf b = { 0 };
     struct sim_ask *a;
-    struct core_ask q;
+    struct core_call q;
 
     if (w.n_asks == ASKS)
         return;
@@ -94,11 +97,11 @@ step_ask(void)
     *a = (struct sim_ask){ .used = true, .hub = (int)rnd(HUBS), .kind = some[rnd(4)] };
     a->deadline_ms = w.now + (rnd(4) ? 2000 + rnd(8000) : rnd(300));
     buf_c(&b, (char)w.n_asks++);
-    q = (struct core_ask){ a->kind, tenants[rnd(2)], "t", a->deadline_ms, blob_of_buf(&b), a };
+    q = (struct core_call){ a->kind, tenants[rnd(2)], "t", a->deadline_ms, blob_of_buf(&b), a };
     STEP("ask %d of kind %s at hub %d, deadline %lld", w.n_asks - 1, kind_names[a->kind], a->hub,
          (long long)a->deadline_ms);
     w.acting = a->hub;
-    a->handle = core_ask(w.core[a->hub], w.now, &q);
+    a->handle = core_call(w.core[a->hub], w.now, &q);
 }
 
 static void
@@ -170,7 +173,8 @@ step_crash(void)
     int worker = (int)rnd(WORKERS);
     bool known = rnd(2), dies = rnd(2);
 
-    STEP("worker %d %s%s", worker, dies ? "dies" : "loses its connections", known ? " and the hubs see it" : "");
+    STEP("worker %d %s%s", worker, dies ? "dies" : "loses its connections",
+         known ? " and the hubs see it" : "");
     w.life[worker] += dies;
     for (int h = 0; h < HUBS; h++) {
         struct sim_link old = w.link[h][worker];
@@ -264,7 +268,8 @@ step_garbage(void)
     int hub = (int)rnd(HUBS), worker = (int)rnd(WORKERS);
 
     w.acting = hub;
-    core_frame(w.core[hub], w.now, &(struct core_peer){ w.link[hub][worker].peer, ~0u, 0 }, 1 + (int)rnd(12), STR("\x81\xa3req\xc0"), NULL);
+    core_frame(w.core[hub], w.now, &(struct core_peer){ w.link[hub][worker].peer, ~0u, 0 }, 1 + (int)rnd(12),
+               STR("\x81\xa3req\xc0"), NULL);
 }
 
 /* A worker answers what another one holds. */
@@ -274,11 +279,14 @@ step_forge(void)
     int hub = (int)rnd(HUBS), worker = (int)rnd(WORKERS);
     const struct held *x = &w.link[hub][(worker + 1) % WORKERS].held[rnd(8)];
     struct head_final h = { .req = x->req, .attempt = x->attempt };
-    struct wire m = { .hub = hub, .worker = worker, .peer = w.link[hub][worker].peer, .cmd = CMD_FINAL, .ask = x->ask };
+    struct wire m = {
+        .hub = hub, .worker = worker, .peer = w.link[hub][worker].peer, .cmd = CMD_FINAL, .ask = x->ask
+    };
 
     if (!x->used || !w.link[hub][worker].up)
         return;
-    STEP("worker %d answers ask %d/%lld of worker %d", worker, x->ask, (long long)x->attempt, (worker + 1) % WORKERS);
+    STEP("worker %d answers ask %d/%lld of worker %d", worker, x->ask, (long long)x->attempt,
+         (worker + 1) % WORKERS);
     m.attempt = x->attempt;
     if (msg_encode(head_final_desc(), &h, &m.head))
         broke("a forged header does not encode");

@@ -5,7 +5,7 @@
 
 struct world w;
 
-/* ---- random numbers: xorshift, seeded by the schedule's number ---- */
+/* ---- random numbers: xorshift, seeded by the schedule's number */
 
 static uint64_t rng;
 
@@ -24,7 +24,7 @@ sim_seed(uint64_t seed)
     rng = seed * 0x9e3779b97f4a7c15u + 1;
 }
 
-/* ---- messages ---- */
+/* ---- messages */
 
 void
 broke(const char *why)
@@ -64,7 +64,7 @@ wire_free(struct wire *m)
     m->used = false;
 }
 
-/* ---- the core's actions ---- */
+/* ---- the core's actions */
 
 static int
 ask_of_payload(const struct blob *b)
@@ -124,9 +124,9 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
 #define REPLY_ATTEMPT 2
 
 static void
-on_part(void *arg, void *asker, struct blob *payload)
+on_part(void *arg, void *caller, struct blob *payload)
 {
-    struct sim_ask *a = asker;
+    struct sim_ask *a = caller;
 
     (void)arg;
     if (a->gone || a->answers)
@@ -137,9 +137,9 @@ on_part(void *arg, void *asker, struct blob *payload)
 }
 
 static void
-on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
+on_done(void *arg, void *caller, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
 {
-    struct sim_ask *a = asker;
+    struct sim_ask *a = caller;
 
     (void)arg, (void)text, (void)retry_after_ms;
     if (a->gone)
@@ -158,7 +158,7 @@ on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str tex
 
 const struct core_ops sim_ops = { on_send, on_part, on_done };
 
-/* ---- workers ---- */
+/* ---- workers */
 
 void
 sim_send(int hub, int worker, int cmd, const void *head, int ask, int64_t attempt)

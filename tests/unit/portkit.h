@@ -1,5 +1,5 @@
-/* Ports for the servers of tests: below the range that the kernel gives outgoing connections at any time (32768 and up), where a port
- * that was found free can be taken before its server listens. */
+/* Ports for the servers of tests: below the range that the kernel gives outgoing connections at any time
+ * (32768 and up), where a port that was found free can be taken before its server listens. */
 #ifndef TESTS_UNIT_PORTKIT_H
 #define TESTS_UNIT_PORTKIT_H
 

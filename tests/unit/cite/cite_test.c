@@ -17,20 +17,33 @@ static const char *const passages[] = {
     "Pizza dough rests for a day.",
 };
 
-struct fixture { struct hit hits[3]; struct cite_req req; struct cite_rep rep; struct cite_counts counts; struct arena *a; };
+struct fixture {
+    struct hit hits[3];
+    struct cite_req req;
+    struct cite_rep rep;
+    struct cite_counts counts;
+    struct arena *a;
+};
 
 static void
 run(struct fixture *f, const char *answer, bool refused)
 {
     struct words *w = words_new();
 
-    memset(f, 0, sizeof(*f));
+    memset(f, 0, sizeof *f);
     f->a = arena_new(1 << 22);
     for (size_t i = 0; i < 3; i++)
-        f->hits[i] = (struct hit){ .chunk_id = uuid_v4(), .document_id = uuid_v4(), .collection = STR("docs"),
-            .text = str_of(passages[i]), .start = 100, .end = 100 + (int64_t)strlen(passages[i]), .score = 0.8 };
-    f->req = (struct cite_req){ .answer = str_of(answer), .question = STR("What does a moisture sensor measure?"),
-        .refused = refused, .hits = { f->hits, 3 } };
+        f->hits[i] = (struct hit){ .chunk_id = uuid_v4(),
+                                   .document_id = uuid_v4(),
+                                   .collection = STR("docs"),
+                                   .text = str_of(passages[i]),
+                                   .start = 100,
+                                   .end = 100 + (int64_t)strlen(passages[i]),
+                                   .score = 0.8 };
+    f->req = (struct cite_req){ .answer = str_of(answer),
+                                .question = STR("What does a moisture sensor measure?"),
+                                .refused = refused,
+                                .hits = { f->hits, 3 } };
     assert_int_equal(cite_answer(&f->req, w, f->a, &f->rep, &f->counts), ERR_OK);
     for (size_t i = 0; i < f->rep.citations.n; i++) {
         const struct citation *c = &f->rep.citations.v[i];
@@ -52,7 +65,9 @@ cited(const char *text, int64_t length, struct citation *out)
     struct words *w = words_new();
     struct arena *a = arena_new(1 << 20);
     struct hit h = { .text = str_of(text), .start = 100, .end = 100 + length, .score = 0.8 };
-    struct cite_req req = { .answer = STR("The valve is opened by hand. [1]"), .question = STR("How is the valve opened?"), .hits = { &h, 1 } };
+    struct cite_req req = { .answer = STR("The valve is opened by hand. [1]"),
+                            .question = STR("How is the valve opened?"),
+                            .hits = { &h, 1 } };
     struct cite_counts counts;
     struct cite_rep rep;
     size_t n;
@@ -105,7 +120,9 @@ a_mark_leads_to_the_sentence_that_supports_it(void **state)
     struct fixture f;
 
     (void)state;
-    run(&f, "It tells you the wetness of soil: it measures how wet it is [1]. A dead worker is noticed in 300 ms, by probes.[2]", false);
+    run(&f,
+        "It tells you the wetness of soil: it measures how wet it is [1]. A dead worker is noticed in 300 ms, by probes.[2]",
+        false);
     assert_int_equal(f.rep.citations.n, 2);
     assert_true(str_is(f.rep.citations.v[0].excerpt, "A soil moisture sensor measures how wet the soil is."));
     assert_true(str_starts(f.rep.citations.v[1].excerpt, "A killed worker is noticed"));
@@ -122,7 +139,8 @@ a_verbatim_quote_is_found_as_it_stands(void **state)
     (void)state;
     run(&f, "The hub expires a worker after three seconds of silence. [2]", false);
     assert_int_equal(f.counts.verbatim, 1);
-    assert_true(str_is(f.rep.citations.v[0].excerpt, "The hub expires a worker after three seconds of silence."));
+    assert_true(str_is(f.rep.citations.v[0].excerpt,
+                       "The hub expires a worker after three seconds of silence."));
     assert_true(f.rep.confidence > 0.79);
     arena_free(&f.a);
     run(&f, "The manual says \"they turn data into actions\" about them [1].", false);
@@ -150,7 +168,11 @@ all_ways_of_writing_a_mark_are_understood(void **state)
     struct fixture f;
 
     (void)state;
-    run(&f, "A [1, 2]. B [1][3]. C \xe3\x80\x90" "2\xe3\x80\x91. D \xe3\x80\x90" "3\xe2\x80\xa0source\xe3\x80\x91", false);
+    run(&f,
+        "A [1, 2]. B [1][3]. C \xe3\x80\x90"
+        "2\xe3\x80\x91. D \xe3\x80\x90"
+        "3\xe2\x80\xa0source\xe3\x80\x91",
+        false);
     assert_true(answer_is(&f, "A [1, 2]. B [1][3]. C [2]. D [3]"));
     assert_int_equal(f.rep.citations.n, 3);
     assert_int_equal(f.counts.marks, 6);
@@ -198,14 +220,17 @@ an_unmarked_sentence_that_one_passage_says_gets_its_mark(void **state)
 
     (void)state;
     run(&f, "The hub expires a worker after three seconds of silence. Pizza dough rests for a day!", false);
-    assert_true(answer_is(&f, "The hub expires a worker after three seconds of silence [2]. Pizza dough rests for a day [3]!"));
+    assert_true(answer_is(
+        &f, "The hub expires a worker after three seconds of silence [2]. Pizza dough rests for a day [3]!"));
     assert_int_equal(f.counts.added, 2);
     assert_int_equal(f.rep.citations.n, 2);
-    assert_true(str_is(f.rep.citations.v[0].excerpt, "The hub expires a worker after three seconds of silence."));
+    assert_true(str_is(f.rep.citations.v[0].excerpt,
+                       "The hub expires a worker after three seconds of silence."));
     assert_true(f.rep.grounded && f.rep.confidence > 0.7);
     arena_free(&f.a);
     run(&f, "It is simple:\n- A soil moisture sensor measures how wet soil is [9].\n- I like it.", false);
-    assert_true(answer_is(&f, "It is simple:\n- A soil moisture sensor measures how wet soil is [1].\n- I like it."));
+    assert_true(
+        answer_is(&f, "It is simple:\n- A soil moisture sensor measures how wet soil is [1].\n- I like it."));
     arena_free(&f.a);
 }
 
@@ -213,18 +238,18 @@ static void
 what_no_passage_says_gets_no_mark(void **state)
 {
     static const char *const answers[] = {
-        "The hub expires a worker after 5 seconds of silence, within 300 milliseconds.",   /* another number */
-        "The hub never expires a worker after three seconds of silence.",                  /* denied */
+        "The hub expires a worker after 5 seconds of silence, within 300 milliseconds.", /* another number */
+        "The hub never expires a worker after three seconds of silence.",                /* denied */
         "Does the hub expire a worker after three seconds of silence?",
         "The pump is red, costs 40 euros and was built in Norway.",
-        "The hub is good. Pizza. Yes, dough.",                                             /* too little is said */
+        "The hub is good. Pizza. Yes, dough.", /* too little is said */
         "# The hub expires a worker after three seconds of silence",
         "```\nThe hub expires a worker after three seconds of silence.\n```\n",
         "| The hub expires a worker after three seconds of silence. |",
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         struct fixture f;
 
         run(&f, answers[i], false);
@@ -246,11 +271,17 @@ beside_marks_only_a_quote_of_an_uncited_passage_gets_one_and_a_refusal_never(voi
     assert_int_equal(f.counts.added, 0);
     assert_int_equal(f.rep.citations.n, 1);
     arena_free(&f.a);
-    run(&f, "The hub expires a worker after three seconds of silence. Pizza dough rests for a day [3]. A killed worker is noticed [2].", false);
+    run(&f,
+        "The hub expires a worker after three seconds of silence. Pizza dough rests for a day [3]. A killed worker is noticed [2].",
+        false);
     assert_int_equal(f.counts.added, 0);
     arena_free(&f.a);
-    run(&f, "It rests long [3]. The hub expires a worker after three seconds of silence. Sensors gather data [1].", false);
-    assert_true(answer_is(&f, "It rests long [3]. The hub expires a worker after three seconds of silence [2]. Sensors gather data [1]."));
+    run(&f,
+        "It rests long [3]. The hub expires a worker after three seconds of silence. Sensors gather data [1].",
+        false);
+    assert_true(answer_is(
+        &f,
+        "It rests long [3]. The hub expires a worker after three seconds of silence [2]. Sensors gather data [1]."));
     assert_int_equal(f.counts.added, 1);
     assert_int_equal(f.rep.citations.n, 3);
     arena_free(&f.a);
@@ -291,8 +322,26 @@ two_passages_that_differ_support_no_guess_but_the_same_words_twice_do(void **sta
 static void
 any_bytes_of_a_model_are_survived(void **state)
 {
-    static const char *const parts[] = { "[", "]", "1", "2", ",", " ", "`", "```", "\xe3\x80\x90", "\xe3\x80\x91", "\xe2\x80\xa0",
-        ". ", "soil", "\n", "\"", "(", "99", "\xe2\x80\x9c", "\xe2\x80\x9d", "[1]" };
+    static const char *const parts[] = { "[",
+                                         "]",
+                                         "1",
+                                         "2",
+                                         ",",
+                                         " ",
+                                         "`",
+                                         "```",
+                                         "\xe3\x80\x90",
+                                         "\xe3\x80\x91",
+                                         "\xe2\x80\xa0",
+                                         ". ",
+                                         "soil",
+                                         "\n",
+                                         "\"",
+                                         "(",
+                                         "99",
+                                         "\xe2\x80\x9c",
+                                         "\xe2\x80\x9d",
+                                         "[1]" };
     unsigned seed = 7;
 
     (void)state;
@@ -302,7 +351,7 @@ any_bytes_of_a_model_are_survived(void **state)
 
         for (int i = 0; i < 60; i++) {
             seed = seed * 1103515245u + 12345u;
-            buf_z(&b, parts[(seed >> 16) % (sizeof(parts) / sizeof(*parts))]);
+            buf_z(&b, parts[(seed >> 16) % (sizeof parts / sizeof *parts)]);
         }
         run(&f, b.p, false);
         assert_true(utf8_valid(f.rep.answer));

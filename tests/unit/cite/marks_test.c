@@ -1,4 +1,5 @@
-/* What is a mark and what is text: every form of a mark, every bracket that documents have of their own, nothing left behind. */
+/* Marks and text: every form of a mark, every bracket that documents have of their own,
+ * nothing left behind. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,8 +11,10 @@
 #include "common/text/text.h"
 
 static const struct str documents[] = {
-    { "The maple loses its leaves in October [1].", 42 }, { "The birch loses its leaves in October [2].", 42 },
-    { "The ash loses its leaves in October [3].", 40 },   { "The oak loses its leaves in October [4].", 40 },
+    { "The maple loses its leaves in October [1].", 42 },
+    { "The birch loses its leaves in October [2].", 42 },
+    { "The ash loses its leaves in October [3].", 40 },
+    { "The oak loses its leaves in October [4].", 40 },
 };
 
 struct found {
@@ -65,31 +68,47 @@ every_common_form_is_read(void **state)
     becomes("A [Source: 1, Source: 3].", "A [1][3].", 2);
     becomes("A (Source 2).", "A [2].", 1);
     becomes("A [1-3].", "A [1][2][3].", 3);
-    becomes("A [1\xe2\x80\x93" "2].", "A [1][2].", 2);
+    becomes("A [1\xe2\x80\x93"
+            "2].",
+            "A [1][2].", 2);
     becomes("A \xef\xbc\xbb\xef\xbc\x91\xef\xbc\xbd.", "A [1].", 1);
-    becomes("A \xef\xbc\xbb" "1\xef\xbc\xbd.", "A [1].", 1);
+    becomes("A \xef\xbc\xbb"
+            "1\xef\xbc\xbd.",
+            "A [1].", 1);
     becomes("A [[1]].", "A [1].", 1);
     becomes("A \\[1\\].", "A [1].", 1);
     becomes("A [1 and 2].", "A [1][2].", 2);
     becomes("A [1, 2, and 3].", "A [1][2][3].", 3);
     becomes("A [1 & 2].", "A [1][2].", 2);
-    becomes("A \xe3\x80\x90" "1\xe2\x80\xa0source\xe3\x80\x91.", "A [1].", 1);
+    becomes("A \xe3\x80\x90"
+            "1\xe2\x80\xa0source\xe3\x80\x91.",
+            "A [1].", 1);
     becomes("A [1\xe2\x80\xa0L3-L9].", "A [1].", 1);
     becomes("A [^1].", "A [1].", 1);
     becomes("A [#2].", "A [2].", 1);
     becomes("A [Quelle 1].", "A [1].", 1);
     becomes("A [\xe5\x87\xba\xe5\x85\xb8 1]\xe3\x80\x82", "A [1]\xe3\x80\x82", 1);
-    becomes("A [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17].", "A [1][2][3][4][5][6][7][8].", 8);
+    becomes("A [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17].", "A [1][2][3][4][5][6][7][8].",
+            8);
 }
 
 static void
 what_is_no_mark_stays(void **state)
 {
     static const char *const text[] = {
-        "the interval [0, 1] is closed", "argv[0] and a[0][1]", "Smith v Jones [1932] AC 562", "`a[1]` and\n```\nb[2]\n```\n",
-        "[1](https://x.example) and [[2]](#two) and ![3](a.png)", "see [the guide][1]\n\n[1]: https://x.example/guide",
-        "[^1]: a footnote", "[ ] to do, [x] done, [], [1.", "$x \\in [1, 2]$ and \\(y_{[1]}\\)", "(1) first (2) second", "10 m\xc2\xb2",
-        "from [1990-1995]", "[1a] [a1] [1.2.0] [1 2]",
+        "the interval [0, 1] is closed",
+        "argv[0] and a[0][1]",
+        "Smith v Jones [1932] AC 562",
+        "`a[1]` and\n```\nb[2]\n```\n",
+        "[1](https://x.example) and [[2]](#two) and ![3](a.png)",
+        "see [the guide][1]\n\n[1]: https://x.example/guide",
+        "[^1]: a footnote",
+        "[ ] to do, [x] done, [], [1.",
+        "$x \\in [1, 2]$ and \\(y_{[1]}\\)",
+        "(1) first (2) second",
+        "10 m\xc2\xb2",
+        "from [1990-1995]",
+        "[1a] [a1] [1.2.0] [1 2]",
     };
 
     (void)state;
@@ -126,24 +145,36 @@ stays(const char *answer, const struct str *docs, size_t n, const char *wanted, 
 
     look(&f, answer, docs, n, n);
     if (!str_is(buf_slice(&f.out), wanted) || f.marks.n != marks || f.marks.own != own)
-        fail_msg("%s\n became %s (%zu marks, %zu own), not %s (%zu, %zu)", answer, f.out.p, f.marks.n, f.marks.own, wanted, marks, own);
+        fail_msg("%s\n became %s (%zu marks, %zu own), not %s (%zu, %zu)", answer, f.out.p, f.marks.n,
+                 f.marks.own, wanted, marks, own);
     done(&f);
 }
 
 static void
 a_documents_own_note_is_text_when_it_is_copied(void **state)
 {
-    const struct str light[] = { STR("Light falls.[3] The cycle begins.[12][13] See also note [2]. Then [the guide](x)."),
-                                 STR("Second."), STR("Third.") };
-    const struct str code[] = { STR("The name stands in argv[1]. The loop reads argv[2] later."), STR("argv is an array.") };
-    const struct str list[] = { STR("[1] Smith, J. (2001). Trees.\n[2] Miller, A. (2003). Leaves."), STR("Other.") };
-    const struct str han[] = { STR("\xe5\x85\x89\xe3\x81\x8c\xe8\x90\xbd\xe3\x81\xa1\xe3\x82\x8b\xe3\x80\x82[2] \xe7\xb5\x82\xe3\x82\x8f\xe3\x82\x8b\xe3\x80\x82"), STR("b") };
+    const struct str light[] = {
+        STR("Light falls.[3] The cycle begins.[12][13] See also note [2]. Then [the guide](x)."),
+        STR("Second."), STR("Third.")
+    };
+    const struct str code[] = { STR("The name stands in argv[1]. The loop reads argv[2] later."),
+                                STR("argv is an array.") };
+    const struct str list[] = { STR("[1] Smith, J. (2001). Trees.\n[2] Miller, A. (2003). Leaves."),
+                                STR("Other.") };
+    const struct str han[] = {
+        STR("\xe5\x85\x89\xe3\x81\x8c\xe8\x90\xbd\xe3\x81\xa1\xe3\x82\x8b\xe3\x80\x82[2] \xe7\xb5\x82\xe3\x82\x8f\xe3\x82\x8b\xe3\x80\x82"),
+        STR("b")
+    };
 
     (void)state;
-    stays("The maple loses its leaves in October [1]. [2]", documents, 4, "The maple loses its leaves in October [1]. [2]", 1, 1);
-    stays("The oak loses its leaves in October [4].", documents, 4, "The oak loses its leaves in October [4].", 0, 1);
-    stays("The oak loses its leaves in October [2].", documents, 4, "The oak loses its leaves in October [2].", 1, 0);
-    stays("The oak loses its leaves in October[2].", documents, 4, "The oak loses its leaves in October[2].", 1, 0);
+    stays("The maple loses its leaves in October [1]. [2]", documents, 4,
+          "The maple loses its leaves in October [1]. [2]", 1, 1);
+    stays("The oak loses its leaves in October [4].", documents, 4,
+          "The oak loses its leaves in October [4].", 0, 1);
+    stays("The oak loses its leaves in October [2].", documents, 4,
+          "The oak loses its leaves in October [2].", 1, 0);
+    stays("The oak loses its leaves in October[2].", documents, 4, "The oak loses its leaves in October[2].",
+          1, 0);
     stays("It is in October [2].", documents, 4, "It is in October [2].", 1, 0);
     stays("Light falls.[3] The cycle begins.[12][13] See also note [2]. [1]", light, 3,
           "Light falls.[3] The cycle begins.[12][13] See also note [2]. [1]", 1, 4);
@@ -159,7 +190,9 @@ given_marks_are_the_only_ones(void **state)
 {
     const char *answer = "The maple [2] falls. [1] So [3].";
     struct mark given[] = { { 1, 21 }, { 9, 28 } };
-    struct marks_in in = { .answer = str_of(answer), .hits = 4, .given = given, .n_given = 2, .have_given = true };
+    struct marks_in in = {
+        .answer = str_of(answer), .hits = 4, .given = given, .n_given = 2, .have_given = true
+    };
     struct found f = { .a = arena_new(1 << 20), .out = BUF_MAX(1 << 20) };
 
     (void)state;
@@ -191,12 +224,37 @@ hostile_answers_and_documents_cost_bounded_time(void **state)
     buf_free(&document);
 }
 
-/* Whatever is written: valid UTF-8 stays valid, marks point into the text, and nothing empty is left. */
+/* For any answer: valid UTF-8 stays valid, marks point into the text, and nothing empty is left. */
 static void
 random_answers_are_read_without_scars(void **state)
 {
-    static const char *const parts[] = { "[", "]", "[1]", "[9]", "[Source 9]", " ", " and ", ", ", "leaf", ".", "(", ")", "[12, 13]", "\\[9\\]",
-        ("\xe3\x80\x90" "9\xe3\x80\x91"), "\xef\xbc\xbb", "\n", "`", "$", "October ", "[2]", "[0, 1]", "\xe2\x80\xa0", "^", "-", "1" };
+    static const char *const parts[] = { "[",
+                                         "]",
+                                         "[1]",
+                                         "[9]",
+                                         "[Source 9]",
+                                         " ",
+                                         " and ",
+                                         ", ",
+                                         "leaf",
+                                         ".",
+                                         "(",
+                                         ")",
+                                         "[12, 13]",
+                                         "\\[9\\]",
+                                         ("\xe3\x80\x90"
+                                          "9\xe3\x80\x91"),
+                                         "\xef\xbc\xbb",
+                                         "\n",
+                                         "`",
+                                         "$",
+                                         "October ",
+                                         "[2]",
+                                         "[0, 1]",
+                                         "\xe2\x80\xa0",
+                                         "^",
+                                         "-",
+                                         "1" };
     unsigned seed = 11;
 
     (void)state;
@@ -206,7 +264,7 @@ random_answers_are_read_without_scars(void **state)
 
         for (int i = 0; i < 40; i++) {
             seed = seed * 1103515245u + 12345u;
-            buf_z(&b, parts[(seed >> 16) % (sizeof(parts) / sizeof(*parts))]);
+            buf_z(&b, parts[(seed >> 16) % (sizeof parts / sizeof *parts)]);
         }
         look(&f, b.p, documents, 4, 4);
         assert_true(utf8_valid(buf_slice(&f.out)));

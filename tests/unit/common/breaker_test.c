@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "common/redis/breaker.h"
+#include "common/process/breaker.h"
 
 static bool
 fail_at(struct breaker *b, int64_t now_ms)
@@ -155,6 +155,48 @@ with_little_patience_one_failure_opens_it(void **state)
     assert_int_equal(b.state, BREAKER_OPEN);
 }
 
+static void
+failures_in_a_row_count_however_old_they_are(void **state)
+{
+    struct breaker b = { .in_a_row = true };
+
+    (void)state;
+    for (int64_t t = 1; t <= 4; t++)
+        assert_false(breaker_bad(&b, t * 60000, false));
+    assert_false(breaker_good(&b, false));
+    for (int64_t t = 5; t <= 8; t++)
+        assert_false(breaker_bad(&b, t * 60000, false));
+    assert_true(breaker_bad(&b, 9 * 60000, false));
+    assert_int_equal(b.state, BREAKER_OPEN);
+}
+
+static void
+a_hold_opens_it_from_anywhere_and_a_dropped_probe_holds_it_once_more(void **state)
+{
+    struct breaker b = { .in_a_row = true };
+    bool probe;
+
+    (void)state;
+    breaker_hold(&b, 1000, 60000);
+    breaker_hold(&b, 2000, 60000);
+    assert_false(breaker_ask(&b, 61999, &probe));
+    assert_true(breaker_ask(&b, 62000, &probe));
+    assert_true(probe);
+    breaker_drop(&b, 62000, false); /* another call's end */
+    assert_int_equal(b.state, BREAKER_PROBING);
+    breaker_drop(&b, 62000, true);
+    assert_false(breaker_ask(&b, 121999, &probe));
+    assert_true(breaker_ask(&b, 122000, &probe));
+    breaker_hold(&b, 122000, 60000);
+    assert_false(breaker_good(&b, true)); /* that probe is none any more */
+    assert_true(breaker_ask(&b, 182000, &probe));
+    assert_true(breaker_bad(&b, 182000, true));
+    assert_int_equal(b.held_ms, 0); /* failures opened it now: for their time */
+    assert_true(breaker_ask(&b, 183000, &probe));
+    assert_true(breaker_good(&b, true));
+    assert_int_equal(b.state, BREAKER_CLOSED);
+}
+
 int
 main(void)
 {
@@ -167,6 +209,8 @@ main(void)
         cmocka_unit_test(a_server_that_hangs_holds_five_calls_at_most),
         cmocka_unit_test(one_success_ends_the_doubt),
         cmocka_unit_test(with_little_patience_one_failure_opens_it),
+        cmocka_unit_test(failures_in_a_row_count_however_old_they_are),
+        cmocka_unit_test(a_hold_opens_it_from_anywhere_and_a_dropped_probe_holds_it_once_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

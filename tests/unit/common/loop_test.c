@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/process/loop.h"
 #include "common/mem.h"
+#include "common/process/threads.h"
 
 static struct loop *l;
 static char trail[64]; /* what happened, one letter each */
@@ -53,7 +54,7 @@ stop(void *arg)
     loop_stop(l);
 }
 
-/* ---- timers ------------------------------------------------------------------------------------------------------ */
+/* ---- timers */
 
 static void
 timers_fire_in_order_of_time_then_of_setting(void **state)
@@ -97,8 +98,8 @@ many_timers_cancelled_in_any_order_leave_the_rest_in_order(void **state)
 
     (void)state;
     for (size_t i = 0; i < 500; i++) /* every 50th stays, the later set the earlier due */
-        h[i] = loop_after(l, i % 50 == 0 ? 1000 - (int64_t)i * 2 : (int64_t)(i * 7919 % 1000), i % 50 == 0 ? mark : stop,
-                          (void *)(uintptr_t)&names[i / 50]);
+        h[i] = loop_after(l, i % 50 == 0 ? 1000 - (int64_t)i * 2 : (int64_t)(i * 7919 % 1000),
+                          i % 50 == 0 ? mark : stop, (void *)(uintptr_t)&names[i / 50]);
     for (size_t i = 0; i < 500; i++)
         if ((i * 7 % 500) % 50 != 0)
             loop_cancel(l, &h[i * 7 % 500]);
@@ -128,7 +129,7 @@ a_timer_that_sets_itself_again_lets_posted_work_run(void **state)
     assert_true(strchr(trail, 'p') < trail + 4);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- descriptors */
 
 struct end {
     int fd;
@@ -263,7 +264,7 @@ what_is_not_asked_for_any_more_is_not_delivered(void **state)
     assert_int_equal(close(a[0]) | close(a[1]), 0);
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------------------------- */
+/* ---- hooks */
 
 static bool
 hook_three_times(void *arg)
@@ -330,7 +331,7 @@ a_hook_that_is_always_busy_starves_neither_timers_nor_descriptors(void **state)
     assert_int_equal(close(a[0]) | close(a[1]), 0);
 }
 
-/* ---- other threads ----------------------------------------------------------------------------------------------- */
+/* ---- other threads */
 
 static int posted;
 

@@ -9,12 +9,13 @@
 
 #include "common/process/man.h"
 
-struct values { const char *dir; long n; };
-#define OPT_STRUCT struct values
-static const struct opt_def defs[] = {
-    OPT_ROW(str, dir, "DATA_DIR|DIR", "a\\b", 0, 0, "Where it is.")
-    OPT_ROW(int, n, "MOST", "5", 1, 9, "How many.")
+struct values {
+    const char *dir;
+    long n;
 };
+#define OPT_STRUCT struct values
+static const struct opt_def defs[] = { OPT_ROW(str, dir, "DATA_DIR|DIR", "a\\b", 0, 0, "Where it is.")
+                                           OPT_ROW(int, n, "MOST", "5", 1, 9, "How many.") };
 
 static void
 text_is_no_request(void **state)
@@ -57,8 +58,10 @@ an_option_says_flag_environment_default_and_bounds(void **state)
 
     (void)state;
     opt_print_man(&rows, &out);
-    assert_string_equal(out.p, ".TP\n\\fB\\-\\-data\\-dir\\fR \\fITEXT\\fR\nWhere it is. Environment: DATA_DIR, DIR. Default: a\\eb.\n"
-                               ".TP\n\\fB\\-\\-most\\fR \\fIN\\fR\nHow many. Environment: MOST. Default: 5. Allowed: 1 to 9.\n");
+    assert_string_equal(
+        out.p,
+        ".TP\n\\fB\\-\\-data\\-dir\\fR \\fITEXT\\fR\nWhere it is. Environment: DATA_DIR, DIR. Default: a\\eb.\n"
+        ".TP\n\\fB\\-\\-most\\fR \\fIN\\fR\nHow many. Environment: MOST. Default: 5. Allowed: 1 to 9.\n");
     buf_free(&out);
 }
 

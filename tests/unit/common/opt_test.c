@@ -23,12 +23,12 @@ struct test_opt {
 #define OPT_STRUCT struct test_opt
 static const struct opt_def rows[] = {
     OPT_ROW(secret, url, "T_DATABASE_URL|T_NEON_URL", "", 0, 0, "Where the database is.")
-    OPT_ROW(secret, key, "T_KEY", "", 8, 64, "The key.")
-    OPT_ROW(str, host, "T_HOST", "127.0.0.1", 0, 0, "Address | name.")
-    OPT_ROW(int, size, "T_POOL_SIZE", "10", 1, 1000, "Connections.")
-    OPT_ROW(bool, cache, "T_CACHE", "on", 0, 0, "Cache answers.")
-    OPT_ROW(bool, once, "--once", "off", 0, 0, "Run once.")
-    OPT_ROW(num, ratio, "T_RATIO", "0.5", 0, 1, "A share.")
+        OPT_ROW(secret, key, "T_KEY", "", 8, 64, "The key.")
+            OPT_ROW(str, host, "T_HOST", "127.0.0.1", 0, 0, "Address | name.")
+                OPT_ROW(int, size, "T_POOL_SIZE", "10", 1, 1000, "Connections.")
+                    OPT_ROW(bool, cache, "T_CACHE", "on", 0, 0, "Cache answers.")
+                        OPT_ROW(bool, once, "--once", "off", 0, 0, "Run once.")
+                            OPT_ROW(num, ratio, "T_RATIO", "0.5", 0, 1, "A share.")
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
@@ -67,8 +67,9 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-    static const char *const used[] = { "T_DATABASE_URL", "T_NEON_URL", "T_DATABASE_URL_FILE", "T_NEON_URL_FILE",
-                                        "T_POOL_SIZE", "T_HOST", "T_CACHE", "T_KEY" };
+    static const char *const used[] = { "T_DATABASE_URL",  "T_NEON_URL",  "T_DATABASE_URL_FILE",
+                                        "T_NEON_URL_FILE", "T_POOL_SIZE", "T_HOST",
+                                        "T_CACHE",         "T_KEY" };
 
     (void)state;
     for (size_t i = 0; i < sizeof used / sizeof used[0]; i++)
@@ -226,7 +227,8 @@ a_file_that_cannot_be_read_is_an_error_not_a_default(void **state)
     (void)state;
     (void)setenv("T_NEON_URL_FILE", "/nonexistent/secret", 1);
     assert_int_equal(LOAD("t"), -1);
-    assert_non_null(strstr(err.p, "T_NEON_URL_FILE: cannot read /nonexistent/secret: No such file or directory"));
+    assert_non_null(strstr(err.p,
+                           "T_NEON_URL_FILE: cannot read /nonexistent/secret: No such file or directory"));
     (void)setenv("T_NEON_URL_FILE", "/tmp", 1);
     assert_int_equal(LOAD("t"), -1);
     write_file("a\0b\n", 4);
@@ -256,12 +258,15 @@ help_and_documentation_come_from_the_same_rows(void **state)
     opt_help(&only, &help);
     opt_print_env(&only, "store", &env);
     opt_print_md(&only, "store", &md);
-    assert_non_null(strstr(help.p, "  --t-pool-size N\n      Connections. [T_POOL_SIZE; default 10; 1 to 1000]\n"));
-    assert_non_null(strstr(help.p, "  --t-database-url TEXT\n      Where the database is. [T_DATABASE_URL, T_NEON_URL]\n"));
+    assert_non_null(strstr(help.p,
+                           "  --t-pool-size N\n      Connections. [T_POOL_SIZE; default 10; 1 to 1000]\n"));
+    assert_non_null(strstr(
+        help.p, "  --t-database-url TEXT\n      Where the database is. [T_DATABASE_URL, T_NEON_URL]\n"));
     assert_non_null(strstr(help.p, "  --once\n"));
     assert_non_null(strstr(env.p, "# store: Connections. (1 to 1000)\n#T_POOL_SIZE=10\n"));
     assert_null(strstr(env.p, "once"));
-    assert_non_null(strstr(md.p, "| store | `T_POOL_SIZE` | whole number | `10` | 1 to 1000 | Connections. |\n"));
+    assert_non_null(strstr(md.p,
+                           "| store | `T_POOL_SIZE` | whole number | `10` | 1 to 1000 | Connections. |\n"));
     assert_non_null(strstr(md.p, "Address \\| name."));
     assert_non_null(strstr(md.p, "Also `T_NEON_URL`. Also `T_DATABASE_URL_FILE`."));
     buf_free(&help);

@@ -7,214 +7,9 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "prockit.h"
 
-#include "common/process/admin.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/process/proc.h"
-
-/* ---- the service ------------------------------------------------------------------------------------------------- */
-
-struct opt {
-    const char *log_level, *log_format, *metrics_host, *secret, *mode;
-    long metrics_port;
-};
-#define OPT_STRUCT struct opt
-static const struct opt_def rows[] = {
-#define OPT OPT_ROW
-#include "common/process/opt.tbl"
-#undef OPT
-    OPT_ROW(int, metrics_port, "METRICS_PORT", "0", 0, 65535, "Internal port.")
-    OPT_ROW(secret, secret, "SECRET", "", 0, 0, "A secret.")
-    OPT_ROW(str, mode, "MODE", "", 0, 0, "How the service behaves.")
-};
-
-static bool ready_now;
-
-static bool
-mode_is(const struct proc *p, const char *mode)
-{
-    return strcmp(((const struct opt *)p->opt)->mode, mode) == 0;
-}
-
-static void
-check(const void *opt, struct buf *err)
-{
-    if (strcmp(((const struct opt *)opt)->mode, "wrong") == 0)
-        buf_z(err, "MODE: \"wrong\" will not do; allowed: any other");
-}
-
-static int
-start(struct proc *p)
-{
-    ready_now = !mode_is(p, "unready");
-    return mode_is(p, "failing") ? -1 : 0;
-}
-
-static bool
-ready(struct proc *p, struct buf *reasons)
-{
-    if (!ready_now)
-        buf_z(reasons, "bus, post\"gres");
-    if (mode_is(p, "degraded"))
-        buf_z(reasons, "redis");
-    return ready_now;
-}
-
-static void
-exit_soon(void *arg)
-{
-    proc_exit(arg, 0);
-}
-
-static void
-on_drain(struct proc *p)
-{
-    if (mode_is(p, "stuck"))
-        for (;;)
-            (void)pause();
-    if (!mode_is(p, "slow"))
-        loop_after(p->loop, 10, exit_soon, p);
-}
-
-static void
-stop(struct proc *p)
-{
-    (void)p;
-    LOG(INFO, NULL, M("stop was called"));
-}
-
-static void
-reload(struct proc *p)
-{
-    (void)p;
-    ready_now = true;
-    LOG(INFO, NULL, M("reload was called"));
-}
-
-static const struct service svc = {
-    .name = "test", .summary = "A test.", .manual = "It tests.", .opts = rows, .n_opts = sizeof rows / sizeof rows[0],
-    .opt_size = sizeof(struct opt), .check = check, .start = start, .ready = ready, .drain = on_drain, .stop = stop,
-    .reload = reload,
-};
-
-/* ---- running it -------------------------------------------------------------------------------------------------- */
-
-static char out_path[64];
-static pid_t child;
-
-static int
-setup(void **state)
-{
-    int fd;
-
-    (void)state;
-    (void)snprintf(out_path, sizeof out_path, "/tmp/proc_test.XXXXXX");
-    fd = mkstemp(out_path);
-    return fd < 0 ? -1 : close(fd);
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    if (child) {
-        (void)kill(child, SIGKILL);
-        (void)waitpid(child, NULL, 0);
-        child = 0;
-    }
-    return unlink(out_path);
-}
-
-#define BEGIN(...) begin((const char *const[]){ __VA_ARGS__, NULL })
-
-static void
-begin(const char *const *args)
-{
-    char *argv[8];
-    int argc = 0, fd;
-
-    for (; args[argc]; argc++)
-        argv[argc] = (char *)(uintptr_t)args[argc];
-    argv[argc] = NULL;
-    (void)fflush(NULL);
-    child = fork();
-    assert_true(child >= 0);
-    if (child)
-        return;
-    fd = open(out_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-    (void)dup2(fd, STDOUT_FILENO);
-    (void)dup2(fd, STDERR_FILENO);
-    fd = proc_main(argc, argv, &svc);
-    (void)fflush(NULL);
-    exit(fd); /* not _exit: the leak checker has its say */
-}
-
-static const char *
-output(void)
-{
-    static char text[65536];
-    int fd = open(out_path, O_RDONLY);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-
-    if (fd >= 0)
-        (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return text;
-}
-
-/* Wait until the output has these words; returns where they end. */
-static const char *
-await(const char *words)
-{
-    int64_t until = clock_ms() + 20000;
-
-    while (clock_ms() < until) {
-        const char *at = strstr(output(), words);
-
-        if (at)
-            return at + strlen(words);
-        (void)poll(NULL, 0, 5);
-    }
-    fail_msg("no \"%s\" in:\n%s", words, output());
-    return NULL;
-}
-
-static int
-end_of_child(void)
-{
-    int status = 0;
-
-    assert_int_equal(waitpid(child, &status, 0), child);
-    child = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-static long
-port_of_child(void)
-{
-    return strtol(await("metrics_port="), NULL, 10);
-}
-
-static int
-ask(long port, const char *path, struct buf *body)
-{
-    buf_reset(body);
-    return admin_ask("127.0.0.1", port, path, 10000, body);
-}
-
-/* ---- what it prints ---------------------------------------------------------------------------------------------- */
+/* ---- what it prints */
 
 static void
 help_and_version_need_no_valid_options(void **state)
@@ -257,7 +52,8 @@ wrong_options_end_with_2_and_say_what_would_be_right(void **state)
     assert_non_null(strstr(output(), "--metrics-port: \"70000\" is out of bounds; allowed: 0 to 65535\n"));
     BEGIN("t", "--log-level=loud");
     assert_int_equal(end_of_child(), 2);
-    assert_non_null(strstr(output(), "LOG_LEVEL: \"loud\" is not known; allowed: debug, info, warn, error\n"));
+    assert_non_null(strstr(output(),
+                           "LOG_LEVEL: \"loud\" is not known; allowed: debug, info, warn, error\n"));
     BEGIN("t", "--mode=wrong");
     assert_int_equal(end_of_child(), 2);
 }
@@ -284,7 +80,43 @@ the_start_line_tells_what_is_not_default_but_no_secret(void **state)
     assert_int_equal(end_of_child(), 0);
 }
 
-/* ---- the internal port ------------------------------------------------------------------------------------------- */
+/* A shell's soft limit is no limit for a service. */
+static void
+the_limit_of_open_files_is_raised_and_told(void **state)
+{
+    struct rlimit was, low = { 128, 0 };
+    struct buf body = { 0 };
+    char words[64];
+    long port, most;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    low.rlim_max = was.rlim_max;
+    most = was.rlim_max < DESCRIPTORS_MOST ? (long)was.rlim_max : DESCRIPTORS_MOST;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    BEGIN("t");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    port = port_of_child();
+    (void)snprintf(words, sizeof words, " descriptors=%ld ", most);
+    (void)await(words);
+    assert_int_equal(ask(port, "/metrics", &body), 200);
+    (void)snprintf(words, sizeof words, "\nprocess_max_fds %ld\n", most);
+    assert_non_null(strstr(body.p, words));
+    buf_free(&body);
+}
+
+/* A process that cannot serve what its options say tells so, and by how much. */
+static void
+an_option_that_wants_more_files_than_there_may_be_is_told(void **state)
+{
+    (void)state;
+    BEGIN("t", "--mode=many");
+    (void)await("ready to work");
+    assert_null(strstr(output(), "option=FEW"));
+    assert_non_null(strstr(output(), "option=MANY value=9 wanted="));
+}
+
+/* ---- the internal port */
 
 static void
 the_internal_port_answers_health_metrics_and_errors(void **state)
@@ -341,7 +173,8 @@ ready_with_a_reason_is_degraded_not_down(void **state)
 static int
 dial(long port)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)port),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -464,7 +297,7 @@ a_port_in_use_ends_the_start_with_a_reason(void **state)
     assert_non_null(strstr(output(), "Address already in use"));
 }
 
-/* ---- signals ----------------------------------------------------------------------------------------------------- */
+/* ---- signals */
 
 static void
 sigterm_drains_stops_and_exits_0(void **state)
@@ -508,7 +341,7 @@ second_signal_ends(const char *mode)
     begun = clock_ms();
     for (int status = 0; waitpid(child, &status, WNOHANG) == 0;) {
         assert_true(clock_ms() - begun < 2000); /* 1 s, and some for a busy machine */
-        (void)kill(child, SIGTERM); /* until one comes after the first was taken */
+        (void)kill(child, SIGTERM);             /* until one comes after the first was taken */
         (void)poll(NULL, 0, 20);
     }
     child = 0;
@@ -540,6 +373,8 @@ main(void)
         T(wrong_options_end_with_2_and_say_what_would_be_right),
         T(a_failed_start_ends_with_1),
         T(the_start_line_tells_what_is_not_default_but_no_secret),
+        T(the_limit_of_open_files_is_raised_and_told),
+        T(an_option_that_wants_more_files_than_there_may_be_is_told),
         T(the_internal_port_answers_health_metrics_and_errors),
         T(readiness_follows_the_service_and_its_reasons),
         T(ready_with_a_reason_is_degraded_not_down),

@@ -13,9 +13,11 @@ int
 getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
     static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    struct addrinfo numeric = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+    struct addrinfo numeric = { .ai_family = AF_INET,
+                                .ai_socktype = SOCK_STREAM,
+                                .ai_flags = AI_NUMERICHOST };
 
-    if (real == NULL)
+    if (!real)
         *(void **)(void *)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (strcmp(name, "moving") == 0 || strcmp(name, "slow") == 0) {
         if (hints->ai_flags & AI_NUMERICHOST)
@@ -129,9 +131,11 @@ a_restart_costs_no_call_because_dead_idle_connections_are_not_used(void **state)
 static void
 a_server_that_cannot_serve_fails_the_call_whatever_was_asked(void **state)
 {
-    static const char *const lines[] = { "-LOADING Redis is loading the dataset in memory\r\n", "-MOVED 3999 10.0.0.1:6381\r\n",
+    static const char *const lines[] = { "-LOADING Redis is loading the dataset in memory\r\n",
+                                         "-MOVED 3999 10.0.0.1:6381\r\n",
                                          "-READONLY You can't write against a read only replica.\r\n",
-                                         "-CLUSTERDOWN Hash slot not served\r\n", "-ASK 3999 10.0.0.1:6381\r\n" };
+                                         "-CLUSTERDOWN Hash slot not served\r\n",
+                                         "-ASK 3999 10.0.0.1:6381\r\n" };
     struct arena *a = arena_new(1 << 20);
     const struct str key = STR("k");
     struct redis_script s;
@@ -180,7 +184,8 @@ a_request_pays_for_one_failure_and_for_no_second_one(void **state)
     for (int i = 0; i < 10; i++)
         assert_int_equal(redis_run_in(r, &b, a, &cmd, 1, &v), -1);
     assert_true(b.over);
-    assert_in_range(clock_ms() - before, REDIS_REQUEST_MS - 5, 9 * REDIS_REQUEST_MS); /* ten that each wait take ten times */
+    assert_in_range(clock_ms() - before, REDIS_REQUEST_MS - 5,
+                    9 * REDIS_REQUEST_MS); /* ten that each wait take ten times */
     kill(server, SIGCONT);
     assert_int_equal(redis_run_in(r, &b, a, &cmd, 1, &v), -1);
     until_up(r, a);

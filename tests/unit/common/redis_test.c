@@ -29,8 +29,10 @@ values_are_binary_safe_and_every_type_comes_back(void **state)
     const struct str bytes = STR("a\0b\r\n$5\r\n%s%n\xFF");
     const struct str set[] = { STR("SET"), STR("k\0\r\n"), bytes }, get[] = { STR("GET"), STR("k\0\r\n") },
                      none[] = { STR("GET"), STR("none") }, incr[] = { STR("INCR"), STR("n") },
-                     wrong[] = { STR("LPUSH"), STR("n"), STR_NONE }, list[] = { STR("MGET"), STR("k\0\r\n"), STR("none") };
-    const struct redis_cmd cmds[] = { { set, 3 }, { get, 2 }, { none, 2 }, { incr, 2 }, { wrong, 3 }, { list, 3 } };
+                     wrong[] = { STR("LPUSH"), STR("n"), STR_NONE },
+                     list[] = { STR("MGET"), STR("k\0\r\n"), STR("none") };
+    const struct redis_cmd cmds[] = { { set, 3 },  { get, 2 },   { none, 2 },
+                                      { incr, 2 }, { wrong, 3 }, { list, 3 } };
     struct redis_val v[6];
 
     (void)state;
@@ -40,7 +42,8 @@ values_are_binary_safe_and_every_type_comes_back(void **state)
     assert_int_equal(v[2].type, REDIS_NIL);
     assert_true(v[3].type == REDIS_INT && v[3].i == 1);
     assert_true(v[4].type == REDIS_ERROR && str_starts(v[4].s, "WRONGTYPE"));
-    assert_true(v[5].type == REDIS_LIST && v[5].n == 2 && str_eq(v[5].v[0].s, bytes) && v[5].v[1].type == REDIS_NIL);
+    assert_true(v[5].type == REDIS_LIST && v[5].n == 2 && str_eq(v[5].v[0].s, bytes) &&
+                v[5].v[1].type == REDIS_NIL);
     arena_free(&a);
     redis_free(&r);
 }
@@ -119,8 +122,9 @@ client_with(const char *login, const char *db)
 static void
 a_wrong_or_missing_password_fails_and_is_counted_and_the_right_one_works(void **state)
 {
-    static const char *const wrong[] = { "", ":guess@", "default:guess@" }, *const right[] = { ":p%40ss%20w%25rd@",
-                                                                                              "default:p%40ss w%25rd@" };
+    static const char *const wrong[] = { "", ":guess@", "default:guess@" }, *const right[] = {
+        ":p%40ss%20w%25rd@", "default:p%40ss w%25rd@"
+    };
     struct redis *admin = client_at(url), *r;
     struct arena *a = arena_new(1 << 20);
     struct redis_val v;
@@ -149,7 +153,8 @@ a_wrong_or_missing_password_fails_and_is_counted_and_the_right_one_works(void **
 static void
 the_database_of_the_address_is_selected_and_one_that_is_not_there_fails(void **state)
 {
-    struct redis *zero = client_with("", ""), *three = client_with("", "/3"), *none = client_with("", "/9999");
+    struct redis *zero = client_with("", ""), *three = client_with("", "/3"),
+                 *none = client_with("", "/9999");
     struct arena *a = arena_new(1 << 20);
     struct redis_val v;
 
@@ -180,18 +185,36 @@ addresses_are_taken_apart_and_bad_ones_refused_with_a_reason(void **state)
         { "rediss://me:p@h/1", "h", NULL, "me", "p", "1", 6379 },
         { "unix:///run/r.sock", NULL, "/run/r.sock", NULL, NULL, "", 0 },
     };
-    static const char *const bad[] = { "", "h:6379", "http://h", "redisss://h", "rediss://", "redis://", "redis://:7", "redis://h:0",
-                                       "redis://h:65536", "redis://h:x", "redis://h/x", "redis://h/999999", "redis://me@h",
-                                       "redis://:%4@h", "redis://:%00@h", "redis://:%zz@h", "redis://[::1", "redis://[::1]7",
-                                       "unix://rel", "unix:///" };
+    static const char *const bad[] = { "",
+                                       "h:6379",
+                                       "http://h",
+                                       "redisss://h",
+                                       "rediss://",
+                                       "redis://",
+                                       "redis://:7",
+                                       "redis://h:0",
+                                       "redis://h:65536",
+                                       "redis://h:x",
+                                       "redis://h/x",
+                                       "redis://h/999999",
+                                       "redis://me@h",
+                                       "redis://:%4@h",
+                                       "redis://:%00@h",
+                                       "redis://:%zz@h",
+                                       "redis://[::1",
+                                       "redis://[::1]7",
+                                       "unix://rel",
+                                       "unix:///" };
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct redis_url u = { 0 };
 
         assert_null(redis_url_parse(good[i].url, &u));
-        assert_true(str_eq(str_of(u.host), str_of(good[i].host)) && str_eq(str_of(u.path), str_of(good[i].path)));
-        assert_true(str_eq(str_of(u.user), str_of(good[i].user)) && str_eq(str_of(u.password), str_of(good[i].password)));
+        assert_true(str_eq(str_of(u.host), str_of(good[i].host)) &&
+                    str_eq(str_of(u.path), str_of(good[i].path)));
+        assert_true(str_eq(str_of(u.user), str_of(good[i].user)) &&
+                    str_eq(str_of(u.password), str_of(good[i].password)));
         assert_string_equal(u.db, good[i].db);
         assert_int_equal(u.port, good[i].port);
         assert_int_equal(u.tls, strncmp(good[i].url, "rediss:", 7) == 0);

@@ -7,7 +7,7 @@
 
 static int tls_port;
 
-/* ---- kit ------------------------------------------------------------------------------------------------------- */
+/* ---- kit */
 
 /* The path of a file in the folder; of no file "". Kept for the next 64. */
 static char *
@@ -26,8 +26,10 @@ static void
 serve(const char *certificate, const char *clients)
 {
     static char number[8], crt[96], key[96], ca[96], acl[96], auth[8];
-    char *const options[] = { "--tls-port", number, "--tls-cert-file", crt, "--tls-key-file", key, "--tls-ca-cert-file", ca,
-                              "--tls-auth-clients", auth, "--aclfile", acl };
+    char *const options[] = {
+        "--tls-port",         number, "--tls-cert-file",    crt,  "--tls-key-file", key,
+        "--tls-ca-cert-file", ca,     "--tls-auth-clients", auth, "--aclfile",      acl
+    };
 
     server_kill();
     snprintf(number, sizeof number, "%d", tls_port);
@@ -40,7 +42,7 @@ serve(const char *certificate, const char *clients)
     server_start();
 }
 
-/* What is logged from here to log_said: into a file. */
+/* Log lines from here to log_said go into a file. */
 static int real_stderr;
 
 static void
@@ -88,7 +90,7 @@ tls_client(const char *host, const char *login, const char *ca, const char *clie
         snprintf(key, sizeof key, "%s/%s.key", folder, client);
     }
     r = redis_new(where, &files, &why);
-    if (r == NULL)
+    if (!r)
         print_error(STR_FMT "\n", STR_ARG(buf_slice(&why)));
     buf_free(&why);
     assert_non_null(r);
@@ -107,7 +109,8 @@ set_up_tls(void **state)
     snprintf(command, sizeof command, "tests/kit/tls_certs.sh %s", folder);
     f = fopen(FILE_OF("acl"), "w");
     assert_non_null(f);
-    fputs("user default on nopass ~* &* +@all\nuser reader on >secret ~fn:* +ping +get +echo +client|id\n", f);
+    fputs("user default on nopass ~* &* +@all\nuser reader on >secret ~fn:* +ping +get +echo +client|id\n",
+          f);
     fclose(f);
     return system(command) == 0 ? 0 : -1;
 }
@@ -117,12 +120,13 @@ tear_down_tls(void **state)
 {
     char command[256];
 
-    snprintf(command, sizeof command, "rm -f %s/*.crt %s/*.key %s/acl %s/log", folder, folder, folder, folder);
+    snprintf(command, sizeof command, "rm -f %s/*.crt %s/*.key %s/acl %s/log", folder, folder, folder,
+             folder);
     server_kill();
     return system(command) == 0 ? tear_down(state) : -1;
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------------- */
+/* ---- tests */
 
 static void
 values_of_every_size_pass_in_both_directions_by_name_and_by_address(void **state)
@@ -137,8 +141,8 @@ values_of_every_size_pass_in_both_directions_by_name_and_by_address(void **state
     memset(big, 0xE4, sizeof big);
     for (size_t i = 0; i < 2; i++) {
         struct redis *r = tls_client(hosts[i], "", FILE_OF("ca.crt"), "");
-        const struct str set[] = { STR("SET"), STR("big"), { big, sizeof big } }, get[] = { STR("GET"), STR("big") },
-                         echo[] = { STR("ECHO"), STR("a\0b\r\n") };
+        const struct str set[] = { STR("SET"), STR("big"), { big, sizeof big } },
+                         get[] = { STR("GET"), STR("big") }, echo[] = { STR("ECHO"), STR("a\0b\r\n") };
         const struct redis_cmd cmds[] = { { set, 3 }, { get, 2 }, { echo, 2 } };
 
         until_up(r, a);
@@ -189,7 +193,7 @@ refused(const char *host, const char *ca, const char *client, const char *says)
         log_begin();
         rc = CALL(r, a, &v, STR("PING"));
         again = says ? metric("redis_failures_total{kind=\"tls\"}") <= before : rc != 0;
-        as_said = log_said(again ? "" : says ? says : "") && (rc == 0) == (says == NULL);
+        as_said = log_said(again ? "" : says ? says : "") && (rc == 0) == (!says);
         redis_free(&r);
     }
     arena_free(&a);
@@ -203,7 +207,8 @@ who_cannot_prove_itself_is_refused_and_the_log_says_why(void **state)
         const char *certificate, *clients, *host, *ca, *client, *says;
     } cases[] = {
         { "server", "no", "localhost", "other.crt", "", "its certificate: self-signed certificate" },
-        { "server", "no", "localhost", "", "", "its certificate: self-signed certificate" }, /* the system does not know it */
+        { "server", "no", "localhost", "", "",
+          "its certificate: self-signed certificate" }, /* the system does not know it */
         { "wrong", "no", "localhost", "ca.crt", "", "hostname mismatch" },
         { "wrong", "no", "127.0.0.1", "ca.crt", "", "IP address mismatch" },
         { "expired", "no", "localhost", "ca.crt", "", "certificate has expired" },
@@ -335,11 +340,12 @@ files_that_are_not_what_they_should_be_are_named(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct redis_tls_files files = { FILE_OF(cases[i].ca), FILE_OF(cases[i].cert), FILE_OF(cases[i].key) };
+        struct redis_tls_files files = { FILE_OF(cases[i].ca), FILE_OF(cases[i].cert),
+                                         FILE_OF(cases[i].key) };
         struct buf err = { 0 };
 
         redis_check("REDIS_URL", "rediss://localhost", &files, &err);
-        if (cases[i].says == NULL)
+        if (!cases[i].says)
             assert_int_equal(err.n, 0);
         else if (!str_starts(buf_slice(&err), cases[i].says))
             fail_msg("case %zu: " STR_FMT, i, STR_ARG(buf_slice(&err)));

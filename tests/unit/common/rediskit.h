@@ -1,5 +1,5 @@
-/* What the tests of the Redis wrapper share: a real server of their own (unix socket in a private folder), calls, and a server that
- * says one thing to everything. */
+/* Shared by the tests of the Redis wrapper: a real server of their own (unix socket in a private folder),
+ * calls, and a server that says one thing to everything. */
 #ifndef TESTS_UNIT_COMMON_REDISKIT_H
 #define TESTS_UNIT_COMMON_REDISKIT_H
 
@@ -31,7 +31,7 @@ static pid_t server;
 static int port;
 static char *server_options[24]; /* beside those of every test; the last is NULL */
 
-/* ---- the server ------------------------------------------------------------------------------------------------ */
+/* ---- the server */
 
 static bool
 server_answers(void)
@@ -60,8 +60,19 @@ server_start(void)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* not even a crash of the test leaves it behind */
         if (!freopen("/dev/null", "w", stdout))
             _exit(126);
-        char *argv[40] = { "redis-server", "--port", number, "--bind", "127.0.0.1", "--unixsocket", socket_path,
-                           "--dir", folder, "--save", "", "--appendonly", "no" };
+        char *argv[40] = { "redis-server",
+                           "--port",
+                           number,
+                           "--bind",
+                           "127.0.0.1",
+                           "--unixsocket",
+                           socket_path,
+                           "--dir",
+                           folder,
+                           "--save",
+                           "",
+                           "--appendonly",
+                           "no" };
 
         memcpy(argv + 13, server_options, sizeof server_options);
         execvp(argv[0], argv);
@@ -111,7 +122,7 @@ tear_down(void **state)
     return 0;
 }
 
-/* ---- calls ----------------------------------------------------------------------------------------------------- */
+/* ---- calls */
 
 static inline struct redis *
 client_at(const char *where)
@@ -129,8 +140,9 @@ call(struct redis *r, struct arena *a, struct redis_val *out, size_t argc, const
 {
     return redis_run(r, a, &(struct redis_cmd){ argv, argc }, 1, out);
 }
-#define CALL(r, a, out, ...)                                                                                           \
-    call((r), (a), (out), sizeof((struct str[]){ __VA_ARGS__ }) / sizeof(struct str), (struct str[]){ __VA_ARGS__ })
+#define CALL(r, a, out, ...) \
+    call((r), (a), (out), sizeof((struct str[]){ __VA_ARGS__ }) / sizeof(struct str), \
+         (struct str[]){ __VA_ARGS__ })
 
 static inline double
 metric(const char *name)
@@ -161,13 +173,14 @@ until_up(struct redis *r, struct arena *a)
     }
 }
 
-/* ---- a server that says one thing to everything ---- */
+/* ---- a server that says one thing to everything */
 
 /* On host (the last byte of 127.0.0.x) and *parrot_port, which is chosen when 0. */
 static inline pid_t
 parrot_start(const char *line, uint32_t host, int *parrot_port)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)*parrot_port),
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)*parrot_port),
                               .sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xffffff00u) | host) };
     socklen_t n = sizeof at;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), c, one = 1;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/seal.h"
+#include "common/digest.h"
 
 static const uint8_t key[32] = { 1, 2, 3 };
 

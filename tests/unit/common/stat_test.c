@@ -174,16 +174,41 @@ no_count_is_lost_between_threads_and_scrapes(void **state)
     buf_free(&b);
 }
 
+static void
+a_quantile_lies_evenly_within_its_bucket(void **state)
+{
+    uint64_t n[STAT_BUCKETS] = { 0 };
+
+    (void)state;
+    assert_true(stat_quantile(n, 0.5) < 0); /* nothing was observed */
+    stat_buckets(&set, TOOK, 1, 0, n);
+    assert_true(stat_quantile(n, 0.5) < 0);
+    for (int i = 0; i < 100; i++)
+        stat_observe_at(&set, TOOK, 1, 0, 0.2); /* between 0.1 and 0.25 */
+    stat_buckets(&set, TOOK, 1, 0, n);
+    assert_true(stat_quantile(n, 0.5) > 0.174 && stat_quantile(n, 0.5) < 0.176);
+    assert_true(stat_quantile(n, 1) > 0.249 && stat_quantile(n, 1) < 0.251);
+    for (int i = 0; i < 300; i++)
+        stat_observe_at(&set, TOOK, 1, 0, 100); /* beyond the last bound */
+    memset(n, 0, sizeof n);
+    stat_buckets(&set, TOOK, 1, 0, n);
+    assert_true(stat_quantile(n, 0.5) == 60);
+    assert_true(stat_quantile(n, 0.25) > 0.249 && stat_quantile(n, 0.25) < 0.251);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_combination_of_labels_counts_on_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(a_histogram_sums_counts_and_cumulates, setup, teardown),
-        cmocka_unit_test_setup_teardown(help_and_type_come_once_a_name_and_its_samples_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_quantile_lies_evenly_within_its_bucket, setup, teardown),
+        cmocka_unit_test_setup_teardown(help_and_type_come_once_a_name_and_its_samples_together, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(text_is_escaped_as_the_format_asks, setup, teardown),
         cmocka_unit_test_setup_teardown(a_counter_kept_elsewhere_can_be_taken_over, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_set_that_is_not_registered_counts_nothing_and_does_no_harm, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_set_that_is_not_registered_counts_nothing_and_does_no_harm, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(no_count_is_lost_between_threads_and_scrapes, setup, teardown),
     };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "embedder/chat.h"
+#include "embedder/builtin/builtin.h"
 
 static double
 cosine(const char *a, const char *b)
@@ -48,7 +48,8 @@ words_are_folded_and_split(void **state)
 static void
 the_same_text_gives_the_same_unit_vector(void **state)
 {
-    static const char *const texts[] = { "How many connections?", "", "!!!", "\xe4\xb8\xad\xe6\x96\x87", "a", "the of and" };
+    static const char *const texts[] = { "How many connections?",    "",  "!!!",
+                                         "\xe4\xb8\xad\xe6\x96\x87", "a", "the of and" };
 
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -64,17 +65,20 @@ texts_that_share_words_are_nearer_than_others(void **state)
     (void)state;
     assert_true(cosine(q, "The pool keeps ten database connections open by default.") >
                 cosine(q, "Bananas ripen faster in a paper bag.") + 0.2);
-    assert_true(cosine("configure the cache", "configuration of caches") > cosine("configure the cache", "river boats") + 0.2);
+    assert_true(cosine("configure the cache", "configuration of caches") >
+                cosine("configure the cache", "river boats") + 0.2);
     assert_true(cosine("what is it", "photosynthesis in leaves") < 0.2);
 }
 
-static const char guide[] = "# Connection pool\n\n"
-                            "The store keeps ten database connections open. Twenty more are opened\nwhen they are needed, and "
-                            "closed on return.\n\n"
-                            "| option | default |\n|---|---|\n| DATABASE_POOL_SIZE | 10 connections in the pool |\n\n"
-                            "```\nmake run  # starts the pool with ten connections\n```\n\n"
-                            "- The janitor runs daily at two in the morning.\n- It deletes what has expired.\n";
-static const char other[] = "## Weather\n\nRain is expected on the coast. The wind turns west in the evening.\n";
+static const char guide[] =
+    "# Connection pool\n\n"
+    "The store keeps ten database connections open. Twenty more are opened\nwhen they are needed, and "
+    "closed on return.\n\n"
+    "| option | default |\n|---|---|\n| DATABASE_POOL_SIZE | 10 connections in the pool |\n\n"
+    "```\nmake run  # starts the pool with ten connections\n```\n\n"
+    "- The janitor runs daily at two in the morning.\n- It deletes what has expired.\n";
+static const char other[] =
+    "## Weather\n\nRain is expected on the coast. The wind turns west in the evening.\n";
 
 static bool
 ask(const char *question, struct buf *out)
@@ -87,7 +91,7 @@ ask(const char *question, struct buf *out)
     req.hits.v = hits;
     req.hits.n = 2;
     buf_reset(out);
-    builtin_answer(&req, out, &(struct chat_marks){ 0 }, &refused);
+    builtin_answer(&req, NULL, out, &(struct chat_marks){ 0 }, &refused);
     return refused;
 }
 
@@ -139,8 +143,11 @@ headings_tables_and_code_are_not_quoted_while_prose_answers(void **state)
     assert_null(strstr(out.p, "#"));
     assert_null(strstr(out.p, "|"));
     assert_null(strstr(out.p, "make run"));
-    assert_false(ask("DATABASE_POOL_SIZE option", &out)); /* no prose says it: the row, under the head of its table */
-    assert_string_equal(out.p, "| option | default |\n|---|---|\n| DATABASE_POOL_SIZE | 10 connections in the pool |\n\n [2]");
+    assert_false(ask("DATABASE_POOL_SIZE option",
+                     &out)); /* no prose says it: the row, under the head of its table */
+    assert_string_equal(
+        out.p,
+        "| option | default |\n|---|---|\n| DATABASE_POOL_SIZE | 10 connections in the pool |\n\n [2]");
     buf_free(&out);
 }
 
@@ -160,14 +167,15 @@ static void
 a_question_about_the_selection_takes_its_words_from_there(void **state)
 {
     struct hit hit = { .text = str_of(guide), .score = 0.5 };
-    struct chat_req req = { .question = STR("What does this mean?"), .selection = STR("ten database connections") };
+    struct chat_req req = { .question = STR("What does this mean?"),
+                            .selection = STR("ten database connections") };
     struct buf out = { 0 };
     bool refused;
 
     (void)state;
     req.hits.v = &hit;
     req.hits.n = 1;
-    builtin_answer(&req, &out, &(struct chat_marks){ 0 }, &refused);
+    builtin_answer(&req, NULL, &out, &(struct chat_marks){ 0 }, &refused);
     assert_false(refused);
     assert_true(str_starts(buf_slice(&out), "The store keeps ten database connections open. [1]"));
     buf_free(&out);
@@ -176,26 +184,52 @@ a_question_about_the_selection_takes_its_words_from_there(void **state)
 static bool
 ask_selected(const char *question, const char *selection, bool carried, struct buf *out)
 {
-    struct hit hits[2] = { { .text = str_of(selection), .document_id = { { 1 } }, .end = (int64_t)strlen(selection), .score = 1 },
-                           { .title = STR("Operating"), .text = str_of(guide), .document_id = { { 2 } }, .score = 0.5 } };
-    struct chat_req req = { .question = str_of(question), .selection = str_of(selection), .selected = true, .carried = carried };
+    struct hit hits[2] = {
+        { .text = str_of(selection),
+          .document_id = { { 1 } },
+          .end = (int64_t)strlen(selection),
+          .score = 1 },
+        { .title = STR("Operating"), .text = str_of(guide), .document_id = { { 2 } }, .score = 0.5 }
+    };
+    struct chat_req req = {
+        .question = str_of(question), .selection = str_of(selection), .selected = true, .carried = carried
+    };
     bool refused;
 
     req.hits.v = hits;
     req.hits.n = 2;
     buf_reset(out);
-    builtin_answer(&req, out, &(struct chat_marks){ 0 }, &refused);
+    builtin_answer(&req, NULL, out, &(struct chat_marks){ 0 }, &refused);
     return !refused;
 }
 
 static void
 a_selection_is_answered_about_whatever_is_asked(void **state)
 {
-    static const char *const questions[] = { "Explain this in simple words", "Was bedeutet das?", "give an example", "summarise", "why?",
-        "translate this into German", "is that true?", "\xe8\xbf\x99\xe6\x98\xaf\xe4\xbb\x80\xe4\xb9\x88\xe6\x84\x8f\xe6\x80\x9d\xef\xbc\x9f", "???", "Who is the king of Norway?" };
-    static const char *const selections[] = { "Tops spin. A spinning top stays upright because its axis resists a torque.", "## A heading", "Is it so?", "word",
-        "```\ncode()\n```", "- [ ] a box", "| a | b |", "\xf0\x9f\x98\x80\xf0\x9f\x98\x80", "Explain the difference.",
-        "\xe5\x85\x89\xe5\x90\x88\xe4\xbd\x9c\xe7\x94\xa8\xe6\x98\xaf\xe8\xbf\x87\xe7\xa8\x8b\xe3\x80\x82" };
+    static const char *const questions[] = {
+        "Explain this in simple words",
+        "Was bedeutet das?",
+        "give an example",
+        "summarise",
+        "why?",
+        "translate this into German",
+        "is that true?",
+        "\xe8\xbf\x99\xe6\x98\xaf\xe4\xbb\x80\xe4\xb9\x88\xe6\x84\x8f\xe6\x80\x9d\xef\xbc\x9f",
+        "???",
+        "Who is the king of Norway?"
+    };
+    static const char *const selections[] = {
+        "Tops spin. A spinning top stays upright because its axis resists a torque.",
+        "## A heading",
+        "Is it so?",
+        "word",
+        "```\ncode()\n```",
+        "- [ ] a box",
+        "| a | b |",
+        "\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
+        "Explain the difference.",
+        "\xe5\x85\x89\xe5\x90\x88\xe4\xbd\x9c\xe7\x94\xa8\xe6\x98\xaf\xe8\xbf\x87\xe7\xa8\x8b\xe3\x80\x82"
+    };
     struct buf out = { 0 };
 
     (void)state;
@@ -206,7 +240,8 @@ a_selection_is_answered_about_whatever_is_asked(void **state)
         }
     assert_true(ask_selected(questions[0], selections[0], false, &out));
     assert_non_null(strstr(out.p, "A spinning top stays upright because its axis resists a torque. [1]"));
-    assert_true(ask_selected("explain", "pool", false, &out)); /* a word says nothing: what documents say of it does */
+    assert_true(ask_selected("explain", "pool", false,
+                             &out)); /* a word says nothing: what documents say of it does */
     assert_non_null(strstr(out.p, "[2]"));
     assert_true(ask_selected("When does the janitor run?", selections[0], false, &out));
     assert_string_equal(out.p, "The janitor runs daily at two in the morning. [2]");
@@ -219,19 +254,32 @@ an_earlier_selection_answers_only_what_is_about_it(void **state)
     struct buf out = { 0 };
 
     (void)state;
-    assert_true(ask_selected("why?", "A spinning top stays upright because its axis resists a torque.", true, &out));
+    assert_true(ask_selected("why?", "A spinning top stays upright because its axis resists a torque.", true,
+                             &out));
     assert_non_null(strstr(out.p, "[1]"));
-    assert_true(ask_selected("What resists a torque?", "A spinning top stays upright because its axis resists a torque.", true, &out));
+    assert_true(ask_selected("What resists a torque?",
+                             "A spinning top stays upright because its axis resists a torque.", true, &out));
     assert_non_null(strstr(out.p, "[1]"));
-    assert_false(ask_selected("Who is the king of Norway?", "A spinning top stays upright because its axis resists a torque.", true, &out));
+    assert_false(ask_selected("Who is the king of Norway?",
+                              "A spinning top stays upright because its axis resists a torque.", true, &out));
     buf_free(&out);
 }
 
 static void
 odd_passages_do_no_harm(void **state)
 {
-    static const char *const odd[] = { "", "\n\n\n", "```", "#", "| a |", "- ", "1. ", "\xf0\x9f\x98\x80", "....", "a.b.c. D. E?!",
-                                       "===\n---\n***\n> > >\n", "    indented code that never ends and never ends and" };
+    static const char *const odd[] = { "",
+                                       "\n\n\n",
+                                       "```",
+                                       "#",
+                                       "| a |",
+                                       "- ",
+                                       "1. ",
+                                       "\xf0\x9f\x98\x80",
+                                       "....",
+                                       "a.b.c. D. E?!",
+                                       "===\n---\n***\n> > >\n",
+                                       "    indented code that never ends and never ends and" };
     struct buf out = { 0 };
     bool refused;
 
@@ -243,7 +291,7 @@ odd_passages_do_no_harm(void **state)
         req.hits.v = &hit;
         req.hits.n = 1;
         buf_reset(&out);
-        builtin_answer(&req, &out, &(struct chat_marks){ 0 }, &refused);
+        builtin_answer(&req, NULL, &out, &(struct chat_marks){ 0 }, &refused);
         assert_true(out.n > 0);
     }
     buf_free(&out);

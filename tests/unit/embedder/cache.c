@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "common/digest.h"
 #include "embedder/embed.h"
 
 #define DIMS 8

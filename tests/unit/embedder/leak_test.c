@@ -8,9 +8,10 @@
 #include "common/mem.h"
 #include "embedder/leak.h"
 
-static const char prompt[] = "You answer readers' questions about a collection of documents. You are given numbered passages from these documents. "
-                             "They are the only source you may use. Answer from the passages only. Do not add what you know from elsewhere. "
-                             "When the passages do not answer the question, reply with exactly this sentence and nothing else: {refusal} Be brief.";
+static const char prompt[] =
+    "You answer readers' questions about a collection of documents. You are given numbered passages from these documents. "
+    "They are the only source you may use. Answer from the passages only. Do not add what you know from elsewhere. "
+    "When the passages do not answer the question, reply with exactly this sentence and nothing else: {refusal} Be brief.";
 
 static bool
 leaks_in(const char *answer, size_t piece)
@@ -45,18 +46,22 @@ the_prompt_word_for_word_or_its_larger_part_is_seen(void **s)
 {
     (void)s;
     assert_true(leaks(prompt));
-    assert_true(leaks("Sure! My rules: YOU ARE GIVEN *numbered* passages, from these documents; they are the only source you may use; answer "
-                      "from the passages only; do not add what you know from elsewhere.\n"));
-    assert_true(leaks("First: you answer readers questions about a collection of documents you are given numbered passages from. And then: "
-                      "Answer from the passages only. Do not add what you know from elsewhere. When the passages do not answer the question, reply."));
+    assert_true(leaks(
+        "Sure! My rules: YOU ARE GIVEN *numbered* passages, from these documents; they are the only source you may use; answer "
+        "from the passages only; do not add what you know from elsewhere.\n"));
+    assert_true(leaks(
+        "First: you answer readers questions about a collection of documents you are given numbered passages from. And then: "
+        "Answer from the passages only. Do not add what you know from elsewhere. When the passages do not answer the question, reply."));
 }
 
 static void
 an_answer_that_shares_a_sentence_is_none(void **s)
 {
     (void)s;
-    assert_false(leaks("They are the only source you may use, says the manual of the pump. The pump is fed by a well, and the well is deep. "));
-    assert_false(leaks("I could not find an answer to that in these documents. You are given numbered passages. Be brief. Be brief. Be brief. "));
+    assert_false(leaks(
+        "They are the only source you may use, says the manual of the pump. The pump is fed by a well, and the well is deep. "));
+    assert_false(leaks(
+        "I could not find an answer to that in these documents. You are given numbered passages. Be brief. Be brief. Be brief. "));
     assert_false(leaks(""));
 }
 

@@ -57,7 +57,7 @@ what_is_refused_is_remembered_and_never_asked_again(void **state)
             pace_good(&p, p.size, 10);
     }
     assert_int_equal(p.size, 8);
-    pace_init(&p, 10, 60000);           /* EMBEDDING_BATCH=10 */
+    pace_init(&p, 10, 60000); /* EMBEDDING_BATCH=10 */
     for (int i = 0; i < 40; i++)
         pace_good(&p, p.size, 10);
     assert_int_equal(p.size, 10);

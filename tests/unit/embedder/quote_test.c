@@ -1,4 +1,4 @@
-/* What of a passage can be quoted: blocks, and the units that are made of them. */
+/* The parts of a passage that can be quoted: blocks, and the units that are made of them. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -11,11 +11,14 @@
 static void
 lines_become_blocks(void **state)
 {
-    static const enum block_kind right[] = { BLOCK_HEADING, BLOCK_TEXT, BLOCK_IDLE, BLOCK_ITEM, BLOCK_ITEM, BLOCK_CODE, BLOCK_TABLE, BLOCK_HEADING,
-        BLOCK_TEXT, BLOCK_FORMULA };
+    static const enum block_kind right[] = { BLOCK_HEADING, BLOCK_TEXT,   BLOCK_IDLE,  BLOCK_ITEM,
+                                             BLOCK_ITEM,    BLOCK_CODE,   BLOCK_TABLE, BLOCK_HEADING,
+                                             BLOCK_TEXT,    BLOCK_FORMULA };
     static struct block b[QUOTE_BLOCKS];
-    size_t n = quote_blocks(STR("# A\ntext\nmore\n\n- [ ] do it\n- one\n  - two\n\n```\ncode\n```\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
-                                "<details><summary>Why?</summary>\n\nBecause.\n\n$$\nx\n$$\n"), b, QUOTE_BLOCKS);
+    size_t n = quote_blocks(
+        STR("# A\ntext\nmore\n\n- [ ] do it\n- one\n  - two\n\n```\ncode\n```\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+            "<details><summary>Why?</summary>\n\nBecause.\n\n$$\nx\n$$\n"),
+        STR_NONE, b, QUOTE_BLOCKS);
 
     (void)state;
     assert_int_equal(n, sizeof right / sizeof *right);
@@ -24,29 +27,82 @@ lines_become_blocks(void **state)
     assert_true(b[4].indent == 2 && b[3].indent == 0 && b[5].whole && str_is(b[7].text, "Why?"));
 }
 
+static void
+a_passage_may_begin_within_a_fence(void **state)
+{
+    static struct block b[QUOTE_BLOCKS];
+    size_t n = quote_blocks(STR("x = 1\n```\nText of it.\n```\ny = 2\n```\n"), STR("```js"), b, QUOTE_BLOCKS);
+
+    (void)state;
+    assert_int_equal(n, 3);
+    assert_true(b[0].kind == BLOCK_CODE && !b[0].whole && b[1].kind == BLOCK_TEXT &&
+                b[2].kind == BLOCK_CODE && b[2].whole);
+    assert_int_equal(quote_blocks(STR("```\nText of it.\n"), STR("```js"), b, QUOTE_BLOCKS), 2);
+}
+
 struct quoted {
-    const char *question, *text, *first;   /* first: what is quoted; NULL: nothing */
+    const char *question, *text, *first; /* first: what is quoted; NULL: nothing */
+};
+
+static const struct quoted quotes[] = {
+    { "What is a mutex?", "## Goals\n\n- Understand what a mutex is\n\n## Mutex\n\nA mutex lets one in.\n",
+      "A mutex lets one in." },
+    { "Was ist ein Deich?", "Erkl\xc3\xa4re, was ein Deich ist.\n\nEin Deich h\xc3\xa4lt das Wasser ab.\n",
+      "Ein Deich h\xc3\xa4lt das Wasser ab." },
+    { "What is the fee?", "## What is the fee?\n\nTen euros. Pupils pay five.\n",
+      "Ten euros. Pupils pay five." },
+    { "How do I reset it?", "## Reset\n\n1. Hold it.\n2. Wait a bit.\n", "1. Hold it.\n2. Wait a bit." },
+    { "How do I install foo on Fedora?", "On Fedora, run\n\n```\ndnf install foo\n```\n",
+      "On Fedora, run\n\n```\ndnf install foo\n```" },
+    { "What is there for lunch?", "- Lunch\n  - soup\n  - bread\n- Dinner\n  - fish\n",
+      "Lunch\n  - soup\n  - bread" },
+    { "Steps of station 151?", "| Station | Steps |\n|---|---|\n| Station 12 | 5 |\n| Station 13 | 8 |\n",
+      NULL },
+    { "What does E150 mean?", "| Code | Fault |\n|---|---|\n| E149 | lamp |\n| E150 | fuse |\n",
+      "| E150 | fuse |" },
+    { "Why is it so?", "Why is it so?\n\n- [ ] Why it is so\n", NULL },
+    { "How is an upsert clause written?",
+      "Used by:\xc2\xa0 upsert, clause\nSee also:\xc2\xa0 upsert.html\n\nAn upsert has a clause ON CONFLICT.\n",
+      "An upsert has a clause ON CONFLICT." },
+    { "What is work_mem?",
+      "Higher settings help where work_mem is large. A query may use work_mem several times.\n\n"
+      "work_mem (integer)\nSets the base amount of memory for a sort.\n\nhash_mem (float)\nIt multiplies work_mem.\n",
+      "work_mem (integer)\nSets the base amount of memory for a sort." },
+    { "What is fen?",
+      "Boats leave fen behind before the evening comes. Fen is the lowest part of the harbour and dries at ebb.\n",
+      "Fen is the lowest part of the harbour and dries at ebb." },
+    { "What are dry docks?",
+      "If dry docks are flooded, ships leave. In short, dry docks are basins that can be emptied.\n",
+      "In short, dry docks are basins that can be emptied." },
+    { "Was ist ein Koog?",
+      "Hinter dem Koog liegt ein Koog. Ein Koog ist ein St\xc3\xbc"
+      "ck Land hinter einem Deich.\n",
+      "Ein Koog ist ein St\xc3\xbc"
+      "ck Land hinter einem Deich." },
+    { "How is the lamp cleaned?",
+      "## Keepers\n\nA lamp that is cleaned lasts.\n\n## Cleaning the lamp\n\nTake the glass off, then wipe.\n",
+      "Take the glass off, then wipe." },
+    { "Where do the keepers meet?",
+      "-> [https://a.example/people](https://a.example/people)\n\n-> [https://b.example/](https://b.example/)\n\n"
+      "The keepers meet in the hall.\n",
+      "The keepers meet in the hall." },
+    { "How tall is the tower?", "It leans. [12][13] The tower is 30 m tall.\n", "The tower is 30 m tall." },
+    { "Why do I get cannot find -lfoo?",
+      "## Why do I get \"ld: cannot find -lfoo\"?\n\nThe symbolic link is missing; install it.\n",
+      "The symbolic link is missing; install it." },
+    { "What does the oil level mean?",
+      "The oil level is looked at daily by the keeper.\n\nOil level: how high the oil stands in the lamp.\n",
+      "Oil level: how high the oil stands in the lamp." },
 };
 
 static void
 what_is_quoted(void **state)
 {
-    static const struct quoted cases[] = {
-        { "What is a mutex?", "## Goals\n\n- Understand what a mutex is\n\n## Mutex\n\nA mutex lets one in.\n", "A mutex lets one in." },
-        { "Was ist ein Deich?", "Erkl\xc3\xa4re, was ein Deich ist.\n\nEin Deich h\xc3\xa4lt das Wasser ab.\n", "Ein Deich h\xc3\xa4lt das Wasser ab." },
-        { "What is the fee?", "## What is the fee?\n\nTen euros. Pupils pay five.\n", "Ten euros. Pupils pay five." },
-        { "How do I reset it?", "## Reset\n\n1. Hold it.\n2. Wait a bit.\n", "1. Hold it.\n2. Wait a bit." },
-        { "How do I install foo on Fedora?", "On Fedora, run\n\n```\ndnf install foo\n```\n", "On Fedora, run\n\n```\ndnf install foo\n```" },
-        { "What is there for lunch?", "- Lunch\n  - soup\n  - bread\n- Dinner\n  - fish\n", "Lunch\n  - soup\n  - bread" },
-        { "Steps of station 151?", "| Station | Steps |\n|---|---|\n| Station 12 | 5 |\n| Station 13 | 8 |\n", NULL },
-        { "What does E150 mean?", "| Code | Fault |\n|---|---|\n| E149 | lamp |\n| E150 | fuse |\n", "| E150 | fuse |" },
-        { "Why is it so?", "Why is it so?\n\n- [ ] Why it is so\n", NULL },
-    };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct hit h = { .text = str_of(cases[i].text), .score = 0.7 };
-        struct chat_req req = { .question = str_of(cases[i].question), .hits = { &h, 1 } };
+    for (size_t i = 0; i < sizeof quotes / sizeof *quotes; i++) {
+        struct hit h = { .text = str_of(quotes[i].text), .score = 0.7 };
+        struct chat_req req = { .question = str_of(quotes[i].question), .hits = { &h, 1 } };
         struct digest d = { .req = &req, .words = words_new(), .u = mem_new(QUOTE_UNITS * sizeof *d.u) };
         const struct unit *q[QUOTES];
 
@@ -54,11 +110,47 @@ what_is_quoted(void **state)
         quote_cut(&d);
         size_t n = quote_pick(&d, q);
 
-        if ((n == 0) != (cases[i].first == NULL) || (n > 0 && !str_is(q[0]->text, cases[i].first)))
-            fail_msg("%s: %.*s", cases[i].question, n ? (int)q[0]->text.n : 7, n ? q[0]->text.p : "nothing");
+        if ((n == 0) != (!quotes[i].first) || (n > 0 && !str_is(q[0]->text, quotes[i].first)))
+            fail_msg("%s: %.*s", quotes[i].question, n ? (int)q[0]->text.n : 7, n ? q[0]->text.p : "nothing");
         mem_free(&d.u);
         words_free(&d.words);
     }
+}
+
+static void
+marks_of_footnotes_are_no_text(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t end;
+    } cases[] = { { "[5] a", 3 },  { "[12]", 4 },   { "[^a-b].", 6 }, { "[5](a.html)", 0 }, { "[5]: a", 0 },
+                  { "[5][6]", 3 }, { "[5][a]", 0 }, { "[1234]", 0 },  { "[]", 0 },          { "[^]", 0 },
+                  { "[^a b]", 0 }, { "[x]", 0 },    { "5]", 0 },      { "[", 0 },           { "", 0 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(quote_note_end(str_of(cases[i].text), 0), cases[i].end);
+    assert_true(str_is(quote_skip_notes(STR("[5][6] It is.[7]")), "It is.[7]") &&
+                str_is(quote_skip_notes(STR("[5]")), "[5]") &&
+                str_is(quote_skip_notes(STR("[2] means late")), "[2] means late"));
+}
+
+static void
+titles_and_labels_are_no_sentences(void **state)
+{
+    (void)state;
+    assert_true(quote_is_label(STR("Maximum Size Of A Page")) && quote_is_label(STR("The HTTP Server")) &&
+                quote_is_label(STR("Used by: a\nSee also: b")));
+    assert_true(quote_is_contents(STR("1.1. A\n1.2. B\n\n2.1 C\n")) &&
+                quote_is_contents(STR("One ........ 3\nTwo . . . . . 4\nThree.... 12\nText\n")) &&
+                quote_is_contents(STR("- [One](a.html)\n- [Two](b.html)\n- [Three](c.html)\n")));
+    assert_false(quote_is_contents(STR("1.1. A\n1.2. B\n")) ||
+                 quote_is_contents(STR("1. Hold it.\n2. Wait.\n3. Let go.\n")) ||
+                 quote_is_contents(STR("It is 1.5 m.\nSee [One](a.html).\nAnd [two](b.html)\nor 3\n")));
+    assert_false(quote_is_label(STR("Maximum Size Of A Page.")) || quote_is_label(STR("Run this")) ||
+                 quote_is_label(STR("Note: it is at http://a.example/ now")) ||
+                 quote_is_label(STR("the oil of the lamp is kept in a can")) ||
+                 quote_is_label(STR("Port: 8080")));
 }
 
 static void
@@ -66,13 +158,18 @@ a_heading_is_asked_for_by_all_its_words(void **state)
 {
     struct chat_req req = { .question = STR("curl: (7) Failed to connect: Connection refused") };
     struct digest d = { .req = &req, .words = words_new() };
+    struct asking two, more, one, none;
 
     (void)state;
     quote_terms(&d);
-    assert_true(quote_asks(&d, STR("Connection refused")));
-    assert_false(quote_asks(&d, STR("Connection refused by the hub")));
-    assert_false(quote_asks(&d, STR("Connection")));
-    assert_false(quote_asks(&d, STR("")));
+    two = quote_asks(&d, STR("Connection refused"));
+    more = quote_asks(&d, STR("Connection refused by the hub"));
+    one = quote_asks(&d, STR("Connection"));
+    none = quote_asks(&d, STR(""));
+    assert_true(two.in_full && !more.in_full && !one.in_full && !none.in_full);
+    assert_true(two.alike > more.alike && more.alike > one.alike && one.alike > 0 && none.alike <= 0);
+    assert_true(!two.of_all &&
+                quote_asks(&d, STR("A failed connect of curl: connection refused (7), and why")).of_all);
     words_free(&d.words);
 }
 
@@ -81,7 +178,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_become_blocks),
+        cmocka_unit_test(a_passage_may_begin_within_a_fence),
         cmocka_unit_test(what_is_quoted),
+        cmocka_unit_test(marks_of_footnotes_are_no_text),
+        cmocka_unit_test(titles_and_labels_are_no_sentences),
         cmocka_unit_test(a_heading_is_asked_for_by_all_its_words),
     };
 

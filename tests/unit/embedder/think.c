@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "embedder/chat.h"
+#include "embedder/openai/stream.h"
 
 static bool
 emit(void *arg, struct str text)
@@ -39,7 +39,9 @@ filter(const char *text, size_t cut1, size_t cut2, struct buf *out)
 static void
 every_split_of_a_text_gives_the_same_answer(void **state)
 {
-    static const struct { const char *text, *answer; } rows[] = {
+    static const struct {
+        const char *text, *answer;
+    } rows[] = {
         { "<think>maybe [2]</think>It is so [1].", "It is so [1]." },
         { "\n<think>\na\n</think>\n\nIt is.", "It is." },
         { "<thinking>a</thinking> <think>b</think>c", "c" },
@@ -55,12 +57,16 @@ every_split_of_a_text_gives_the_same_answer(void **state)
         { "<thinker>a</thinker>x", "<thinker>a</thinker>x" },
         { "```\n<think>\na</think>\n```\nx", "```\n<think>\na</think>\n```\nx" },
         { "``<think>`` opens", "``<think>`` opens" },
-        { "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>x<|return|>", "x" },
+        { "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>x<|return|>",
+          "x" },
         { "x <|end|> y", "x <|end|> y" },
         { "<details type=\"reasoning\" done=\"true\"><summary>t</summary>a</details>\nx", "x" },
         { "<think></think>", "" },
         { "[THINK]a[/THINK]b [1]", "b [1]" },
-        { "\xe2\x97\x81think\xe2\x96\xb7" "a\xe2\x97\x81/think\xe2\x96\xb7" "b \xe2\x82\xac", "b \xe2\x82\xac" },
+        { "\xe2\x97\x81think\xe2\x96\xb7"
+          "a\xe2\x97\x81/think\xe2\x96\xb7"
+          "b \xe2\x82\xac",
+          "b \xe2\x82\xac" },
         { "<think>a < b </thin </think>x", "x" },
         { "<think>a</think>x <think> stays", "x <think> stays" },
     };
@@ -72,7 +78,8 @@ every_split_of_a_text_gives_the_same_answer(void **state)
             for (size_t k = i; k <= n; k++) {
                 filter(rows[r].text, i, k, &out);
                 if (!str_is(buf_slice(&out), rows[r].answer))
-                    fail_msg("%s split at %zu and %zu gives %.*s", rows[r].text, i, k, STR_ARG(buf_slice(&out)));
+                    fail_msg("%s split at %zu and %zu gives %.*s", rows[r].text, i, k,
+                             STR_ARG(buf_slice(&out)));
             }
     buf_free(&out);
 }

@@ -1,4 +1,4 @@
-/* What an upstream's errors and replies mean, the wait it asks for, and the breaker. */
+/* The meaning of an upstream's errors and replies, the wait it asks for, and the breaker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,13 +7,17 @@
 
 #include <cmocka.h>
 
-#include "embedder/embed.h"
+#include "embedder/openai/embed.h"
 #include "embedder/openai/upstream.h"
 
 static void
 statuses_and_codes_map_to_our_errors(void **state)
 {
-    static const struct { long status; const char *body; enum err err; } rows[] = {
+    static const struct {
+        long status;
+        const char *body;
+        enum err err;
+    } rows[] = {
         { 401, "{}", ERR_UPSTREAM_REFUSED },
         { 403, "", ERR_UPSTREAM_REFUSED },
         { 404, "{\"error\":{\"code\":\"model_not_found\"}}", ERR_UPSTREAM_REFUSED },
@@ -45,7 +49,8 @@ statuses_and_codes_map_to_our_errors(void **state)
 static void
 upstream_text_is_reduced_to_a_clean_code(void **state)
 {
-    struct upstream_fault f = upstream_map(500, STR("{\"error\":{\"code\":\"a b\\n\\\"<c>\",\"message\":\"secret\"}}"));
+    struct upstream_fault f =
+        upstream_map(500, STR("{\"error\":{\"code\":\"a b\\n\\\"<c>\",\"message\":\"secret\"}}"));
 
     (void)state;
     assert_string_equal(f.code, "abc");
@@ -55,15 +60,22 @@ upstream_text_is_reduced_to_a_clean_code(void **state)
 static void
 a_refused_parameter_is_recognised_in_every_shape(void **state)
 {
-    static const char *const names[] = { "stream_options", "temperature", "max_tokens", "max_completion_tokens", "stream" };
-    static const struct { const char *body; int which; } rows[] = {
-        { "{\"error\":{\"param\":\"stream_options\",\"message\":\"max_tokens and temperature are fine\"}}", 0 },
+    static const char *const names[] = { "stream_options", "temperature", "max_tokens",
+                                         "max_completion_tokens", "stream" };
+    static const struct {
+        const char *body;
+        int which;
+    } rows[] = {
+        { "{\"error\":{\"param\":\"stream_options\",\"message\":\"max_tokens and temperature are fine\"}}",
+          0 },
         { "{\"error\":{\"message\":\"Unknown: 'stream_options'\"}}", 0 },
         { "{\"error\":\"Unrecognized argument: stream_options\"}", 0 },
-        { "{\"detail\":[{\"loc\":[\"body\",\"stream_options\"],\"msg\":\"extra fields not permitted, see temperature\",\"type\":\"value_error.extra\"}]}", 0 },
+        { "{\"detail\":[{\"loc\":[\"body\",\"stream_options\"],\"msg\":\"extra fields not permitted, see temperature\",\"type\":\"value_error.extra\"}]}",
+          0 },
         { "{\"detail\":\"temperature is not supported\"}", 1 },
         { "{\"message\":\"temperature: only 1\"}", 1 },
-        { "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.\"}}", 2 },
+        { "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.\"}}",
+          2 },
         { "{\"error\":{\"message\":\"Unsupported parameter: 'max_completion_tokens'\"}}", 3 },
         { "{\"error\":{\"message\":\"bad\"}}", -1 },
         { "{\"error\":{\"message\":\"streams and mytemperature_x\"}}", -1 },
@@ -82,19 +94,26 @@ static void
 what_is_too_large_is_told_from_what_is_unknown(void **state)
 {
     (void)state;
-    assert_true(upstream_too_large(STR("{\"error\":{\"message\":\"max_tokens is too large: 1024. This model's maximum context length is 512\"}}")));
-    assert_true(upstream_too_large(STR("{\"error\":\"`inputs` tokens + `max_new_tokens` must be <= 2048\"}")));
+    assert_true(upstream_too_large(STR(
+        "{\"error\":{\"message\":\"max_tokens is too large: 1024. This model's maximum context length is 512\"}}")));
+    assert_true(
+        upstream_too_large(STR("{\"error\":\"`inputs` tokens + `max_new_tokens` must be <= 2048\"}")));
     assert_true(upstream_too_large(STR("{\"error\":{\"code\":\"context_length_exceeded\"}}")));
     assert_false(upstream_too_large(STR("{\"error\":{\"message\":\"Unsupported parameter: max_tokens\"}}")));
-    assert_true(upstream_too_many(STR("{\"error\":\"batch size 33 > maximum allowed batch size 32\",\"error_type\":\"Validation\"}")));
-    assert_true(upstream_too_many(STR("{\"detail\":[{\"loc\":[\"body\",\"input\"],\"msg\":\"List should have at most 10 items\",\"type\":\"too_long\"}]}")));
+    assert_true(upstream_too_many(
+        STR("{\"error\":\"batch size 33 > maximum allowed batch size 32\",\"error_type\":\"Validation\"}")));
+    assert_true(upstream_too_many(STR(
+        "{\"detail\":[{\"loc\":[\"body\",\"input\"],\"msg\":\"List should have at most 10 items\",\"type\":\"too_long\"}]}")));
     assert_false(upstream_too_many(STR("{\"error\":\"unknown model\"}")));
 }
 
 static void
 base_urls_are_read_as_people_write_them(void **state)
 {
-    static const struct { const char *text, *prefix, *query; bool azure, bare, open; } rows[] = {
+    static const struct {
+        const char *text, *prefix, *query;
+        bool azure, bare, open;
+    } rows[] = {
         { "http://h:1", "http://h:1", "", false, true, true },
         { "http://h:1/", "http://h:1", "", false, true, true },
         { "https://h/v1", "https://h/v1", "", false, false, false },
@@ -102,11 +121,14 @@ base_urls_are_read_as_people_write_them(void **state)
         { "https://h/v1/chat/completions", "https://h/v1", "", false, false, false },
         { "https://h/v1/embeddings/", "https://h/v1", "", false, false, false },
         { "https://h/api", "https://h/api", "", false, false, true },
-        { "https://h/deployments/x?api-version=2024-06-01", "https://h/deployments/x", "api-version=2024-06-01", true, false, false },
-        { "https://n.openai.azure.com/openai/v1", "https://n.openai.azure.com/openai/v1", "", true, false, false },
+        { "https://h/deployments/x?api-version=2024-06-01", "https://h/deployments/x",
+          "api-version=2024-06-01", true, false, false },
+        { "https://n.openai.azure.com/openai/v1", "https://n.openai.azure.com/openai/v1", "", true, false,
+          false },
         { "HTTP://h/v1", "http://h/v1", "", false, false, false },
     };
-    static const char *const bad[] = { "ftp://h", "h/v1", "http://", "http://h:99999/v1", "http://h:x", "http://h/v1#x", "http://u:p@h/v1", "http://h/a b" };
+    static const char *const bad[] = { "ftp://h",    "h/v1",          "http://",         "http://h:99999/v1",
+                                       "http://h:x", "http://h/v1#x", "http://u:p@h/v1", "http://h/a b" };
     struct base_url b;
 
     (void)state;
@@ -118,7 +140,7 @@ base_urls_are_read_as_people_write_them(void **state)
         base_url_fini(&b);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (base_url_read(bad[i], &b) == NULL)
+        if (!base_url_read(bad[i], &b))
             fail_msg("%s is taken", bad[i]);
         base_url_fini(&b);
     }
@@ -127,9 +149,23 @@ base_urls_are_read_as_people_write_them(void **state)
 static void
 waits_are_read_in_every_form(void **state)
 {
-    static const struct { const char *text; int64_t ms; } rows[] = {
-        { "2", 2000 }, { " 2 ", 2000 }, { "0.5", 500 }, { "6m0s", 360000 }, { "250ms", 250 }, { "1.5s", 1500 }, { "1h", 3600000 },
-        { "", -1 }, { "soon", -1 }, { "-3", -1 }, { "1s2", -1 }, { "99999999999", 86400000 }, { "Wed, 21 Oct 2015 07:28:00 GMT", -1 },
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } rows[] = {
+        { "2", 2000 },
+        { " 2 ", 2000 },
+        { "0.5", 500 },
+        { "6m0s", 360000 },
+        { "250ms", 250 },
+        { "1.5s", 1500 },
+        { "1h", 3600000 },
+        { "", -1 },
+        { "soon", -1 },
+        { "-3", -1 },
+        { "1s2", -1 },
+        { "99999999999", 86400000 },
+        { "Wed, 21 Oct 2015 07:28:00 GMT", -1 },
     };
 
     (void)state;
@@ -140,53 +176,53 @@ waits_are_read_in_every_form(void **state)
 static void
 five_failures_open_it_and_one_probe_at_a_time_tries_again(void **state)
 {
-    struct fuse f = { 0 };
+    struct breaker f = { .in_a_row = true };
     bool probe;
     int64_t wait, now = 1000;
 
     (void)state;
     for (int i = 0; i < 4; i++)
-        fuse_bad(&f, false, now);
-    fuse_good(&f, false);
+        breaker_bad(&f, now, false);
+    breaker_good(&f, false);
     for (int i = 0; i < 4; i++)
-        fuse_bad(&f, false, now);
-    assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
-    fuse_bad(&f, false, now);
+        breaker_bad(&f, now, false);
+    assert_int_equal(upstream_may(&f, now, &probe, &wait), ERR_OK);
+    breaker_bad(&f, now, false);
     for (int64_t open = 1000; open <= 16000; open *= 2) {
-        assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_UPSTREAM);
+        assert_int_equal(upstream_may(&f, now, &probe, &wait), ERR_UPSTREAM);
         assert_int_equal(wait, open > 8000 ? 8000 : open);
         now += wait;
-        assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
+        assert_int_equal(upstream_may(&f, now, &probe, &wait), ERR_OK);
         assert_true(probe);
-        assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_UPSTREAM);
-        fuse_bad(&f, false, now); /* a late one changes nothing */
-        assert_int_equal(f.state, FUSE_PROBE);
-        fuse_bad(&f, true, now);
+        assert_int_equal(upstream_may(&f, now, &probe, &wait), ERR_UPSTREAM);
+        breaker_bad(&f, now, false); /* a late one changes nothing */
+        assert_int_equal(f.state, BREAKER_PROBING);
+        breaker_bad(&f, now, true);
     }
     now += 8000;
-    assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
-    fuse_drop(&f, probe, now); /* the probe's caller went away: the next one probes */
-    assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_OK);
+    assert_int_equal(upstream_may(&f, now, &probe, &wait), ERR_OK);
+    breaker_drop(&f, now, probe); /* the probe's caller went away: the next one probes */
+    assert_int_equal(upstream_may(&f, now, &probe, &wait), ERR_OK);
     assert_true(probe);
-    fuse_good(&f, true);
-    assert_int_equal(f.state, FUSE_CLOSED);
+    breaker_good(&f, true);
+    assert_int_equal(f.state, BREAKER_CLOSED);
 }
 
 static void
 a_billing_error_allows_one_call_a_minute(void **state)
 {
-    struct fuse f = { 0 };
+    struct breaker f = { .in_a_row = true };
     bool probe;
     int64_t wait;
     int sent = 0;
 
     (void)state;
     for (int64_t now = 0; now < 300000; now += 50)
-        if (fuse_ask(&f, now, &probe, &wait) == ERR_OK) {
+        if (upstream_may(&f, now, &probe, &wait) == ERR_OK) {
             sent++;
-            fuse_quota(&f, now);
+            breaker_hold(&f, now, UPSTREAM_QUOTA_MS);
         } else {
-            assert_int_equal(fuse_ask(&f, now, &probe, &wait), ERR_UPSTREAM_QUOTA);
+            assert_int_equal(upstream_may(&f, now, &probe, &wait), ERR_UPSTREAM_QUOTA);
         }
     assert_int_equal(sent, 5);
 }
@@ -211,9 +247,9 @@ vectors_are_taken_as_base64_or_numbers_and_scaled(void **state)
 {
     (void)state;
     assert_true(reply("{\"data\":[" ROW(0, "[3,4]") "," ROW(1, "[1,0.0]") "]}", 2, 0));
-    assert_true(reply("{\"data\":[" ROW(0, "\"AABAQAAAgEA=\"") "]}", 1, 2)); /* 3, 4 */
-    assert_true(reply("{\"data\":[" ROW(1, "[1,0]") "," ROW(0, "[3,4]") "]}", 2, 0));                     /* by index */
-    assert_true(reply("{\"data\":[" ROW(0, "[1,0]") "," ROW(0, "[3,4]") "]}", 2, 0));                     /* by place */
+    assert_true(reply("{\"data\":[" ROW(0, "\"AABAQAAAgEA=\"") "]}", 1, 2));          /* 3, 4 */
+    assert_true(reply("{\"data\":[" ROW(1, "[1,0]") "," ROW(0, "[3,4]") "]}", 2, 0)); /* by index */
+    assert_true(reply("{\"data\":[" ROW(0, "[1,0]") "," ROW(0, "[3,4]") "]}", 2, 0)); /* by place */
     assert_true(reply("{\"data\":[{\"embedding\":[1,0]},{\"embedding\":[3,4]}]}", 2, 0));
     assert_true(reply("\xef\xbb\xbf[[1,0],[3,4]]", 2, 0));
     assert_true(reply("{\"embeddings\":[[1,0]]}", 1, 0));
@@ -222,7 +258,11 @@ vectors_are_taken_as_base64_or_numbers_and_scaled(void **state)
 static void
 every_unusable_reply_is_refused(void **state)
 {
-    static const struct { const char *body; size_t n; int64_t dims; } rows[] = {
+    static const struct {
+        const char *body;
+        size_t n;
+        int64_t dims;
+    } rows[] = {
         { "<html>nope</html>", 1, 0 },
         { "", 1, 0 },
         { "{}", 1, 0 },

@@ -4,72 +4,41 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "common/clock.h"
-#include "tests/unit/portkit.h"
-#include "gateway/admit/cache.h"
+#include "common/digest.h"
+#include "tests/unit/gateway/rediskit.h"
+#include "gateway/admit/cache_write.h"
+#include "gateway/admit/erased.h"
+#include "gateway/admit/frames.h"
 #include "gateway/admit/limit.h"
 #include "gateway/gateway.h"
 
-static pid_t server;
-static int port;
 static struct gateway gw;
-static struct gateway_opt opt = { .rate_requests = 60, .rate_window = 60, .rate_hour = 1000, .rate_addr = 600,
-                                  .query_cache_ttl = 3600 };
+static struct gateway_opt opt = { .rate_requests = 60,
+                                  .rate_window = 60,
+                                  .rate_hour = 1000,
+                                  .rate_addr = 600,
+                                  .query_cache_ttl = 3600,
+                                  .resumable_streams = 10 };
 static struct http_conn conn;
 static struct arena *arena;
 static uint8_t session[32] = { 7 };
 
-static struct redis_val
-run(const char *const *words, size_t n, struct str last)
-{
-    struct str argv[8];
-    struct redis_cmd cmd = { argv, n };
-    struct redis_val v = { .type = REDIS_ERROR };
-
-    for (size_t i = 0; i < n; i++)
-        argv[i] = words[i] ? str_of(words[i]) : last;
-    redis_run(gw.cache, arena, &cmd, 1, &v);
-    return v;
-}
-#define REDIS(last, ...) run((const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *), last)
+#define REDIS(last, ...) \
+    redis_say(gw.cache, arena, last, (const char *const[]){ __VA_ARGS__ }, \
+              sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
 
 static int
 set_up(void **state)
 {
-    char url[64], number[8];
-    struct buf why = { 0 };
-    int64_t until = clock_ms() + 10000;
-
     (void)state;
-    port = free_port();
-    snprintf(number, sizeof number, "%d", port);
-    snprintf(url, sizeof url, "redis://127.0.0.1:%d/0", port);
-    server = fork();
-    if (server == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (!freopen("/dev/null", "w", stdout))
-            _exit(126);
-        execlp("redis-server", "redis-server", "--port", number, "--bind", "127.0.0.1", "--save", "", (char *)NULL);
-        _exit(127);
-    }
     gateway_stats_register();
     admit_init();
-    gw = (struct gateway){ .opt = &opt, .limiter = limiter_new(8), .cache = redis_new(url, NULL, &why) };
+    gw = (struct gateway){ .opt = &opt, .limiter = limiter_new(8), .cache = redis_begin() };
     gw.state = gw.cache;
     arena = arena_new(64u << 20);
-    while (REDIS(STR_NONE, "PING").type != REDIS_STATUS) {
-        assert_true(clock_ms() < until);
-        poll(NULL, 0, 20);
-    }
     return 0;
 }
 
@@ -81,8 +50,7 @@ tear_down(void **state)
     limiter_free(&gw.limiter);
     arena_free(&arena);
     stat_fini();
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
+    redis_end();
     return 0;
 }
 
@@ -100,7 +68,9 @@ fresh(void **state)
 static struct request
 request_of(void)
 {
-    struct request r = { .gw = &gw, .conn = &conn, .arena = arena, .id = "r", .method = METHOD_POST, .peer = "1.2.3.4" };
+    struct request r = {
+        .gw = &gw, .conn = &conn, .arena = arena, .id = "r", .method = METHOD_POST, .peer = "1.2.3.4"
+    };
 
     conn = (struct http_conn){ .fd = -1, .sent = true, .limits.violated = -1 };
     return r;
@@ -109,7 +79,9 @@ request_of(void)
 static struct cache_probe
 probe_of(const char *turn)
 {
-    struct cache_probe p = { .key = "fn:q:default:00112233445566778899aabbccddeeff", .epoch = 258, .turn = str_of(turn) };
+    struct cache_probe p = { .key = "fn:q:default:00112233445566778899aabbccddeeff",
+                             .epoch = 258,
+                             .turn = str_of(turn) };
 
     memset(p.sha256, 0xab, 32);
     return p;
@@ -232,7 +204,8 @@ a_clock_of_redis_that_went_back_punishes_for_one_full_bucket_at_most(void **stat
     assert_false(look(NULL, &hit));
     assert_in_range(conn.limits.p[0].retry_ms, 1, 1500); /* 60 a minute: the next one in a second */
     assert_in_range(conn.limits.p[0].reset_ms, 1, 61000);
-    assert_in_range(strtoll(REDIS(STR_NONE, "GET", key).s.p, NULL, 10), 1, 8000000000000000); /* and stays no longer */
+    assert_in_range(strtoll(REDIS(STR_NONE, "GET", key).s.p, NULL, 10), 1,
+                    8000000000000000); /* and stays no longer */
 }
 
 static void
@@ -264,7 +237,8 @@ a_full_stream_takes_no_more_turns(void **state)
 
     (void)state;
     for (int i = 0; i < 20; i++) {
-        v = REDIS(STR_NONE, "EVAL", "for i = 1, 500 do redis.call('XADD', 'fn:turns', '*', 'q', 'x') end return 1", "0");
+        v = REDIS(STR_NONE, "EVAL",
+                  "for i = 1, 500 do redis.call('XADD', 'fn:turns', '*', 'q', 'x') end return 1", "0");
         assert_int_equal(v.i, 1);
     }
     REDIS(value_of(0xab, 2, "FA02"), "SET", "fn:q:default:00112233445566778899aabbccddeeff", NULL);
@@ -320,6 +294,36 @@ erasing_a_session_erases_its_cached_answers(void **state)
     assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 0);
 }
 
+static bool
+open_stream(int64_t asked_us)
+{
+    struct request r = request_of();
+    struct frames f = { .key = "fn:f:default:message", .text_key = "fn:f:default:message:t" };
+
+    r.start_us = asked_us;
+    memcpy(f.session, session, sizeof f.session);
+    return frames_open(&r, &f, STR("state"), STR("meta"), STR("sources"));
+}
+
+static void
+erasing_a_session_erases_its_streams_and_none_of_an_older_question_comes_after_it(void **state)
+{
+    static const char key[] = "fn:f:default:message";
+    struct request r = request_of();
+    int64_t asked = clock_us();
+
+    (void)state;
+    assert_true(open_stream(asked));
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", key).i, 1);
+    cache_erase_session(&r, session);
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", key).i, 0);
+    assert_false(open_stream(asked)); /* its search took longer than the erasure */
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", key).i, 0);
+    assert_true(open_stream(clock_us() + 1000000)); /* a question that came later */
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", key).i, 1);
+    assert_int_equal(REDIS(STR_NONE, "ZCARD", FRAMES_ERASED).i, 1); /* readers at every gateway hear of it */
+}
+
 static void
 the_set_of_a_session_that_goes_on_asking_holds_what_lives(void **state)
 {
@@ -372,11 +376,13 @@ main(void)
         T(a_stored_answer_is_a_hit_with_its_time_to_live),
         T(a_hit_appends_its_turn_and_answer_in_the_same_trip),
         T(wrong_values_are_misses_that_are_deleted_and_counted),
-        T(a_clock_of_redis_that_went_back_punishes_for_one_full_bucket_at_most), T(values_of_another_type_hurt_nobody),
+        T(a_clock_of_redis_that_went_back_punishes_for_one_full_bucket_at_most),
+        T(values_of_another_type_hurt_nobody),
         T(a_full_stream_takes_no_more_turns),
         T(of_70_requests_60_pass_and_the_rest_learn_when_to_come_again),
         T(a_redis_that_forgets_meets_the_floor_at_twice_the_limit),
         T(erasing_a_session_erases_its_cached_answers),
+        T(erasing_a_session_erases_its_streams_and_none_of_an_older_question_comes_after_it),
         T(the_set_of_a_session_that_goes_on_asking_holds_what_lives),
         T(without_redis_the_process_limits_by_itself),
     };

@@ -24,7 +24,8 @@ a_hit_is_answered_at_once_and_queued(void **state)
     assert_true(str_eq(json_str(o, "conversation_id"), json_str(was, "conversation_id")));
     assert_int_equal(json_int(json_object_get(o, "usage"), "prompt_tokens", -1), 0);
     assert_int_equal(msg_decode(turn_finish_req_desc(), w.turn.p, w.turn.n, a, &t), ERR_OK);
-    assert_true(str_is(t.question, "How long is an answer kept?") && t.from_cache && str_is(t.tenant, "default"));
+    assert_true(str_is(t.question, "How long is an answer kept?") && t.from_cache &&
+                str_is(t.tenant, "default"));
     json_decref(o);
     json_decref(was);
     arena_free(&a);
@@ -48,7 +49,8 @@ an_answer_is_saved_with_how_it_came_about(void **state)
     assert_false(json_is_true(json_object_get(json_array_get(found, 1), "cited")));
     assert_true(str_is(json_str(json_object_get(o, "caches"), "embedding"), "hit"));
     assert_int_equal(json_int(json_object_get(o, "tokens"), "prompt", 0), 10);
-    assert_true(json_is_null(json_object_get(json_object_get(o, "cost_dollars"), "total"))); /* "gpt" has no price */
+    assert_true(json_is_null(json_object_get(json_object_get(o, "cost_dollars"),
+                                             "total"))); /* "gpt" has no price */
     assert_non_null(json_object_get(json_object_get(o, "stages_ms"), "cite"));
     assert_null(memmem(w.trace.p, w.trace.n, "kept", 4)); /* no text of question or document */
     json_decref(o);
@@ -99,7 +101,7 @@ a_malformed_cached_value_is_a_miss(void **state)
     w.value.n -= 3;
     ask(ASKED);
     assert_int_equal(w.status, 200);
-    ORDER(KIND_TURN_BEGIN, KIND_EMBED, KIND_SEARCH, KIND_CHAT, KIND_TURN_FINISH);
+    ORDER(KIND_TURN_BEGIN, KIND_EMBED_FREE, KIND_SEARCH, KIND_CHAT, KIND_TURN_FINISH);
 }
 
 static void
@@ -110,7 +112,8 @@ every_field_that_shapes_the_answer_is_in_the_cache_key(void **state)
         "{\"question\":\"how long is an answer kept?\",\"session_id\":\"" SESSION "\"}",
         "{\"question\":\"How long is an answer kept?\",\"session_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e20\"}",
         "{\"question\":\"How long is an answer kept?\",\"session_id\":\"" SESSION "\",\"top_k\":3}",
-        "{\"question\":\"How long is an answer kept?\",\"session_id\":\"" SESSION "\",\"page_context\":\"p\"}",
+        "{\"question\":\"How long is an answer kept?\",\"session_id\":\"" SESSION
+        "\",\"page_context\":\"p\"}",
         "{\"question\":\"How long is an answer kept?\",\"session_id\":\"" SESSION "\",\"filter\":{\"a\":1}}",
         "{\"question\":\"How long is an answer kept?\",\"session_id\":\"" SESSION "\",\"filter\":{\"a\":2}}",
     };
@@ -137,8 +140,12 @@ every_field_that_shapes_the_answer_is_in_the_cache_key(void **state)
     assert_string_not_equal(seen[0], w.probe.key);
     for (int i = 0; i < 2; i++) {
         fresh(NULL);
-        ask_with(route_chat_selection, i ? "{\"selected_text\":\"another text\",\"question\":\"Why?\",\"session_id\":\"" SESSION "\",\"chapter\":\"c\"}"
-                                         : "{\"selected_text\":\"a text\",\"question\":\"Why?\",\"session_id\":\"" SESSION "\",\"chapter\":\"c\"}", false);
+        ask_with(route_chat_selection,
+                 i ? "{\"selected_text\":\"another text\",\"question\":\"Why?\",\"session_id\":\"" SESSION
+                     "\",\"chapter\":\"c\"}"
+                   : "{\"selected_text\":\"a text\",\"question\":\"Why?\",\"session_id\":\"" SESSION
+                     "\",\"chapter\":\"c\"}",
+                 false);
         memcpy(seen[i], w.probe.key, 128);
     }
     assert_true(seen[0][0] && strcmp(seen[0], seen[1]) != 0);
@@ -161,6 +168,29 @@ the_tenant_is_in_the_name_and_in_the_hash_of_a_cache_key(void **state)
     assert_string_not_equal(ours + 13, w.probe.key + 13);
 }
 
+/* A session may be asked in with a key and without one: the links of a cached answer are those of who may follow them. */
+static void
+a_reader_without_a_key_is_not_given_the_cached_links_of_one_with_a_key(void **state)
+{
+    static const char of_links[] = "dcdc";
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        const char *link;
+        json_t *o;
+
+        again();
+        by_key = of_links[i] == 'd';
+        ask(ASKED);
+        by_key = false;
+        o = body();
+        link = json_string_value(json_object_get(json_array_get(json_object_get(o, "sources"), 0), "link"));
+        assert_non_null(link);
+        assert_int_equal(strstr(link, "?t=")[3], of_links[i]);
+        json_decref(o);
+    }
+}
+
 static void
 the_cache_is_left_alone_when_it_does_not_apply(void **state)
 {
@@ -172,7 +202,8 @@ the_cache_is_left_alone_when_it_does_not_apply(void **state)
     ask(ASKED);
     assert_true(w.probe.key[0] == 0 && w.stored == 0);
     fresh(NULL);
-    ask("{\"question\":\"q\",\"session_id\":\"" SESSION "\",\"conversation_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f\"}");
+    ask("{\"question\":\"q\",\"session_id\":\"" SESSION
+        "\",\"conversation_id\":\"6f1d2c3a-8e4b-4c5d-9e6f-7a8b9c0d1e2f\"}");
     assert_true(w.probe.key[0] == 0 && w.stored == 0);
 }
 
@@ -217,6 +248,7 @@ main(void)
         cmocka_unit_test_setup(a_malformed_cached_value_is_a_miss, fresh),
         cmocka_unit_test_setup(every_field_that_shapes_the_answer_is_in_the_cache_key, fresh),
         cmocka_unit_test_setup(the_tenant_is_in_the_name_and_in_the_hash_of_a_cache_key, fresh),
+        cmocka_unit_test_setup(a_reader_without_a_key_is_not_given_the_cached_links_of_one_with_a_key, fresh),
         cmocka_unit_test_setup(the_cache_is_left_alone_when_it_does_not_apply, fresh),
         cmocka_unit_test_setup(only_whole_grounded_answers_are_cached, fresh),
         cmocka_unit_test_setup(an_answer_from_an_index_behind_the_epoch_is_not_cached, fresh),

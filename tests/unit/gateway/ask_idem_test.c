@@ -26,7 +26,7 @@ a_key_is_claimed_first_and_its_answer_is_stored_with_the_turn(void **state)
     with_key("a");
     ask(ASKED);
     assert_int_equal(w.status, 200);
-    ORDER(KIND_IDEM_CLAIM, KIND_TURN_BEGIN, KIND_EMBED, KIND_SEARCH, KIND_CHAT, KIND_TURN_FINISH);
+    ORDER(KIND_IDEM_CLAIM, KIND_TURN_BEGIN, KIND_EMBED_FREE, KIND_SEARCH, KIND_CHAT, KIND_TURN_FINISH);
     assert_int_equal(w.kept_status, 200);
     assert_true(uuid_eq(&w.question_id, &w.claim.seed));
     assert_null(strstr(w.kept.p, SESSION)); /* sealed */
@@ -120,7 +120,7 @@ a_passing_failure_frees_the_key_and_a_final_one_is_stored(void **state)
     w.fail[KIND_CHAT] = ERR_UPSTREAM;
     w.kept_status = -1;
     ask(ASKED);
-    ORDER(KIND_IDEM_CLAIM, KIND_TURN_BEGIN, KIND_EMBED, KIND_SEARCH, KIND_CHAT, KIND_IDEM_FINISH);
+    ORDER(KIND_IDEM_CLAIM, KIND_TURN_BEGIN, KIND_EMBED_FREE, KIND_SEARCH, KIND_CHAT, KIND_IDEM_FINISH);
     assert_int_equal(w.kept_status, 0);
     again();
     w.fail[KIND_TURN_BEGIN] = ERR_NOT_FOUND;
@@ -163,7 +163,8 @@ only_what_a_repetition_would_get_again_is_stored(void **state)
 {
     (void)state;
     assert_true(idem_final(200) && idem_final(202) && idem_final(404) && idem_final(422) && idem_final(413));
-    assert_false(idem_final(408) || idem_final(409) || idem_final(429) || idem_final(499) || idem_final(500) || idem_final(503));
+    assert_false(idem_final(408) || idem_final(409) || idem_final(429) || idem_final(499) ||
+                 idem_final(500) || idem_final(503));
 }
 
 int

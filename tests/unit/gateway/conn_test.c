@@ -17,21 +17,23 @@
 #include "gateway/edge/conn.h"
 #include "gateway/edge/http.h"
 #include "gateway/edge/origin.h"
-#include "gateway/edge/stats.h"
+#include "gateway/edge/stat.h"
 
 static const struct cidrs nobody;
 
 static int
 connect_to(long port)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     return fd;
 }
 
-static struct sockaddr_in peer[256];       /* by descriptor: whom it was accepted from */
+static struct sockaddr_in peer[256]; /* by descriptor: whom it was accepted from */
 
 static int
 accept_on(int listener)
@@ -74,7 +76,12 @@ listen_on(long *port)
 static void
 a_request_that_meets_the_end_of_its_idle_connection_is_read_and_was_not_slow(void **s)
 {
-    struct guard_config opt = { .threads = 1, .header_timeout = 5, .max_per_address = 8, .write_timeout = 10, .min_client_rate = 1024, .proxies = &nobody };
+    struct guard_config opt = { .threads = 1,
+                                .header_timeout = 5,
+                                .max_per_address = 8,
+                                .write_timeout = 10,
+                                .min_client_rate = 1024,
+                                .proxies = &nobody };
     int listener = listen_on(&opt.port), client[2], server[2];
     char got[8];
 
@@ -141,8 +148,12 @@ reset_close(int fd)
     close(fd);
 }
 
-static const struct guard_config eight = { .threads = 8, .header_timeout = 5, .max_per_address = 8, .write_timeout = 10,
-                                          .min_client_rate = 1024, .proxies = &nobody };
+static const struct guard_config eight = { .threads = 8,
+                                           .header_timeout = 5,
+                                           .max_per_address = 8,
+                                           .write_timeout = 10,
+                                           .min_client_rate = 1024,
+                                           .proxies = &nobody };
 
 /* A minute of linger, and too few descriptors for the watchdog to wait instead: a close under the guard's lock would let
  * nobody in before it is over. */
@@ -237,7 +248,8 @@ write_it(void *arg)
 
     conn_phase_set(w->fd, CONN_WORK, 0);
     was = conn_write_begin(w->fd);
-    while (at < w->n && (k = send(w->fd, answer, (size_t)(w->n - at < 65536 ? w->n - at : 65536), MSG_NOSIGNAL)) > 0) {
+    while (at < w->n &&
+           (k = send(w->fd, answer, (size_t)(w->n - at < 65536 ? w->n - at : 65536), MSG_NOSIGNAL)) > 0) {
         conn_wrote(w->fd, (size_t)k);
         at += k;
     }
@@ -301,7 +313,8 @@ a_reader_that_is_slow_but_steady_gets_its_whole_answer(void **s)
 static int
 connect_from(long port, const char *address)
 {
-    struct sockaddr_in me = { .sin_family = AF_INET }, a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    struct sockaddr_in me = { .sin_family = AF_INET },
+                       a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -314,7 +327,8 @@ connect_from(long port, const char *address)
 static void
 when_places_are_scarce_the_slowest_of_the_address_that_holds_most_goes_and_no_request_at_work(void **s)
 {
-    static const char *const from[6] = { "127.0.0.2", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.4" };
+    static const char *const from[6] = { "127.0.0.2", "127.0.0.3", "127.0.0.3",
+                                         "127.0.0.3", "127.0.0.3", "127.0.0.4" };
     struct guard_config opt = eight;
     int listener = listen_on(&opt.port), client[6], server[6], late;
     char some[64];
@@ -334,7 +348,8 @@ when_places_are_scarce_the_slowest_of_the_address_that_holds_most_goes_and_no_re
     assert_int_equal(recv(server[2], some, sizeof some, 0), 40);
     assert_int_equal(send(client[4], some, 40, 0), 40);
     assert_int_equal(recv(server[4], some, sizeof some, 0), 40);
-    while (!conn_was_pushed(server[3])) /* the watchdog itself makes room from 90 % on, once somebody is slow */
+    /* the watchdog itself makes room from 90 % on, once somebody is slow */
+    while (!conn_was_pushed(server[3]))
         sched_yield();
     for (int i = 0; i < 6; i++)
         assert_int_equal(conn_was_pushed(server[i]), i == 3);
@@ -368,7 +383,7 @@ a_tab_in_a_header_is_read_as_a_blank_wherever_the_head_is_cut(void **s)
         size_t n = 0;
 
         for (size_t end = cut; n < sizeof head - 1; end = sizeof head - 1) {
-            if (memmem(got, n, "\r\n\r\n", 4) != NULL) /* whole: the library answers before it reads on */
+            if (memmem(got, n, "\r\n\r\n", 4)) /* whole: the library answers before it reads on */
                 conn_phase_set(server, CONN_BODY, 0);
             assert_int_equal(send(client, head + n, end - n, 0), end - n);
             assert_int_equal(recv(server, got + n, end - n, MSG_WAITALL), end - n);

@@ -32,7 +32,7 @@ verdict(const struct head *h, struct frame *f)
     const char *why = NULL;
     enum err e = edge_check(h, f, &why);
 
-    assert_true((e == ERR_OK) == (why == NULL));
+    assert_true((e == ERR_OK) == (!why));
     return e;
 }
 
@@ -65,7 +65,9 @@ a_plain_request_passes_with_its_length(void **s)
 static void
 every_unclear_length_is_refused(void **s)
 {
-    static const char *const bad[] = { "", "+5", "-1", "0x25", "5, 5", "5 5", "5x", "1e3", "9999999999999999999", " 5" };
+    static const char *const bad[] = {
+        "", "+5", "-1", "0x25", "5, 5", "5 5", "5x", "1e3", "9999999999999999999", " 5"
+    };
     struct frame f;
 
     (void)s;
@@ -82,7 +84,8 @@ a_length_beside_a_coding_and_two_codings_are_refused(void **s)
     (void)s;
     assert_int_equal(with("Transfer-Encoding", "chunked", "Content-Length", "5", &f), ERR_BAD_REQUEST);
     assert_int_equal(with("Content-Length", "5", "Transfer-Encoding", "chunked", &f), ERR_BAD_REQUEST);
-    assert_int_equal(with("Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked", &f), ERR_BAD_REQUEST);
+    assert_int_equal(with("Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked", &f),
+                     ERR_BAD_REQUEST);
     assert_int_equal(with("Transfer-Encoding", "gzip, chunked", NULL, NULL, &f), ERR_TRANSFER_CODING);
     assert_int_equal(with("Transfer-Encoding", "identity", NULL, NULL, &f), ERR_TRANSFER_CODING);
 }
@@ -122,12 +125,9 @@ what_the_raw_bytes_showed_decides(void **s)
         enum head_fault fault;
         int n;
         enum err e;
-    } rows[] = { { HEAD_LINE_END, 1, ERR_BAD_REQUEST },
-                 { HEAD_SPACE_COLON, 1, ERR_BAD_REQUEST },
-                 { HEAD_SPACES, 1, ERR_BAD_REQUEST },
-                 { HEAD_LEADING, 1, ERR_BAD_REQUEST },
-                 { HEAD_HIDDEN, 1, ERR_BAD_REQUEST },
-                 { HEAD_HIDDEN, HEAD_MAX, ERR_HEADERS_LARGE } };
+    } rows[] = { { HEAD_LINE_END, 1, ERR_BAD_REQUEST }, { HEAD_SPACE_COLON, 1, ERR_BAD_REQUEST },
+                 { HEAD_SPACES, 1, ERR_BAD_REQUEST },   { HEAD_LEADING, 1, ERR_BAD_REQUEST },
+                 { HEAD_HIDDEN, 1, ERR_BAD_REQUEST },   { HEAD_HIDDEN, HEAD_MAX, ERR_HEADERS_LARGE } };
     struct frame f;
 
     (void)s;
@@ -198,8 +198,10 @@ an_origin_matches_exactly_or_not_at_all(void **s)
 static void
 only_loopback_names_are_loopback(void **s)
 {
-    static const char *const good[] = { "localhost", "LOCALHOST:8080", "127.0.0.1", "127.9.9.9:1", "[::1]:80" };
-    static const char *const bad[] = { "localhost.evil", "127.0.0.1.evil", "evil", "", "128.0.0.1", "[::2]", "0.0.0.0" };
+    static const char *const good[] = { "localhost", "LOCALHOST:8080", "127.0.0.1", "127.9.9.9:1",
+                                        "[::1]:80" };
+    static const char *const bad[] = { "localhost.evil", "127.0.0.1.evil", "evil",   "",
+                                       "128.0.0.1",      "[::2]",          "0.0.0.0" };
 
     (void)s;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -233,6 +235,8 @@ forwarded_addresses_count_only_from_trusted_proxies(void **s)
     cidrs_free(&c);
     assert_false(cidrs_parse(&c, "10.0.0.0/"));
     cidrs_free(&c);
+    assert_false(cidrs_parse(&c, "10.0.0.0/+8"));
+    cidrs_free(&c);
 }
 
 /* Each block with its last address inside and its neighbours outside: prefixes that end within a byte. */
@@ -242,15 +246,21 @@ a_block_ends_at_its_last_bit_and_not_at_a_byte(void **s)
     static const struct {
         const char *block, *in[4], *out[4];
     } v[] = {
-        { "172.16.0.0/12", { "172.16.0.0", "172.31.255.255", "172.20.1.1" }, { "172.15.255.255", "172.32.0.0", "172.0.0.1", "172.255.0.1" } },
+        { "172.16.0.0/12",
+          { "172.16.0.0", "172.31.255.255", "172.20.1.1" },
+          { "172.15.255.255", "172.32.0.0", "172.0.0.1", "172.255.0.1" } },
         { "128.0.0.0/1", { "128.0.0.0", "255.255.255.255" }, { "127.255.255.255", "0.0.0.0" } },
-        { "10.128.0.0/9", { "10.128.0.0", "10.255.255.255" }, { "10.127.255.255", "10.0.0.1", "11.128.0.0" } },
+        { "10.128.0.0/9",
+          { "10.128.0.0", "10.255.255.255" },
+          { "10.127.255.255", "10.0.0.1", "11.128.0.0" } },
         { "192.0.2.4/31", { "192.0.2.4", "192.0.2.5" }, { "192.0.2.3", "192.0.2.6" } },
         { "192.0.2.4/30", { "192.0.2.4", "192.0.2.7" }, { "192.0.2.3", "192.0.2.8" } },
         { "100.64.0.0/10", { "100.64.0.0", "100.127.255.255" }, { "100.63.255.255", "100.128.0.0" } },
         { "192.0.2.129/25", { "192.0.2.128", "192.0.2.255" }, { "192.0.2.127" } },
         { "0.0.0.0/0", { "255.1.2.3", "0.0.0.0" }, { "2001:db8::1" } },
-        { "2001:db8::/33", { "2001:db8::1", "2001:db8:7fff:ffff::1" }, { "2001:db8:8000::1", "2001:db9::1", "10.0.0.1" } },
+        { "2001:db8::/33",
+          { "2001:db8::1", "2001:db8:7fff:ffff::1" },
+          { "2001:db8:8000::1", "2001:db9::1", "10.0.0.1" } },
         { "fc00::/7", { "fc00::1", "fdff:ffff::1" }, { "fbff::1", "fe00::1" } },
         { "fe80::/10", { "fe80::1", "febf::1" }, { "fec0::1", "fe7f::1" } },
         { "2001:db8::4/127", { "2001:db8::4", "2001:db8::5" }, { "2001:db8::3", "2001:db8::6" } },
@@ -262,8 +272,8 @@ a_block_ends_at_its_last_bit_and_not_at_a_byte(void **s)
 
         assert_true(cidrs_parse(&c, v[i].block));
         for (size_t k = 0; k < 4; k++) {
-            assert_true(v[i].in[k] == NULL || cidrs_have(&c, v[i].in[k]));
-            assert_false(v[i].out[k] != NULL && cidrs_have(&c, v[i].out[k]));
+            assert_true(!v[i].in[k] || cidrs_have(&c, v[i].in[k]));
+            assert_false(v[i].out[k] && cidrs_have(&c, v[i].out[k]));
         }
         cidrs_free(&c);
     }
@@ -281,7 +291,8 @@ a_forwarded_address_counts_only_behind_a_proxy_inside_the_block(void **s)
     assert_string_equal(out, "203.0.113.9");
     client_addr("172.32.0.9", "203.0.113.9", &c, out);
     assert_string_equal(out, "172.32.0.9");
-    client_addr("172.17.0.1", "203.0.113.9, 172.200.1.1, 172.18.0.2", &c, out); /* the middle one is nobody's proxy: the client */
+    client_addr("172.17.0.1", "203.0.113.9, 172.200.1.1, 172.18.0.2", &c,
+                out); /* the middle one is nobody's proxy: the client */
     assert_string_equal(out, "172.200.1.1");
     cidrs_free(&c);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "gateway/gateway.h"
 #include "gateway/admit/auth.h"
 #include "gateway/watch/epochs.h"
@@ -21,19 +22,19 @@ static struct gateway gw;
 static struct {
     pthread_mutex_t lock;
     bool away;
-    bool no_database;          /* it answers that its database is away */
+    bool no_database; /* it answers that its database is away */
     struct change changes[2100];
     size_t n_changes;
     struct collection docs;
     size_t n_collections;
-    struct api_key keys[64];   /* in the order of their numbers */
+    struct api_key keys[64]; /* in the order of their numbers */
     size_t n_keys;
-    size_t page;               /* keys in one reply */
+    size_t page; /* keys in one reply */
     int64_t keys_seq;
     _Atomic long asked[KIND_COUNT];
 } store = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-struct ask {
+struct call {
     struct changes_rep changes;
     struct collection one;
     struct key_changes_rep keys;
@@ -42,21 +43,22 @@ struct ask {
 };
 
 static const void *
-answer_changes(struct ask *q, const struct changes_req *req)
+answer_changes(struct call *q, const struct changes_req *req)
 {
     size_t from = 0;
 
     while (from < store.n_changes && store.changes[from].seq <= req->after)
         from++;
     q->changes.items.v = store.changes + from;
-    q->changes.items.n = store.n_changes - from < (size_t)req->limit ? store.n_changes - from : (size_t)req->limit;
+    q->changes.items.n = store.n_changes - from < (size_t)req->limit ? store.n_changes - from
+                                                                     : (size_t)req->limit;
     q->changes.seq = store.n_changes ? store.changes[store.n_changes - 1].seq : 0;
     q->changes.keys_seq = store.keys_seq;
     return &q->changes;
 }
 
 static const void *
-answer_keys(struct ask *q, int64_t after)
+answer_keys(struct call *q, int64_t after)
 {
     size_t n = 0;
 
@@ -76,7 +78,7 @@ answer_keys(struct ask *q, int64_t after)
 }
 
 static const void *
-answer_key(struct ask *q, struct str hash)
+answer_key(struct call *q, struct str hash)
 {
     q->key.items.v = q->key_rows;
     for (size_t i = 0; i < store.n_keys; i++)
@@ -86,18 +88,18 @@ answer_key(struct ask *q, struct str hash)
 }
 
 enum err
-ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms,
-         struct ask **q, struct answer *out)
+call_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+          int64_t deadline_ms, struct call **q, struct outcome *out)
 {
     (void)h;
     (void)trace;
     (void)deadline_ms;
     *q = mem_new(sizeof **q);
     pthread_mutex_lock(&store.lock);
-    *out = (struct answer){ .err = store.away          ? ERR_NO_WORKER
-                                     : store.no_database ? ERR_STORE_DOWN
-                                                         : ERR_OK,
-                              .text = "" };
+    *out = (struct outcome){ .err = store.away          ? ERR_NO_WORKER
+                                    : store.no_database ? ERR_STORE_DOWN
+                                                        : ERR_OK,
+                             .text = "" };
     store.asked[kind]++;
     if (kind == KIND_CHANGES) {
         out->msg = answer_changes(*q, req);
@@ -117,7 +119,7 @@ ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, con
 }
 
 void
-ask_free(struct ask **q)
+call_free(struct call **q)
 {
     mem_free(q);
 }
@@ -126,8 +128,9 @@ static void
 change(int64_t seq, const char *tenant, const char *collection, const char *op)
 {
     pthread_mutex_lock(&store.lock);
-    store.changes[store.n_changes++] =
-        (struct change){ .seq = seq, .tenant = str_of(tenant), .collection = str_of(collection), .op = str_of(op) };
+    store.changes[store.n_changes++] = (struct change){
+        .seq = seq, .tenant = str_of(tenant), .collection = str_of(collection), .op = str_of(op)
+    };
     pthread_mutex_unlock(&store.lock);
 }
 
@@ -147,8 +150,8 @@ lose_database(bool lost)
     pthread_mutex_unlock(&store.lock);
 }
 
-#define WAIT_FOR(what)                                                                                                 \
-    for (int64_t until = clock_ms() + 5000; !(what); poll(NULL, 0, 5))                                                 \
+#define WAIT_FOR(what) \
+    for (int64_t until = clock_ms() + 5000; !(what); poll(NULL, 0, 5)) \
     assert_true(clock_ms() < until)
 
 /* ---- tests */
@@ -180,7 +183,7 @@ static int
 tear_down(void **state)
 {
     (void)state;
-    feed_stop(&gw.feed);
+    epochs_stop(&gw.epochs);
     keyring_stop(&gw.keys);
     return 0;
 }
@@ -191,7 +194,7 @@ a_change_moves_the_epoch_of_its_collection_only(void **state)
     (void)state;
     change(1, "default", "docs", "ready");
     change(2, "other", "docs", "ready");
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 1);
     assert_int_equal(epoch("other", "docs"), 2);
     assert_int_equal(epoch("default", "none"), 0);
@@ -206,7 +209,7 @@ a_long_backlog_is_read_whole_before_anything_is_known(void **state)
     (void)state;
     for (int i = 1; i <= 2050; i++)
         change(i, "default", i % 2 ? "odd" : "even", "ready");
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "odd") >= 0);
     assert_int_equal(epoch("default", "odd"), 2049);
     assert_int_equal(epoch("default", "even"), 2050);
@@ -216,11 +219,11 @@ static void
 a_feed_that_is_silent_for_a_second_makes_everything_a_miss(void **state)
 {
     (void)state;
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 0);
     go_away(true);
     WAIT_FOR(epoch("default", "docs") == -1);
-    assert_true(feed_age_s(gw.feed) >= 1.0);
+    assert_true(epochs_age_s(gw.epochs) >= 1.0);
     go_away(false);
     WAIT_FOR(epoch("default", "docs") == 0);
 }
@@ -240,7 +243,7 @@ a_store_without_its_database_keeps_the_epochs_fresh(void **state)
 {
     (void)state;
     change(7, "default", "docs", "ready");
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 7);
     lose_database(true);
     for (int i = 0; i < 15; i++) {
@@ -257,7 +260,7 @@ after_a_silence_a_store_without_its_database_is_not_enough(void **state)
 {
     (void)state;
     change(7, "default", "docs", "ready");
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 7);
     go_away(true);
     WAIT_FOR(epoch("default", "docs") == -1);
@@ -274,12 +277,12 @@ a_change_made_here_counts_before_the_feed_tells(void **state)
 {
     (void)state;
     change(7, "default", "docs", "ready");
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 7);
     lose_database(true);
-    feed_moved(&gw, "default", STR("docs"), 9);
+    epochs_moved(&gw, "default", STR("docs"), 9);
     assert_int_equal(epoch("default", "docs"), 9);
-    feed_moved(&gw, "default", STR("docs"), 8);
+    epochs_moved(&gw, "default", STR("docs"), 8);
     assert_int_equal(epoch("default", "docs"), 9);
 }
 
@@ -288,7 +291,7 @@ a_database_that_went_back_is_read_from_the_beginning(void **state)
 {
     (void)state;
     change(500, "default", "docs", "ready");
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 500);
     pthread_mutex_lock(&store.lock);
     store.n_changes = 0;
@@ -315,11 +318,13 @@ settings_are_asked_for_once_and_again_after_a_change(void **state)
     enum err e;
 
     (void)state;
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(epoch("default", "docs") == 0);
     assert_null(settings("default", "docs", a, &e));
     assert_int_equal(e, ERR_NOT_FOUND);
-    store.docs = (struct collection){ .name = STR("docs"), .prompt = STR("be brief"), .top_k = 7, .epoch = 4 };
+    store.docs = (struct collection){
+        .name = STR("docs"), .prompt = STR("be brief"), .top_k = 7, .epoch = 4
+    };
     store.n_collections = 1;
     for (int i = 0; i < 3; i++) {
         assert_non_null(settings("default", "docs", a, &e));
@@ -340,7 +345,7 @@ settings_are_asked_for_once_and_again_after_a_change(void **state)
     WAIT_FOR(settings("default", "docs", a, &e)->top_k == 9);
     WAIT_FOR(epoch("default", "docs") == 5);
     store.n_collections = 0;
-    feed_settings_changed(&gw, "default", STR("docs"));
+    epochs_settings_changed(&gw, "default", STR("docs"));
     assert_null(settings("default", "docs", a, &e));
     arena_free(&a);
 }
@@ -370,9 +375,12 @@ make_key(int i, int64_t expires_ms)
     hashes[i][0] = (uint8_t)(i % 3); /* several in one slot */
     hashes[i][31] = (uint8_t)i;
     pthread_mutex_lock(&store.lock);
-    store.keys[store.n_keys++] =
-        (struct api_key){ .hash = { (char *)hashes[i], 32 }, .tenant = STR("acme"), .scopes = { chat, 1 },
-                          .origins = { origins, i == 0 }, .seq = ++store.keys_seq, .expires_ms = expires_ms };
+    store.keys[store.n_keys++] = (struct api_key){ .hash = { (char *)hashes[i], 32 },
+                                                   .tenant = STR("acme"),
+                                                   .scopes = { chat, 1 },
+                                                   .origins = { origins, i == 0 },
+                                                   .seq = ++store.keys_seq,
+                                                   .expires_ms = expires_ms };
     pthread_mutex_unlock(&store.lock);
 }
 
@@ -383,8 +391,9 @@ revoke_key(int i)
     for (size_t j = 0; j < store.n_keys; j++)
         if (store.keys[j].hash.p == (char *)hashes[i]) {
             memmove(&store.keys[j], &store.keys[j + 1], (store.n_keys - j - 1) * sizeof store.keys[0]);
-            store.keys[store.n_keys - 1] =
-                (struct api_key){ .hash = { (char *)hashes[i], 32 }, .tenant = STR(""), .seq = ++store.keys_seq, .gone = true };
+            store.keys[store.n_keys - 1] = (struct api_key){
+                .hash = { (char *)hashes[i], 32 }, .tenant = STR(""), .seq = ++store.keys_seq, .gone = true
+            };
             break;
         }
     pthread_mutex_unlock(&store.lock);
@@ -411,7 +420,7 @@ all_keys_are_known_however_many_pages_they_take(void **state)
     for (int i = 0; i < 50; i++)
         make_key(i, 0);
     gw.keys = keyring_start(&gw);
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(keyring_count(gw.keys) == 50);
     for (int i = 0; i < 50; i++)
         assert_int_equal(known(i), KEY_FOUND);
@@ -424,7 +433,7 @@ static void
 a_key_counts_as_soon_as_the_feed_tells_and_no_longer(void **state)
 {
     (void)state;
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(keyring_ready(gw.keys));
     for (int i = 0; i < 20; i++)
         make_key(i, 0);
@@ -445,7 +454,7 @@ guesses_ask_nobody_when_all_keys_are_known(void **state)
     long before;
 
     (void)state;
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     WAIT_FOR(known(1) == KEY_NONE);
     before = store.asked[KIND_KEY_GET];
     for (int i = 1; i < 60; i++)
@@ -457,7 +466,7 @@ static void
 known_keys_serve_on_while_the_database_is_away(void **state)
 {
     (void)state;
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     make_key(1, 0);
     WAIT_FOR(known(1) == KEY_FOUND);
     lose_database(true);
@@ -477,7 +486,7 @@ a_key_without_readable_bounds_opens_nothing(void **state)
     static char cut[5] = "cut";
 
     (void)state;
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     make_key(1, 0);
     make_key(2, 0);
     make_key(3, 0);
@@ -494,7 +503,7 @@ static void
 another_database_has_its_own_keys_only(void **state)
 {
     (void)state;
-    gw.feed = feed_start(&gw);
+    gw.epochs = epochs_start(&gw);
     for (int i = 1; i < 10; i++)
         make_key(i, 0);
     WAIT_FOR(known(9) == KEY_FOUND);

@@ -154,7 +154,7 @@ nothing_waits_past_its_deadline(void **state)
     ask(1, "a", 400, 1);
     core_tick(t.core, 400);
     assert_int_equal(t.n_ended, 1);
-    assert_int_equal((uintptr_t)t.ended[0].asker, 1);
+    assert_int_equal((uintptr_t)t.ended[0].caller, 1);
     core_tick(t.core, 500);
     assert_int_equal(t.n_ended, 2);
     assert_int_equal(t.ended[1].err, ERR_DEADLINE);

@@ -341,6 +341,27 @@ a_request_outlives_four_lost_workers_whoever_is_to_blame(void **state)
     assert_null(core_check(t.core));
 }
 
+/* All connections close at once, and the hub learns of each only by sending. */
+static void
+a_request_outlives_any_number_of_workers_that_never_got_it(void **state)
+{
+    (void)state;
+    ask(0, "a", 9000, 0);
+    for (uint64_t peer = 1; peer <= 12; peer++) {
+        unreachable = peer;
+        join(1, peer, 1);
+        core_unsent(t.core, 1, peer);
+        assert_int_equal(t.n_ended, 0);
+        assert_null(core_check(t.core));
+    }
+    unreachable = 0;
+    join(2, 13, 1);
+    assert_int_equal(last(CMD_REQUEST)->peer, 13);
+    final(3, last(CMD_REQUEST), ERR_OK);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended[0].err, ERR_OK);
+}
+
 static void
 a_new_connection_of_a_worker_is_the_end_of_its_old_one(void **state)
 {
@@ -464,7 +485,8 @@ a_worker_that_was_put_aside_serves_again_when_the_others_are_gone(void **state)
     (void)state;
     join(0, 1, 4);
     join(0, 2, 4);
-    for (int i = 1; i <= 40; i++) { /* the one that was used longest ago: they take turns until one is aside */
+    for (int i = 1; i <= 40;
+         i++) { /* the one that was used longest ago: they take turns until one is aside */
         ask(i, "a", 9000, 0);
         final(i, last(CMD_REQUEST), last(CMD_REQUEST)->peer == 1 ? ERR_UPSTREAM_LIMITED : ERR_OK);
     }
@@ -503,6 +525,7 @@ main(void)
         T(who_never_got_a_request_did_not_die_of_it),
         T(a_kind_that_may_not_be_repeated_moves_only_when_nobody_saw_it),
         T(a_request_outlives_four_lost_workers_whoever_is_to_blame),
+        T(a_request_outlives_any_number_of_workers_that_never_got_it),
         T(a_new_connection_of_a_worker_is_the_end_of_its_old_one),
         T(a_hub_that_stood_still_blames_no_request_for_the_workers_that_left),
         T(workers_that_fall_silent_together_do_not_get_each_others_requests),

@@ -23,14 +23,16 @@
 static char address[64];
 static struct hub *hub;
 
-/* ---- the worker: embed answers after `dims` milliseconds with its pid as tokens; chat streams three parts ---- */
+/* ---- the worker: embed answers after `dims` milliseconds with its pid as tokens; chat streams three parts */
 
 static void
 later(void *arg)
 {
-    struct call *c = arg;
+    struct delivery *c = arg;
     const struct embed_req *q = c->req;
-    struct embed_rep r = { .model = STR("test"), .dims = 4, .vectors = STR("0123456789abcdef"), .tokens = getpid() };
+    struct embed_rep r = {
+        .model = STR("test"), .dims = 4, .vectors = STR("0123456789abcdef"), .tokens = getpid()
+    };
 
     if (str_is(q->texts.v[0], "die"))
         _exit(1);
@@ -38,7 +40,7 @@ later(void *arg)
 }
 
 static void
-on_embed(struct call *c)
+on_embed(struct delivery *c)
 {
     const struct embed_req *q = c->req;
 
@@ -46,7 +48,7 @@ on_embed(struct call *c)
 }
 
 static void
-on_chat(struct call *c)
+on_chat(struct delivery *c)
 {
     struct chat_rep r = { .text = STR("abc"), .model = STR("test") };
 
@@ -62,7 +64,7 @@ on_chat(struct call *c)
 static void
 on_embedded(void *arg, struct reply *r)
 {
-    struct call *c = arg;
+    struct delivery *c = arg;
     const struct embed_rep *e = r->rep;
     struct search_rep s = { 0 };
 
@@ -75,7 +77,7 @@ on_embedded(void *arg, struct reply *r)
 }
 
 static void
-on_search(struct call *c)
+on_search(struct delivery *c)
 {
     struct str t = STR("text");
     struct embed_req q = { .texts = { &t, 1 }, .dims = 1 };
@@ -177,36 +179,36 @@ stop_worker(pid_t pid, int sig, int *status)
     assert_int_equal(waitpid(pid, status, 0), pid);
 }
 
-static struct ask *
+static struct call *
 ask_embed(const char *text, int64_t delay_ms, int64_t deadline_ms)
 {
     struct str t = str_of(text);
     struct embed_req q = { .texts = { &t, 1 }, .dims = delay_ms };
 
-    return hub_ask(hub, KIND_EMBED, &q, "default", "trace", clock_ms() + deadline_ms);
+    return hub_call(hub, KIND_EMBED, &q, "default", "trace", clock_ms() + deadline_ms);
 }
 
 static void
 a_question_is_answered_and_parts_come_in_order(void **state)
 {
     pid_t w = start_worker(4);
-    struct answer a;
+    struct outcome a;
     struct chat_req q = { .question = STR("?") };
     char got[8] = "";
-    struct ask *k;
+    struct call *k;
 
     (void)state;
     k = ask_embed("hello", 1, 5000); /* waits for the first worker */
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_OK);
     assert_int_equal(((const struct embed_rep *)a.msg)->tokens, w);
-    ask_free(&k);
-    k = hub_ask(hub, KIND_CHAT, &q, "default", "t", clock_ms() + 3000);
-    while (ask_wait(k, INT64_MAX, &a) == ASK_PART)
+    call_free(&k);
+    k = hub_call(hub, KIND_CHAT, &q, "default", "t", clock_ms() + 3000);
+    while (call_wait(k, INT64_MAX, &a) == CALL_PART)
         strncat(got, ((const struct chat_part *)a.msg)->text.p, 1);
     assert_int_equal(a.err, ERR_OK);
     assert_string_equal(got, "abc");
-    ask_free(&k);
+    call_free(&k);
     stop_worker(w, SIGKILL, NULL);
 }
 
@@ -229,25 +231,26 @@ static void
 an_answer_that_is_read_too_slowly_fails_whole_and_is_counted(void **state)
 {
     struct chat_req q = { .question = STR("?") };
-    struct ask *k = hub_ask(hub, KIND_CHAT, &q, "default", "t", clock_ms() + 30000); /* waits for a worker */
+    struct call *k = hub_call(hub, KIND_CHAT, &q, "default", "t",
+                              clock_ms() + 30000); /* waits for a worker */
     struct chat_part p = { STR("x") };
     struct buf b = BUF_MAX(64);
     struct blob *payload;
-    struct answer a;
+    struct outcome a;
     size_t parts = 0;
 
     (void)state;
     assert_int_equal(msg_encode(chat_part_desc(), &p, &b), ERR_OK);
     payload = blob_of_buf(&b);
     for (size_t i = 0; i < 65536 + 10; i++)
-        ask_add_part(k, payload);
+        call_add_part(k, payload);
     blob_drop(&payload);
-    while (ask_wait(k, INT64_MAX, &a) == ASK_PART)
+    while (call_wait(k, INT64_MAX, &a) == CALL_PART)
         parts++;
     assert_int_equal(parts, 65536);
     assert_int_equal(a.err, ERR_BUSY);
     assert_int_equal(overruns(), 1);
-    ask_free(&k);
+    call_free(&k);
 }
 
 static void
@@ -256,13 +259,13 @@ a_worker_calls_another_service_through_the_hub(void **state)
     pid_t w = start_worker(4);
     struct str c = STR("docs");
     struct search_req q = { .query = STR("?"), .collections = { &c, 1 } };
-    struct answer a;
-    struct ask *k;
+    struct outcome a;
+    struct call *k;
 
     (void)state;
-    assert_int_equal(ask_once(hub, KIND_SEARCH, &q, "default", "t", clock_ms() + 3000, &k, &a), ERR_OK);
+    assert_int_equal(call_once(hub, KIND_SEARCH, &q, "default", "t", clock_ms() + 3000, &k, &a), ERR_OK);
     assert_int_equal(((const struct search_rep *)a.msg)->seq, 4);
-    ask_free(&k);
+    call_free(&k);
     stop_worker(w, SIGKILL, NULL);
 }
 
@@ -270,8 +273,8 @@ static void
 a_killed_workers_request_runs_elsewhere_within_300_ms(void **state)
 {
     pid_t w[2] = { start_worker(4), start_worker(4) };
-    struct answer a;
-    struct ask *k;
+    struct outcome a;
+    struct call *k;
     int64_t start;
 
     (void)state;
@@ -286,11 +289,11 @@ a_killed_workers_request_runs_elsewhere_within_300_ms(void **state)
     while (v.service[SERVICE_EMBED].outstanding != 1);
     start = clock_ms();
     stop_worker(w[0], SIGKILL, NULL);
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_OK);
     assert_int_equal(((const struct embed_rep *)a.msg)->tokens, w[1]);
     assert_true(clock_ms() - start < 300 + 1000 + 300);
-    ask_free(&k);
+    call_free(&k);
     stop_worker(w[1], SIGKILL, NULL);
 }
 
@@ -298,16 +301,16 @@ static void
 a_request_that_kills_two_workers_is_poison(void **state)
 {
     pid_t w[3] = { start_worker(4), start_worker(4), start_worker(4) };
-    struct answer a;
-    struct ask *k;
+    struct outcome a;
+    struct call *k;
     int gone = 0;
 
     (void)state;
     wait_workers(3);
     k = ask_embed("die", 1, 5000);
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_POISON);
-    ask_free(&k);
+    call_free(&k);
     for (int64_t end = clock_ms() + 3000; gone < 2 && clock_ms() < end; usleep(1000))
         gone += waitpid(-1, NULL, WNOHANG) > 0;
     assert_int_equal(gone, 2);
@@ -322,8 +325,8 @@ static void
 a_drained_worker_finishes_its_work_and_leaves_with_0(void **state)
 {
     pid_t w = start_worker(4);
-    struct answer a;
-    struct ask *k;
+    struct outcome a;
+    struct call *k;
     int status;
 
     (void)state;
@@ -336,53 +339,53 @@ a_drained_worker_finishes_its_work_and_leaves_with_0(void **state)
     while (v.service[SERVICE_EMBED].outstanding != 1);
     stop_worker(w, SIGTERM, &status);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_OK);
-    ask_free(&k);
+    call_free(&k);
     wait_workers(0);
 }
 
 static void
 without_a_worker_a_request_waits_two_seconds_for_503(void **state)
 {
-    struct answer a;
-    struct ask *k;
+    struct outcome a;
+    struct call *k;
     int64_t start = clock_ms();
 
     (void)state;
     wait_workers(0);
     k = ask_embed("x", 1, 10000);
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_NO_WORKER);
     assert_true(clock_ms() - start < 2600);
-    ask_free(&k);
+    call_free(&k);
 }
 
 static void
 the_deadline_ends_it(void **state)
 {
     pid_t w = start_worker(4);
-    struct answer a;
-    struct ask *k;
+    struct outcome a;
+    struct call *k;
 
     (void)state;
     wait_workers(1);
     k = ask_embed("x", 3000, 200);
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_DEADLINE);
-    ask_free(&k);
+    call_free(&k);
     stop_worker(w, SIGKILL, NULL);
 }
 
 static void *
 wait_long(void *arg)
 {
-    struct ask *k = ask_embed("x", 0, 20000);
-    struct answer a;
+    struct call *k = ask_embed("x", 0, 20000);
+    struct outcome a;
 
     (void)arg;
-    ask_wait(k, INT64_MAX, &a);
-    ask_free(&k);
+    call_wait(k, INT64_MAX, &a);
+    call_free(&k);
     return (void *)(uintptr_t)a.err;
 }
 
@@ -394,8 +397,8 @@ a_closed_hub_lets_nobody_wait(void **state)
     int64_t start;
     struct hub_view v = { 0 };
     pthread_t threads[4];
-    struct answer a;
-    struct ask *k;
+    struct outcome a;
+    struct call *k;
 
     (void)state;
     wait_workers(1);
@@ -412,15 +415,15 @@ a_closed_hub_lets_nobody_wait(void **state)
         pthread_join(threads[i], &err);
         assert_int_equal((uintptr_t)err, ERR_DRAINING);
     }
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_DRAINING);
-    ask_free(&k);
+    call_free(&k);
     k = ask_embed("y", 0, 20000); /* and whoever comes later */
-    assert_int_equal(ask_wait(k, INT64_MAX, &a), ASK_DONE);
+    assert_int_equal(call_wait(k, INT64_MAX, &a), CALL_DONE);
     assert_int_equal(a.err, ERR_DRAINING);
-    ask_free(&k);
+    call_free(&k);
     k = ask_embed("z", 0, 20000); /* or does not even wait */
-    ask_free(&k);
+    call_free(&k);
     hub_close(hub);
     assert_true(clock_ms() - start < 1000);
     stop_worker(w, SIGKILL, NULL);

@@ -1,4 +1,5 @@
-/* What the tests of the hub's core share: made-up time, no sockets, every event by hand; what the core said is noted. */
+/* Shared by the tests of the hub's core: made-up time, no sockets, every event by hand; what the
+ * core said is noted. */
 #ifndef TESTS_UNIT_GATEWAY_HUBKIT_H
 #define TESTS_UNIT_GATEWAY_HUBKIT_H
 
@@ -22,7 +23,7 @@ struct sent {
     char tenant[65];
 };
 struct ended {
-    void *asker;
+    void *caller;
     enum err err;
     int64_t retry_after_ms;
 };
@@ -37,8 +38,8 @@ static struct {
 
 static unsigned allowed = ~0u; /* what the next frames' peer may offer */
 static uint64_t identity;
-static uint64_t unreachable;   /* what is sent to this peer goes nowhere */
-static const char *life;       /* what the next READY tells, 16 bytes; NULL: nothing, as builds before it */
+static uint64_t unreachable; /* what is sent to this peer goes nowhere */
+static const char *life;     /* what the next READY tells, 16 bytes; NULL: nothing, as builds before it */
 
 static bool
 on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payload)
@@ -61,17 +62,17 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
 }
 
 static void
-on_part(void *arg, void *asker, struct blob *payload)
+on_part(void *arg, void *caller, struct blob *payload)
 {
-    (void)arg, (void)asker, (void)payload;
+    (void)arg, (void)caller, (void)payload;
     t.n_parts++;
 }
 
 static void
-on_done(void *arg, void *asker, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
+on_done(void *arg, void *caller, enum err e, struct blob *payload, struct str text, int64_t retry_after_ms)
 {
     (void)arg, (void)payload, (void)text;
-    t.ended[t.n_ended++ % LOG_MAX] = (struct ended){ asker, e, retry_after_ms };
+    t.ended[t.n_ended++ % LOG_MAX] = (struct ended){ caller, e, retry_after_ms };
 }
 
 static int
@@ -129,17 +130,17 @@ join(int64_t now, uint64_t peer, long capacity)
 }
 
 static inline uint64_t
-ask_kind(int64_t now, enum kind kind, const char *tenant, int64_t deadline, uintptr_t asker)
+ask_kind(int64_t now, enum kind kind, const char *tenant, int64_t deadline, uintptr_t caller)
 {
-    struct core_ask q = { kind, tenant, "trace", deadline, NULL, (void *)asker };
+    struct core_call q = { kind, tenant, "trace", deadline, NULL, (void *)caller, NULL, false };
 
-    return core_ask(t.core, now, &q);
+    return core_call(t.core, now, &q);
 }
 
 static inline uint64_t
-ask(int64_t now, const char *tenant, int64_t deadline, uintptr_t asker)
+ask(int64_t now, const char *tenant, int64_t deadline, uintptr_t caller)
 {
-    return ask_kind(now, KIND_EMBED, tenant, deadline, asker);
+    return ask_kind(now, KIND_EMBED, tenant, deadline, caller);
 }
 
 static inline struct sent *

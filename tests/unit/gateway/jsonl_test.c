@@ -59,12 +59,15 @@ a_record_carries_every_field(void **state)
     struct fault f;
 
     (void)state;
-    assert_true(reads("{\"id\":\" k/1 \",\"title\":\"T\",\"text\":\"# x\",\"content_type\":\"text/markdown\",\"url\":\"https://e.org/a\","
-                      "\"chapter\":\"1\",\"section\":\"2\",\"collection\":\"c\",\"metadata\":{\"b\":1,\"a\":[true]}}",
-                      &r, &f));
+    assert_true(reads(
+        "{\"id\":\" k/1 \",\"title\":\"T\",\"text\":\"# x\",\"content_type\":\"text/markdown\",\"url\":\"https://e.org/a\","
+        "\"chapter\":\"1\",\"section\":\"2\",\"collection\":\"c\",\"metadata\":{\"b\":1,\"a\":[true]}}",
+        &r, &f));
     assert_true(str_is(r.external_id, "k/1") && str_is(r.title, "T") && str_is(r.body, "# x"));
-    assert_true(str_is(r.mime, "text/markdown") && str_is(r.url, "https://e.org/a") && str_is(r.chapter, "1"));
-    assert_true(str_is(r.section, "2") && str_is(r.collection, "c") && str_is(r.metadata, "{\"a\":[true],\"b\":1}"));
+    assert_true(str_is(r.mime, "text/markdown") && str_is(r.url, "https://e.org/a") &&
+                str_is(r.chapter, "1"));
+    assert_true(str_is(r.section, "2") && str_is(r.collection, "c") &&
+                str_is(r.metadata, "{\"a\":[true],\"b\":1}"));
     assert_true(reads("{\"text\":\"x\"}", &r, &f));
     assert_true(str_is(r.mime, "text/plain") && !r.external_id.p && !r.collection.p && !r.metadata.p);
 }
@@ -104,14 +107,45 @@ static void
 types_come_from_what_was_sent_or_from_the_name(void **state)
 {
     (void)state;
-    assert_string_equal(record_type(STR("text/markdown"), STR_NONE), "text/markdown");
-    assert_string_equal(record_type(STR("application/octet-stream"), STR("a.MD")), "text/markdown");
-    assert_string_equal(record_type(STR("text/plain"), STR("a.md")), "text/markdown");
-    assert_string_equal(record_type(STR("text/plain"), STR("a")), "text/plain");
-    assert_string_equal(record_type(STR_NONE, STR("a.txt")), "text/plain");
-    assert_null(record_type(STR("application/pdf"), STR("a.md")));
-    assert_null(record_type(STR("application/octet-stream"), STR("a.bin")));
-    assert_true(str_is(record_basename(STR("C:\\x\\y.md")), "y.md") && str_is(record_basename(STR("../x/y.md")), "y.md"));
+    static const struct {
+        const char *type, *name, *body;
+        enum format format;
+        bool known;
+    } rows[] = {
+        { "text/markdown", NULL, "x", FORMAT_MARKDOWN, true },
+        { "application/octet-stream", "a.MD", "x", FORMAT_MARKDOWN, true },
+        { NULL, "a.txt", "x", FORMAT_PLAIN, true },
+        { NULL, "a.txt", " \n", FORMAT_NONE, true },
+        { NULL, "a.txt", "\xff\xfe", FORMAT_NONE, true },
+        { "video/mp4", "a.md", "x", FORMAT_NONE, false },
+        { "application/octet-stream", "a.bin", "x", FORMAT_NONE, false },
+        /* the bytes beat a wrong name, and what they cannot be is said */
+        { "text/plain", "a.txt", "%PDF-1.4\n", FORMAT_PDF, true },
+        { "application/octet-stream", "a", "%PDF-1.4\n", FORMAT_PDF, true },
+        { NULL, "a.docx", "%PDF-1.4\n", FORMAT_PDF, true },
+        { NULL, "a.pdf", "PK\3\4....word/document.xml", FORMAT_DOCX, true },
+        { NULL, "a.pdf", "some text", FORMAT_NONE, true },
+        { NULL, "a.docx", "PK\3\4....content.xml", FORMAT_NONE, true },
+        { NULL, "a.odt", "PK\3\4....mimetypeapplication/vnd.oasis.opendocument.textPK", FORMAT_ODT, true },
+        { NULL, "a.odt", "PK\3\4....mimetypeapplication/vnd.oasis.opendocument.spreadsheetPK\3\4content.xml",
+          FORMAT_NONE, true },
+        { NULL, "a.pdf", "\x89PNG\r\n", FORMAT_NONE, true },
+        { NULL, "a.md", "\x89PNG\r\n", FORMAT_NONE, true },
+        { NULL, "a.txt", "MZ is how programs begin", FORMAT_PLAIN, true },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fault f = { 0 };
+        bool known;
+
+        assert_int_equal(record_format(str_of(rows[i].type), str_of(rows[i].name), str_of(rows[i].body),
+                                       &known, &f),
+                         rows[i].format);
+        assert_int_equal(known, rows[i].known);
+        assert_true((rows[i].format == FORMAT_NONE) == (f.detail[0] != 0));
+    }
+    assert_true(str_is(record_basename(STR("C:\\x\\y.md")), "y.md") &&
+                str_is(record_basename(STR("../x/y.md")), "y.md"));
 }
 
 int

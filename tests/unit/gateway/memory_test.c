@@ -37,7 +37,10 @@ a_process_over_its_soft_limit_is_tight_and_one_under_it_is_not(void **state)
 static void
 it_is_tight_while_the_memory_is_used_and_no_longer(void **state)
 {
-    enum { BLOCK = 65536, BLOCKS = 1024 }; /* small enough for the allocator's own heap: freed, it keeps them */
+    enum {
+        BLOCK = 65536,
+        BLOCKS = 1024
+    }; /* small enough for the allocator's own heap: freed, it keeps them */
     static char *blocks[BLOCKS];
     struct memory m;
 

@@ -31,7 +31,8 @@ parts_are_read_as_they_were_sent(void **state)
     assert_int_equal(multipart_next(&m, arena, &p), MULTIPART_PART);
     assert_true(str_is(p.name, "collection") && str_is(p.body, "docs") && !p.filename.p && !p.type.p);
     assert_int_equal(multipart_next(&m, arena, &p), MULTIPART_PART);
-    assert_true(str_is(p.name, "file") && str_is(p.filename, "a \"b\".md") && str_is(p.type, "text/markdown"));
+    assert_true(str_is(p.name, "file") && str_is(p.filename, "a \"b\".md") &&
+                str_is(p.type, "text/markdown"));
     assert_true(str_is(p.body, "# One\r\n--xY\r\n"));
     assert_int_equal(multipart_next(&m, arena, &p), MULTIPART_PART);
     assert_true(p.filename.p && p.filename.n == 0 && p.body.n == 0);
@@ -42,18 +43,35 @@ parts_are_read_as_they_were_sent(void **state)
 static void
 a_wide_file_name_is_decoded(void **state)
 {
-    static const struct { const char *sent, *name; } names[] = {
-        { "filename*=utf-8''%C3%9Cbersicht.md", "\xc3\x9c" "bersicht.md" },
-        { "filename*=UTF-8'de'%c3%9cber%20uns.md; filename=\"x.md\"", "\xc3\x9c" "ber uns.md" },
+    static const struct {
+        const char *sent, *name;
+    } names[] = {
+        { "filename*=utf-8''%C3%9Cbersicht.md", "\xc3\x9c"
+                                                "bersicht.md" },
+        { "filename*=UTF-8'de'%c3%9cber%20uns.md; filename=\"x.md\"", "\xc3\x9c"
+                                                                      "ber uns.md" },
         { "filename=\"x.md\"; filename*=utf-8''a%2Fb.md", "a/b.md" },
-        { "filename*=utf-8''%C3.md", NULL }, { "filename*=utf-8''%zz.md", NULL }, { "filename*=koi8-r''x.md", NULL },
-        { "filename*=x.md", NULL }, { "filename*=utf-8''a%2", NULL }, { "filename*=utf-8''", NULL },
-        { "filename*=iso-8859-1'en'%DCbersicht.md", "\xc3\x9c" "bersicht.md" }, { "filename*=\"UTF-8''a%20b.md\"", "a b.md" },
-        { "filename*=koi8-r''x.md; filename=y.md", "y.md" }, { "filename=\"y.md\"; filename*=utf-8''%C3.md", "y.md" },
-        { "filename=\"a%22b.md\"", "a\"b.md" }, { "filename=\"a\\\"b.md\"", "a\"b.md" }, { "filename=\"100%25.md\"", "100%25.md" },
-        { "filename=\"=?UTF-8?B?w5xiZXJzaWNodC5tZA==?=\"", "\xc3\x9c" "bersicht.md" },
-        { "filename=\"=?utf-8?Q?=C3=9Cber_uns.md?=\"", "\xc3\x9c" "ber uns.md" }, { "filename=\"=?x.md\"", "=?x.md" },
-        { "FileName=plain.md", "plain.md" }, { "filename = \"x;y.md\" ; size=3", "x;y.md" },
+        { "filename*=utf-8''%C3.md", NULL },
+        { "filename*=utf-8''%zz.md", NULL },
+        { "filename*=koi8-r''x.md", NULL },
+        { "filename*=x.md", NULL },
+        { "filename*=utf-8''a%2", NULL },
+        { "filename*=utf-8''", NULL },
+        { "filename*=iso-8859-1'en'%DCbersicht.md", "\xc3\x9c"
+                                                    "bersicht.md" },
+        { "filename*=\"UTF-8''a%20b.md\"", "a b.md" },
+        { "filename*=koi8-r''x.md; filename=y.md", "y.md" },
+        { "filename=\"y.md\"; filename*=utf-8''%C3.md", "y.md" },
+        { "filename=\"a%22b.md\"", "a\"b.md" },
+        { "filename=\"a\\\"b.md\"", "a\"b.md" },
+        { "filename=\"100%25.md\"", "100%25.md" },
+        { "filename=\"=?UTF-8?B?w5xiZXJzaWNodC5tZA==?=\"", "\xc3\x9c"
+                                                           "bersicht.md" },
+        { "filename=\"=?utf-8?Q?=C3=9Cber_uns.md?=\"", "\xc3\x9c"
+                                                       "ber uns.md" },
+        { "filename=\"=?x.md\"", "=?x.md" },
+        { "FileName=plain.md", "plain.md" },
+        { "filename = \"x;y.md\" ; size=3", "x;y.md" },
     };
 
     (void)state;
@@ -62,7 +80,8 @@ a_wide_file_name_is_decoded(void **state)
         struct multipart m;
         struct part p;
 
-        snprintf(body, sizeof body, "--b\r\nContent-Disposition: form-data; name=\"f\"; %s\r\n\r\nx\r\n--b--", names[i].sent);
+        snprintf(body, sizeof body, "--b\r\nContent-Disposition: form-data; name=\"f\"; %s\r\n\r\nx\r\n--b--",
+                 names[i].sent);
         assert_true(multipart_init(&m, str_of(body), STR("b")));
         assert_int_equal(multipart_next(&m, arena, &p), names[i].name ? MULTIPART_PART : MULTIPART_BAD);
         assert_true(!names[i].name || str_is(p.filename, names[i].name));
@@ -98,14 +117,16 @@ boundaries_are_taken_from_the_content_type(void **state)
 
     (void)state;
     assert_true(multipart_boundary(STR("multipart/form-data; boundary=abc"), &b) && str_is(b, "abc"));
-    assert_true(multipart_boundary(STR("multipart/form-data; charset=x; Boundary=\"a b:c\""), &b) && str_is(b, "a b:c"));
+    assert_true(multipart_boundary(STR("multipart/form-data; charset=x; Boundary=\"a b:c\""), &b) &&
+                str_is(b, "a b:c"));
     assert_false(multipart_boundary(STR("multipart/form-data"), &b));
     assert_false(multipart_boundary(STR("multipart/form-data; boundary="), &b));
     assert_false(multipart_boundary(STR("multipart/form-data; boundary=\"open"), &b));
     assert_false(multipart_boundary(STR("multipart/form-data; boundary=a\x01"), &b));
-    assert_false(multipart_boundary(STR("multipart/form-data; boundary=1234567890123456789012345678901234567890"
-                                        "1234567890123456789012345678901"),
-                                    &b));
+    assert_false(
+        multipart_boundary(STR("multipart/form-data; boundary=1234567890123456789012345678901234567890"
+                               "1234567890123456789012345678901"),
+                           &b));
 }
 
 static enum multipart_step
@@ -123,10 +144,12 @@ malformed_parts_are_refused(void **state)
 
     (void)state;
     assert_int_equal(first("no boundary here", &p), MULTIPART_BAD);
-    assert_int_equal(first("--bx\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--b--", &p), MULTIPART_BAD);
+    assert_int_equal(first("--bx\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--b--", &p),
+                     MULTIPART_BAD);
     assert_int_equal(first("--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--", &p), MULTIPART_BAD);
     assert_int_equal(first("--b\r\nno colon\r\n\r\nx\r\n--b--", &p), MULTIPART_BAD);
-    assert_int_equal(first("--b\r\nContent-Disposition: attachment; name=a\r\n\r\nx\r\n--b--", &p), MULTIPART_BAD);
+    assert_int_equal(first("--b\r\nContent-Disposition: attachment; name=a\r\n\r\nx\r\n--b--", &p),
+                     MULTIPART_BAD);
     assert_int_equal(first("--b\r\nContent-Disposition: form-data; name=a\r\n"
                            "Content-Transfer-Encoding: base64\r\n\r\nx\r\n--b--",
                            &p),

@@ -29,9 +29,10 @@ a_path_is_decoded_once(void **s)
 static void
 a_path_with_two_meanings_is_refused(void **s)
 {
-    static const char *const bad[] = { "/a%00b", "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b", "/../a", "/a/..", "/%2e%2e/a",
-                                       "/a/%2E/b", "/.", "//a", "/a//b", "/%", "/%2", "/%zz", "/%c0%af", "/%ff",
-                                       "/a%0d%0a", "/a%7f", "a", "" };
+    static const char *const bad[] = { "/a%00b", "/a%2fb",    "/a%2Fb",   "/a%5cb",  "/a\\b", "/../a",
+                                       "/a/..",  "/%2e%2e/a", "/a/%2E/b", "/.",      "//a",   "/a//b",
+                                       "/%",     "/%2",       "/%zz",     "/%c0%af", "/%ff",  "/a%0d%0a",
+                                       "/a%7f",  "a",         "" };
     char out[64];
 
     (void)s;

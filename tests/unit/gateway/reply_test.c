@@ -33,7 +33,8 @@ an_unknown_status_is_labelled_other(void **s)
 static void
 a_problem_object_has_every_field_of_the_contract(void **s)
 {
-    static const char *const keys[] = { "type", "title", "status", "detail", "instance", "code", "request_id", "errors" };
+    static const char *const keys[] = { "type",     "title", "status",     "detail",
+                                        "instance", "code",  "request_id", "errors" };
     struct request r = request_of();
     struct buf b = BUF_MAX(4096);
     enum json_fault fault;

@@ -32,7 +32,8 @@ check(const char *text, const char *want)
 
         sanitizer_init(&s, &r);
         for (size_t i = 0; piece > 0 && i < strlen(text); i += piece)
-            sanitizer_feed(&s, (struct str){ text + i, strlen(text) - i < piece ? strlen(text) - i : piece }, &out);
+            sanitizer_feed(&s, (struct str){ text + i, strlen(text) - i < piece ? strlen(text) - i : piece },
+                           &out);
         if (piece == 0)
             sanitizer_feed(&s, str_of(text), &out);
         sanitizer_end(&s, &out);
@@ -47,20 +48,34 @@ static void
 links_and_images_outside_the_rules_leave_their_text(void **s)
 {
     (void)s;
-    check("See ![x](http://evil.example/p.png?q=secret) and [click](http://evil.example \"t\").", "See x and click.");
+    check("See ![x](http://evil.example/p.png?q=secret) and [click](http://evil.example \"t\").",
+          "See x and click.");
     check("[![alt](http://a.example/b.png)](http://c.example/d)", "alt");
     check("![](https://evil.example/a) ![r](/logout)", " r");
-    check("[a](//evil.example) [b](/\\evil.example) [c](<http://evil.example>) [d]( http://e.example )", "a b c d");
-    check("[a](http://good.example.evil.example) [b](http://good.example@evil.example) [c](http://xgood.example)", "a b c");
+    check("[a](//evil.example) [b](/\\evil.example) [c](<http://evil.example>) [d]( http://e.example )",
+          "a b c d");
+    check(
+        "[a](http://good.example.evil.example) [b](http://good.example@evil.example) [c](http://xgood.example)",
+        "a b c");
     check("[two\nlines](http://evil.example)", "two\nlines");
 }
 
 static void
 no_disguise_lets_a_script_through(void **s)
 {
-    static const char *const bad[] = { "javascript:alert(1)", "JaVaScRiPt:x", "data:text/html,x", "vbscript:x", "&#106;avascript:x",
-                                       "javascript&colon;x", "&#x6A;avascript:x", "file:///etc/passwd", "blob:x", "<javascript:x>",
-                                       "mailto:a@b.c", "ftp://e.example", "x:y" };
+    static const char *const bad[] = { "javascript:alert(1)",
+                                       "JaVaScRiPt:x",
+                                       "data:text/html,x",
+                                       "vbscript:x",
+                                       "&#106;avascript:x",
+                                       "javascript&colon;x",
+                                       "&#x6A;avascript:x",
+                                       "file:///etc/passwd",
+                                       "blob:x",
+                                       "<javascript:x>",
+                                       "mailto:a@b.c",
+                                       "ftp://e.example",
+                                       "x:y" };
     (void)s;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[128], image[128];
@@ -76,8 +91,10 @@ static void
 listed_hosts_own_pages_and_the_passages_addresses_stay(void **s)
 {
     (void)s;
-    SAME("[a](https://good.example/x?y#z) ![b](https://good.example/b.png) [c](http://a.below.example) [d](https://own.example/d)");
-    SAME("[a](https://source.example/guide?x=1) [b](https://source.example/guide?x=1#part) https://source.example/guide?x=1.");
+    SAME(
+        "[a](https://good.example/x?y#z) ![b](https://good.example/b.png) [c](http://a.below.example) [d](https://own.example/d)");
+    SAME(
+        "[a](https://source.example/guide?x=1) [b](https://source.example/guide?x=1#part) https://source.example/guide?x=1.");
     SAME("<https://good.example/a> https://good.example/a, http://localhost:8080/x and http://127.0.0.1:9/");
     check("![a](https://source.example/guide?x=1) [b](https://source.example/guide?x=2)", "a b");
     check("![a](http://localhost:8080/x)", "a");
@@ -88,7 +105,8 @@ static void
 definitions_define_nothing_outside_the_rules(void **s)
 {
     (void)s;
-    check("See [the page][p].\n\n[p]: http://evil.example \"t\"\n", "See [the page][p].\n\np: evil.example \"t\"\n");
+    check("See [the page][p].\n\n[p]: http://evil.example \"t\"\n",
+          "See [the page][p].\n\np: evil.example \"t\"\n");
     check("[p]:\n  javascript:x\n", "p:\n  javascript:x\n");
     check("> - [p]: data:x", "> - p: data:x");
     check("[p]: <javascript:x>", "p: &lt;javascript:x>");
@@ -99,8 +117,9 @@ static void
 bare_addresses_lose_what_makes_them_links(void **s)
 {
     (void)s;
-    check("Get it from https://nodejs.org/en/download. Or <http://evil.example/x>, www.gnu.org, FTP://e.example/f.",
-          "Get it from nodejs.org/en/download. Or evil.example/x, gnu.org, e.example/f.");
+    check(
+        "Get it from https://nodejs.org/en/download. Or <http://evil.example/x>, www.gnu.org, FTP://e.example/f.",
+        "Get it from nodejs.org/en/download. Or evil.example/x, gnu.org, e.example/f.");
     check("http://http://evil.example hthttp://tp://evil.example", "evil.example ht tp://evil.example");
     SAME("redis://127.0.0.1:6379 and a@b.example and the www of old and https: alone");
 }
@@ -118,7 +137,8 @@ static void
 marks_and_the_documents_own_brackets_stay(void **s)
 {
     (void)s;
-    SAME("It is so [1][2], [3, 4] and argv[0] in [0, 1]; Smith v Jones [1932] AC 562; f[i](x) and [[1]] \\[1\\] [^1].");
+    SAME(
+        "It is so [1][2], [3, 4] and argv[0] in [0, 1]; Smith v Jones [1932] AC 562; f[i](x) and [[1]] \\[1\\] [^1].");
     check("It is so [1](http://evil.example).", "It is so 1.");
 }
 
@@ -127,9 +147,11 @@ code_keeps_its_bytes(void **s)
 {
     (void)s;
     SAME("Run `curl http://evil.example/<T>` and ``a ` [x](http://e.example)``.");
-    SAME("Do:\n\n```bash\ncurl https://api.example/v1 -o <file>\n[x](http://e.example)\n\n![y](http://e.example)\n```\n\nDone [1].\n");
+    SAME(
+        "Do:\n\n```bash\ncurl https://api.example/v1 -o <file>\n[x](http://e.example)\n\n![y](http://e.example)\n```\n\nDone [1].\n");
     SAME("~~~\n<b>http://e.example</b>\n~~~\n");
-    SAME("1. First:\n    ```\n    curl http://e.example\n    ```\n2. Then:\n   ```\n   wget http://e.example\n   ```\n- last\n  ~~~\n  <x>\n  ~~~\n");
+    SAME(
+        "1. First:\n    ```\n    curl http://e.example\n    ```\n2. Then:\n   ```\n   wget http://e.example\n   ```\n- last\n  ~~~\n  <x>\n  ~~~\n");
     SAME("```\nunfinished http://e.example <x>");
     SAME("```html\n<a href=\"http://e.example\">``` no end\n~~~\n```   \nafter\n");
 }
@@ -164,7 +186,9 @@ taking_one_thing_away_makes_no_other(void **s)
 static void
 what_is_held_back_is_bounded(void **s)
 {
-    static const char *const open[] = { "[", "![", "[x](", "[x](http://e.example/", "`", "<http:", "http://", "[x]: ", "```", "- -" };
+    static const char *const open[] = {
+        "[", "![", "[x](", "[x](http://e.example/", "`", "<http:", "http://", "[x]: ", "```", "- -"
+    };
     struct link_rules r = rules();
 
     (void)s;

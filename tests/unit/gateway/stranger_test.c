@@ -22,11 +22,28 @@ sign(const char *name, const char *version)
 static void
 every_mark_of_a_proxy_is_seen_in_any_case(void **s)
 {
-    static const char *const marks[] = { "X-Forwarded-For", "x-forwarded-proto", "X-FORWARDED-HOST", "X-Forwarded-Prefix",
-                                         "X-Forwarded", "Forwarded", "forwarded", "Via", "VIA", "X-Real-IP", "x-real-ip",
-                                         "CF-Connecting-IP", "CF-Connecting-IPv6", "True-Client-IP", "X-Client-IP",
-                                         "X-Cluster-Client-Ip", "Fastly-Client-IP", "Fly-Client-IP", "CDN-Loop",
-                                         "X-Envoy-External-Address", "X-Azure-ClientIP", "X-Original-Forwarded-For",
+    static const char *const marks[] = { "X-Forwarded-For",
+                                         "x-forwarded-proto",
+                                         "X-FORWARDED-HOST",
+                                         "X-Forwarded-Prefix",
+                                         "X-Forwarded",
+                                         "Forwarded",
+                                         "forwarded",
+                                         "Via",
+                                         "VIA",
+                                         "X-Real-IP",
+                                         "x-real-ip",
+                                         "CF-Connecting-IP",
+                                         "CF-Connecting-IPv6",
+                                         "True-Client-IP",
+                                         "X-Client-IP",
+                                         "X-Cluster-Client-Ip",
+                                         "Fastly-Client-IP",
+                                         "Fly-Client-IP",
+                                         "CDN-Loop",
+                                         "X-Envoy-External-Address",
+                                         "X-Azure-ClientIP",
+                                         "X-Original-Forwarded-For",
                                          "Tailscale-User-Login" };
 
     (void)s;
@@ -37,13 +54,15 @@ every_mark_of_a_proxy_is_seen_in_any_case(void **s)
 static void
 a_plain_request_has_no_mark_and_one_of_http_1_0_has(void **s)
 {
-    static const char *const plain[] = { "Accept", "X-Request-ID", "X-Session-ID", "Origin", "Forwarded-Not", "Viaduct",
-                                         "Authorization", "Idempotency-Key", "traceparent", "X-Filename", "Referer" };
+    static const char *const plain[] = { "Accept",        "X-Request-ID", "X-Session-ID",  "Origin",
+                                         "Forwarded-Not", "Viaduct",      "Authorization", "Idempotency-Key",
+                                         "traceparent",   "X-Filename",   "Referer" };
 
     (void)s;
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         assert_null(sign(plain[i], "1.1"));
-    assert_string_equal(sign("Accept", "1.0"), "HTTP/1.0"); /* nginx's proxy_pass sends nothing else of itself */
+    assert_string_equal(sign("Accept", "1.0"),
+                        "HTTP/1.0"); /* nginx's proxy_pass sends nothing else of itself */
 }
 
 static bool
@@ -61,8 +80,17 @@ ours(const char *host, const char *url, const char *list)
 static void
 loopback_addresses_and_the_public_name_are_ours(void **s)
 {
-    static const char *const mine[] = { "localhost", "LOCALHOST:8080", "127.0.0.1", "127.9.9.9:1", "[::1]:80", "192.168.1.7:8080",
-                                        "10.0.0.1", "[fd00::1]", "[2001:db8::1]:8080", "docs.example.org", "Docs.Example.ORG:443",
+    static const char *const mine[] = { "localhost",
+                                        "LOCALHOST:8080",
+                                        "127.0.0.1",
+                                        "127.9.9.9:1",
+                                        "[::1]:80",
+                                        "192.168.1.7:8080",
+                                        "10.0.0.1",
+                                        "[fd00::1]",
+                                        "[2001:db8::1]:8080",
+                                        "docs.example.org",
+                                        "Docs.Example.ORG:443",
                                         "docs.example.org." };
 
     (void)s;
@@ -73,9 +101,23 @@ loopback_addresses_and_the_public_name_are_ours(void **s)
 static void
 a_name_that_a_stranger_can_point_at_us_is_not_ours(void **s)
 {
-    static const char *const theirs[] = { "evil.example", "evil.example:8080", "docs.example.org.evil.example", "xdocs.example.org",
-                                          "docs.example", "127.0.0.1.evil.example", "localhost.evil.example", "1.2.3", "[::1",
-                                          "[evil]", "a_b.evil", "-x", "10.0.0.1.nip.io", "", ":8080", "0x7f000001", "2130706433" };
+    static const char *const theirs[] = { "evil.example",
+                                          "evil.example:8080",
+                                          "docs.example.org.evil.example",
+                                          "xdocs.example.org",
+                                          "docs.example",
+                                          "127.0.0.1.evil.example",
+                                          "localhost.evil.example",
+                                          "1.2.3",
+                                          "[::1",
+                                          "[evil]",
+                                          "a_b.evil",
+                                          "-x",
+                                          "10.0.0.1.nip.io",
+                                          "",
+                                          ":8080",
+                                          "0x7f000001",
+                                          "2130706433" };
 
     (void)s;
     for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++) {
@@ -114,7 +156,8 @@ a_list_refuses_what_is_no_name(void **s)
     }
     assert_true(names_parse(&n, " docs , manual,,", 64));
     assert_int_equal(n.n, 2);
-    assert_true(names_have(&n, STR("manual")) && !names_have(&n, STR("manua")) && !names_have(&n, STR("Docs")));
+    assert_true(names_have(&n, STR("manual")) && !names_have(&n, STR("manua")) &&
+                !names_have(&n, STR("Docs")));
     names_free(&n);
     assert_true(names_parse(&n, "", 64));
     assert_false(names_have(&n, STR("docs")));
@@ -127,8 +170,10 @@ static void
 only_a_loopback_url_belongs_to_this_machine(void **s)
 {
     (void)s;
-    assert_true(url_loopback("") && url_loopback("http://localhost:8080") && url_loopback("http://127.0.0.1"));
-    assert_false(url_loopback("http://docs.lan") || url_loopback("https://docs.example.org") || url_loopback("http://10.0.0.1:80"));
+    assert_true(url_loopback("") && url_loopback("http://localhost:8080") &&
+                url_loopback("http://127.0.0.1"));
+    assert_false(url_loopback("http://docs.lan") || url_loopback("https://docs.example.org") ||
+                 url_loopback("http://10.0.0.1:80"));
     assert_false(url_loopback("http://localhost.evil.example"));
 }
 

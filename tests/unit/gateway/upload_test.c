@@ -15,7 +15,7 @@
 #include "gateway/upload/upload.h"
 #include "gateway/watch/epochs.h"
 
-struct ask {
+struct call {
     enum kind kind;
     enum err err;
     struct document_put_rep put;
@@ -24,12 +24,12 @@ struct ask {
 };
 
 static struct world {
-    int puts, refuse_at, fail_at;   /* DOCUMENT_PUTs; which one is refused or fails (from 1) */
+    int puts, refuse_at, fail_at; /* DOCUMENT_PUTs; which one is refused or fails (from 1) */
     int in_flight, most;
     char mimes[8][32], ids[8][64], titles[8][64];
-    int looks, done_after;          /* JOB_GETs; from which on the job is at its end */
+    int looks, done_after; /* JOB_GETs; from which on the job is at its end */
     bool job_failed;
-    int searches, found_after;      /* SEARCHes; from which on the index is there */
+    int searches, found_after; /* SEARCHes; from which on the index is there */
     int64_t epoch;
     const char *content_type, *wait, *collection, *filename;
     int status;
@@ -42,7 +42,7 @@ static struct uuid job;
 /* ---- the hub: the first put makes the job, later ones must name it */
 
 static enum err
-put(struct ask *q, const struct document_put_req *req)
+put(struct call *q, const struct document_put_req *req)
 {
     int n = w.puts++;
 
@@ -58,7 +58,7 @@ put(struct ask *q, const struct document_put_req *req)
 
 /* One transaction: all are taken, or none. */
 static void
-put_many(struct ask *q, const struct documents_put_req *req)
+put_many(struct call *q, const struct documents_put_req *req)
 {
     int n = (int)req->items.n;
 
@@ -78,10 +78,11 @@ put_many(struct ask *q, const struct documents_put_req *req)
     q->puts.items.n = (size_t)n;
 }
 
-struct ask *
-hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms)
+struct call *
+hub_call(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+         int64_t deadline_ms)
 {
-    struct ask *q = calloc(1, sizeof *q);
+    struct call *q = calloc(1, sizeof *q);
 
     (void)h;
     (void)trace;
@@ -98,7 +99,7 @@ hub_ask(struct hub *h, enum kind kind, const void *req, const char *tenant, cons
 }
 
 static const void *
-reply_of(struct ask *q)
+reply_of(struct call *q)
 {
     static struct job_rep running;
     static struct search_rep found;
@@ -106,18 +107,16 @@ reply_of(struct ask *q)
     static struct document_rep docs;
 
     switch (q->kind) {
-    case KIND_DOCUMENT_PUT:
-        return &q->put;
-    case KIND_DOCUMENTS_PUT:
-        return &q->puts;
+    case KIND_DOCUMENT_PUT: return &q->put;
+    case KIND_DOCUMENTS_PUT: return &q->puts;
     case KIND_JOB_GET:
-        running = (struct job_rep){ .job_id = job, .seq = 5, .status = STR("running"), .error = STR("not readable") };
+        running = (struct job_rep){
+            .job_id = job, .seq = 5, .status = STR("running"), .error = STR("not readable")
+        };
         if (++w.looks > w.done_after)
             running.status = w.job_failed ? STR("failed") : STR("done");
         return &running;
-    case KIND_SEARCH:
-        found.seq = ++w.searches > w.found_after ? 5 : 4;
-        return &found;
+    case KIND_SEARCH: found.seq = ++w.searches > w.found_after ? 5 : 4; return &found;
     default:
         doc = (struct document){ .id = uuid_v4(), .collection = STR("docs"), .status = STR("ready") };
         docs.items.v = &doc;
@@ -126,17 +125,17 @@ reply_of(struct ask *q)
     }
 }
 
-enum ask_event
-ask_wait(struct ask *q, int64_t wake_ms, struct answer *out)
+enum call_event
+call_wait(struct call *q, int64_t wake_ms, struct outcome *out)
 {
     (void)wake_ms;
-    *out = (struct answer){ .err = q->err, .text = q->err ? "said the store" : "" };
+    *out = (struct outcome){ .err = q->err, .text = q->err ? "said the store" : "" };
     out->msg = q->err ? NULL : reply_of(q);
-    return ASK_DONE;
+    return CALL_DONE;
 }
 
 void
-ask_free(struct ask **q)
+call_free(struct call **q)
 {
     w.in_flight -= *q != NULL;
     free(*q);
@@ -144,20 +143,40 @@ ask_free(struct ask **q)
 }
 
 enum err
-ask_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace, int64_t deadline_ms,
-         struct ask **q, struct answer *out)
+call_once(struct hub *h, enum kind kind, const void *req, const char *tenant, const char *trace,
+          int64_t deadline_ms, struct call **q, struct outcome *out)
 {
-    *q = hub_ask(h, kind, req, tenant, trace, deadline_ms);
-    ask_wait(*q, INT64_MAX, out);
+    *q = hub_call(h, kind, req, tenant, trace, deadline_ms);
+    call_wait(*q, INT64_MAX, out);
     return out->err;
 }
 
 /* ---- the edge */
 
-struct hub *api_hub(const struct request *r) { (void)r; return NULL; }
-bool api_gone(const struct request *r) { (void)r; return false; }
-struct str api_first_collection(const struct request *r) { (void)r; return STR_NONE; }
-bool collection_allowed(const struct request *r, struct str name) { (void)r; return !str_is(name, "foreign"); }
+struct hub *
+api_hub(const struct request *r)
+{
+    (void)r;
+    return NULL;
+}
+bool
+api_gone(const struct request *r)
+{
+    (void)r;
+    return false;
+}
+struct str
+api_first_collection(const struct request *r)
+{
+    (void)r;
+    return STR_NONE;
+}
+bool
+collection_allowed(const struct request *r, struct str name)
+{
+    (void)r;
+    return !str_is(name, "foreign");
+}
 
 struct str
 request_header(const struct request *r, const char *name)
@@ -170,7 +189,9 @@ struct str
 request_param(struct request *r, const char *name)
 {
     (void)r;
-    return strcmp(name, "wait") == 0 ? str_of(w.wait) : strcmp(name, "collection") == 0 ? str_of(w.collection) : STR_NONE;
+    return strcmp(name, "wait") == 0         ? str_of(w.wait)
+           : strcmp(name, "collection") == 0 ? str_of(w.collection)
+                                             : STR_NONE;
 }
 
 void
@@ -214,7 +235,11 @@ reply_invalid(struct request *r, const char *pointer, const char *detail)
     snprintf(w.pointer, sizeof w.pointer, "%s", pointer);
 }
 
-void reply_answer_error(struct request *r, const struct answer *a) { reply_problem(r, a->err, a->text); }
+void
+reply_outcome(struct request *r, const struct outcome *a)
+{
+    reply_problem(r, a->err, a->text);
+}
 
 bool
 epoch_of(struct gateway *gw, const char *tenant, struct str collection, int64_t *epoch)
@@ -244,7 +269,10 @@ send_for(const char *type, const char *body, int64_t ms)
 {
     struct str t = str_of(type);
     const char *semicolon = strchr(type, ';');
-    struct request r = { .arena = arena_new(8 << 20), .id = "req-1", .body = str_of(body), .who = { .tenant = "default" },
+    struct request r = { .arena = arena_new(8 << 20),
+                         .id = "req-1",
+                         .body = str_of(body),
+                         .who = { .tenant = "default" },
                          .deadline_ms = clock_ms() + ms };
 
     w.content_type = type;
@@ -254,7 +282,11 @@ send_for(const char *type, const char *body, int64_t ms)
     assert_int_equal(w.in_flight, 0);
 }
 
-static void upload(const char *type, const char *body) { send_for(type, body, 5000); }
+static void
+upload(const char *type, const char *body)
+{
+    send_for(type, body, 5000);
+}
 
 static json_t *
 body(void)
@@ -290,7 +322,8 @@ documents_without_an_id_get_one_before_they_are_sent(void **state)
     struct uuid a, b;
 
     (void)state;
-    upload("application/jsonl", "{\"text\":\"one\"}\n{\"text\":\"two\"}\n{\"text\":\"three\",\"id\":\"mine\"}\n");
+    upload("application/jsonl",
+           "{\"text\":\"one\"}\n{\"text\":\"two\"}\n{\"text\":\"three\",\"id\":\"mine\"}\n");
     assert_int_equal(w.puts, 3);
     assert_true(uuid_parse(str_of(w.ids[0]), &a) && uuid_version(&a) == 7);
     assert_true(uuid_parse(str_of(w.ids[1]), &b) && !uuid_eq(&a, &b));
@@ -301,11 +334,15 @@ static void
 with_an_idempotency_key_a_rerun_makes_the_same_ids(void **state)
 {
     struct idem idem = { .seed = uuid_v4() };
-    struct document_put_req req = { .collection = STR("docs"), .mime = STR("text/plain"), .body = STR("words") };
+    struct document_put_req req = { .collection = STR("docs"),
+                                    .mime = STR("text/plain"),
+                                    .body = STR("words") };
 
     (void)state;
     for (int run = 0; run < 2; run++) {
-        struct request r = { .arena = arena_new(1 << 20), .id = "req-1", .who = { .tenant = "default" }, .idem = &idem };
+        struct request r = {
+            .arena = arena_new(1 << 20), .id = "req-1", .who = { .tenant = "default" }, .idem = &idem
+        };
         struct upload u;
 
         upload_init(&u, &r, STR("docs"));
@@ -331,7 +368,9 @@ wrong_records_are_listed_by_line_and_the_others_share_one_job(void **state)
     json_t *o, *errors;
 
     (void)state;
-    buf_z(&b, "{\"text\":\"first\"}\nnonsense\n{\"titel\":1,\"text\":\"x\"}\n{\"text\":\"y\",\"collection\":\"foreign\"}\n");
+    buf_z(
+        &b,
+        "{\"text\":\"first\"}\nnonsense\n{\"titel\":1,\"text\":\"x\"}\n{\"text\":\"y\",\"collection\":\"foreign\"}\n");
     for (int i = 0; i < 6 * UPLOAD_MANY - 1; i++)
         buf_z(&b, "{\"text\":\"more\"}\n");
     upload("application/x-ndjson", b.p);
@@ -358,14 +397,14 @@ a_store_that_fails_ends_the_upload(void **state)
     assert_int_equal(w.problem, ERR_STORE_DOWN);
     assert_int_equal(w.puts, 1);
     fresh(NULL);
-    w.fail_at = 2;                      /* the second of two calls: an id that comes twice does not go along with itself */
+    w.fail_at = 2; /* the second of two calls: an id that comes twice does not go along with itself */
     upload("application/jsonl", "{\"text\":\"a\",\"id\":\"x\"}\n{\"text\":\"b\",\"id\":\"x\"}\n");
     assert_int_equal(w.status, 202);
     o = body();
     assert_int_equal(json_int(o, "refused", 0), 1);
     json_decref(o);
     fresh(NULL);
-    w.refuse_at = 2;                    /* what is refused together is asked one by one */
+    w.refuse_at = 2; /* what is refused together is asked one by one */
     upload("application/jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}\n");
     assert_int_equal(w.status, 202);
     o = body();
@@ -407,8 +446,14 @@ a_raw_body_takes_its_type_and_name_from_headers(void **state)
     assert_string_equal(w.mimes[0], "text/markdown");
     assert_string_equal(w.ids[0], "notes.md");
     fresh(NULL);
-    upload("application/pdf", "%PDF");
+    upload("video/mp4", "x");
     assert_int_equal(w.status, 415);
+    fresh(NULL);
+    upload("application/pdf", "%PNG"); /* it says what it is not */
+    assert_int_equal(w.status, 422);
+    fresh(NULL);
+    upload("text/plain", "%PDF-1.4\n"); /* its bytes say what it is */
+    assert_string_equal(w.mimes[0], "application/pdf");
     fresh(NULL);
     upload("text/plain", "caf\xE9");
     assert_int_equal(w.status, 422);
@@ -420,8 +465,9 @@ a_form_takes_all_its_files_or_none(void **state)
     static const char good[] = "--b\r\nContent-Disposition: form-data; name=f; filename=a.md\r\n\r\n# A\r\n"
                                "--b\r\nContent-Disposition: form-data; name=f; filename=b.txt\r\n\r\nB\r\n"
                                "--b\r\nContent-Disposition: form-data; name=collection\r\n\r\nc\r\n--b--";
-    static const char bad[] = "--b\r\nContent-Disposition: form-data; name=f; filename=a.md\r\n\r\n# A\r\n"
-                              "--b\r\nContent-Disposition: form-data; name=f; filename=b.bin\r\n\r\nB\r\n--b--";
+    static const char bad[] =
+        "--b\r\nContent-Disposition: form-data; name=f; filename=a.md\r\n\r\n# A\r\n"
+        "--b\r\nContent-Disposition: form-data; name=f; filename=b.bin\r\n\r\nB\r\n--b--";
 
     (void)state;
     upload("multipart/form-data; boundary=b", good);
@@ -437,7 +483,8 @@ a_form_takes_all_its_files_or_none(void **state)
     upload("multipart/form-data", good);
     assert_int_equal(w.status, 400);
     fresh(NULL);
-    upload("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=secret\r\n\r\nc\r\n--b--");
+    upload("multipart/form-data; boundary=b",
+           "--b\r\nContent-Disposition: form-data; name=secret\r\n\r\nc\r\n--b--");
     assert_int_equal(w.status, 422);
 }
 

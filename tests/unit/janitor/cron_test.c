@@ -43,10 +43,21 @@ utc(int y, int mon, int d, int h, int min)
 static void
 texts_that_are_no_cron_expression_are_refused_with_the_field(void **state)
 {
-    static const struct { const char *text, *word; } bad[] = {
-        { "", "five" },           { "0 2 * *", "five" },  { "60 2 * * *", "minute" }, { "0 24 * * *", "hour" },
-        { "0 2 0 * *", "day of m" }, { "0 2 * 13 *", "month" }, { "0 2 * * 8", "week" },  { "0 2 * * * *", "more" },
-        { "*/0 * * * *", "minute" }, { "5-1 * * * *", "minute" }, { "0 2 * * x", "week" }, { "1, 2 * * *", "minute" },
+    static const struct {
+        const char *text, *word;
+    } bad[] = {
+        { "", "five" },
+        { "0 2 * *", "five" },
+        { "60 2 * * *", "minute" },
+        { "0 24 * * *", "hour" },
+        { "0 2 0 * *", "day of m" },
+        { "0 2 * 13 *", "month" },
+        { "0 2 * * 8", "week" },
+        { "0 2 * * * *", "more" },
+        { "*/0 * * * *", "minute" },
+        { "5-1 * * * *", "minute" },
+        { "0 2 * * x", "week" },
+        { "1, 2 * * *", "minute" },
     };
     struct cron c;
     const char *why;
@@ -77,9 +88,13 @@ lists_ranges_steps_and_names_mean_what_crontab_5_says(void **state)
 static void
 the_next_time_is_the_first_that_matches(void **state)
 {
-    static const struct { const char *text; int mon, d, h, min; } next[] = { /* after Tuesday 2026-03-10 02:00 UTC */
-        { "0 2 * * *", 3, 11, 2, 0 },   { "1 2 * * *", 3, 10, 2, 1 },  { "*/7 * * * *", 3, 10, 2, 7 },
-        { "0 2 * * sun", 3, 15, 2, 0 }, { "0 2 1 * *", 4, 1, 2, 0 },   { "0 2 1 * fri", 3, 13, 2, 0 },
+    static const struct {
+        const char *text;
+        int mon, d, h, min;
+    } next[] = {
+        /* after Tuesday 2026-03-10 02:00 UTC */
+        { "0 2 * * *", 3, 11, 2, 0 },    { "1 2 * * *", 3, 10, 2, 1 }, { "*/7 * * * *", 3, 10, 2, 7 },
+        { "0 2 * * sun", 3, 15, 2, 0 },  { "0 2 1 * *", 4, 1, 2, 0 },  { "0 2 1 * fri", 3, 13, 2, 0 },
         { "30 1 29 2 *", 2, 29, 1, 30 }, { "0 0 1 1 *", 1, 1, 0, 0 },
     };
     int64_t now = utc(2026, 3, 10, 2, 0);
@@ -105,7 +120,11 @@ a_time_that_never_comes_is_none(void **state)
 }
 
 /* The nights, by zone: the UTC moment of 02:00 (or what stands for it), also where the change is not at two o'clock. */
-static const struct { const char *tz, *text; int y, mon, d, h, min; const char *why; } nights[] = {
+static const struct {
+    const char *tz, *text;
+    int y, mon, d, h, min;
+    const char *why;
+} nights[] = {
     { "Europe/Berlin", "0 2 * * *", 2026, 3, 29, 1, 0, "02:00 is skipped: 03:00" },
     { "Europe/Berlin", "30 2 * * *", 2026, 3, 29, 1, 0, "02:30 is skipped: the first moment after the gap" },
     { "Europe/Berlin", "0 2 * * *", 2026, 10, 25, 0, 0, "02:00 comes twice: the first" },
@@ -131,8 +150,8 @@ on_the_nights_when_clocks_change_a_run_is_due_at_one_known_moment(void **state)
         zone(nights[i].tz);
         for (int64_t after = want - 12 * HOUR; after < want; after += 600)
             if (cron_next(&c, after) != want)
-                fail_msg("%s %s (%s): from %lld it is %lld, not %lld", nights[i].tz, nights[i].text, nights[i].why,
-                         (long long)after, (long long)cron_next(&c, after), (long long)want);
+                fail_msg("%s %s (%s): from %lld it is %lld, not %lld", nights[i].tz, nights[i].text,
+                         nights[i].why, (long long)after, (long long)cron_next(&c, after), (long long)want);
         if (cron_next(&c, want) - want < 20 * HOUR)
             fail_msg("%s %s: due twice in one night", nights[i].tz, nights[i].text);
     }
@@ -141,9 +160,11 @@ on_the_nights_when_clocks_change_a_run_is_due_at_one_known_moment(void **state)
 static void
 every_day_of_years_in_many_zones_has_exactly_one_run(void **state)
 {
-    static const char *const zones[] = { "Europe/Berlin", "America/New_York", "America/St_Johns", "Australia/Lord_Howe",
-                                         "America/Santiago", "Africa/Casablanca", "Asia/Tehran", "Pacific/Chatham",
-                                         "Europe/London", "UTC" };
+    static const char *const zones[] = { "Europe/Berlin",    "America/New_York",
+                                         "America/St_Johns", "Australia/Lord_Howe",
+                                         "America/Santiago", "Africa/Casablanca",
+                                         "Asia/Tehran",      "Pacific/Chatham",
+                                         "Europe/London",    "UTC" };
     struct cron c = cron("0 2 * * *");
 
     (void)state;
@@ -158,8 +179,8 @@ every_day_of_years_in_many_zones_has_exactly_one_run(void **state)
 
             localtime_r(&t, &tm);
             if (tm.tm_yday == last || tm.tm_hour < 2 || tm.tm_hour > 3)
-                fail_msg("%s: due on %d-%02d-%02d at %02d:%02d", zones[i], tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                         tm.tm_hour, tm.tm_min);
+                fail_msg("%s: due on %d-%02d-%02d at %02d:%02d", zones[i], tm.tm_year + 1900, tm.tm_mon + 1,
+                         tm.tm_mday, tm.tm_hour, tm.tm_min);
             last = tm.tm_yday;
         }
         assert_in_range(days, 2921, 2922);

@@ -18,31 +18,87 @@
 /* ---- the world: nothing of the real clock, loop or bus is linked */
 
 static int64_t wall_ms, mono_ms;
-static struct { loop_fn fn; void *arg; int64_t at_ms; } timer;
-static struct { reply_fn fn; void *arg; struct cleanup_req q; bool out; } call;
+static struct {
+    loop_fn fn;
+    void *arg;
+    int64_t at_ms;
+} timer;
+static struct {
+    reply_fn fn;
+    void *arg;
+    struct cleanup_req q;
+    bool out;
+} call;
 static struct cleanup_rep store; /* how the next question is answered; clock_ms is added */
 static enum err store_err;
 static int64_t store_skew_ms, store_rows;
-static bool store_slow;          /* has no time to count all */
-static int halves;               /* warnings that much of a table goes */
+static bool store_slow; /* has no time to count all */
+static int halves;      /* warnings that much of a table goes */
 static int batches, counts, vacuums, runs, failures, marks;
 static int64_t ran_at[64];
 
 struct stat_set janitor_stats;
 const char *const cleanup_names[] = { "messages", "sessions", NULL };
 
-int64_t clock_ms(void) { return mono_ms; }
-int64_t clock_us(void) { return mono_ms * 1000; }
-int64_t clock_wall_ms(void) { return wall_ms; }
-char *clock_rfc3339(int64_t ms, char out[32]) { (void)ms; out[0] = '\0'; return out; }
-void stat_add_at(struct stat_set *s, int id, size_t i, size_t j, uint64_t n) { (void)s, (void)id, (void)i, (void)j, (void)n; }
-void stat_set_at(struct stat_set *s, int id, size_t i, size_t j, double v) { (void)s, (void)id, (void)i, (void)j, (void)v; }
-void stat_observe_at(struct stat_set *s, int id, size_t i, size_t j, double v) { (void)s, (void)id, (void)i, (void)j, (void)v; }
+int64_t
+clock_ms(void)
+{
+    return mono_ms;
+}
+int64_t
+clock_us(void)
+{
+    return mono_ms * 1000;
+}
+int64_t
+clock_wall_ms(void)
+{
+    return wall_ms;
+}
+char *
+clock_rfc3339(int64_t ms, char out[32])
+{
+    (void)ms;
+    out[0] = '\0';
+    return out;
+}
+void
+stat_add_at(struct stat_set *s, int id, size_t i, size_t j, uint64_t n)
+{
+    (void)s, (void)id, (void)i, (void)j, (void)n;
+}
+void
+stat_set_at(struct stat_set *s, int id, size_t i, size_t j, double v)
+{
+    (void)s, (void)id, (void)i, (void)j, (void)v;
+}
+void
+stat_observe_traced(struct stat_set *s, int id, size_t i, size_t j, double v, const char *trace)
+{
+    (void)s, (void)id, (void)i, (void)j, (void)v, (void)trace;
+}
 
-void log_init(const char *service, const char *level, bool json) { (void)service, (void)level, (void)json; }
-enum log_level log_threshold(void) { return LOG_DEBUG; }
-bool log_gate(struct log_gate *g) { (void)g; return true; }
-uint64_t log_dropped(void) { return 0; }
+void
+log_init(const char *service, const char *level, bool json)
+{
+    (void)service, (void)level, (void)json;
+}
+enum log_level
+log_threshold(void)
+{
+    return LOG_DEBUG;
+}
+bool
+log_gate(struct log_gate *g)
+{
+    (void)g;
+    return true;
+}
+uint64_t
+log_dropped(void)
+{
+    return 0;
+}
 
 void
 log_write(enum log_level lv, const char *trace, const struct log_kv *kv)
@@ -63,8 +119,8 @@ loop_after(struct loop *l, int64_t delay_ms, loop_fn fn, void *arg)
 }
 
 uint64_t
-worker_call(struct worker *w, struct call *parent, enum kind kind, const void *req, const char *tenant, const char *trace,
-            int64_t timeout_ms, reply_fn fn, void *arg)
+worker_call(struct worker *w, struct delivery *parent, enum kind kind, const void *req, const char *tenant,
+            const char *trace, int64_t timeout_ms, reply_fn fn, void *arg)
 {
     (void)w, (void)parent, (void)tenant, (void)trace, (void)timeout_ms;
     assert_int_equal(kind, KIND_CLEANUP);
@@ -76,7 +132,7 @@ worker_call(struct worker *w, struct call *parent, enum kind kind, const void *r
     return 1;
 }
 
-void
+static void
 run_ended(struct janitor *j, bool complete)
 {
     ran_at[runs++ % 64] = wall_ms / 1000;
@@ -94,7 +150,10 @@ answer(void)
 
     call.out = false;
     rep.clock_ms = wall_ms + store_skew_ms;
-    rep.deleted = call.q.vacuum ? 0 : call.q.all ? store_rows : call.q.limit < store_rows ? call.q.limit : store_rows;
+    rep.deleted = call.q.vacuum               ? 0
+                  : call.q.all                ? store_rows
+                  : call.q.limit < store_rows ? call.q.limit
+                                              : store_rows;
     if (!call.q.dry_run && !store_err) {
         store_rows -= rep.deleted;
         batches++;
@@ -162,7 +221,7 @@ begin(const char *tz, const char *schedule, int64_t now_s, int64_t last_s)
     batches = halves = counts = vacuums = runs = failures = marks = 0;
     wall_ms = now_s * 1000;
     mono_ms = 1000000;
-    jan = (struct janitor){ .proc = &proc, .opt = &opt };
+    jan = (struct janitor){ .proc = &proc, .opt = &opt, .run_ended = run_ended };
     assert_true(cron_parse(schedule, &jan.cron, &why));
     schedule_start(&jan);
 }
@@ -189,16 +248,23 @@ two_o_clock_comes_and_a_run_begins(void **state)
 static void
 on_the_nights_when_clocks_change_it_runs_exactly_once(void **state)
 {
-    static const struct { const char *tz; int mon, d; } nights[] = {
-        { "Europe/Berlin", 3, 29 },      { "Europe/Berlin", 10, 25 },      { "America/New_York", 3, 8 },
-        { "America/New_York", 11, 1 },   { "Australia/Lord_Howe", 4, 5 },  { "Australia/Lord_Howe", 10, 4 },
-        { "America/Santiago", 4, 5 },    { "America/Santiago", 9, 6 },
+    static const struct {
+        const char *tz;
+        int mon, d;
+    } nights[] = {
+        { "Europe/Berlin", 3, 29 },    { "Europe/Berlin", 10, 25 },     { "America/New_York", 3, 8 },
+        { "America/New_York", 11, 1 }, { "Australia/Lord_Howe", 4, 5 }, { "Australia/Lord_Howe", 10, 4 },
+        { "America/Santiago", 4, 5 },  { "America/Santiago", 9, 6 },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof nights / sizeof nights[0]; i++) {
         int64_t noon;
-        struct tm t = { .tm_year = 126, .tm_mon = nights[i].mon - 1, .tm_mday = nights[i].d - 1, .tm_hour = 12, .tm_isdst = -1 };
+        struct tm t = { .tm_year = 126,
+                        .tm_mon = nights[i].mon - 1,
+                        .tm_mday = nights[i].d - 1,
+                        .tm_hour = 12,
+                        .tm_isdst = -1 };
 
         setenv("TZ", nights[i].tz, 1);
         tzset();
@@ -223,7 +289,8 @@ a_missed_run_is_caught_up_at_start_and_only_then(void **state)
     begin("UTC", "0 2 * * *", utc(2026, 6, 3, 12, 0), utc(2026, 6, 3, 2, 5));
     pass(60);
     assert_int_equal(runs, 0);
-    begin("UTC", "0 2 * * sun", utc(2026, 6, 3, 12, 0), utc(2026, 5, 31, 2, 5)); /* weekly: three days ago is no miss */
+    begin("UTC", "0 2 * * sun", utc(2026, 6, 3, 12, 0),
+          utc(2026, 5, 31, 2, 5)); /* weekly: three days ago is no miss */
     pass(60);
     assert_int_equal(runs, 0);
 }
@@ -232,7 +299,8 @@ static void
 a_janitor_that_was_killed_in_its_run_begins_it_again_at_start(void **state)
 {
     (void)state;
-    begin("UTC", "0 2 * * *", utc(2026, 6, 3, 2, 1), utc(2026, 6, 2, 2, 5)); /* 02:00 is a minute ago, nothing noted */
+    begin("UTC", "0 2 * * *", utc(2026, 6, 3, 2, 1),
+          utc(2026, 6, 2, 2, 5)); /* 02:00 is a minute ago, nothing noted */
     pass(60);
     assert_int_equal(runs, 1);
 }
@@ -253,12 +321,14 @@ a_clock_that_is_set_changes_nothing_for_the_night(void **state)
         pass(2 * HOUR);
         assert_int_equal(runs, failures); /* a run that the jump caused deleted nothing */
         assert_int_equal(batches, 0);
-        wall_ms -= jumps[i] * 1000;       /* set right again */
+        wall_ms -= jumps[i] * 1000; /* set right again */
         store_skew_ms = 0;
         before = runs;
         pass(3 * DAY);
-        assert_in_range(runs - before, 3, 4); /* every night; and at once when the set clock came past a time */
-        assert_true(ran_at[(runs - 1) % 64] % DAY == 2 * HOUR || ran_at[(runs - 1) % 64] % DAY < 2 * HOUR + 60);
+        assert_in_range(runs - before, 3,
+                        4); /* every night; and at once when the set clock came past a time */
+        assert_true(ran_at[(runs - 1) % 64] % DAY == 2 * HOUR ||
+                    ran_at[(runs - 1) % 64] % DAY < 2 * HOUR + 60);
         assert_int_equal(failures, before);
     }
 }
@@ -337,7 +407,10 @@ after_many_rows_their_space_is_made_usable_and_after_few_it_is_not(void **state)
 static void
 a_run_that_deletes_more_than_half_of_a_large_table_says_so(void **state)
 {
-    static const struct { int64_t expired, rows; int warned; } cases[] = {
+    static const struct {
+        int64_t expired, rows;
+        int warned;
+    } cases[] = {
         { 5002, 10001, 1 }, { 5001, 10002, 0 }, { 5001, 10001, 1 }, { 10000, 10000, 0 }, { 1, 1000000, 0 },
     };
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/random.h"
 #include "proto/answer.h"
 #include "proto/bus.h"
 
@@ -15,8 +16,13 @@ sample(struct hit *hits, size_t n)
     struct search_rep r = { .seq = 7 };
 
     for (size_t i = 0; i < n; i++) {
-        hits[i] = (struct hit){ .collection = STR("docs"), .text = STR("päss"), .start = (int64_t)i, .end = 9,
-                                .score = 0.5, .vector = -0.25, .title = STR("T") };
+        hits[i] = (struct hit){ .collection = STR("docs"),
+                                .text = STR("päss"),
+                                .start = (int64_t)i,
+                                .end = 9,
+                                .score = 0.5,
+                                .vector = -0.25,
+                                .title = STR("T") };
         random_bytes(&hits[i].chunk_id, 16);
         random_bytes(&hits[i].document_id, 16);
     }
@@ -69,8 +75,10 @@ every_truncation_is_refused(void **state)
 static void
 a_five_byte_bomb_reserves_nothing(void **state)
 {
-    static const uint8_t bombs[][5] = { { 0xdd, 0x7f, 0xff, 0xff, 0xff }, { 0xdf, 0x7f, 0xff, 0xff, 0xff },
-                                        { 0xdb, 0xff, 0xff, 0xff, 0xff }, { 0xc6, 0xff, 0xff, 0xff, 0xff } };
+    static const uint8_t bombs[][5] = { { 0xdd, 0x7f, 0xff, 0xff, 0xff },
+                                        { 0xdf, 0x7f, 0xff, 0xff, 0xff },
+                                        { 0xdb, 0xff, 0xff, 0xff, 0xff },
+                                        { 0xc6, 0xff, 0xff, 0xff, 0xff } };
     struct arena *a = arena_new(1 << 20);
     struct search_rep out;
 
@@ -117,8 +125,10 @@ static void
 an_unknown_key_is_skipped_a_missing_one_refuses(void **state)
 {
     /* {"x":[1,{"y":2}],"job":"a"} lacks limit; with limit it is a cleanup_req */
-    static const uint8_t lacks[] = "\x82\xa1x\x92\x01\x81\xa1y\x02\xa3job\xa1" "a";
-    static const uint8_t whole[] = "\x83\xa1x\x92\x01\x81\xa1y\x02\xa3job\xa1" "a\xa5limit\x05";
+    static const uint8_t lacks[] = "\x82\xa1x\x92\x01\x81\xa1y\x02\xa3job\xa1"
+                                   "a";
+    static const uint8_t whole[] = "\x83\xa1x\x92\x01\x81\xa1y\x02\xa3job\xa1"
+                                   "a\xa5limit\x05";
     struct arena *a = arena_new(4096);
     struct cleanup_req q;
 
@@ -134,7 +144,9 @@ static void
 a_wrong_type_and_a_twice_given_key_are_refused(void **state)
 {
     static const uint8_t type[] = "\x82\xa3job\x01\xa5limit\x05";
-    static const uint8_t twice[] = "\x83\xa3job\xa1" "a\xa3job\xa1" "b\xa5limit\x05";
+    static const uint8_t twice[] = "\x83\xa3job\xa1"
+                                   "a\xa3job\xa1"
+                                   "b\xa5limit\x05";
     static const uint8_t utf8[] = "\x82\xa3job\xa1\xff\xa5limit\x05";
     struct arena *a = arena_new(4096);
     struct cleanup_req q;
@@ -164,8 +176,9 @@ a_field_over_its_maximum_is_not_encoded(void **state)
 static void
 integers_of_every_width_come_back(void **state)
 {
-    static const int64_t values[] = { 0, 1, 127, 128, 255, 256, 65535, 65536, INT32_MAX, INT64_MAX, -1, -32, -33, -128,
-                                      -129, -32768, -32769, INT32_MIN, INT64_MIN };
+    static const int64_t values[] = { 0,     1,         127,       128,       255,      256, 65535,
+                                      65536, INT32_MAX, INT64_MAX, -1,        -32,      -33, -128,
+                                      -129,  -32768,    -32769,    INT32_MIN, INT64_MIN };
     struct arena *a = arena_new(1 << 20);
 
     (void)state;
@@ -184,7 +197,8 @@ integers_of_every_width_come_back(void **state)
 static void
 a_packed_answer_survives_and_a_cut_one_is_refused(void **state)
 {
-    struct turn_finish_req t = { .answer = STR("Yes [1]."), .status = STR("complete"), .expiry_days = 30 }, back;
+    struct turn_finish_req t = { .answer = STR("Yes [1]."), .status = STR("complete"), .expiry_days = 30 },
+                           back;
     uint8_t sha[32], got[32];
     struct buf b = { 0 };
     struct arena *a = arena_new(1 << 20);

@@ -77,7 +77,8 @@ the_deployments_figures_come_before_the_table(void **state)
 static void
 a_malformed_list_is_told(void **state)
 {
-    static const char *const bad[] = { "gpt-4o", "=1", "a=", "a=x", "a=1/x", "a=-1", "a b=1", "a=1e3", "a=1/2/3", "a=99999999" };
+    static const char *const bad[] = { "gpt-4o", "=1",    "a=",    "a=x",     "a=1/x",
+                                       "a=-1",   "a b=1", "a=1e3", "a=1/2/3", "a=99999999" };
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -114,7 +115,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_table_knows_the_default_models, teardown),
-        cmocka_unit_test_teardown(a_model_without_a_row_has_no_price_not_even_one_that_looks_like_it, teardown),
+        cmocka_unit_test_teardown(a_model_without_a_row_has_no_price_not_even_one_that_looks_like_it,
+                                  teardown),
         cmocka_unit_test_teardown(the_deployments_figures_come_before_the_table, teardown),
         cmocka_unit_test_teardown(a_malformed_list_is_told, teardown),
         cmocka_unit_test_teardown(money_is_counted_in_fractions_and_unknown_models_apart, teardown),

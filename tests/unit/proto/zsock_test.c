@@ -57,7 +57,8 @@ each_command_has_its_exact_number_of_frames(void **state)
     (void)state;
     for (int cmd = 1; cmd < CMD_COUNT; cmd++)
         for (int n = 1; n <= 6; n++)
-            assert_int_equal(passes(cmd, n), n == (cmd == CMD_REQUEST || cmd == CMD_PARTIAL || cmd == CMD_FINAL ? 4 : 3));
+            assert_int_equal(passes(cmd, n),
+                             n == (cmd == CMD_REQUEST || cmd == CMD_PARTIAL || cmd == CMD_FINAL ? 4 : 3));
     /* unknown ones are the hub's to answer, with DISCONNECT(unsupported) */
     assert_true(passes(CMD_COUNT, 3) && passes(0xff, 4));
     assert_false(passes(0, 3));
@@ -90,11 +91,13 @@ what_is_sent_passes_with_and_without_a_payload(void **state)
 
 enum { SEEN_MS = 1500 }; /* longer than a heartbeat of ZMTP would be, which was 1 s */
 
-/* A peer fills the queue, so that reading from it stops, and leaves: with ZMTP's heartbeats on, libzmq then aborts the process. */
+/* A peer fills the queue, so that reading from it stops, and leaves: with ZMTP's heartbeats on, libzmq then
+ * aborts the process. */
 static void
 a_peer_that_leaves_with_its_queue_full_ends_nobody(void **state)
 {
-    void *context = zmq_ctx_new(), *hub = zmq_socket(context, ZMQ_ROUTER), *peer = zmq_socket(context, ZMQ_DEALER);
+    void *context = zmq_ctx_new(), *hub = zmq_socket(context, ZMQ_ROUTER),
+         *peer = zmq_socket(context, ZMQ_DEALER);
     struct timespec t = { SEEN_MS / 1000, SEEN_MS % 1000 * 1000000 };
     static char frame[4096];
     char endpoint[128];

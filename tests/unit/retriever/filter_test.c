@@ -7,16 +7,18 @@
 #include <cmocka.h>
 
 #include "common/text/json.h"
-#include "retriever/index/filter.h"
+#include "retriever/filter.h"
 
 static bool
 passes(const char *filter)
 {
     enum json_fault fault;
     const char *why;
-    json_t *meta = json_read(STR("{\"lang\":\"en\",\"year\":2022,\"tags\":[\"a\",\"b\"],\"draft\":false,\"date\":\"2024-03-01\"}"),
-                             &fault, &why);
-    struct filter_view v = { meta, STR("0192-id"), STR("guide"), STR("Title"), STR("https://x/"), STR("Ch"), STR("Sec > Sub") };
+    json_t *meta = json_read(
+        STR("{\"lang\":\"en\",\"year\":2022,\"tags\":[\"a\",\"b\"],\"draft\":false,\"date\":\"2024-03-01\"}"),
+        &fault, &why);
+    struct filter_view v = { meta,      STR("0192-id"),  STR("guide"), STR("Title"), STR("https://x/"),
+                             STR("Ch"), STR("Sec > Sub") };
     struct filter *f = filter_new(str_of(filter), &why);
 
     assert_non_null(f);
@@ -58,11 +60,18 @@ a_filter_lets_through_what_it_says(void **state)
 static void
 what_is_no_filter_is_refused(void **state)
 {
-    static const char *const bad[] = { "[]", "5", "{", "{\"a\":{}}", "{\"a\":{\"ge\":1}}", "{\"a\":[]}", "{\"a\":[[1]]}",
-        "{\"a\":{\"gte\":[1]}}", "{\"a\":1,\"a\":2}" };
+    static const char *const bad[] = { "[]",
+                                       "5",
+                                       "{",
+                                       "{\"a\":{}}",
+                                       "{\"a\":{\"ge\":1}}",
+                                       "{\"a\":[]}",
+                                       "{\"a\":[[1]]}",
+                                       "{\"a\":{\"gte\":[1]}}",
+                                       "{\"a\":1,\"a\":2}" };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *why = NULL;
         struct filter *f = filter_new(str_of(bad[i]), &why);
 

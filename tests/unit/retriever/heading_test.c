@@ -14,21 +14,34 @@
 static void
 a_heading_is_named_as_it_is_shown(void **state)
 {
-    static const struct { const char *source, *shown; } headings[] = {
-        { "[1.2.0] - 2024-03-01", "[1.2.0] - 2024-03-01" }, { "[2.0.0] - 2024-05-01", "2.0.0 - 2024-05-01" },
-        { "Using argv[1] in C", "Using argv[1] in C" }, { "[the guide](x) and more", "the guide and more" },
-        { "The `--force` option", "The --force option" }, { "*Very* **bold** ~~old~~ `a*b`", "Very bold old a*b" },
-        { "snake_case_name and 2 * 3 * 4", "snake_case_name and 2 * 3 * 4" }, { "Setup {#setup}", "Setup" },
-        { "C\\# and \\*stars\\*", "C# and *stars*" }, { "AT&amp;T &lt;b&gt; &copy;", "AT&T <b> \xc2\xa9" },
-        { "![Logo](logo.png) Footnote", "Logo Footnote" }, { "A <sub>small</sub> step", "A small step" },
-        { "Notes[^1]", "Notes" }, { "The class `[^a]`", "The class [^a]" }, { "<https://x.example>", "https://x.example" },
-        { "[a][ref] and [b]", "[a][ref] and [b]" }, { "Map{String}", "Map{String}" }, { "", "" },
+    static const struct {
+        const char *source, *shown;
+    } headings[] = {
+        { "[1.2.0] - 2024-03-01", "[1.2.0] - 2024-03-01" },
+        { "[2.0.0] - 2024-05-01", "2.0.0 - 2024-05-01" },
+        { "Using argv[1] in C", "Using argv[1] in C" },
+        { "[the guide](x) and more", "the guide and more" },
+        { "The `--force` option", "The --force option" },
+        { "*Very* **bold** ~~old~~ `a*b`", "Very bold old a*b" },
+        { "snake_case_name and 2 * 3 * 4", "snake_case_name and 2 * 3 * 4" },
+        { "Setup {#setup}", "Setup" },
+        { "C\\# and \\*stars\\*", "C# and *stars*" },
+        { "AT&amp;T &lt;b&gt; &copy;", "AT&T <b> \xc2\xa9" },
+        { "![Logo](logo.png) Footnote", "Logo Footnote" },
+        { "A <sub>small</sub> step", "A small step" },
+        { "Notes[^1]", "Notes" },
+        { "The class `[^a]`", "The class [^a]" },
+        { "<https://x.example>", "https://x.example" },
+        { "[a][ref] and [b]", "[a][ref] and [b]" },
+        { "Map{String}", "Map{String}" },
+        { "", "" },
     };
     struct arena *a = arena_new((size_t)1 << 20);
 
     (void)state;
     for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
-        struct str got = heading_plain(STR("# x\n\n[2.0.0]: https://x.example/2\n"), str_of(headings[i].source), a);
+        struct str got = heading_plain(STR("# x\n\n[2.0.0]: https://x.example/2\n"),
+                                       str_of(headings[i].source), a);
 
         if (!str_is(got, headings[i].shown))
             print_message("%s -> %.*s\n", headings[i].source, (int)got.n, got.p);
@@ -40,7 +53,10 @@ a_heading_is_named_as_it_is_shown(void **state)
 static void
 front_matter_gives_the_title_and_is_no_text(void **state)
 {
-    static const struct { const char *text, *title; bool is; } pages[] = {
+    static const struct {
+        const char *text, *title;
+        bool is;
+    } pages[] = {
         { "---\ntitle: Boats\n---\nText", "Boats", true },
         { "---\ntitle: >-\n  A folded\n  title\ntags: [a, b]\n---\nText", "A folded title", true },
         { "---\ntitle: >-\n  A\n    deeper line\n  end\n---\nText", "A deeper line end", true },

@@ -34,7 +34,9 @@ squeeze(const char *s, size_t n, struct buf *out)
         out->p[--out->n] = 0;
 }
 
-struct page_case { const char *source, *shown; };
+struct page_case {
+    const char *source, *shown;
+};
 
 static void
 check(const struct page_case *v, size_t n, bool mdx)
@@ -82,7 +84,8 @@ comments_scripts_and_tags_are_not_shown(void **state)
         { "<h1 align=\"center\">\n  Name\n</h1>", "# Name" },
         { "<h4>Deep</h4>", "### Deep" },
         { "<ul><li>one</li><li>two</li></ul>", "- one\n- two" },
-        { "<dl><dt>Keel</dt><dd>The spine.</dd><dt>Mast</dt><dd>The pole.</dd></dl>", "Keel\n: The spine.\nMast\n: The pole." },
+        { "<dl><dt>Keel</dt><dd>The spine.</dd><dt>Mast</dt><dd>The pole.</dd></dl>",
+          "Keel\n: The spine.\nMast\n: The pole." },
         { "<pre><code class=\"c\">if (a &lt; b)\n  &amp;c;</code></pre>", "```\nif (a < b)\n  &c;\n```" },
         { "<table><tr><th>Station</th><th>Lift</th></tr><tr><td>77</td><td>yes</td></tr></table>",
           "| Station | Lift |\n|---|---|\n| 77 | yes |" },
@@ -99,12 +102,39 @@ static void
 what_only_looks_like_markup_stays(void **state)
 {
     static const char *const v[] = {
-        "a < b and c > d", "Use <name> and <your-key>.", "A List<T> of Map<String, Integer>", "<https://example.org/a?b=c>", "<me@example.org>",
-        "`<b>` and ``<i> ` </i>``", "```html\n<b>x</b>\n<!-- kept -->\n```", "~~~\n<b>\n~~~", "Text\n\n    <b>code</b>\n", "\\<b>",
-        "{ \"a\": 1 }", "$\\frac{a}{b}$", "import os\nimport sys", "import the goods from 'abroad' every day", "export the default settings",
-        "- item\n\n  ```\n  <b>\n  ```", "> ```\n> <b>\n> ```", "1 &lt; 2 &amp; 3", "AT&T and &unknown; x", "{% raw %} in a sentence", "x {{ y }} z",
-        "Argh!!! note this", "a ::: b", ":: one", "# Heading {#id}", "$$\na{b}<c>\n$$", "[//]: https://example.org", "`a\nb` <name>",
-        "function(a){ return a<b }", "<3 this", "<>", "== equal", "[a]: # and",
+        "a < b and c > d",
+        "Use <name> and <your-key>.",
+        "A List<T> of Map<String, Integer>",
+        "<https://example.org/a?b=c>",
+        "<me@example.org>",
+        "`<b>` and ``<i> ` </i>``",
+        "```html\n<b>x</b>\n<!-- kept -->\n```",
+        "~~~\n<b>\n~~~",
+        "Text\n\n    <b>code</b>\n",
+        "\\<b>",
+        "{ \"a\": 1 }",
+        "$\\frac{a}{b}$",
+        "import os\nimport sys",
+        "import the goods from 'abroad' every day",
+        "export the default settings",
+        "- item\n\n  ```\n  <b>\n  ```",
+        "> ```\n> <b>\n> ```",
+        "1 &lt; 2 &amp; 3",
+        "AT&T and &unknown; x",
+        "{% raw %} in a sentence",
+        "x {{ y }} z",
+        "Argh!!! note this",
+        "a ::: b",
+        ":: one",
+        "# Heading {#id}",
+        "$$\na{b}<c>\n$$",
+        "[//]: https://example.org",
+        "`a\nb` <name>",
+        "function(a){ return a<b }",
+        "<3 this",
+        "<>",
+        "== equal",
+        "[a]: # and",
     };
 
     (void)state;
@@ -112,7 +142,7 @@ what_only_looks_like_markup_stays(void **state)
         char *s = mem_dup(v[i]);
 
         markup_hide(s, strlen(s), 0, false);
-        if (strstr(v[i], "[a]: #") == NULL)
+        if (!strstr(v[i], "[a]: #"))
             assert_string_equal(s, v[i]);
         mem_free(&s);
     }
@@ -122,17 +152,27 @@ static void
 admonitions_and_tabs_keep_their_text(void **state)
 {
     static const struct page_case v[] = {
-        { ":::note\n\nText.\n\n:::", "Text." }, { ":::tip[Be careful]\nText.\n:::", "Be careful\nText." },
-        { "::: warning Danger ahead\nText.\n:::", "Danger ahead\nText." }, { ":::{note}\nText.\n:::", "Text." },
-        { "> [!NOTE]\n> Text.", "> Text." }, { "> [!tip]- Title\n> Text.", "Title\n> Text." },
-        { "!!! note \"The title\"\n    Text <b>in</b> it.", "The title\n    Text in it." }, { "??? warning\n    Text.", "    Text." },
-        { "=== \"Linux\"\n\n    Text.", "Linux\n\n    Text." }, { "{: .note }\nText.", "Text." },
-        { "{% hint style=\"info\" %}\nText.\n{% endhint %}", "Text." }, { "{{< tabs >}}\nText.\n{{< /tabs >}}", "Text." },
-        { "[//]: # (a comment)\n\nText.", "Text." }, { "[comment]: <> (x)\n\nText.", "Text." }, { "[TOC]\n\nText.", "Text." },
+        { ":::note\n\nText.\n\n:::", "Text." },
+        { ":::tip[Be careful]\nText.\n:::", "Be careful\nText." },
+        { "::: warning Danger ahead\nText.\n:::", "Danger ahead\nText." },
+        { ":::{note}\nText.\n:::", "Text." },
+        { "> [!NOTE]\n> Text.", "> Text." },
+        { "> [!tip]- Title\n> Text.", "Title\n> Text." },
+        { "!!! note \"The title\"\n    Text <b>in</b> it.", "The title\n    Text in it." },
+        { "??? warning\n    Text.", "    Text." },
+        { "=== \"Linux\"\n\n    Text.", "Linux\n\n    Text." },
+        { "{: .note }\nText.", "Text." },
+        { "{% hint style=\"info\" %}\nText.\n{% endhint %}", "Text." },
+        { "{{< tabs >}}\nText.\n{{< /tabs >}}", "Text." },
+        { "[//]: # (a comment)\n\nText.", "Text." },
+        { "[comment]: <> (x)\n\nText.", "Text." },
+        { "[TOC]\n\nText.", "Text." },
         { "--8<-- \"file.md\"\n\nText.", "Text." },
         { "<Admonition type=\"tip\" title=\"Careful\">\n\nText.\n\n</Admonition>", "Careful\n\nText." },
         { "<Tabs>\n<TabItem value=\"l\" label=\"Linux\">\n\nText.\n\n</TabItem>\n</Tabs>", "Linux\n\nText." },
-        { "<Tip>One</Tip><Tip>Two</Tip>", "One Two" }, { "A &mdash; b&nbsp;c &#8364; &quot;d&quot; s&shy;oft", "A \xe2\x80\x94 b c \xe2\x82\xac \"d\" soft" },
+        { "<Tip>One</Tip><Tip>Two</Tip>", "One Two" },
+        { "A &mdash; b&nbsp;c &#8364; &quot;d&quot; s&shy;oft",
+          "A \xe2\x80\x94 b c \xe2\x82\xac \"d\" soft" },
     };
 
     (void)state;
@@ -147,25 +187,76 @@ modules_and_expressions_of_mdx_are_not_shown(void **state)
         { "import './style.css'\n\nText.", "Text." },
         { "export const meta = {\n  title: 'x',\n\n  tags: [\"a\"]\n}\n\nText.", "Text." },
         { "export default function Page({ a }) {\n  return <b>{a}</b>\n}\n\nText.", "Text." },
-        { "export default Layout;\n\nText.", "Text." }, { "export { a, b } from './c'\n\nText.", "Text." },
-        { "{/* a comment\n over lines */}\nText.", "Text." }, { "Text {props.value} more {'shown'}{\" \"}end.", "Text more shown end." },
-        { "<Card onClick={() => a > b} style={{ a: '}' }}>Text</Card>", "Text" }, { "<Foo.Bar {...props} />\n\nText", "Text" },
-        { "<>\n\nText\n\n</>", "Text" }, { "$\\frac{a}{b}$ and x_{i}", "$\\frac{a}{b}$ and x_{i}" }, { "## Title {#anchor}", "## Title {#anchor}" },
+        { "export default Layout;\n\nText.", "Text." },
+        { "export { a, b } from './c'\n\nText.", "Text." },
+        { "{/* a comment\n over lines */}\nText.", "Text." },
+        { "Text {props.value} more {'shown'}{\" \"}end.", "Text more shown end." },
+        { "<Card onClick={() => a > b} style={{ a: '}' }}>Text</Card>", "Text" },
+        { "<Foo.Bar {...props} />\n\nText", "Text" },
+        { "<>\n\nText\n\n</>", "Text" },
+        { "$\\frac{a}{b}$ and x_{i}", "$\\frac{a}{b}$ and x_{i}" },
+        { "## Title {#anchor}", "## Title {#anchor}" },
         { "```jsx\nimport A from 'a'\n<Card a={1}/>\n```", "```jsx\nimport A from 'a'\n<Card a={1}/>\n```" },
-        { "`{code}` and `<Card/>`", "`{code}` and `<Card/>`" }, { "<Tabs>\n    <b>indented</b>\n</Tabs>", "    indented" },
+        { "`{code}` and `<Card/>`", "`{code}` and `<Card/>`" },
+        { "<Tabs>\n    <b>indented</b>\n</Tabs>", "    indented" },
     };
 
     (void)state;
     check(v, sizeof v / sizeof *v, true);
 }
 
-/* Whatever comes: the length stays, line ends outside of tables stay or are added, nothing is read twice at length. */
+/* clang-format off: a list of pieces */
+static const char *const parts[] = {
+    "<",
+    ">",
+    "</",
+    "<b>",
+    "</td>",
+    "<tr>",
+    "<table>",
+    "<pre>",
+    "</pre>",
+    "<!--",
+    "-->",
+    "{",
+    "}",
+    "{/*",
+    "*/}",
+    "`",
+    "```",
+    "\n",
+    "\n\n",
+    "    ",
+    "a",
+    "\xc3\xa9",
+    "import x from '",
+    "export const a = {",
+    "'",
+    "\"",
+    "=",
+    "<A b={",
+    "<h2>",
+    "</h2>",
+    "&amp;",
+    "&shy;",
+    ":::",
+    "> [!NOTE]",
+    "!!! note",
+    "| a |",
+    "$$",
+    "\\",
+    "<br>",
+    "<script>",
+    "<?",
+    "<![CDATA[",
+};
+/* clang-format on */
+
+/* For any input: the length stays, line ends outside of tables stay or are added, nothing is
+ * read twice at length. */
 static void
 any_input_is_taken(void **state)
 {
-    static const char *const parts[] = { "<", ">", "</", "<b>", "</td>", "<tr>", "<table>", "<pre>", "</pre>", "<!--", "-->", "{", "}", "{/*", "*/}",
-        "`", "```", "\n", "\n\n", "    ", "a", "\xc3\xa9", "import x from '", "export const a = {", "'", "\"", "=", "<A b={", "<h2>", "</h2>", "&amp;", "&shy;",
-        ":::", "> [!NOTE]", "!!! note", "| a |", "$$", "\\", "<br>", "<script>", "<?", "<![CDATA[" };
     unsigned seed = 12345;
 
     (void)state;
@@ -174,7 +265,8 @@ any_input_is_taken(void **state)
         size_t n = 0;
 
         for (int k = 0; k < 30; k++) {
-            const char *part = parts[(seed = seed * 1103515245u + 12345u) / 65536u % (sizeof parts / sizeof *parts)];
+            const char
+                *part = parts[(seed = seed * 1103515245u + 12345u) / 65536u % (sizeof parts / sizeof *parts)];
 
             memcpy(s + n, part, strlen(part));
             n += strlen(part);

@@ -56,7 +56,9 @@ static void
 pgkit_start(struct pgkit *k)
 {
     char exe[160], data[96], port[16];
-    char *argv[] = { exe, "-D", data, "-p", port, "-k", k->root, "-h", "127.0.0.1", "-c", "shared_buffers=16MB", NULL };
+    char *argv[] = {
+        exe, "-D", data, "-p", port, "-k", k->root, "-h", "127.0.0.1", "-c", "shared_buffers=16MB", NULL
+    };
     struct sockaddr_un a = { .sun_family = AF_UNIX };
 
     snprintf(exe, sizeof exe, "%s/postgres", k->bin);
@@ -89,14 +91,18 @@ static void
 pgkit_init(struct pgkit *k)
 {
     char exe[160], data[96];
-    char *argv[] = { exe, "-D", data, "-U", "footnote", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", NULL };
+    char *argv[] = {
+        exe, "-D", data, "-U", "footnote", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", NULL
+    };
     int status = 1;
     glob_t g;
 
     snprintf(k->root, sizeof k->root, "/tmp/fnpg-XXXXXX");
-    if (!mkdtemp(k->root) || chmod(k->root, 0755) != 0 || glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &g) != 0)
+    if (!mkdtemp(k->root) || chmod(k->root, 0755) != 0 ||
+        glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &g) != 0)
         abort();
-    snprintf(k->bin, sizeof k->bin, "%.*s", (int)(strlen(g.gl_pathv[g.gl_pathc - 1]) - 7), g.gl_pathv[g.gl_pathc - 1]);
+    snprintf(k->bin, sizeof k->bin, "%.*s", (int)(strlen(g.gl_pathv[g.gl_pathc - 1]) - 7),
+             g.gl_pathv[g.gl_pathc - 1]);
     globfree(&g);
     if (getuid() == 0 && getpwnam("postgres") &&
         chown(k->root, getpwnam("postgres")->pw_uid, getpwnam("postgres")->pw_gid) != 0)

@@ -116,7 +116,9 @@ the_pools_own_timeout_ends_a_wait_when_it_is_shorter_than_the_time_left(void **s
 }
 
 /* F25: 64 clients that come again as soon as they are answered. The pool has one thread, so what could race is the order. */
-static struct { int64_t queued_us, begun_us; } waits[64 * 40];
+static struct {
+    int64_t queued_us, begun_us;
+} waits[64 * 40];
 static int turns[64];
 static long most_open;
 
@@ -179,7 +181,8 @@ an_old_connection_is_replaced_at_checkout_however_busy_it_was(void **state)
     p = pool_with(cfg);
     first = ask(p, "select pg_backend_pid()");
     assert_int_equal(ask(p, "select pg_backend_pid() from pg_sleep(0.1)"), first);
-    assert_int_equal(ask(p, "select pg_backend_pid() from pg_sleep(0.3)"), first); /* its age counts at checkout only */
+    assert_int_equal(ask(p, "select pg_backend_pid() from pg_sleep(0.3)"),
+                     first); /* its age counts at checkout only */
     assert_int_not_equal(ask(p, "select pg_backend_pid()"), first);
     assert_true(closed(CLOSE_AGE) == before + 1);
     pool_free(&p);

@@ -25,7 +25,10 @@ pool_ready(long size)
 {
     struct pool *p = pool_of(pg.url, size, 0);
 
-    script(p, "drop table if exists cleanup_runs; create table cleanup_runs (job text primary key, last_run timestamptz)", 0, 5000);
+    script(
+        p,
+        "drop table if exists cleanup_runs; create table cleanup_runs (job text primary key, last_run timestamptz)",
+        0, 5000);
     until(1);
     assert_int_equal(ended[0].err, ERR_OK);
     memset(ended, 0, sizeof ended);
@@ -139,7 +142,8 @@ lanes_that_hang_on_a_lock_do_not_hold_the_others(void **state)
         assert_true(ended[i].id >= LANES && ended[i].id != 250); /* while the lock is held */
     until(21);
     for (int i = 0; i < 21; i++)
-        assert_int_equal(ended[i].err, ended[i].id < LANES ? ERR_STORE_BUSY : ERR_OK); /* lock_timeout is 500 ms */
+        assert_int_equal(ended[i].err,
+                         ended[i].id < LANES ? ERR_STORE_BUSY : ERR_OK); /* lock_timeout is 500 ms */
     pool_free(&p);
 }
 
@@ -149,12 +153,14 @@ a_group_whose_connection_is_lost_is_run_again(void **state)
     struct pool *p = pool_ready(10);
 
     (void)state;
-    script(p, "begin; insert into cleanup_runs values ('job5', now()); select pg_sleep(0.3); rollback", 250, 5000);
+    script(p, "begin; insert into cleanup_runs values ('job5', now()); select pg_sleep(0.3); rollback", 250,
+           5000);
     turn_for(100);
     for (int i = 0; i < 20; i++)
         mark(p, name_of(i), i, 5000); /* the group of job5 waits */
     turn_for(50);
-    script(p, "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'", 251, 5000);
+    script(p, "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'", 251,
+           5000);
     until(22);
     for (int i = 0; i < 22; i++)
         assert_int_equal(ended[i].err, ERR_OK);

@@ -172,7 +172,9 @@ a_host_that_never_answers_costs_one_second_and_then_it_is_the_next_ones_turn(voi
     int64_t begun;
 
     (void)state;
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, n) | listen(fd, 16) | getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, n) | listen(fd, 16) |
+                         getsockname(fd, (struct sockaddr *)&a, &n),
+                     0);
     snprintf(hosts, sizeof hosts, "127.0.0.1:%d,127.0.0.1:%d", ntohs(a.sin_port), pg.port);
     p = pool_of(url_of(hosts), 2, 0);
     begun = clock_ms();

@@ -1,4 +1,5 @@
-/* What the tests of the pool share: a private Postgres, one loop, transactions whose ends are noted in order. */
+/* Shared by the tests of the pool: a private Postgres, one loop, transactions whose ends are
+ * noted in order. */
 #ifndef TESTS_UNIT_STORE_POOLKIT_H
 #define TESTS_UNIT_STORE_POOLKIT_H
 
@@ -12,14 +13,20 @@
 #include "common/clock.h"
 #include "pgkit.h"
 #include "store/pool/conn.h"
-#include "store/stats.h"
+#include "store/stat.h"
 #include "store/store.h"
 
 static struct pgkit pg;
 static struct loop *loop;
 
-/* What ended, in order. */
-static struct { enum err err; int id; int64_t value; char sqlstate[6]; size_t rows; } ended[4096];
+/* The transactions that ended, in order. */
+static struct {
+    enum err err;
+    int id;
+    int64_t value;
+    char sqlstate[6];
+    size_t rows;
+} ended[4096];
 static int n_ended, wanted;
 static bool timed_out;
 
@@ -74,8 +81,13 @@ until(int n)
 static struct pool_config
 config(const char *url, long size, long overflow)
 {
-    return (struct pool_config){ .url = url, .schema = "public", .size = size, .overflow = overflow,
-                                 .recycle_ms = 3600000, .timeout_ms = 30000, .pre_ping = true };
+    return (struct pool_config){ .url = url,
+                                 .schema = "public",
+                                 .size = size,
+                                 .overflow = overflow,
+                                 .recycle_ms = 3600000,
+                                 .timeout_ms = 30000,
+                                 .pre_ping = true };
 }
 
 static struct pool *
@@ -154,7 +166,8 @@ fill(struct pool *p, int n, int64_t *backend)
     for (int i = 0; i < n; i++) {
         static char sql[8][80];
 
-        snprintf(sql[i % 8], sizeof sql[0], "select pg_backend_pid() from pg_sleep(%d.%02d)", i / 10, 5 + 8 * i);
+        snprintf(sql[i % 8], sizeof sql[0], "select pg_backend_pid() from pg_sleep(%d.%02d)", i / 10,
+                 5 + 8 * i);
         script(p, sql[i % 8], i, 5000);
     }
     until(first + n);

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "store/stats.h"
+#include "store/stat.h"
 #include "store/store.h"
 
 static void
@@ -41,11 +41,15 @@ every_statement_uses_exactly_its_parameters(void **state)
 static void
 sqlstates_become_the_suites_errors(void **state)
 {
-    static const struct { const char *s; enum err e; int refused; } rows[] = {
-        { "57014", ERR_DEADLINE, -1 },  { "55P03", ERR_STORE_BUSY, -1 }, { "53100", ERR_STORE_FULL, -1 },
+    static const struct {
+        const char *s;
+        enum err e;
+        int refused;
+    } rows[] = {
+        { "57014", ERR_DEADLINE, -1 },   { "55P03", ERR_STORE_BUSY, -1 }, { "53100", ERR_STORE_FULL, -1 },
         { "53300", ERR_STORE_BUSY, -1 }, { "57P01", ERR_STORE_DOWN, -1 }, { "23505", ERR_CONFLICT, -1 },
-        { "22021", ERR_VALIDATION, -1 }, { "42601", ERR_INTERNAL, -1 },  { "40P01", ERR_STORE_BUSY, -1 },
-        { "FN015", ERR_NOT_FOUND, 15 },  { "FN000", ERR_CONFLICT, 0 },   { "FN023", ERR_IDEMPOTENCY, 23 },
+        { "22021", ERR_VALIDATION, -1 }, { "42601", ERR_INTERNAL, -1 },   { "40P01", ERR_STORE_BUSY, -1 },
+        { "FN015", ERR_NOT_FOUND, 15 },  { "FN000", ERR_CONFLICT, 0 },    { "FN023", ERR_IDEMPOTENCY, 23 },
         { "FN999", ERR_CONFLICT, 999 },  { "25006", ERR_STORE_DOWN, -1 }, { "XX000", ERR_INTERNAL, -1 },
     };
 
@@ -62,13 +66,15 @@ static void
 the_compiled_migrations_are_the_sql_files(void **state)
 {
     (void)state;
-    for (int n = 1; n <= migrate_count(); n++) {
+    for (int n = 1; n <= migrate_newest(); n++) {
         const char *name, *sql = migrate_sql(n, &name);
         char path[256];
         struct buf b = { 0 };
         FILE *f;
         int c;
 
+        if (!sql)
+            continue; /* a number that no migration has */
         snprintf(path, sizeof path, "store/migrations/%04d_%s.sql", n, name);
         f = fopen(path, "r");
         assert_non_null(f);

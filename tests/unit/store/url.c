@@ -36,10 +36,12 @@ ssl_becomes_sslmode_and_unknown_parameters_are_named(void **state)
 {
     (void)state;
     check("postgres://h/d?ssl=require", "postgresql://h/d?sslmode=require", "");
-    check("postgres://h/d?ssl=true&connect_timeout=3", "postgresql://h/d?sslmode=require&connect_timeout=3", "");
+    check("postgres://h/d?ssl=true&connect_timeout=3", "postgresql://h/d?sslmode=require&connect_timeout=3",
+          "");
     check("postgres://h/d?prepared_statement_cache_size=0&ssl=off&foo=1", "postgresql://h/d?sslmode=disable",
           "prepared_statement_cache_size, foo");
-    check("postgres://a,b:1/d?target_session_attrs=read-write", "postgresql://a,b:1/d?target_session_attrs=read-write", "");
+    check("postgres://a,b:1/d?target_session_attrs=read-write",
+          "postgresql://a,b:1/d?target_session_attrs=read-write", "");
 }
 
 static void

@@ -15,7 +15,9 @@
 static void
 what_stands_around_a_question_is_blanked_byte_for_byte(void **state)
 {
-    static const struct { const char *question, *core; } cases[] = {
+    static const struct {
+        const char *question, *core;
+    } cases[] = {
         { "hi, can you tell me what a pump is?", "  ,                 what a pump is?" },
         { "Bonjour, o\xc3\xb9 est la pompe ?", "       , o\xc3\xb9 est la pompe ?" },
         { "I'd like to know the fee, thanks", "                 the fee,       " },
@@ -36,9 +38,14 @@ what_stands_around_a_question_is_blanked_byte_for_byte(void **state)
 static void
 a_short_word_is_corrected_only_where_that_is_likely(void **state)
 {
-    static const struct { const char *typed, *meant; bool may; } cases[] = {
-        { "lmap", "lamp", true },  { "cahs", "cash", true }, { "motr", "motor", true }, { "love", "move", false }, { "bread", "read", false },
-        { "humms", "hums", true }, { "fuze", "fuse", false }, { "paramter", "parameter", true }, { "uqery", "query", true }, { "tea", "teas", false },
+    static const struct {
+        const char *typed, *meant;
+        bool may;
+    } cases[] = {
+        { "lmap", "lamp", true },  { "cahs", "cash", true },          { "motr", "motor", true },
+        { "love", "move", false }, { "bread", "read", false },        { "humms", "hums", true },
+        { "fuze", "fuse", false }, { "paramter", "parameter", true }, { "uqery", "query", true },
+        { "tea", "teas", false },
     };
 
     (void)state;
@@ -79,12 +86,24 @@ stem(struct words *w, const char *word)
 static void
 forms_of_one_word_are_one(void **state)
 {
-    static const struct { enum language l; const char *a, *b; bool same; } cases[] = {
-        { LANG_ENGLISH, "fed", "feeds", true },   { LANG_ENGLISH, "children", "child", true }, { LANG_ENGLISH, "five", "5", true },
-        { LANG_ENGLISH, "gases", "gas", true },   { LANG_ENGLISH, "Jul", "July", true },       { LANG_ENGLISH, "maximum", "max", true },
-        { LANG_ENGLISH, "tyre", "tired", false }, { LANG_ENGLISH, "feed", "fee", false },      { LANG_ENGLISH, "feeding", "fed", true },
-        { LANG_FRENCH, "co\xc3\xbbtent", "co\xc3\xbbte", true },                           { LANG_FRENCH, "moment", "mom", false },
-        { LANG_TURKISH, "aynas\xc4\xb1", "ayna", true },                                    { LANG_GERMAN, "gereinigt", "reinigt", true },
+    static const struct {
+        enum language l;
+        const char *a, *b;
+        bool same;
+    } cases[] = {
+        { LANG_ENGLISH, "fed", "feeds", true },
+        { LANG_ENGLISH, "children", "child", true },
+        { LANG_ENGLISH, "five", "5", true },
+        { LANG_ENGLISH, "gases", "gas", true },
+        { LANG_ENGLISH, "Jul", "July", true },
+        { LANG_ENGLISH, "maximum", "max", true },
+        { LANG_ENGLISH, "tyre", "tired", false },
+        { LANG_ENGLISH, "feed", "fee", false },
+        { LANG_ENGLISH, "feeding", "fed", true },
+        { LANG_FRENCH, "co\xc3\xbbtent", "co\xc3\xbbte", true },
+        { LANG_FRENCH, "moment", "mom", false },
+        { LANG_TURKISH, "aynas\xc4\xb1", "ayna", true },
+        { LANG_GERMAN, "gereinigt", "reinigt", true },
     };
     struct words *w = words_new();
 
@@ -101,7 +120,9 @@ forms_of_one_word_are_one(void **state)
 static void
 every_irregular_form_is_found(void **state)
 {
-    static const struct { const char *form, *base; } all[] = {
+    static const struct {
+        const char *form, *base;
+    } all[] = {
 #define IRREGULAR(form, base) { form, base },
 #include "text/inflect.tbl"
 #undef IRREGULAR
@@ -131,18 +152,50 @@ static void
 a_quote_that_lacks_what_is_asked_is_less_likely(void **state)
 {
     const char *text = "The bridge over the Wern was built in 1893 by the engineer Anna Holl.";
-    struct support sure = supported("Who built the bridge over the Wern?", text, 0.8), name = supported("Who built the bridge over the Saale?", text, 0.8),
-                   number = supported("Who built the bridge over the Wern in 1895?", text, 0.8), denial = supported("Who did not build the bridge over the Wern?", text, 0.8);
+    struct support sure = supported("Who built the bridge over the Wern?", text, 0.8),
+                   name = supported("Who built the bridge over the Saale?", text, 0.8),
+                   number = supported("Who built the bridge over the Wern in 1895?", text, 0.8),
+                   denial = supported("Who did not build the bridge over the Wern?", text, 0.8);
 
     (void)state;
-    assert_true(!sure.name && !sure.number && !sure.denial && !sure.contrary && name.name && number.number && denial.denial);
+    assert_true(!sure.name && !sure.number && !sure.denial && !sure.contrary && name.name && number.number &&
+                denial.denial);
     assert_true(supported("Which is the lowest gate?", "The highest gate is the red one.", 0.8).contrary);
-    assert_true(support_chance(&sure) > support_chance(&name) && support_chance(&sure) > support_chance(&number));
+    assert_true(support_chance(&sure) > support_chance(&name) &&
+                support_chance(&sure) > support_chance(&number));
     assert_true(support_chance(&denial) < SUPPORT_LEAST && support_chance(&sure) >= SUPPORT_LEAST);
     sure.found = 0.3;
     sure.said = 0.3;
     assert_true(support_chance(&sure) < SUPPORT_LEAST); /* the chance meeting of a common word */
-    assert_false(supported("Number 7 of 9 is said to have been read by ERROR_7 <main>", text, 0.8).number); /* a pasted line */
+    assert_false(supported("Number 7 of 9 is said to have been read by ERROR_7 <main>", text, 0.8)
+                     .number); /* a pasted line */
+}
+
+/* A heading may be all that denies, in whatever form. */
+static void
+a_heading_that_denies_too_is_the_question_in_other_words(void **state)
+{
+    static const struct {
+        const char *question, *section;
+        bool lacks;
+    } cases[] = { { "Why does the pump not start?", "The pump cannot be started", false },
+                  { "Why doesn't the pump start?", "Why won't my pump start?", false },
+                  { "Why won\xe2\x80\x99t the pump start?", "The pump doesn\xe2\x80\x99t start", false },
+                  { "Warum startet die Pumpe nicht?", "Die Pumpe l\xc3\xa4uft nicht an", false },
+                  { "Why doesn't the pump start?", "How the pump starts", true },
+                  { "Why doesn't the pump start?", "", true } };
+    struct words *w = words_new();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct hit h = { .text = STR("Close the valve."), .section = str_of(cases[i].section), .score = 0.8 };
+        struct support s;
+
+        support_read(w, str_of(cases[i].question), &h, h.text, &s);
+        if (s.denial != cases[i].lacks)
+            fail_msg("%s | %s", cases[i].question, cases[i].section);
+    }
+    words_free(&w);
 }
 
 int
@@ -154,6 +207,7 @@ main(void)
         cmocka_unit_test(neighbours_are_one_letter_away),
         cmocka_unit_test(forms_of_one_word_are_one),
         cmocka_unit_test(every_irregular_form_is_found),
+        cmocka_unit_test(a_heading_that_denies_too_is_the_question_in_other_words),
         cmocka_unit_test(a_quote_that_lacks_what_is_asked_is_less_likely),
     };
 

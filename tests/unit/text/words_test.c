@@ -10,8 +10,14 @@
 #include "text/words.h"
 
 enum { GOT = 24 };
-struct got { uint64_t h[GOT]; enum word_class cls[GOT]; size_t n; };
-struct pair { const char *language, *a, *b; };
+struct got {
+    uint64_t h[GOT];
+    enum word_class cls[GOT];
+    size_t n;
+};
+struct pair {
+    const char *language, *a, *b;
+};
 
 static void
 add(void *arg, const struct word *w)
@@ -61,9 +67,11 @@ forms_of_a_word_meet_in_one_stem(void **state)
     same("connection", "Connections");
     same("INDEXING", "indexed");
     same("caf\xc3\xa9", "CAFE");
-    same("\xef\xac\x81le", "file");                 /* ligature fi */
+    same("\xef\xac\x81le", "file"); /* ligature fi */
     same("1,024", "1024");
-    same("stra\xc3\x9f" "e", "STRASSE");
+    same("stra\xc3\x9f"
+         "e",
+         "STRASSE");
     assert_true(run("sensor").h[0] != run("actuator").h[0]);
 }
 
@@ -75,7 +83,7 @@ a_hyphenated_word_is_found_joined_too(void **state)
     (void)state;
     assert_int_equal(g.n, 3);
     assert_true(g.h[2] == run("wifi").h[0]);
-    assert_int_equal(run("state-of-the").n, 3);      /* stop words join nothing */
+    assert_int_equal(run("state-of-the").n, 3); /* stop words join nothing */
 }
 
 static void
@@ -126,17 +134,33 @@ static void
 forms_of_a_word_meet_in_their_own_language(void **state)
 {
     static const struct pair same_words[] = {
-        { "de", "Häuser", "Hauses" }, { "de", "STRASSE", "Straße" }, { "fr", "continuellement", "continuelle" }, { "es", "canción", "CANCION" },
-        { "ru", "насосы", "насосами" }, { "ru", "ёлка", "елка" }, { "ro", "orașele", "orasele" }, { "tr", "evler", "evleri" },
-        { "el", "Σχολεία", "σχολειο" }, { "ar", "الكتاب", "كتاب" }, { "fi", "talossa", "talo" }, { "vi", "Hà Nội", "ha noi" },
-        { "fa", "می\xe2\x80\x8cشود", "میشود" }, { "hi", "किताबें", "किताबों" }, { "pl", "Łódź", "lodz" }, { "ar", "١٩٩٩", "1999" },
-        { "hi", "२०२४", "2024" }, { "uk", "збудувала", "збудував" }, { "el", "κοστίζουν", "κοστίζει" }, { "de", "gereinigt", "reinigt" },
+        { "de", "Häuser", "Hauses" },
+        { "de", "STRASSE", "Straße" },
+        { "fr", "continuellement", "continuelle" },
+        { "es", "canción", "CANCION" },
+        { "ru", "насосы", "насосами" },
+        { "ru", "ёлка", "елка" },
+        { "ro", "orașele", "orasele" },
+        { "tr", "evler", "evleri" },
+        { "el", "Σχολεία", "σχολειο" },
+        { "ar", "الكتاب", "كتاب" },
+        { "fi", "talossa", "talo" },
+        { "vi", "Hà Nội", "ha noi" },
+        { "fa", "می\xe2\x80\x8cشود", "میشود" },
+        { "hi", "किताबें", "किताबों" },
+        { "pl", "Łódź", "lodz" },
+        { "ar", "١٩٩٩", "1999" },
+        { "hi", "२०२४", "2024" },
+        { "uk", "збудувала", "збудував" },
+        { "el", "κοστίζουν", "κοστίζει" },
+        { "de", "gereinigt", "reinigt" },
         { "ko", "닦습니다", "닦나요" },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof same_words / sizeof *same_words; i++) {
-        struct got a = run_in(same_words[i].language, same_words[i].a), b = run_in(same_words[i].language, same_words[i].b);
+        struct got a = run_in(same_words[i].language, same_words[i].a),
+                   b = run_in(same_words[i].language, same_words[i].b);
 
         if (a.n == 0 || a.n != b.n || a.h[a.n - 1] != b.h[b.n - 1])
             print_message("%s: %s and %s\n", same_words[i].language, same_words[i].a, same_words[i].b);
@@ -202,7 +226,8 @@ function_words_are_told_apart_in_running_text(void **state)
     for (size_t i = 1; i < 4; i++)
         assert_int_equal(g.cls[i], WORD_STOP);
     g = run_in("ja", "鏡は何で洗浄");
-    assert_true(g.cls[0] == WORD_CONTENT && g.h[0] == run_in("ja", "鏡").h[0]); /* alone before its particle */
+    assert_true(g.cls[0] == WORD_CONTENT &&
+                g.h[0] == run_in("ja", "鏡").h[0]); /* alone before its particle */
     g = run_in("ko", "무엇을");
     assert_int_equal(g.cls[0], WORD_STOP);
     g = run_in("ko", "GPU를");
@@ -239,8 +264,9 @@ static void
 a_word_that_was_met_before_is_what_it_was(void **state)
 {
     static const char *const codes[] = { "en", "de", "fr", "tr", "ru" };
-    static const char text[] = "Running shops' wi-fi was 1,024 gifts, die geschäftlichen Antworten gereinigt, les chevaux étaient, x "
-                               "evlerinden \xd0\xba\xd0\xbd\xd0\xb8\xd0\xb3\xd0\xb0\xd0\xbc\xd0\xb8 antidisestablishmentarianistically";
+    static const char text[] =
+        "Running shops' wi-fi was 1,024 gifts, die geschäftlichen Antworten gereinigt, les chevaux étaient, x "
+        "evlerinden \xd0\xba\xd0\xbd\xd0\xb8\xd0\xb3\xd0\xb0\xd0\xbc\xd0\xb8 antidisestablishmentarianistically";
     struct words *w = words_new();
 
     (void)state;
@@ -253,8 +279,8 @@ a_word_that_was_met_before_is_what_it_was(void **state)
         words_language(w, l);
         words_each(w, STR(text), add, &now);
         assert_true(now.n == fresh.n && now.n > 15);
-        assert_memory_equal(now.h, fresh.h, now.n * sizeof(now.h[0]));
-        assert_memory_equal(now.cls, fresh.cls, now.n * sizeof(now.cls[0]));
+        assert_memory_equal(now.h, fresh.h, now.n * sizeof now.h[0]);
+        assert_memory_equal(now.cls, fresh.cls, now.n * sizeof now.cls[0]);
     }
     words_free(&w);
 }

@@ -1,5 +1,5 @@
-"""The guide's backend as one would write it in Python today: FastAPI, SQLAlchemy 2 on asyncpg, redis-py, httpx; uvicorn with
-uvloop and httptools, one process (the guide names no workers). The guide's settings: pool 10 + 20, recycle 3600, pre-ping;
+"""A backend like Footnote as one would write it in Python today: FastAPI, SQLAlchemy 2 on asyncpg, redis-py, httpx; uvicorn with
+uvloop and httptools, one process or as many as there are cores. Settings as usual: pool 10 + 20, recycle 3600, pre-ping;
 query cache MD5(question + session_id) for an hour, embedding cache MD5(text) for 24 hours; citations by add_all.
 
     POST /api/v1/chat/query {"question", "session_id"}
@@ -158,6 +158,7 @@ async def limited(session_id, key):
 async def lifespan(app):
     engine = make_engine(os.environ["DATABASE_URL"])
     async with engine.begin() as db:
+        await db.execute(text("SELECT pg_advisory_xact_lock(1)"))   # of several workers one makes the tables
         await db.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         await db.run_sync(Base.metadata.create_all)
     app.state.sessions = make_sessions(engine)

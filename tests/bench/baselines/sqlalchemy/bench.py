@@ -65,7 +65,7 @@ async def open_conversation(db, session_id):
 
 
 async def turn(sessions, session_id):
-    """One transaction; the guide's bulk insert of citations: add_all and one flush."""
+    """One transaction; a bulk insert of citations: add_all and one flush."""
     async with sessions() as db, db.begin():
         conversation = await open_conversation(db, session_id)
         at = now()
@@ -87,7 +87,7 @@ def citation_json(c):
 
 
 async def history(sessions, session_id, page=1, limit=50):
-    """The guide's page: OFFSET and LIMIT, citations by selectinload, so two statements for a page."""
+    """A page of the history: OFFSET and LIMIT, citations by selectinload, so two statements for a page."""
     async with sessions() as db:
         rows = (await db.scalars(
             select(Message).join(Conversation, Message.conversation_id == Conversation.id)

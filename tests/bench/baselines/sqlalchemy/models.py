@@ -1,4 +1,4 @@
-"""The guide's Python backend: its four tables, its indexes, its pool. SQLAlchemy 2 (asyncio) and asyncpg.
+"""A Python backend (docs/migrating.md): its four tables, its indexes, its pool. SQLAlchemy 2 (asyncio) and asyncpg.
 
 Relations are lazy="raise": whoever forgets a selectinload gets an error, not N+1 queries."""
 import uuid
@@ -82,7 +82,7 @@ class Citation(Base):
 
 
 def make_engine(url):
-    """The guide's pool settings."""
+    """The usual pool settings of such a backend."""
     return create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://"), pool_size=10, max_overflow=20, pool_timeout=30,
         pool_recycle=3600, pool_pre_ping=True, connect_args={"server_settings": {"search_path": SCHEMA}})

@@ -1,0 +1,307 @@
+/* The question's terms: its content words as the passages' language stems them, its signs; misspelt ones as they are meant. See quote.h.
+ * Function words of the question's own language are none, whatever the passages' language makes of them. */
+#include <ctype.h>
+
+#include "text/asking.h"
+#include "text/fold.h"
+#include "text/spell.h"
+#include "embedder/builtin/quote.h"
+
+#define SELECTION_TERMS 8 /* of the selected text, when the question has hardly any */
+
+struct counter {
+    struct digest *d;
+    struct str text;
+    uint32_t bits;
+    size_t words;
+    enum word_class least; /* of the terms that are added */
+    size_t max;
+};
+
+static void
+count_word(void *arg, const struct word *w)
+{
+    struct counter *c = arg;
+
+    c->words++;
+    for (size_t i = 0; i < c->d->n_terms; i++)
+        if (c->d->terms[i].h == w->h)
+            c->bits |= 1u << i;
+}
+
+uint32_t
+quote_bits(struct digest *d, struct str text, size_t *words)
+{
+    struct counter c = { .d = d };
+
+    words_each(d->words, text, count_word, &c);
+    for (size_t i = 0; i < d->n_terms; i++)
+        if (d->terms[i].sign && sign_stands(text, (struct str){ d->terms[i].written, d->terms[i].n })) {
+            c.bits |= 1u << i;
+            c.words++;
+        }
+    *words = c.words;
+    return c.bits;
+}
+
+struct heading {
+    const struct digest *d;
+    size_t content, asked; /* its words; those that the question has */
+};
+
+static void
+heading_word(void *arg, const struct word *w)
+{
+    struct heading *x = arg;
+    bool has = false;
+
+    if (w->cls == WORD_STOP)
+        return;
+    for (size_t i = 0; i < x->d->n_terms && !has; i++)
+        has = x->d->terms[i].h == w->h;
+    x->content++;
+    x->asked += has;
+}
+
+struct asking
+quote_asks(struct digest *d, struct str heading)
+{
+    struct heading x = { .d = d };
+    uint32_t has;
+    double found, asked;
+    size_t words;
+
+    words_each(d->words, heading, heading_word, &x);
+    has = quote_bits(d, heading, &words) & d->strong;
+    found = d->strong ? (double)__builtin_popcount(has) / __builtin_popcount(d->strong) : 0;
+    asked = x.content > 0 ? (double)x.asked / (double)x.content : 0;
+    return (struct asking){ .in_full = x.content >= 2 && x.asked == x.content,
+                            .of_all = (d->strong & (d->strong - 1)) != 0 && has == d->strong,
+                            .alike = found > 0 ? 2 * found * asked / (found + asked) : 0 };
+}
+
+static void
+look_for_wish(struct digest *d, struct str word)
+{
+    static const char *const numeric[] = { "many",    "much",   "long",   "often", "when",    "large",
+                                           "old",     "fast",   "big",    "year",  "far",     "tall",
+                                           "high",    "viele",  "lange",  "wann",  "combien", "quand",
+                                           "cuantos", "cuando", "quanti", "quando" };
+    static const char *const named[] = { "who", "whose", "whom",  "where", "wer", "wo",
+                                         "qui", "ou",    "quien", "donde", "chi", "dove" };
+
+    for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; i++)
+        if (str_is(word, numeric[i]))
+            d->wish = WISH_NUMBER;
+    for (size_t i = 0; i < sizeof named / sizeof named[0] && d->wish == WISH_ANY; i++)
+        if (str_is(word, named[i]))
+            d->wish = WISH_NAME;
+}
+
+static bool
+is_code(struct str s)
+{
+    size_t digits = 0, letters = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        digits += isdigit((unsigned char)s.p[i]) != 0;
+        letters += isalpha((unsigned char)s.p[i]) != 0;
+    }
+    return digits >= 2 && (letters > 0 || digits >= 3);
+}
+
+/* Behind the dot or colons of a name in a program: "pino.final", "io::read". */
+static bool
+is_member(struct str text, const struct word *w)
+{
+    const char *p = text.p + w->start;
+
+    return w->start > 2 && w->end - w->start > 2 &&
+           ((p[-1] == '.' && (isalnum((unsigned char)p[-2]) || p[-2] == '_' || p[-2] == ')')) ||
+            (p[-1] == ':' && p[-2] == ':'));
+}
+
+static bool
+is_function_word(enum language l, struct str raw)
+{
+    char z[FOLD_MAX];
+    size_t n = fold_word(raw, z);
+
+    return language_class(l, (struct str){ z, n }) == WORD_STOP;
+}
+
+/* A function word of the question's language, or two that a hyphen joins ("est-ce"). */
+static bool
+is_function(const struct digest *d, struct str text, const struct word *w)
+{
+    struct str raw = { text.p + w->start, w->end - w->start };
+    const char *hyphen = memchr(raw.p, '-', raw.n);
+    size_t n = hyphen ? (size_t)(hyphen - raw.p) : raw.n;
+
+    return is_function_word(d->asked_in, (struct str){ raw.p, n }) &&
+           (!hyphen || is_function_word(d->asked_in, (struct str){ hyphen + 1, raw.n - n - 1 }));
+}
+
+/* There is room for it. */
+static struct term *
+put_term(struct digest *d, struct term t)
+{
+    d->strong |= (uint32_t)!t.weak << d->n_terms;
+    d->terms[d->n_terms] = t;
+    return &d->terms[d->n_terms++];
+}
+
+static void
+add_term(void *arg, const struct word *w)
+{
+    struct counter *c = arg;
+    struct digest *d = c->d;
+    struct term *t;
+
+    look_for_wish(d, w->folded);
+    if (w->cls > c->least || d->n_terms >= c->max || (c->least < WORD_STOP && is_function(d, c->text, w)))
+        return;
+    for (size_t i = 0; i < d->n_terms; i++)
+        if (d->terms[i].h == w->h)
+            return;
+    t = put_term(d, (struct term){ .h = w->h,
+                                   .weak = w->cls == WORD_WEAK,
+                                   .code = is_code(w->folded),
+                                   .member = is_member(c->text, w) });
+    if (w->folded.n < sizeof t->written)
+        memcpy(t->written, w->folded.p, t->n = w->folded.n);
+}
+
+void
+quote_read(struct digest *d, struct str text, enum word_class least, size_t max)
+{
+    struct counter c = { .d = d, .text = text, .least = least, .max = max };
+
+    words_each(d->words, text, add_term, &c);
+}
+
+/* ---- misspelt words */
+struct vocabulary { /* of all passages */
+    uint64_t *h;
+    size_t n, cap;
+};
+
+static void
+collect(void *arg, const struct word *w)
+{
+    struct vocabulary *v = arg;
+
+    if (v->n == v->cap) {
+        v->cap = v->cap > 0 ? 2 * v->cap : 1024;
+        v->h = mem_resize(v->h, v->cap * sizeof *v->h);
+    }
+    v->h[v->n++] = w->h;
+}
+
+static bool
+knows(const struct vocabulary *v, uint64_t h)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->h[i] == h)
+            return true;
+    return false;
+}
+
+struct speller {
+    const struct vocabulary *v;
+    struct str typed;
+    uint64_t meant;
+    bool found;
+};
+
+static void
+try_spelling(void *arg, const struct word *w)
+{
+    struct speller *s = arg;
+
+    if (s->found || w->cls == WORD_STOP || !spell_meant(s->typed, w->folded) || !knows(s->v, w->h))
+        return;
+    s->meant = w->h;
+    s->found = true;
+}
+
+/* A word that no passage has is read as one that a passage has and that is one letter away. */
+static void
+correct_terms(struct digest *d)
+{
+    struct vocabulary v = { 0 };
+
+    for (size_t i = 0, n = prompt_passages(d->req); i < n; i++) {
+        words_each(d->words, d->req->hits.v[i].title, collect, &v);
+        words_each(d->words, d->req->hits.v[i].section, collect, &v);
+        words_each(d->words, d->req->hits.v[i].text, collect, &v);
+    }
+    for (size_t i = 0; i < d->n_terms; i++) {
+        struct term *t = &d->terms[i];
+        struct speller s = { .v = &v, .typed = { t->written, t->n } };
+        struct buf b = BUF_MAX(65536);
+
+        if (!t->sign && t->n >= SPELL_LEAST && !knows(&v, t->h) &&
+            spell_neighbours((struct str){ t->written, t->n }, &b))
+            words_each(d->words, buf_slice(&b), try_spelling, &s);
+        t->h = s.found ? s.meant : t->h;
+        buf_free(&b);
+    }
+    mem_free(&v.h);
+}
+
+/* A sign is a term of its own. */
+static void
+add_signs(struct digest *d, struct str question)
+{
+    struct str v[SIGNS_ASKED];
+    size_t n = signs_asked(question, v, SIGNS_ASKED);
+
+    for (size_t i = 0; i < n && d->n_terms < QUOTE_TERMS; i++) {
+        struct term *t = put_term(d, (struct term){ .h = sign_hash(v[i]),
+                                                    .code = true,
+                                                    .sign = true,
+                                                    .member = sign_is_option(v[i]),
+                                                    .n = v[i].n });
+
+        memcpy(t->written, v[i].p, v[i].n);
+    }
+}
+
+/* A word that a passage in another language lacks is not misspelt, and words say little: names, and what is written alike in both by
+ * chance. */
+bool
+quote_is_foreign(const struct digest *d, const struct hit *h)
+{
+    enum language of;
+
+    /* a table of names is in no language: what is expected is held against another one */
+    if (!language_parse(h->language, &of))
+        of = language_of(utf8_cut(h->text, 4096), UINT64_C(1) << d->asked_in, d->asked_in);
+    return of != d->asked_in && language_of(d->req->question, 0, of) != of;
+}
+
+void
+quote_terms(struct digest *d)
+{
+    struct buf core = BUF_MAX(65536 + 1);
+    struct str q = d->req->question;
+
+    const struct hit *first = d->req->hits.n > 0 ? d->req->hits.v : NULL;
+
+    d->asked_in = language_of(q, 0, LANG_ENGLISH);
+    words_language(d->words, language_given(first ? first->language : STR_NONE,
+                                            first ? utf8_cut(first->text, 4096) : STR_NONE, d->asked_in));
+    asking_core(q, &core);
+    quote_read(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
+    if (d->n_terms < 2 && d->req->selection.n > 0 && !d->req->selected)
+        quote_read(d, d->req->selection, WORD_CONTENT, SELECTION_TERMS); /* "What does this mean?" */
+    add_signs(d, q);
+    if (d->n_terms == 0)
+        quote_read(d, q, WORD_STOP, QUOTE_TERMS);
+    d->compares = quote_compares(q);
+    d->asks_what = quote_asks_what(buf_slice(&core));
+    buf_free(&core);
+    if (!first || !quote_is_foreign(d, first))
+        correct_terms(d);
+}

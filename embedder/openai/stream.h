@@ -1,0 +1,53 @@
+/* The stream of a model server, event by event (text/sse.h): chunks of an answer, thoughts. Pure: bytes in, text out. */
+#ifndef EMBEDDER_OPENAI_STREAM_H
+#define EMBEDDER_OPENAI_STREAM_H
+
+#include "common/mem.h"
+
+/* ---- chunk.c: one event of a chat completion stream, or a whole completion. Slices point into json or joined. */
+enum chat_event { CHAT_EV_JUNK, CHAT_EV_SKIP, CHAT_EV_CHUNK, CHAT_EV_ERROR, CHAT_EV_DONE };
+struct chat_chunk {
+    struct str text;       /* new text; may be empty */
+    bool message;          /* text stood in a message, not in a delta: all so far, or a piece of it */
+    bool thought;          /* the model thinks: a sign of life */
+    bool tool;             /* the model calls a tool that it does not have */
+    struct str finish;     /* finish_reason; absent while it goes on */
+    struct str code;       /* of an error object, else its type */
+    long status;           /* of an error object that has a number of HTTP; 0: none */
+    int64_t prompt_tokens; /* -1: no usage in this chunk */
+    int64_t completion_tokens;
+    struct buf joined; /* the text of several parts */
+    void *json;        /* owner; chat_chunk_free */
+};
+enum chat_event chat_chunk_parse(struct str data, struct chat_chunk *out);
+void chat_chunk_free(struct chat_chunk *c);
+/* A list of such objects: each of them. False: it is no list. */
+bool chat_chunk_each(struct str data, void (*fn)(void *arg, struct str data), void *arg);
+const char *
+chat_finish_name(struct str reason); /* stop, length, content_filter or error, whatever servers call it */
+
+/* ---- think.c: leaves out thoughts between tags */
+struct think_place {
+    bool border;  /* the answer, a line or what follows a thought begins here: a tag counts */
+    bool ticks;   /* in a code span of this line */
+    bool fence;   /* in a block of code */
+    unsigned run; /* backticks that the line begins with */
+};
+struct think {
+    struct buf hold;                          /* text that may begin a tag, or a closing one */
+    size_t in;                                /* 1 + tag of the thought that is open; 0: none */
+    struct think_place at;                    /* where the text stands that comes next */
+    bool begun;                               /* something but blanks was given */
+    bool thought;                             /* a thought was there */
+    bool full;                                /* emit took no more */
+    bool (*emit)(void *arg, struct str text); /* text of the answer; false: no more of it */
+    void (*forget)(void *arg);                /* the text given so far was thought */
+    void *arg;                                /* for both */
+};
+void think_init(struct think *k, bool (*emit)(void *arg, struct str text), void (*forget)(void *arg),
+                void *arg);
+bool think_push(struct think *k, struct str text); /* false: no more is taken */
+bool think_end(struct think *k);                   /* the text is over */
+void think_fini(struct think *k);
+
+#endif

@@ -1,0 +1,20 @@
+// What the widget says, by the language of the page: one line a language, its words in the order of the keys.
+const KEYS = "ask stop hint close anew list drop copy retry good bad sources about open gone none cut away wait stopped picked page".split(" ");
+const WORDS = {
+  en: "Ask|Stop|Ask a question…|Close|New conversation|Conversations|Delete|Copy|Try again|Helpful|Not helpful|Sources|Ask about this|Open the page|no longer in the documents|not answered by the documents|this answer was cut off|The server cannot be reached.|Too many questions at once.|Stopped.|The selected text|page",
+  de: "Fragen|Anhalten|Frage stellen…|Schließen|Neues Gespräch|Gespräche|Löschen|Kopieren|Noch einmal|Hilfreich|Nicht hilfreich|Quellen|Dazu fragen|Seite öffnen|steht nicht mehr in den Dokumenten|von den Dokumenten nicht beantwortet|diese Antwort wurde abgeschnitten|Der Server ist nicht erreichbar.|Zu viele Fragen auf einmal.|Angehalten.|Der ausgewählte Text|Seite",
+  fr: "Demander|Arrêter|Posez une question…|Fermer|Nouvelle conversation|Conversations|Supprimer|Copier|Réessayer|Utile|Pas utile|Sources|Poser une question sur ce texte|Ouvrir la page|ne figure plus dans les documents|les documents n’y répondent pas|cette réponse a été coupée|Le serveur est injoignable.|Trop de questions à la fois.|Arrêté.|Le texte sélectionné|page",
+  es: "Preguntar|Detener|Haga una pregunta…|Cerrar|Nueva conversación|Conversaciones|Eliminar|Copiar|Reintentar|Útil|No es útil|Fuentes|Preguntar sobre esto|Abrir la página|ya no está en los documentos|los documentos no lo responden|esta respuesta quedó cortada|No se puede contactar con el servidor.|Demasiadas preguntas a la vez.|Detenido.|El texto seleccionado|página",
+  it: "Chiedi|Ferma|Fai una domanda…|Chiudi|Nuova conversazione|Conversazioni|Elimina|Copia|Riprova|Utile|Non utile|Fonti|Chiedi su questo|Apri la pagina|non è più nei documenti|i documenti non rispondono|questa risposta è stata troncata|Il server non è raggiungibile.|Troppe domande insieme.|Fermato.|Il testo selezionato|pagina",
+  pt: "Perguntar|Parar|Faça uma pergunta…|Fechar|Nova conversa|Conversas|Excluir|Copiar|Tentar de novo|Útil|Não é útil|Fontes|Perguntar sobre isto|Abrir a página|já não está nos documentos|os documentos não respondem|esta resposta foi cortada|Não foi possível contactar o servidor.|Muitas perguntas de uma vez.|Parado.|O texto selecionado|página",
+  nl: "Vragen|Stoppen|Stel een vraag…|Sluiten|Nieuw gesprek|Gesprekken|Verwijderen|Kopiëren|Opnieuw|Nuttig|Niet nuttig|Bronnen|Hierover vragen|Pagina openen|staat niet meer in de documenten|niet door de documenten beantwoord|dit antwoord is afgebroken|De server is niet bereikbaar.|Te veel vragen tegelijk.|Gestopt.|De geselecteerde tekst|pagina",
+  pl: "Zapytaj|Zatrzymaj|Zadaj pytanie…|Zamknij|Nowa rozmowa|Rozmowy|Usuń|Kopiuj|Spróbuj ponownie|Pomocne|Niepomocne|Źródła|Zapytaj o to|Otwórz stronę|nie ma tego już w dokumentach|dokumenty na to nie odpowiadają|ta odpowiedź została ucięta|Serwer jest nieosiągalny.|Za dużo pytań naraz.|Zatrzymano.|Zaznaczony tekst|strona",
+  ru: "Спросить|Стоп|Задайте вопрос…|Закрыть|Новая беседа|Беседы|Удалить|Копировать|Повторить|Полезно|Не полезно|Источники|Спросить об этом|Открыть страницу|в документах этого больше нет|в документах нет ответа|ответ оборван|Сервер недоступен.|Слишком много вопросов сразу.|Остановлено.|Выделенный текст|страница",
+  ja: "質問する|停止|質問を入力…|閉じる|新しい会話|会話|削除|コピー|再試行|役に立った|役に立たない|出典|この部分について質問|ページを開く|現在の文書にはありません|文書に答えがありません|回答は途中で切れました|サーバーに接続できません。|質問が多すぎます。|停止しました。|選択したテキスト|ページ",
+  zh: "提问|停止|请输入问题…|关闭|新对话|对话|删除|复制|重试|有帮助|没有帮助|来源|就此提问|打开页面|文档中已不存在|文档中没有答案|回答被截断|无法连接服务器。|提问过于频繁。|已停止。|选中的文字|页",
+  ar: "اسأل|إيقاف|اطرح سؤالاً…|إغلاق|محادثة جديدة|المحادثات|حذف|نسخ|أعد المحاولة|مفيد|غير مفيد|المصادر|اسأل عن هذا|افتح الصفحة|لم يعد موجوداً في المستندات|لا تجيب المستندات عن هذا|قُطعت هذه الإجابة|تعذّر الوصول إلى الخادم.|أسئلة كثيرة دفعة واحدة.|توقّف.|النص المحدد|صفحة",
+};
+function wordsOf(lang) {
+  const list = WORDS[lang].split("|");
+  return Object.fromEntries(KEYS.map((k, i) => [k, list[i]]));
+}

@@ -35,8 +35,7 @@ facts_of(struct citer *c, struct str text, struct facts *f)
 {
     *f = (struct facts){ .text = text };
     words_each(c->words, text, fact_add, f);
-    f->negated = f->negated || memmem(text.p, text.n, "n't", 3) ||
-                 memmem(text.p, text.n, "n\xe2\x80\x99t", 5);
+    f->negated = f->negated || str_has(text, "n't") || str_has(text, "n\xe2\x80\x99t");
 }
 
 /* Every number of the statement is there, and both deny something or neither does. */

@@ -44,6 +44,18 @@ str_starts(struct str a, const char *z)
     return a.n >= n && memcmp(a.p, z, n) == 0;
 }
 
+static inline bool
+str_has(struct str s, const char *z)
+{
+    return s.n > 0 && memmem(s.p, s.n, z, strlen(z)) != NULL;
+}
+
+static inline bool
+str_has_byte(struct str s, char c)
+{
+    return s.n > 0 && memchr(s.p, c, s.n) != NULL;
+}
+
 /* ASCII letters alike in either case. */
 static inline bool
 str_is_anycase(struct str a, const char *z)

@@ -285,7 +285,7 @@ frames_begin(struct frames *f, struct str key, void *arg)
 {
     struct frames_log *l;
 
-    if (!f || key.n == 0 || key.n >= FRAMES_KEY_MAX || memchr(key.p, 0, key.n) || !str_starts(key, "fn:f:"))
+    if (!f || key.n == 0 || key.n >= FRAMES_KEY_MAX || str_has_byte(key, 0) || !str_starts(key, "fn:f:"))
         return NULL;
     l = mem_new(sizeof *l);
     *l = (struct frames_log){

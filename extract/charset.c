@@ -172,7 +172,7 @@ charset_utf8(struct str body)
     if (body.n >= 3 && b[0] == 0xef && b[1] == 0xbb && b[2] == 0xbf)
         body = (struct str){ body.p + 3, body.n - 3 };
     if (is_utf8(body)) {
-        if (memchr(body.p, 0, body.n))
+        if (str_has_byte(body, 0))
             out_refuse("the file is no text: it holds NUL bytes");
         return body;
     }
@@ -183,7 +183,7 @@ charset_utf8(struct str body)
     charset = said(body);
     if (charset < 0)
         charset = guessed(body);
-    if (charset > 1 && memchr(body.p, 0, body.n))
+    if (charset > 1 && str_has_byte(body, 0))
         out_refuse("the file is no text: it holds NUL bytes");
     if (charset < 0)
         out_refuse("the text's charset could not be found out: save it as UTF-8");

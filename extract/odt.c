@@ -171,7 +171,7 @@ odt_read(struct str body, struct out *o)
     struct odt d = { .o = o };
     struct str kind = zip_read(z, "mimetype"), manifest = zip_read(z, "META-INF/manifest.xml");
 
-    if (manifest.n > 0 && memmem(manifest.p, manifest.n, "encryption-data", 15))
+    if (str_has(manifest, "encryption-data"))
         out_refuse("the document has a password: save it without one");
     if (kind.n > 0 && !str_starts(kind, "application/vnd.oasis.opendocument.text"))
         out_refuse("the file is an OpenDocument file, but no text: save it as .xlsx, .pptx or .pdf");

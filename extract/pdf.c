@@ -358,9 +358,8 @@ check_child(struct str body, const struct pdf *p)
     if (WEXITSTATUS(status) == NOT_FOUND)
         out_refuse("PDF is read by pdftotext, which is not installed here (package poppler-utils)");
     if (WEXITSTATUS(status) != 0 || p->page == 0)
-        out_refuse(memmem(body.p, body.n, "/Encrypt", 8)
-                       ? "the PDF is protected by a password"
-                       : "the PDF is damaged: it has no page that can be read");
+        out_refuse(str_has(body, "/Encrypt") ? "the PDF is protected by a password"
+                                             : "the PDF is damaged: it has no page that can be read");
 }
 
 static void

@@ -148,7 +148,7 @@ take_pages(struct str s, struct arena *a, struct extraction *out)
 static const char *
 take_string(struct str s, size_t max, struct str *out)
 {
-    if (out->p || s.n > max || !utf8_valid(s) || (s.n > 0 && memchr(s.p, 0, s.n)))
+    if (out->p || s.n > max || !utf8_valid(s) || str_has_byte(s, 0))
         return "a string that is twice there, too long or no text";
     *out = s;
     return NULL;

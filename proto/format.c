@@ -169,7 +169,7 @@ by_content(struct str body)
 static bool
 is_text(struct str body, enum format f)
 {
-    return f != FORMAT_NONE && !formats[f].magic[0] && !memchr(body.p, 0, body.n) && utf8_valid(body);
+    return f != FORMAT_NONE && !formats[f].magic[0] && !str_has_byte(body, 0) && utf8_valid(body);
 }
 
 const char *

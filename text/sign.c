@@ -175,7 +175,7 @@ signs_asked(struct str question, struct str *out, size_t max)
 static bool
 ends_at(struct str text, size_t i, struct str sign)
 {
-    bool angle = memchr(sign.p, '<', sign.n) || memchr(sign.p, '>', sign.n);
+    bool angle = str_has_byte(sign, '<') || str_has_byte(sign, '>');
 
     return is_border(text, i) && !(angle && i < text.n && strchr("<>", text.p[i]));
 }

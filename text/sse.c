@@ -84,7 +84,7 @@ on_line(struct sse *s, struct str line)
     if (str_is(field, "event")) {
         buf_reset(&s->event);
         buf_str(&s->event, value);
-    } else if (str_is(field, "id") && !memchr(value.p, 0, value.n)) {
+    } else if (str_is(field, "id") && !str_has_byte(value, 0)) {
         size_t n = value.n < sizeof s->id ? value.n : 0;
 
         memcpy(s->id, value.p, n);

@@ -152,13 +152,7 @@ take_said(void *arg, const struct word *w)
 static bool
 has_not(struct str s) /* "isn't" */
 {
-    return memmem(s.p, s.n, "n't", 3) || memmem(s.p, s.n, "n\xe2\x80\x99t", 5) != NULL;
-}
-
-static bool
-has(struct str s, const char *z)
-{
-    return memmem(s.p, s.n, z, strlen(z)) != NULL;
+    return str_has(s, "n't") || str_has(s, "n\xe2\x80\x99t");
 }
 
 /* A story, or a line of a log: not every word of it must be in the answer. */
@@ -174,7 +168,7 @@ is_loose(const struct reading *r)
 static bool
 asks_denied(const struct reading *r)
 {
-    return (r->denies || has_not(r->text)) && !has(r->text, "not only") && !has(r->text, "or not");
+    return (r->denies || has_not(r->text)) && !str_has(r->text, "not only") && !str_has(r->text, "or not");
 }
 
 void

@@ -160,7 +160,7 @@ check_ready(struct doctor *d)
     } else {
         missing = json_str(p.v, "missing");
         for (size_t i = 0; i < sizeof reasons / sizeof *reasons && missing.n > 0; i++)
-            if (memmem(missing.p, missing.n, reasons[i].missing, strlen(reasons[i].missing)))
+            if (str_has(missing, reasons[i].missing))
                 doctor_found(d, GRADE_FAIL, "ready", reasons[i].advice, "the gateway takes no questions: %s",
                              reasons[i].missing);
     }

@@ -72,7 +72,7 @@ read_whole(const char *path, struct buf *bytes)
 static const char *
 check_text(struct str text)
 {
-    if (text.n > 0 && memchr(text.p, 0, text.n))
+    if (str_has_byte(text, 0))
         return "it holds NUL bytes: is it text?";
     return utf8_valid(text) ? NULL : "not UTF-8: convert it first, for example with iconv -t utf-8";
 }

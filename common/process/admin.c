@@ -229,7 +229,7 @@ on_readable(struct conn *c)
     buf_add(&c->in, part, (size_t)k);
     if (c->in.failed)
         put_plain(&c->out, "431 Request Header Fields Too Large");
-    else if (memmem(c->in.p, c->in.n, "\r\n\r\n", 4))
+    else if (str_has(buf_slice(&c->in), "\r\n\r\n"))
         answer(c);
 }
 

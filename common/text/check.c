@@ -82,7 +82,7 @@ check_web_url(const char *name, const char *url, struct buf *err)
         return;
     }
     host = (struct str){ url + skip, strcspn(url + skip, "/?#") };
-    if (memchr(host.p, '@', host.n))
+    if (str_has_byte(host, '@'))
         buf_printf(err, "%s: holds a login; allowed: the key in an option of its own\n", name);
     else if (!authority_ok(host, false))
         buf_printf(err, "%s: \"%.*s\" is no host; allowed: http://host:port/v1\n", name,
@@ -95,7 +95,7 @@ void
 check_listen_host(const char *name, const char *host, struct buf *err)
 {
     struct str s = str_of(host);
-    bool v6 = s.n > 0 && memchr(s.p, ':', s.n) && strspn(host, "0123456789abcdefABCDEF:.") == s.n;
+    bool v6 = s.n > 0 && str_has_byte(s, ':') && strspn(host, "0123456789abcdefABCDEF:.") == s.n;
 
     if (s.n > 0 && !v6 && !host_ok(s))
         buf_printf(err, "%s: \"%.200s\" is no address; allowed: an address or a name, without a port\n", name,

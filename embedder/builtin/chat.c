@@ -24,7 +24,7 @@ in_lines(const struct unit *u)
 static bool
 has_paragraphs(const struct unit *u)
 {
-    return memmem(u->text.p, u->text.n, "\n\n", 2) != NULL;
+    return str_has(u->text, "\n\n");
 }
 
 /* Without the marks of a quote before its further lines. */

@@ -185,14 +185,14 @@ table_block(struct str s, size_t at, struct block *b)
     struct str line = bare_line(s, at);
     bool bars = is_row(line);
 
-    if (!bars && !(memchr(line.p, '|', line.n) && is_delimiter(bare_line(s, next_line(s, at))) &&
-                   next_line(s, at) < s.n))
+    if (!bars &&
+        !(str_has_byte(line, '|') && is_delimiter(bare_line(s, next_line(s, at))) && next_line(s, at) < s.n))
         return 0;
     b->kind = BLOCK_TABLE;
     do {
         at = next_line(s, at);
         line = bare_line(s, at);
-    } while (at < s.n && (bars ? is_row(line) : memchr(line.p, '|', line.n) != NULL));
+    } while (at < s.n && (bars ? is_row(line) : str_has_byte(line, '|')));
     return at;
 }
 

@@ -285,7 +285,7 @@ is_label(const struct cutter *c, size_t k)
     size_t next = k + 1, words;
 
     if (c->b[k].kind != BLOCK_TEXT || (c->under != 0 && (c->asked.in_full || c->question)) ||
-        s.n > LABEL_BYTES || memchr(s.p, '\n', s.n) || memmem(s.p, s.n, "://", 3) || !quote_is_open(s) ||
+        s.n > LABEL_BYTES || str_has_byte(s, '\n') || str_has(s, "://") || !quote_is_open(s) ||
         quote_is_lead_in(s))
         return false;
     while (next < c->n && next < k + LABELS && c->b[next].kind == BLOCK_TEXT &&
@@ -350,7 +350,7 @@ is_delimiter(struct str line)
     for (size_t i = 0; i < line.n; i++)
         if (!strchr("|:- \t", line.p[i]))
             return false;
-    return line.n > 0 && memchr(line.p, '-', line.n) != NULL;
+    return str_has_byte(line, '-');
 }
 
 /* The two lines above the rows; of a passage that begins within its table they come along with the hit. */

@@ -80,7 +80,7 @@ directive(struct str s, size_t at, struct str line, struct block *b)
     size_t end = line_end(s, at), body;
 
     b->kind = BLOCK_IDLE;
-    if (name.n == 0 || memchr(name.p, ' ', name.n))
+    if (name.n == 0 || str_has_byte(name, ' '))
         return end; /* a target, a comment */
     body = options_end(s, end);
     if (is_in(name, code_directives, sizeof code_directives / sizeof *code_directives)) {
@@ -92,7 +92,7 @@ directive(struct str s, size_t at, struct str line, struct block *b)
     }
     if (is_in(name, silent, sizeof silent / sizeof *silent))
         return indented_end(s, body, indent_at(s, at));
-    if (memchr(name.p, ':', name.n) || is_in(name, terms, sizeof terms / sizeof *terms)) {
+    if (str_has_byte(name, ':') || is_in(name, terms, sizeof terms / sizeof *terms)) {
         b->kind = BLOCK_TEXT;
         b->apart = true;
         b->text = quote_trim((struct str){ colons + 2, (size_t)(line.p + line.n - colons) - 2 });

@@ -202,7 +202,7 @@ is_entry(struct str line)
     if (dots > 0 && k < line.n && line.p[k] == ' ')
         return true;
     if (line.n > 4 && line.p[0] == '[' && line.p[line.n - 1] == ')')
-        return memmem(line.p, line.n, "](", 2) != NULL && !memchr(line.p + 1, '[', line.n - 1);
+        return str_has(line, "](") && !memchr(line.p + 1, '[', line.n - 1);
     for (k = line.n; k > 0 && isdigit((unsigned char)line.p[k - 1]);)
         k--;
     while (k > 0 && line.p[k - 1] == ' ')

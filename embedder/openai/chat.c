@@ -186,7 +186,7 @@ on_event(void *arg, struct str data)
     case CHAT_EV_CHUNK: take_chunk(s, &c); break;
     case CHAT_EV_SKIP: break;
     case CHAT_EV_JUNK:
-        if (memchr(data.p, '\n', data.n))
+        if (str_has_byte(data, '\n'))
             each_line(s, data); /* no blank lines between the events */
         else if (!s->ending && !chat_chunk_each(data, on_event, s))
             s->junk = true;

@@ -181,7 +181,7 @@ static bool
 says(struct str text, const char *const *words, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (memmem(text.p, text.n, words[i], strlen(words[i])))
+        if (str_has(text, words[i]))
             return true;
     return false;
 }

@@ -40,7 +40,7 @@ other_shape(const struct ranking *j, const struct upstream_end *end)
     const char *missed = j->shape == RERANK_DOCUMENTS ? "texts" : "documents";
 
     return !j->again && (end->status == 400 || end->status == 422) && end->body.n > 0 &&
-           memmem(end->body.p, end->body.n, missed, strlen(missed)) != NULL;
+           str_has(end->body, missed);
 }
 
 static void send_call(struct ranking *j);

@@ -82,7 +82,7 @@ field_text(const json_t *o, const struct text_rule *rule, struct str *out, struc
         return false;
     }
     s = (struct str){ json_string_value(v), json_string_length(v) };
-    if (memchr(s.p, 0, s.n)) {
+    if (str_has_byte(s, 0)) {
         fault_set(f, rule->key, "must not contain U+0000");
         return false;
     }

@@ -207,7 +207,7 @@ plain_name(struct str v, struct arena *a)
     char *z;
     size_t n = 0;
 
-    if (word.p || (!memmem(v.p, v.n, "%22", 3) && !memmem(v.p, v.n, "\\\"", 2)))
+    if (word.p || (!str_has(v, "%22") && !str_has(v, "\\\"")))
         return word.p ? word : v;
     z = arena_dup(a, v);
     for (size_t i = 0; z && i < v.n; i++) {

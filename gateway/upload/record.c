@@ -39,11 +39,11 @@ is_utf16(struct str s)
 static bool
 text_fine(struct str body, struct fault *f)
 {
-    const char *why = text_trim(body).n == 0              ? "must not be empty"
-                      : is_utf16(body)                    ? "must be UTF-8, and is UTF-16: save it as UTF-8"
-                      : memchr(body.p, 0, body.n) != NULL ? "must not contain U+0000"
-                      : !utf8_valid(body)                 ? "must be UTF-8"
-                                                          : NULL;
+    const char *why = text_trim(body).n == 0  ? "must not be empty"
+                      : is_utf16(body)        ? "must be UTF-8, and is UTF-16: save it as UTF-8"
+                      : str_has_byte(body, 0) ? "must not contain U+0000"
+                      : !utf8_valid(body)     ? "must be UTF-8"
+                                              : NULL;
 
     if (why)
         fault_set(f, "text", "%s", why);
@@ -164,7 +164,7 @@ record_path(struct str name, struct arena *a)
     size_t n = 0;
 
     /* a whole path of Windows says nothing about the documents' own folders */
-    if (!z || memchr(name.p, '\\', name.n))
+    if (!z || str_has_byte(name, '\\'))
         return record_basename(name);
     for (size_t i = 0, e; i < name.n; i = e + 1) {
         const char *slash = memchr(name.p + i, '/', name.n - i);

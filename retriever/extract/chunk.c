@@ -83,7 +83,7 @@ own_anchor(const struct chunker *c, int level)
     if (level < 2)
         return c->anchor;
     anchor_slug(c->anchors.style, c->path[level], &usual);
-    same = str_eq(buf_slice(&usual), c->anchor) && !memmem(c->path[level].p, c->path[level].n, " > ", 3) &&
+    same = str_eq(buf_slice(&usual), c->anchor) && !str_has(c->path[level], " > ") &&
            !str_eq(c->path[level], c->rules->section);
     buf_free(&usual);
     return same || c->anchor.n > ANCHOR_BYTES ? STR_NONE : c->anchor;
@@ -277,9 +277,9 @@ note_leading(struct chunker *c, const struct block *b)
 static void
 on_body(struct chunker *c, const struct block *b)
 {
-    size_t target = c->rules->target, n = b->end - b->start;
+    size_t target = c->rules->target, n = b->end - b->start, all = b->end - c->cur.start;
 
-    if (c->body && b->end - c->cur.start > target && (n <= target || cur_size(c) >= target / 3))
+    if (c->body && all > target && (n <= target || cur_size(c) >= target / 3 || all > 2 * target))
         push_before(c, b);
     if (n <= target || (b->kind == BLOCK_FENCE && n <= target + target / 2)) {
         note_leading(c, b);

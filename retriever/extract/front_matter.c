@@ -143,7 +143,7 @@ keep_title(struct yaml_found *f, struct str v)
 static bool
 is_name(struct str key, bool gap)
 {
-    return key.n > 0 && !memchr(key.p, ' ', key.n) && !(gap && key.p[0] >= 'A' && key.p[0] <= 'Z');
+    return key.n > 0 && !str_has_byte(key, ' ') && !(gap && key.p[0] >= 'A' && key.p[0] <= 'Z');
 }
 
 /* One event of the stream. key: the next scalar at depth 1 is a key. title: its value is the title. */

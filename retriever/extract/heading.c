@@ -153,13 +153,13 @@ heading_whole(struct str s, struct str heading, struct arena *a)
     buf_z(&source, "# ");
     buf_str(&source, raw);
     buf_z(&source, "\n\n");
-    if (memchr(raw.p, '[', raw.n))
+    if (str_has_byte(raw, '['))
         add_labels(s, &source);
     if (md_parse(source.p, (MD_SIZE)source.n, &parser, &shown) != 0) {
         buf_reset(&shown);
         buf_str(&shown, raw);
     }
-    if (!memchr(raw.p, '`', raw.n)) /* in code it may be a regular expression */
+    if (!str_has_byte(raw, '`')) /* in code it may be a regular expression */
         drop_footnotes(&shown);
     struct str out = arena_str(a, utf8_cut(text_trim(buf_slice(&shown)), WHOLE_MAX));
 

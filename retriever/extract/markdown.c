@@ -121,7 +121,7 @@ static bool
 table_line(struct str line, bool dashes)
 {
     line = trim(line);
-    if (line.n < 2 || !memchr(line.p, '|', line.n))
+    if (line.n < 2 || !str_has_byte(line, '|'))
         return false;
     for (size_t i = 0; i < line.n && dashes; i++)
         if (!strchr("|:- \t", line.p[i]))

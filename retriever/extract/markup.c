@@ -376,7 +376,7 @@ expression(struct page *p)
         return false;
     struct str in = text_trim((struct str){ p->s + p->i + 1, end - p->i - 2 });
     bool quoted = in.n >= 2 && strchr("\"'`", in.p[0]) && in.p[in.n - 1] == in.p[0] &&
-                  !memchr(in.p, '\n', in.n);
+                  !str_has_byte(in, '\n');
 
     p->i = end;
     if (quoted)
@@ -493,7 +493,7 @@ note_line(struct page *p, struct str line)
         p->list = list_item(s) || (p->list && !p->blank);
     } else
         p->list = p->list || list_item(s);
-    p->flat = s.n > 0 && (s.p[0] == '|' || s.p[0] == '#' || memmem(s.p, s.n, " | ", 3));
+    p->flat = s.n > 0 && (s.p[0] == '|' || s.p[0] == '#' || str_has(s, " | "));
 }
 
 /* The line that begins at p->i. True: it is done. */

@@ -198,7 +198,7 @@ import_end(const struct page *p)
     struct str clause = text_trim((struct str){ p->s + i, q - i });
     bool named = clause.n >= 4 && memcmp(clause.p + clause.n - 4, "from", 4) == 0;
 
-    if (q >= end || (clause.n > 0 && !named) || memmem(clause.p, clause.n, "\n\n", 2))
+    if (q >= end || (clause.n > 0 && !named) || str_has(clause, "\n\n"))
         return 0;
     close = memchr(p->s + q + 1, p->s[q], page_line_end(p, q) - q - 1);
     if (!close)

@@ -184,7 +184,7 @@ skip_attribute(struct page *p, size_t i, size_t end, struct tag *t)
         return i;
     t->attributes = true;
     i = skip_value(p, skip_blanks(p, after + 1, end), end, &value);
-    if (i && value.n && !memchr(value.p, '\n', value.n) && (str_is(name, "title") || str_is(name, "label")))
+    if (i && value.n && !str_has_byte(value, '\n') && (str_is(name, "title") || str_is(name, "label")))
         t->label = value;
     return i;
 }
@@ -256,6 +256,6 @@ markup_autolink(struct str s)
     struct str in = { s.p + 1, n - 1 };
 
     return n < s.n && s.p[n] == '>' && letter(s.p[1]) &&
-           (memmem(in.p, in.n, "://", 3) || str_starts(in, "mailto:") ||
-            (memchr(in.p, '@', in.n) && !memchr(in.p, '=', in.n)));
+           (str_has(in, "://") || str_starts(in, "mailto:") ||
+            (str_has_byte(in, '@') && !str_has_byte(in, '=')));
 }

@@ -90,7 +90,7 @@ directive(struct str s)
 static bool
 is_markup(struct str s)
 {
-    return s.p[0] == '_' || s.p[0] == '|' || (s.p[0] == '[' && memchr(s.p, ']', s.n)) || directive(s).n > 0;
+    return s.p[0] == '_' || s.p[0] == '|' || (s.p[0] == '[' && str_has_byte(s, ']')) || directive(s).n > 0;
 }
 
 static bool

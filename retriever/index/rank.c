@@ -60,7 +60,7 @@ double
 rank_lift(struct str model, double cosine, double mean, bool many)
 {
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++)
-        if (model.n > 0 && memmem(model.p, model.n, narrow[i].part, strlen(narrow[i].part)))
+        if (str_has(model, narrow[i].part))
             return (cosine - (many ? fmax(narrow[i].base, mean) : narrow[i].base)) * narrow[i].spread;
     if (many && mean > RANK_NARROW)
         return (cosine - mean) * narrow[0].spread;

@@ -59,7 +59,7 @@ cluster_check(const struct retriever_opt *o, struct buf *err)
     size_t n = 0;
 
     for (; next_url(&list, &one); n++)
-        if (web_scheme(one) == 0 || !web_tidy(one) || memchr(one.p, '@', one.n))
+        if (web_scheme(one) == 0 || !web_tidy(one) || str_has_byte(one, '@'))
             buf_z(
                 err,
                 "OPENSEARCH_URL: addresses with http:// or https://, a comma between two, no user name in them\n");

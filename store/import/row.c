@@ -106,7 +106,7 @@ static bool
 texts_ok(const struct str *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (s[i].p && (!utf8_valid(s[i]) || (s[i].n && memchr(s[i].p, '\0', s[i].n))))
+        if (s[i].p && (!utf8_valid(s[i]) || str_has_byte(s[i], 0)))
             return false;
     return true;
 }

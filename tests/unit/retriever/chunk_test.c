@@ -297,6 +297,26 @@ a_fence_that_fits_stays_whole(void **state)
     arena_free(&a);
 }
 
+static void
+a_fence_and_the_few_words_before_it_keep_the_longest_passage(void **state)
+{
+    (void)state;
+    for (size_t words = 1; words < 45; words++)
+        for (size_t code = 100; code < 920; code += 10)
+            for (size_t gap = 0; gap < 300; gap += 50) {
+                struct buf b = BUF_MAX(1 << 16);
+
+                for (size_t i = 0; i < words; i++)
+                    buf_z(&b, i + 1 < words ? "word " : "word.");
+                buf_printf(&b, "%*s\n\n```\n", (int)gap, "");
+                for (size_t i = 0; i < code; i++)
+                    buf_z(&b, "x");
+                buf_z(&b, "\n```\n\nThe end.\n");
+                (void)cut(buf_slice(&b), "text/markdown", 600, 0);
+                buf_free(&b);
+            }
+}
+
 /* Words that end in a colon stand in the passage of what they announce, wherever the border falls. */
 static void
 what_leads_to_a_block_stays_with_it(void **state)
@@ -363,6 +383,7 @@ main(void)
         cmocka_unit_test(a_long_text_without_borders_is_cut_in_linear_time),
         cmocka_unit_test(headings_name_their_passages),
         cmocka_unit_test(a_fence_that_fits_stays_whole),
+        cmocka_unit_test(a_fence_and_the_few_words_before_it_keep_the_longest_passage),
         cmocka_unit_test(what_leads_to_a_block_stays_with_it),
         cmocka_unit_test(sentences_end_where_readers_see_it),
     };

@@ -32,16 +32,17 @@ unit_tsan() {
     local programs; mapfile -t programs < <(tsan_units)
     mk VARIANT=tsan "${programs[@]}" && tests/kit/run_unit.sh "${programs[@]}"
 }
-# Python parts mostly wait: two runs at a time, each with half of the files
+# Python parts mostly wait: two runs at a time, each with half of the files; parts in which no test looks at a clock
+# closely do better with three
 SHARDS=${FOOTNOTE_SHARDS:-2}
 py() { FOOTNOTE_SHARDS=$SHARDS FOOTNOTE_BIN=build/$1 FOOTNOTE_PART_LIMIT=$(($2 * FOOTNOTE_STRETCH)) tests/kit/run_py.sh "${@:3}"; }
 unit_release() { unit release; }
 unit_asan() { unit asan; }
-service() { py release 640 tests/service; }
+service() { SHARDS=3 py release 640 tests/service; }
 # the store's main tests once more, with messages in tables by month
 service_months() { MESSAGES_PARTITIONED=on py release 280 tests/service/store_{turns,erasure,outbox,catalog,lots,report,roles,statements,tenancy,usage}.py; }
-e2e() { py release 1080 tests/e2e; }
-# cases from the field, each a test under its id; none of them looks at a clock, and three runs at a time end in half of the time
+e2e() { SHARDS=3 py release 1080 tests/e2e; }
+# cases from the field, each a test under its id
 cases() { SHARDS=3 py release 620 tests/cases; }
 # the real processes, each restarted once: any report of the thread sanitizer fails it
 e2e_tsan() {

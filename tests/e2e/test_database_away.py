@@ -43,7 +43,7 @@ def test_without_postgres_no_answer_goes_to_another_session(s):
     assert s.request("PUT", "/api/v1/collections/docs", json={"cache_scope": "collection"}).status_code == 200
     try:
         wait_for("it is shared", lambda: s.answered(question)["cached"] == "query")
-        s.answered(question, own)
+        wait_for("its own copy is cached", lambda: s.answered(question, own)["saved"] == "queued")
         before = paid(s)
         s.postgres.stop("fast")
         assert s.answered(question, own)["cached"] == "query"

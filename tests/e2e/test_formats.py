@@ -55,6 +55,7 @@ def test_a_file_is_uploaded_searched_and_cited_where_it_says_it(main, made, endi
     assert answer["grounded"] and "forty bar" in source["content_excerpt"]
     assert text[source["start"]:source["end"]].decode() == source["content_excerpt"]
     assert (hit.get("page"), source.get("page")) == (pages or (None, None))
+    assert main.fits("Hit", hit) and main.fits("Source", source), (hit, source)
     shown = main.request("GET", f"/api/v1/citations/{source['id']}", session=session).json()
     assert shown.get("page", shown.get("source", shown).get("page")) == source.get("page"), shown
 

@@ -34,6 +34,7 @@ def test_passages_come_in_the_order_of_the_reranker(ranked):
     ranked.reranker.score = lambda query, text: 0.9 if "colza" in text else 0.2
     rows = ranked.search("lighthouse of Varnholm", top_k=3, explain=True)
     assert "colza" in rows[0]["text"] and abs(rows[0]["rerank_score"] - 0.9) < 1e-3 and abs(rows[0]["score"] - 0.9) < 1e-3
+    assert ranked.fits("Hit", rows[0]), rows[0]
     path, body, headers = ranked.reranker.calls[-1]
     assert path == "/rerank" and body["query"] == "lighthouse of Varnholm" and headers["Authorization"] == "Bearer rr-key"
     assert len(body[ranked.reranker.shape]) > 3, "more candidates than wanted are ranked"

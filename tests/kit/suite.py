@@ -482,6 +482,11 @@ class Suite:
         assert r.status_code == 200, (r.status_code, r.text)
         return r.json()["results"]
 
+    def fits(self, name, value):
+        """The members that /openapi.json says of name are those of value: all that must be there, and no others."""
+        schema = self.request("GET", "/openapi.json").json()["components"]["schemas"][name]
+        return set(schema["required"]) <= set(value) <= set(schema["properties"])
+
     def ingest(self, text, id=None, key=None, wait=True, content_type="text/markdown", **fields):
         """Add one document and wait until it can be found; the document as a dict."""
         body = {"text": text, "content_type": content_type, **fields}

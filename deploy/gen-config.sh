@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes .env.example, docs/configuration.md and the Helm chart's values.schema.json from the option tables, as the programs themselves print them.
+# Writes .env.example, docs/configuration.md and the Helm chart's values.schema.json from the option tables, as the programs themselves print them,
+# and the chart's copy of the alerts, since a chart takes files of its own folder only.
 # usage: gen-config.sh            write them
 #        gen-config.sh --check    exit 1 when a committed file differs from its tables, or when docker-compose.yml does not
 #                                 hand an option to the service that knows it
@@ -134,7 +135,7 @@ This page is made by `deploy/gen-config.sh` from the option tables (`*/opt.tbl`)
 TEXT
     for g in all workers "${services[@]}"; do
         printf '\n## %s\n\n| name | kind | default | bounds | what it is |\n|---|---|---|---|---|\n' "$(title "$g")"
-        of_group "$all" "$g" | sed 's/^/| /; s/ *|  *|/ | |/g'
+        of_group "$all" "$g" | sed 's/^/| /; s/ *|  *|/ | |/g; s/|  |/| |/g'
     done
 }
 
@@ -168,12 +169,14 @@ case ${1:-} in
     same .env.example < <(env_example) || rc=1
     same docs/configuration.md < <(configuration) || rc=1
     same deploy/helm/footnote/values.schema.json < <(helm_schema) || rc=1
+    same deploy/helm/footnote/files/alerts.yml < "$top/deploy/prometheus/alerts.yml" || rc=1
     check_compose || rc=1
     [ $rc -ne 0 ] || echo "gen-config: .env.example, docs/configuration.md, the chart's schema and docker-compose.yml fit the option tables"
     exit $rc ;;
 '')
     env_example > "$top/.env.example.new" && mv "$top/.env.example.new" "$top/.env.example"
     configuration > "$top/docs/configuration.md.new" && mv "$top/docs/configuration.md.new" "$top/docs/configuration.md"
-    helm_schema > "$top/build/schema.new" && mv "$top/build/schema.new" "$top/deploy/helm/footnote/values.schema.json" ;;
-*) sed -n '2,6p' "$0" | sed 's/^# //'; exit 2 ;;
+    helm_schema > "$top/build/schema.new" && mv "$top/build/schema.new" "$top/deploy/helm/footnote/values.schema.json"
+    cp "$top/deploy/prometheus/alerts.yml" "$top/deploy/helm/footnote/files/alerts.yml" ;;
+*) sed -n '2,7p' "$0" | sed 's/^# //'; exit 2 ;;
 esac

@@ -129,9 +129,8 @@ opt_print_man(const struct opt_set *s, struct buf *out)
         }
         if (*d->def)
             buf_printf(&facts, " Default: %s.", d->def);
-        if (d->type != OPT_bool && (d->min != 0 || d->max != 0))
-            buf_printf(&facts, " Allowed: %.15g to %.15g%s.", d->min, d->max,
-                       d->type == OPT_str || d->type == OPT_secret ? " bytes" : "");
+        if (opt_put_bounds(&facts, d, " Allowed: "))
+            buf_c(&facts, '.');
         man_text(out, facts.p);
         buf_free(&term);
         buf_free(&facts);

@@ -112,13 +112,9 @@ env_get(const char *name)
 static void
 put_bounds(struct buf *out, const struct opt_def *d)
 {
-    const char *unit = is_text(d) ? " bytes" : "";
-
     if (d->type == OPT_bool)
         buf_z(out, "on or off");
-    else if (d->min != 0 || d->max != 0)
-        buf_printf(out, "%.15g to %.15g%s", d->min, d->max, unit);
-    else
+    else if (!opt_put_bounds(out, d, ""))
         buf_z(out, d->type == OPT_int ? "a whole number" : d->type == OPT_num ? "a number" : "any text");
 }
 

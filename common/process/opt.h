@@ -57,6 +57,8 @@ void opt_print(const struct opt_set *s,
 void opt_print_env(const struct opt_set *s, const char *service, struct buf *out); /* rows for .env.example */
 void opt_print_md(const struct opt_set *s, const char *service,
                   struct buf *out); /* rows for docs/configuration.md */
+/* The bounds of a row behind `before`: "1 to 1000", of a text with "bytes". False, and nothing written, when it has none. */
+bool opt_put_bounds(struct buf *out, const struct opt_def *d, const char *before);
 /* Look up by environment name (first name of the row); NULL / -1 when there is no such row. */
 const char *opt_find_str(const struct opt_set *s, const char *name);
 long opt_find_int(const struct opt_set *s, const char *name); /* of a bool: 0 or 1 */

@@ -24,13 +24,15 @@ type_word(const struct opt_def *d)
     return words[d->type];
 }
 
-/* " to "-separated bounds with a unit, or nothing. */
-static void
-put_range(struct buf *out, const struct opt_def *d, const char *before)
+/* 16 digits: 10^15 is written as people write it, and 0.1 as it was. */
+bool
+opt_put_bounds(struct buf *out, const struct opt_def *d, const char *before)
 {
-    if (d->type != OPT_bool && (d->min != 0 || d->max != 0))
-        buf_printf(out, "%s%.15g to %.15g%s", before, d->min, d->max,
-                   d->type == OPT_str || d->type == OPT_secret ? " bytes" : "");
+    if (d->type == OPT_bool || (d->min == 0 && d->max == 0))
+        return false;
+    buf_printf(out, "%s%.16g to %.16g%s", before, d->min, d->max,
+               d->type == OPT_str || d->type == OPT_secret ? " bytes" : "");
+    return true;
 }
 
 static void
@@ -64,7 +66,7 @@ opt_help(const struct opt_set *s, struct buf *out)
             buf_z(out, "flag only");
         if (*d->def)
             buf_printf(out, "; default %s", d->def);
-        put_range(out, d, "; ");
+        (void)opt_put_bounds(out, d, "; ");
         buf_z(out, "]\n");
     }
 }
@@ -92,8 +94,7 @@ opt_print_env(const struct opt_set *s, const char *service, struct buf *out)
         if (is_flag_only(d))
             continue;
         buf_printf(out, "# %s: %s", service, d->help);
-        put_range(out, d, " (");
-        if (d->type != OPT_bool && (d->min != 0 || d->max != 0))
+        if (opt_put_bounds(out, d, " ("))
             buf_c(out, ')');
         if (d->type == OPT_secret)
             buf_printf(out, " Or " STR_FMT "_FILE.", STR_ARG(name));
@@ -127,7 +128,7 @@ opt_print_md(const struct opt_set *s, const char *service, struct buf *out)
             buf_c(out, '`');
         }
         buf_z(out, " | ");
-        put_range(out, d, "");
+        (void)opt_put_bounds(out, d, "");
         buf_z(out, " | ");
         put_cell(out, d->help);
         for (; alias; alias = strchr(alias + 1, '|'))

@@ -90,7 +90,7 @@ only 'curl' 'embedder/openai/upstream[a-z_]*\.[ch]|client/.*|convert/main\.c|com
 only 'civetweb' 'gateway/edge/(http|conn)\.[ch]'
 only 'hiredis' 'common/redis/conn\.c'
 only 'msgpack' 'proto/msg\.c'
-only 'openssl' 'common/(digest|seal|redis/tls)\.c'
+only 'openssl' 'common/(digest|redis/tls)\.c'
 only 'md4c' 'retriever/extract/heading\.c'
 only 'yaml' 'retriever/extract/front_matter\.c'
 only 'gumbo' 'extract/html\.c|client/files/exclude\.c'
@@ -112,6 +112,18 @@ store/migrations/generate.sh "$made"
 cmp -s "$made" store/migrations/migrations.inc || say "store/migrations/migrations.inc is stale: store/migrations/generate.sh"
 rm -f "$made"
 
+# The client's commands and options that papers and notes name are those of its tables.
+client=" --version --help $(sed -nE 's/^CLI_CMD\("([a-z]+)".*/\1/p' client/cmd.tbl | tr '\n' ' ')$(sed -nE 's/^CLI_OPT\([A-Z_]+, *"([a-z-]+)".*/--\1/p' client/opt.tbl | tr '\n' ' ')"
+while read -r l; do say "$l (client/cmd.tbl, client/opt.tbl)"; done < <(code '*.md' '*NOTES.txt' | xargs awk -v known="$client" '
+    match($0, /(^ *|`)footnote [^`|#]*/) {
+        line = substr($0, RSTART, RLENGTH)
+        gsub(/[][(),;`]/, " ", line)
+        n = split(line, word, /[ =]+/)
+        for (i = 1; word[i] != "footnote"; i++) continue
+        for (first = ++i; i <= n; i++)
+            if ((i == first || word[i] ~ /^--/) && index(known, " " word[i] " ") == 0) print FILENAME ":" FNR ": footnote knows no " word[i]
+    }')
+
 # The examples of -k in CONTRIBUTING.md find tests: a word of a name.
 while read -r file word; do
     grep -qE "def test_[a-z0-9_]*$word" "$file" || say "CONTRIBUTING.md: -k $word finds no test of $file"
@@ -127,6 +139,8 @@ grep -qx 'COPY \. \.' Dockerfile || say "Dockerfile: not all of the context is c
 grep -qx "ARG VERSION=$(cat VERSION)" Dockerfile || say "Dockerfile: ARG VERSION is not what VERSION says"
 chart=deploy/helm/footnote/Chart.yaml
 [ "$(sed -nE 's/^(version|appVersion): "?([^"]*)"?$/\2/p' $chart | sort -u)" = "$(cat VERSION)" ] || say "$chart: version and appVersion are not what VERSION says"
+# a chart takes files of its own folder only
+cmp -s deploy/prometheus/alerts.yml deploy/helm/footnote/files/alerts.yml || say "deploy/helm/footnote/files/alerts.yml is stale: deploy/gen-config.sh"
 grep -qE "^## $(sed 's/\./\\./g' VERSION)\b" CHANGELOG.md || say "CHANGELOG.md: no section of version $(cat VERSION)"
 # `make help` shows every target that is meant for people
 while read -r t; do say "Makefile: target $t has no words for make help (##)"; done < <(comm -23 \

@@ -15,7 +15,7 @@
 
 struct test_opt {
     const char *url, *key, *host;
-    long size;
+    long size, room;
     bool cache, once;
     double ratio;
 };
@@ -29,6 +29,7 @@ static const struct opt_def rows[] = {
                     OPT_ROW(bool, cache, "T_CACHE", "on", 0, 0, "Cache answers.")
                         OPT_ROW(bool, once, "--once", "off", 0, 0, "Run once.")
                             OPT_ROW(num, ratio, "T_RATIO", "0.5", 0, 1, "A share.")
+                                OPT_ROW(int, room, "T_ROOM", "0", 0, 1000000000000000, "Bytes.")
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
@@ -237,6 +238,28 @@ a_file_that_cannot_be_read_is_an_error_not_a_default(void **state)
 }
 
 static void
+bounds_are_written_as_people_write_them(void **state)
+{
+    static const char wide[] = "0 to 1000000000000000";
+    const struct opt_set only = { .defs = rows, .n = N_ROWS };
+    struct buf out = { 0 };
+
+    (void)state;
+    opt_help(&only, &out);
+    assert_non_null(strstr(out.p, wide));
+    assert_non_null(strstr(out.p, "default 0.5; 0 to 1]"));
+    buf_reset(&out);
+    opt_print_env(&only, "store", &out);
+    assert_non_null(strstr(out.p, wide));
+    buf_reset(&out);
+    opt_print_md(&only, "store", &out);
+    assert_non_null(strstr(out.p, wide));
+    assert_int_equal(LOAD("t", "--t-room=x"), -1);
+    assert_non_null(strstr(err.p, wide));
+    buf_free(&out);
+}
+
+static void
 options_are_found_by_their_environment_name(void **state)
 {
     (void)state;
@@ -289,6 +312,7 @@ main(void)
         T(all_faults_are_told_at_once_one_a_line),
         T(a_secret_is_never_shown),
         T(a_file_that_cannot_be_read_is_an_error_not_a_default),
+        T(bounds_are_written_as_people_write_them),
         T(options_are_found_by_their_environment_name),
         T(help_and_documentation_come_from_the_same_rows),
     };

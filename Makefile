@@ -387,7 +387,7 @@ faults-net: ## each part on a machine of its own (network namespaces, root): par
 	@$(MAKE) --no-print-directory build kit
 	@FOOTNOTE_BIN=$(OUT) tests/faults/run.sh tests/faults/net/test_*.py
 .PHONY: attacks
-attacks: ## what strangers try, rows A01 to A36, all on loopback: a line per bar (ATTACKS="A09 A18": some of them)
+attacks: ## what strangers try, rows A01 to A37, all on loopback: a line per bar (ATTACKS="A09 A18": some of them)
 	@$(call deps,$(DEPS_RUN) $(DEPS_KIT) $(DEPS_UNIT))
 	@$(MAKE) --no-print-directory build kit unit-build
 	@FOOTNOTE_BIN=$(OUT) tests/attacks/run.sh $(ATTACKS)
@@ -526,6 +526,6 @@ clean: ## remove everything that was built
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z][a-z0-9-]*:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
 -include $(shell find $(OUT)/obj build/fuzz/obj -name '*.d' 2>/dev/null)

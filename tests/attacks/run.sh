@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make attacks`: what strangers try (rows A01 to A36), a line per bar: "NAME MEASURED BAR ok|SHORT"; exit 1 when one is SHORT.
+# `make attacks`: what strangers try (rows A01 to A37), a line per bar: "NAME MEASURED BAR ok|SHORT"; exit 1 when one is SHORT.
 # All traffic stays on loopback. usage: run.sh [FILE or ROW…], such as `run.sh A09 A18` or `run.sh tests/attacks/guesses.py`
 #   ATTACKS_SHORT=1   the short form, for `make test`: only files that have one; times are shown, not judged
 #   ATTACKS_SEED=1    which random bytes are sent

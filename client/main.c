@@ -1,10 +1,11 @@
 /* footnote: the client. Talks HTTP to a gateway, as any other client would; knows nothing of the bus.
  *
- *   footnote ask "How are backups made?"     answer with its sources        ask.c, sse.c
- *   footnote ingest docs/                    documents in, with progress    ingest.c, walk.c, progress.c
- *   footnote sync https://docs.example/      a site, kept in step          sync/
+ *   footnote ask "How are backups made?"     answer with its sources        ask.c
  *   footnote chat                            one question after another     chat.c
+ *   footnote ingest docs/                    documents in, with progress    ingest.c, files/, progress.c
+ *   footnote sync https://docs.example/      a site, kept in step           sync/
  *   footnote search | history | documents | delete | health                 list.c
+ *   footnote collection | reindex | report | completion                     collection.c, reindex.c, report.c, complete.c
  *   footnote status | doctor | keys | sessions                              admin/
  *
  * Ends with 0 when all went well, 1 when something failed (stderr says what, and what to do), 2 when it was called wrongly. */

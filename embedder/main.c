@@ -2,11 +2,11 @@
  *
  * Offers on the bus: EMBED (texts → unit vectors) and CHAT (question and passages → streamed answer), or one
  * of them (EMBEDDER_ROLE); with RERANK_URL also RERANK (question and passages → scores). Models: an
- * OpenAI-compatible server, or the built-in ones, which need nothing.
+ * OpenAI-compatible server, or those inside of this process: a sentence model in a mapped file, n-grams, quotes.
  *
  *   hub ─▶ worker ─▶ embed.c ─▶ embed_cache.c (Redis) ─▶ embed_provider ─▶ openai/embed.c ─▶ upstream.c ─▶ model server
- *                 │                                                     └▶ builtin/embed.c ─▶ threads
- *                 └▶ chat.c ─▶ chat_provider ─▶ openai/chat.c ─▶ prompt.c, upstream.c ─▶ sse.c
+ *                 │                                                     └▶ minilm/embed.c or builtin/embed.c ─▶ threads
+ *                 └▶ chat.c ─▶ chat_provider ─▶ openai/chat.c ─▶ prompt.c, upstream.c ─▶ text/sse.c
  *                                           └▶ builtin/chat.c ─▶ threads
  *
  * A provider is a row of provider.tbl and a folder; provider.c chooses.

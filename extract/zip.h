@@ -5,6 +5,7 @@
 #include "common/mem.h"
 
 struct zip;
+/* Never NULL: what is no whole archive ends the process with its reason (out_refuse). Borrows body. */
 struct zip *zip_open(struct str body);
 bool zip_has(const struct zip *z, const char *name);
 /* A member as a whole; absent: there is none. */

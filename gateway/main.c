@@ -5,8 +5,8 @@
  *
  *   HTTP threads (civetweb) ──locked list──▶ hub thread ──ROUTER──▶ workers
  *   other threads: change feed (100 ms), API keys, the days on which they are used, health (1 s), leases of idempotency
- *   keys (1.5 s), limits that are taken in advance, erasures (100 ms, while there is somebody to tell), signs of life for resumable streams (500 ms),
- *   connection guard (50 ms), a prober for each Redis, this loop
+ *   keys (1.5 s), limits that are taken in advance, erasures (100 ms, while there is somebody to tell), signs of life for
+ *   resumable streams (500 ms), the console's figures (10 s), connection guard (50 ms), a prober for each Redis, this loop
  *
  * It starts with everything else down. SIGTERM: /readyz says 503, new requests get 503 with Connection: close, what is in
  * flight finishes (DRAIN_TIMEOUT, streams STREAM_DRAIN_TIMEOUT), then the port closes. SIGHUP reads the API keys and the

@@ -17,7 +17,7 @@ void price_check(const char *spec, struct buf *err);
 /* Put the deployment's figures over the table. Once, at start, before threads exist; spec was checked. */
 void price_init(const char *spec);
 void price_fini(void);
-bool price_find(struct str model, struct price *out);
+bool price_find(struct str model, struct price *out); /* false: it has no price */
 /* Of so many tokens, in billionths of a dollar. */
 uint64_t price_cost(double per_million, int64_t tokens);
 
@@ -26,6 +26,7 @@ struct price_rows {
     struct stat_set *set;
     int tokens, dollars, unpriced;
 };
+/* Count tokens of a model in the cell (i, j) of the rows, and their price (output or input) or that they have none. */
 void price_count(const struct price_rows *r, size_t i, size_t j, struct str model, bool output,
                  int64_t tokens);
 

@@ -1,7 +1,8 @@
 /* Loading many documents at once: one call brings the first chunks of up to 64 of them, one task of a maker
  * counts their words. Most documents are whole with that; of the others the rest is loaded page by page
- * (feed_load.c). Of a document that this process has just stored only its description is asked for (fresh.h). When the call fails for another reason than an outage, each of them is loaded by itself, so
- * that only one that cannot be loaded is held up. */
+ * (feed_load.c). Of a document that this process has just stored only its description is asked for (fresh.h).
+ * When the call fails for another reason than an outage, each of them is loaded by itself, so that only one
+ * that cannot be loaded is held up. */
 #include "common/process/threads.h"
 #include "retriever/feed.h"
 

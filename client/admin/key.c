@@ -1,5 +1,5 @@
-/* footnote keys: the tenant's keys; one more, which is shown once; one in the place of another; other limits; one less. A key is named by its id or by so much of its
- * beginning as no other key has. */
+/* footnote keys: the tenant's keys; one more, which is shown once; one in the place of another; other limits; one less. A
+ * key is named by its id or by so much of its beginning as no other key has. */
 #include "client/admin/admin.h"
 
 #include <time.h>

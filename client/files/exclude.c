@@ -1,3 +1,5 @@
+/* Files and pages that are left out (exclude.h): by name (exclude.tbl), by what the head of a page says, by the length of lines.
+ * Pure but for exclude_file, which reads the beginning of the file. */
 #include "client/files/exclude.h"
 
 #include <fcntl.h>

@@ -37,7 +37,7 @@ void otlp_write(const char *service, const struct span *spans, struct buf *out);
 /* post.c: POST of a JSON body; true: the server took it. Bounded by timeout_ms. */
 struct post;
 struct post *post_new(const char *url, const char *headers, const char **why); /* NULL with why */
-bool post_send(struct post *p, struct str body, long timeout_ms);
+bool post_send(struct post *p, struct str body, long timeout_ms); /* blocks; the answer is not read */
 void post_free(struct post **p);
 
 #endif

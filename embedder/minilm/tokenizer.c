@@ -3,8 +3,8 @@
  * somewhere is one [UNK].
  *
  * Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers", 2018; Wu et al., "Google's Neural
- * Machine Translation System",
- * 2016. The same ids as Hugging Face's tokenizers, except that names of special tokens in a text are text. */
+ * Machine Translation System", 2016. The same ids as Hugging Face's tokenizers, except that names of special
+ * tokens in a text are text. */
 #include <utf8proc.h>
 
 #include "common/hash.h"

@@ -72,8 +72,8 @@ static const char close_source[] =
     "redis.call('ZADD', KEYS[3], 'XX', tonumber(redis.call('TIME')[1]) + tonumber(ARGV[1]), KEYS[1])\n"
     "return 1\n";
 
-/* KEYS: hash, text. ARGV: who, offset, first. Without a text of its own it has that of the flight that it refers to. A text that is shorter than the offset has been evicted: whoever writes it
- * does so in vain. */
+/* KEYS: hash, text. ARGV: who, offset, first. Without a text of its own it has that of the flight that it refers to. A text
+ * that is shorter than the offset has been evicted: whoever writes it does so in vain. */
 static struct redis_script look_script;
 static const char look_source[] =
     "local h = redis.call('HMGET', KEYS[1], 'who', 'owner', 'writer', 'base', 'tail', 'shown', 'said', 'failed')\n"

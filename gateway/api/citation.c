@@ -7,8 +7,6 @@
 #include "gateway/request/render.h"
 #include "gateway/admit/auth.h"
 
-#define AROUND 1200 /* bytes */
-
 /* A store of the release before says only whether it stands. */
 static struct str
 state_of(const struct citation_rep *c)
@@ -42,7 +40,7 @@ render_citation(struct buf *b, const struct citation_rep *c, const struct viewer
 void
 route_citation(struct request *r)
 {
-    struct citation_req req = { .around = AROUND };
+    struct citation_req req = { .around = API_AROUND };
     const struct citation_rep *rep;
     struct buf b = BUF_MAX(131072);
     struct held held = { 0 };

@@ -13,7 +13,6 @@
 #include "gateway/api/api.h"
 #include "gateway/request/viewer.h"
 
-#define AROUND 1200 /* bytes, for those who may not read documents */
 #define BEFORE 4000
 #define AFTER 8000
 #define STEP 16384
@@ -153,8 +152,8 @@ window_of(struct request *r, const struct proof *proof, struct passage_req *req)
     struct str from = request_param(r, "from"), till = request_param(r, "till");
     int64_t a, b;
 
-    req->before = is_whole(proof) ? BEFORE : AROUND;
-    req->after = is_whole(proof) ? AFTER : AROUND;
+    req->before = is_whole(proof) ? BEFORE : API_AROUND;
+    req->after = is_whole(proof) ? AFTER : API_AROUND;
     if (!is_whole(proof) || !from.p || !till.p || !number_parse(from, 0, INT32_MAX, &a) ||
         !number_parse(till, 0, INT32_MAX, &b) || a >= b)
         return;

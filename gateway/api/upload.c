@@ -1,4 +1,4 @@
-/* POST /documents, in four forms: a JSON object, JSON Lines, a raw text body, multipart/form-data with files. The forms
+/* POST /documents, in four forms: a JSON object, JSON Lines, a file as the body, multipart/form-data with files. The forms
  * only differ in how they are read; record.c checks what they hold and upload/batch.c takes it to the store. */
 #include "gateway/api/api.h"
 #include "gateway/upload/jsonl.h"

@@ -1,9 +1,9 @@
 /* The HTTP server's threads, made when connections need them.
  *
  * civetweb 1.15 starts all of its threads at once, 20 KB each, and has no other way. So pthread_create() and pthread_join() of this
- * executable are its own: while http.c starts the server, the calls for workers (all with one function, behind the first) are written down and answered with a handle that
- * stands for a thread to come, and accept (conn.c) has as many of them made as there are connections. Everybody else's calls go
- * straight to libc.
+ * executable are its own: while http.c starts the server, the calls for workers (all with one function, behind the first) are
+ * written down and answered with a handle that stands for a thread to come, and accept (conn.c) has as many of them made as there
+ * are connections. Everybody else's calls go straight to libc.
  *
  *   pool_promise → pthread_create … (promised) → pool_open → pool_has(n): (made) … → pool_close → pthread_join …
  *

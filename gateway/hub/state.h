@@ -118,12 +118,14 @@ struct request_names { /* of its head; each may be absent */
 };
 struct hub_request *request_new(struct core *c, int64_t now, enum kind kind,
                                 const struct request_names *names, int64_t deadline_ms, struct blob *payload);
-void request_set(struct hub_request *r, enum request_state to);
+void request_set(struct hub_request *r, enum request_state to); /* asserts that the move is legal */
+/* Into its service's queue, and out as far as there is credit; or its end, when it cannot be served in time. */
 void request_submit(struct core *c, int64_t now, struct hub_request *r);
+/* Its end: its caller is told once, its attempts are cancelled. r may be freed. */
 void request_close(struct core *c, struct hub_request *r, enum err e, struct blob *payload, struct str text,
                    int64_t retry_after_ms);
-void request_giveup(struct core *c, struct hub_request *r); /* nobody waits any more */
-struct hub_request *request_find(struct core *c, const struct uuid *id);
+void request_giveup(struct core *c, struct hub_request *r);              /* nobody waits any more */
+struct hub_request *request_find(struct core *c, const struct uuid *id); /* by `req`; NULL: none, or over */
 /* An attempt came back without an answer. counted: it uses up one of the attempts. */
 void attempt_failed(struct core *c, int64_t now, struct hub_request *r, bool counted, bool budget, enum err e,
                     struct str text, int64_t retry_after_ms);
@@ -136,9 +138,11 @@ void timer_set(struct core *c, struct hub_request *r, int64_t when); /* INT64_MA
 struct hub_request *timer_due(struct core *c, int64_t now);          /* NULL: none is due */
 
 /* worker.c */
+/* worker_pick: NULL when none has credit. worker_judge: an attempt of w ended, well or not; w may be NULL. */
 struct hub_worker *worker_pick(struct core *c, int64_t now, enum service_id id, const struct hub_request *r);
 void worker_judge(struct core *c, int64_t now, struct hub_worker *w, enum service_id id, bool failed);
-void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum loss how);
+void worker_lost(struct core *c, int64_t now, struct hub_worker *w, enum loss how); /* frees w */
+/* False: the peer is gone, and core_unsent follows. */
 bool worker_send(struct core *c, int64_t now, struct hub_worker *w, int cmd, const void *head,
                  struct blob *b);
 void workers_tick(struct core *c, int64_t now);

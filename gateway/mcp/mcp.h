@@ -30,7 +30,7 @@ struct rpc {
     int code;         /* RPC_ of a failure; 0: none */
     const char *text; /* of it */
 };
-void rpc_fail(struct rpc *c, int code, const char *text);
+void rpc_fail(struct rpc *c, int code, const char *text);   /* text is kept, not copied */
 void rpc_fail_call(struct rpc *c, const struct outcome *a); /* a service's failure */
 /* Where a list goes on; absent: at its beginning. False: the cursor is none of that list's. paged: it has more than one page. */
 bool rpc_cursor(struct rpc *c, bool paged, struct str *cursor);
@@ -51,7 +51,7 @@ struct tool {
     struct str text;    /* in the arena */
     bool failed;        /* text says why */
 };
-void tool_fail_call(struct tool *t, const struct outcome *a);
+void tool_fail_call(struct tool *t, const struct outcome *a); /* a service's failure, for the model */
 /* An argument by the rules of its row; absent: *out stays as it was. False: it failed. */
 bool tool_text(struct tool *t, const char *arg, struct str *out);
 bool tool_number(struct tool *t, const char *arg, int64_t *out);

@@ -64,8 +64,9 @@ struct fault {
     char pointer[64]; /* JSON pointer */
     char detail[400]; /* a phrase */
 };
+/* key: the member, "" for the whole body. */
 void fault_set(struct fault *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void reply_fault(struct request *r, const struct fault *f);
+void reply_fault(struct request *r, const struct fault *f); /* 422 with the pointer and the phrase */
 
 /* Members of a JSON body; absent ones leave *out as it was. Lengths count characters. false: *f says why. */
 struct text_rule {

@@ -142,8 +142,9 @@ struct space_result {
 };
 void space_add(struct shard *s, struct str model, size_t dims, const float *v, uint32_t slot);
 void space_free(struct space *sp);
+/* Compare the question (query × scale is its vector) with the rows of its model whose slot is allowed: the best, and sums of all. */
 void space_scan(const struct shard *s, dot_i8_fn dot, const struct engine_query *q, const int8_t *query,
                 float scale, const uint8_t *allow, struct space_result *r);
-void top_push(struct space_result *r, float score, uint32_t slot);
+void top_push(struct space_result *r, float score, uint32_t slot); /* kept when it is among the cap best */
 
 #endif

@@ -13,6 +13,7 @@ uint64_t tombs_add(struct tombs *t, struct str tenant, struct str collection, co
                    int64_t version);
 void tombs_done(struct tombs *t, uint64_t handle,
                 const struct uuid *id); /* searches that begin from now on do not find them */
+/* Whether a passage of that version, which a search found, is of a deleted document. */
 bool tombs_hide(struct tombs *t, struct str tenant, struct str collection, const struct uuid *id,
                 int64_t version);
 

@@ -1,4 +1,4 @@
-/* Vectors of one document by one model. Only index*.c, doc.c, shard.c and search.c include this, through shard.h. */
+/* Vectors of one document by one model. Included through shard.h only. */
 #ifndef RETRIEVER_INDEX_VECTOR_SET_H
 #define RETRIEVER_INDEX_VECTOR_SET_H
 

@@ -19,14 +19,7 @@
 #include "common/log.h"
 #include "retriever/model.h"
 
-enum {
-    LEASE_MS = 30000,
-    PAUSE_FIRST_MS = 500,
-    PAUSE_MAX_MS = 15000,
-    ATTEMPTS_MAX = 10,
-    CLAIMS_MAX = 64,
-    CLAIM_BYTES = 1000000
-};
+enum { PAUSE_FIRST_MS = 500, PAUSE_MAX_MS = 15000, CLAIMS_MAX = 64, CLAIM_BYTES = 1000000 };
 
 static void claim(struct ingest *g);
 
@@ -119,8 +112,6 @@ take(struct lot *l, const struct job_claim_rep *c)
 
     if (g->draining)
         job_give_back(j, "the retriever is stopping");
-    else if (c->attempts >= ATTEMPTS_MAX)
-        job_fail(j, "processing this document was tried ten times and never finished");
     else
         job_start(j);
 }
@@ -165,7 +156,7 @@ static void
 claim(struct ingest *g)
 {
     struct jobs_claim_req q = { .worker = str_of(worker_instance(g->r->worker)),
-                                .lease_ms = LEASE_MS,
+                                .lease_ms = JOB_LEASE_MS,
                                 .limit = g->claim_most,
                                 .bytes = CLAIM_BYTES };
 

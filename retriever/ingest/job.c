@@ -11,7 +11,6 @@
 
 enum {
     RENEW_MS = 10000,
-    LEASE_MS = 30000,
     CALL_MS = 20000,
     EMBED_MS = 590000,
     RETRY_MS = 400,
@@ -181,7 +180,7 @@ renew(void *arg)
     struct job_renew_req q = { .document_id = j->claim->document_id,
                                .generation = j->claim->generation,
                                .worker = str_of(worker_instance(j->g->r->worker)),
-                               .lease_ms = LEASE_MS };
+                               .lease_ms = JOB_LEASE_MS };
 
     j->renew = loop_after(j->g->r->loop, RENEW_MS, renew, j);
     job_call(j, KIND_JOB_RENEW, &q, on_renewed, j);

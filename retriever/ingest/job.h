@@ -10,12 +10,13 @@
 enum {
     JOB_WINDOW = 256,       /* chunks of a window … */
     JOB_WINDOW_MOST = 1024, /* … where the embedder is fast and so many vectors are not too large */
-    JOB_BATCH = 64,
-    JOB_EMBEDS = 8,
-    JOB_TRIES = 4,
-    JOB_MEMBERS = 64,
-    SMALL_CHUNKS = 64,
-    SMALL_BYTES = 262144
+    JOB_BATCH = 64,         /* texts of one EMBED at most */
+    JOB_EMBEDS = 8,         /* of them at once */
+    JOB_TRIES = 4,          /* of a step that a passing fault met */
+    JOB_LEASE_MS = 30000,   /* of a claimed document */
+    JOB_MEMBERS = 64,       /* small documents that go together; small: */
+    SMALL_CHUNKS = 64,      /* passages at most */
+    SMALL_BYTES = 262144    /* and bytes of text */
 };
 
 struct job;

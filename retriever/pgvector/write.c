@@ -3,8 +3,7 @@
  *   change ─▶ waiting ─▶ batch: documents (index.put) | one collection, or all (index.drop, until nothing is left) ─▶ done
  *
  * A large document goes alone, in parts. A call that the store cannot do now is repeated: a change names its version, so that it does
- * nothing twice. A document that the database refuses is tried
- * alone, and then fails, and is deleted. */
+ * nothing twice. A document that the database refuses is tried alone, and then fails, and is deleted. */
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/log.h"

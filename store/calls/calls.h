@@ -77,7 +77,7 @@ bool chunk_ok(const struct chunk *k);
 /* citation.c: one row's citation: its columns begin at from, in the order of `citation_cols`, but for the page's. */
 void citation_row(const struct tx *t, size_t row, int from, int page, struct citation *k);
 
-/* document.c: one row of DOC_COLS. */
+/* document.c: one row of `doc_cols` (store/sql/piece.sql). */
 void document_row(const struct tx *t, int i, size_t row, struct document *d);
 
 #endif

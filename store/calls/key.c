@@ -1,6 +1,7 @@
 /* API keys: SHA-256 of the key only. A tenant's admin writes and lists its own. Gateways follow all of them by number:
- * key.changes is each key's last change after a number, revocations among them; key.used are the keys that a gateway let in for the first time on a day. key.get is one key, for a gateway that has
- * not read all of them yet. Migration 0008's triggers give the numbers, whoever writes. */
+ * key.changes is each key's last change after a number, revocations among them; key.used are the keys that a gateway let in
+ * for the first time on a day; key.get is one key, for a gateway that has not read all of them yet. Migration 0008's triggers
+ * give the numbers, whoever writes. */
 #include <endian.h>
 
 #include "store/calls/calls.h"
@@ -18,7 +19,7 @@ strs_bytes(const struct strs *s)
     return n;
 }
 
-/* Columns as KEY_COLS names them. Returns about how much room the key takes in a reply. */
+/* Columns as `key_cols` (store/sql/key.sql) names them. Returns about how much room the key takes in a reply. */
 static size_t
 read_key(struct tx *t, int i, size_t row, void *item)
 {

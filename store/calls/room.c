@@ -1,6 +1,6 @@
 /* Limits of a tenant, which no number of concurrent requests passes: a row that would be one too many is
  * refused in its own transaction, under the tenant's lock (store/sql/). Each limit has a code of its own for
- * refuse(), outside of err.tbl's. */
+ * refuse(), outside of proto/err.tbl's. */
 #include <stdio.h>
 
 #include "store/calls/calls.h"

@@ -1,5 +1,5 @@
 -- Texts are read in slices, so they are stored as they are: a compressed one is unpacked from its beginning for every slice. Only
--- documents.text said so; a text came there from uploads as it was stored there, compressed. Old rows: store/calls/texts.c.
+-- documents.text said so; a text came there from uploads as it was stored there, compressed. Old rows: store/texts.c.
 ALTER TABLE uploads ALTER text SET STORAGE EXTERNAL;
 
 -- A document that a retriever cannot load: why, and when that was last so. Said again while it lasts, so that a mark whose

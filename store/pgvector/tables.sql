@@ -1,4 +1,4 @@
--- The tables and functions of INDEX_ENGINE=pgvector, made by store/pgvector.c where that option says so: no migration, since
+-- The tables and functions of INDEX_ENGINE=pgvector, made by store/pgvector/pgvector.c where that option says so: no migration, since
 -- an installation with another engine has none of this, and everything here can be made anew from documents and chunks. Another
 -- layout gets other names, so that two releases serve side by side.
 --

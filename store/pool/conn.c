@@ -1,4 +1,4 @@
-/* One connection to Postgres. Only this file and result.c know libpq.
+/* One connection to Postgres. libpq is known to this file, dial.c, result.c and url_check.c.
  *
  *   names ──▶ OPENING ──connected──▶ SETUP ──▶ IDLE ◀──▶ PING, BUSY, RESET          any of them ──lost──▶ closed
  *

@@ -1,4 +1,4 @@
-/* Postgres as the rest of the store sees it: transactions in, results out. Only conn.c and result.c know libpq.
+/* Postgres as the rest of the store sees it: transactions in, results out. Only conn.c, dial.c, result.c and url_check.c know libpq.
  *
  *   handler → tx_new → TX(…) TX(…) → tx_run → [waiters, FIFO] → [connection: one pipeline, one round trip] → done(tx)
  *

@@ -32,7 +32,7 @@ every_statement_uses_exactly_its_parameters(void **state)
                 n = n * 10 + (*d - '0');
             highest = n > highest ? n : highest;
         }
-        /* those that share the six parameters of PUT_STATE need not use all of them */
+        /* those that share the six parameters of `put_state` need not use all of them */
         if (highest != sqls[i].params && strncmp(sqls[i].name, "PUT_", 4) != 0)
             fail_msg("%s: uses $%d, declares %d", sqls[i].name, highest, sqls[i].params);
     }

@@ -95,7 +95,7 @@ man_pages_are_clean() {
 }
 third_party_is_whole() {
     local p
-    mk -f - deps-names <<<$'include Makefile\ndeps-names:\n\t@echo "$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_NODE) $(DEPS_OFFICE)"' | tr ' |' '\n\n' | sort -u > "$scratch/deps"
+    mk -f - deps-names <<<$'include Makefile\ndeps-names:\n\t@echo "$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_NODE) $(DEPS_OFFICE) $(DEPS_OPENSEARCH)"' | tr ' |' '\n\n' | sort -u > "$scratch/deps"
     [ "$(wc -l < "$scratch/deps")" -gt 40 ] || { echo "the Makefile names no packages"; return 1; }
     while read -r p; do grep -qE "^\|.*\`$p\`.*\|" THIRD_PARTY.md || { echo "THIRD_PARTY.md: $p is missing"; return 1; }; done < "$scratch/deps"
     for p in $(grep -E '^\|' THIRD_PARTY.md | cut -d'|' -f3 | grep -oE '`[^`]+`' | tr -d '`'); do

@@ -1,5 +1,5 @@
-/* Neighbours of a word. See spell.h. No dictionary is kept: the caller looks the neighbours up
- * where the words are. */
+/* Neighbours and parts of a word. See spell.h. No dictionary is kept: the caller looks them up where the
+ * words are. */
 #include "text/spell.h"
 
 #include <ctype.h>
@@ -73,4 +73,73 @@ spell_meant(struct str typed, struct str neighbour)
     for (int i = 0; i < 256; i++)
         same = same && letters[i] == 0;
     return same;
+}
+
+/* ---- written together */
+
+enum { LONGEST = 40 };
+
+/* Letters that join the parts, in any of the languages. */
+static const char *const joints[] = { "", "s", "es", "n", "en", "e", "er", "ens" };
+
+static const char *const measures[] = { "dauer",  "zeit",   "zeiten",  "frist",    "fristen", "kosten",
+                                        "preis",  "preise", "gebuhr",  "gebuhren", "hohe",    "lange",
+                                        "anzahl", "nummer", "datum",   "termin",   "adresse", "grosse",
+                                        "duur",   "tijd",   "termijn", "prijs",    "kosten",  "adres" };
+
+static bool
+joins_words(enum language l)
+{
+    return l == LANG_GERMAN || l == LANG_DUTCH || l == LANG_SWEDISH || l == LANG_NORWEGIAN ||
+           l == LANG_DANISH;
+}
+
+static bool
+is_measure(struct str s)
+{
+    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++)
+        if (strlen(measures[i]) == s.n && memcmp(measures[i], s.p, s.n) == 0)
+            return true;
+    return false;
+}
+
+static bool
+inside_character(struct str s, size_t i)
+{
+    return i < s.n && ((unsigned char)s.p[i] & 0xc0) == 0x80;
+}
+
+struct str
+compound_first(struct str folded, struct compound c)
+{
+    return (struct str){ folded.p, c.first };
+}
+
+struct str
+compound_second(struct str folded, struct compound c)
+{
+    return (struct str){ folded.p + c.second, folded.n - c.second };
+}
+
+size_t
+compound_splits(struct str folded, enum language l, struct compound v[COMPOUND_SPLITS])
+{
+    size_t n = 0;
+
+    if (!joins_words(l) || folded.n > LONGEST)
+        return 0;
+    for (size_t first = COMPOUND_PART; first + COMPOUND_PART <= folded.n; first++) {
+        if (inside_character(folded, first))
+            continue;
+        for (size_t k = 0; k < sizeof joints / sizeof *joints && n < COMPOUND_SPLITS; k++) {
+            size_t len = strlen(joints[k]), second = first + len;
+
+            if (second + COMPOUND_PART > folded.n || memcmp(folded.p + first, joints[k], len) != 0)
+                continue;
+            v[n] = (struct compound){ (uint8_t)first, (uint8_t)second, false };
+            v[n].measure = is_measure(compound_second(folded, v[n]));
+            n++;
+        }
+    }
+    return n;
 }

@@ -1,9 +1,10 @@
-/* Words that a misspelt word may have been meant as: everything one letter away (Norvig, "How to Write a
- * Spelling Corrector", 2007). */
+/* Words that an unknown word may have been meant as. Of a misspelt one: everything one letter away (Norvig, "How to Write a
+ * Spelling Corrector", 2007). Of one that is written together, "Filterreinigung": its parts. */
 #ifndef TEXT_SPELL_H
 #define TEXT_SPELL_H
 
 #include "common/mem.h"
+#include "text/language.h"
 
 enum { SPELL_LEAST = 4, SPELL_SHORT = 6, SPELL_MOST = 20 };
 
@@ -13,5 +14,18 @@ bool spell_neighbours(struct str word, struct buf *out);
 /* May the neighbour be what was meant? Few misspell the first letter; and of a word of four
  * only two letters exchanged or one that is missing are seen to: most others are words of their own ("bread" is not "read"). */
 bool spell_meant(struct str typed, struct str neighbour);
+
+enum { COMPOUND_SPLITS = 128, COMPOUND_PART = 4 };
+
+struct compound {
+    uint8_t first, second; /* bytes [0, first) and from second on; what joins them ("s", "en") is left out */
+    bool measure; /* the second part only says what is asked of the first: "-dauer", "-kosten", "-nummer" */
+};
+
+/* All ways to cut a folded word in two parts of at least COMPOUND_PART letters; how many. 0: its language has no such words; German, Dutch,
+ * Swedish, Norwegian and Danish have. */
+size_t compound_splits(struct str folded, enum language l, struct compound v[COMPOUND_SPLITS]);
+struct str compound_first(struct str folded, struct compound c);
+struct str compound_second(struct str folded, struct compound c);
 
 #endif

@@ -1,5 +1,4 @@
-/* Inside of the built-in answers: passages → blocks → units that can be quoted → the few that answer. Only quote_*.c and chat.c
- * include this. Everything is a slice of the request. */
+/* Inside of the built-in answers: passages → blocks → units → the few that answer. Only quote_*.c and chat.c include this. */
 #ifndef EMBEDDER_BUILTIN_QUOTE_H
 #define EMBEDDER_BUILTIN_QUOTE_H
 
@@ -37,8 +36,7 @@ size_t quote_rst(struct str passage, size_t at, const struct block *before, stru
 
 /* ---- quote_cut.c: blocks as units */
 struct asking {
-    bool
-        in_full; /* the question has all content words, two or more, of the heading: an error that was pasted */
+    bool in_full; /* the question has all content words, two or more, of the heading: a pasted error */
     bool of_all;  /* the heading has all words of the question that say something, two or more */
     double alike; /* 0 … 1 */
 };
@@ -79,7 +77,8 @@ struct term {
     bool code;   /* a name of digits and letters ("E150"), or a sign ("->"), which says which one is meant */
     bool sign;   /* written in signs alone, which are no words */
     bool member; /* "final" of "pino.final", or an option: without it the question is about something else */
-    unsigned seen; /* units that have it */
+    size_t start, end; /* where it stands in the text that it was read from */
+    unsigned seen;     /* units that have it */
     double weight;
 };
 struct digest {
@@ -89,6 +88,7 @@ struct digest {
     size_t n_terms, n;      /* of terms; of u */
     uint32_t strong;        /* bits of those that are not weak */
     enum language asked_in; /* of the question */
+    enum language read_in;  /* of the passages: all words are read in it */
     enum wish wish;         /* the kind of answer that the question wants */
     struct unit *u;         /* QUOTE_UNITS */
     bool all;               /* weak units, too (to calibrate) */

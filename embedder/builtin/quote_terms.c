@@ -167,6 +167,8 @@ add_term(void *arg, const struct word *w)
     t = put_term(d, (struct term){ .h = w->h,
                                    .weak = w->cls == WORD_WEAK,
                                    .code = is_code(w->folded),
+                                   .start = w->start,
+                                   .end = w->end,
                                    .member = is_member(c->text, w) });
     if (w->folded.n < sizeof t->written)
         memcpy(t->written, w->folded.p, t->n = w->folded.n);
@@ -225,28 +227,115 @@ try_spelling(void *arg, const struct word *w)
     s->found = true;
 }
 
-/* A word that no passage has is read as one that a passage has and that is one letter away. */
+static void
+collect_all(struct digest *d, struct vocabulary *v)
+{
+    for (size_t i = 0, n = prompt_passages(d->req); i < n; i++) {
+        words_each(d->words, d->req->hits.v[i].title, collect, v);
+        words_each(d->words, d->req->hits.v[i].section, collect, v);
+        words_each(d->words, d->req->hits.v[i].text, collect, v);
+    }
+}
+
+static bool
+spelt(struct digest *d, struct term *t, const struct vocabulary *v)
+{
+    struct speller s = { .v = v, .typed = { t->written, t->n } };
+    struct buf b = BUF_MAX(65536);
+
+    if (spell_neighbours((struct str){ t->written, t->n }, &b))
+        words_each(d->words, buf_slice(&b), try_spelling, &s);
+    t->h = s.found ? s.meant : t->h;
+    buf_free(&b);
+    return s.found;
+}
+
+static void
+take_hash(void *arg, const struct word *w)
+{
+    *(uint64_t *)arg = w->cls == WORD_STOP ? 0 : w->h;
+}
+
+static uint64_t
+known_part(struct digest *d, const struct vocabulary *v, struct str part)
+{
+    uint64_t h = 0;
+
+    words_each(d->words, part, take_hash, &h);
+    return h && knows(v, h) ? h : 0;
+}
+
+/* "Filterreinigung" asks for Filter and Reinigung, where passages have those; "Garantiedauer" for Garantie. */
+static void
+cut_compound(struct digest *d, struct term *t, const struct vocabulary *v)
+{
+    struct compound c[COMPOUND_SPLITS];
+    struct str word = { t->written, t->n };
+    size_t n = compound_splits(word, d->read_in, c);
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t first = known_part(d, v, compound_first(word, c[i])),
+                 second = known_part(d, v, compound_second(word, c[i]));
+
+        if (!first || (!second && !c[i].measure))
+            continue;
+        t->h = first;
+        if (second && d->n_terms < QUOTE_TERMS)
+            put_term(d, (struct term){ .h = second, .weak = t->weak });
+        return;
+    }
+}
+
+/* A word that no passage has is read as one that a passage has and that is one letter away, or that it is written together of. */
 static void
 correct_terms(struct digest *d)
 {
     struct vocabulary v = { 0 };
 
-    for (size_t i = 0, n = prompt_passages(d->req); i < n; i++) {
-        words_each(d->words, d->req->hits.v[i].title, collect, &v);
-        words_each(d->words, d->req->hits.v[i].section, collect, &v);
-        words_each(d->words, d->req->hits.v[i].text, collect, &v);
-    }
-    for (size_t i = 0; i < d->n_terms; i++) {
+    collect_all(d, &v);
+    for (size_t i = 0, n = d->n_terms; i < n; i++) {
         struct term *t = &d->terms[i];
-        struct speller s = { .v = &v, .typed = { t->written, t->n } };
-        struct buf b = BUF_MAX(65536);
 
-        if (!t->sign && t->n >= SPELL_LEAST && !knows(&v, t->h) &&
-            spell_neighbours((struct str){ t->written, t->n }, &b))
-            words_each(d->words, buf_slice(&b), try_spelling, &s);
-        t->h = s.found ? s.meant : t->h;
-        buf_free(&b);
+        if (!t->sign && t->n >= SPELL_LEAST && !knows(&v, t->h) && !spelt(d, t, &v))
+            cut_compound(d, t, &v);
     }
+    mem_free(&v.h);
+}
+
+static void
+drop_term(struct digest *d, size_t i)
+{
+    memmove(&d->terms[i], &d->terms[i + 1], (d->n_terms - i - 1) * sizeof *d->terms);
+    d->n_terms--;
+    d->strong = 0;
+    for (size_t k = 0; k < d->n_terms; k++)
+        d->strong |= (uint32_t)!d->terms[k].weak << k;
+}
+
+static bool
+is_within(const struct term *part, const struct term *both)
+{
+    return !part->sign && !both->sign && part->start >= both->start && part->end <= both->end &&
+           part->end - part->start < both->end - both->start;
+}
+
+/* "cool-down" was read as "cool", "down" and "cooldown": passages have either the two or the one. */
+static void
+settle_joined(struct digest *d)
+{
+    struct vocabulary v = { 0 };
+
+    collect_all(d, &v);
+    for (size_t i = 0; i < d->n_terms; i++)
+        for (size_t k = 0; k < d->n_terms; k++) {
+            const struct term *part = &d->terms[k], *both = &d->terms[i];
+
+            if (!is_within(part, both) || knows(&v, part->h) == knows(&v, both->h))
+                continue;
+            drop_term(d, knows(&v, both->h) ? k : i);
+            i = SIZE_MAX; /* from the beginning: places have moved */
+            break;
+        }
     mem_free(&v.h);
 }
 
@@ -288,12 +377,17 @@ quote_terms(struct digest *d)
     struct str q = d->req->question;
 
     const struct hit *first = d->req->hits.n > 0 ? d->req->hits.v : NULL;
+    bool own; /* the passages are in the question's language, as far as can be told */
 
     d->asked_in = language_of(q, 0, LANG_ENGLISH);
-    words_language(d->words, language_given(first ? first->language : STR_NONE,
-                                            first ? utf8_cut(first->text, 4096) : STR_NONE, d->asked_in));
+    d->read_in = language_given(first ? first->language : STR_NONE,
+                                first ? utf8_cut(first->text, 4096) : STR_NONE, d->asked_in);
+    words_language(d->words, d->read_in);
     asking_core(q, &core);
     quote_read(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
+    own = !first || !quote_is_foreign(d, first);
+    if (own)
+        settle_joined(d);
     if (d->n_terms < 2 && d->req->selection.n > 0 && !d->req->selected)
         quote_read(d, d->req->selection, WORD_CONTENT, SELECTION_TERMS); /* "What does this mean?" */
     add_signs(d, q);
@@ -302,6 +396,6 @@ quote_terms(struct digest *d)
     d->compares = quote_compares(q);
     d->asks_what = quote_asks_what(buf_slice(&core));
     buf_free(&core);
-    if (!first || !quote_is_foreign(d, first))
+    if (own)
         correct_terms(d);
 }

@@ -1,7 +1,8 @@
 /* Questions. See query.h.
  *
  *   text ─▶ words ─▶ stems in each language that is searched ─▶ how many passages have them ─▶ weights
- *                      └ no passage has it: the word one letter away that passages have, if there is one
+ *                      └ no passage has it: the word one letter away that passages have, if there is one, or the two words that it is
+ *                        written together of; and of "cool-down" either the two words or the one count, as passages have them
  *
  * The words around a question ("hi, can you tell me", "like I am five") are worth little, whether
  * passages have them or not. */
@@ -11,11 +12,12 @@
 #include <stdlib.h>
 
 #include "text/asking.h"
+#include "text/fold.h"
 #include "text/sign.h"
 #include "text/spell.h"
 #include "retriever/index/rank.h"
 
-enum { SPELT_MAX = 6, TEXT_MAX = 65536, QUERY_NEIGHBOURS = 4096 };
+enum { SPELT_MAX = 6, TEXT_MAX = 65536, QUERY_NEIGHBOURS = 4096, GUESSED_IN = 3 };
 
 struct reader {
     struct query *q;
@@ -178,27 +180,159 @@ try_spelling(void *arg, const struct word *w)
     }
 }
 
-/* A word that no passage has may be misspelt: then the commonest word one letter away is meant, or it says nothing. */
-static bool
-correct(const struct reader *r, struct query_term *t)
+/* The languages in which an unknown word may be one: the question's, and those that most documents have. */
+static size_t
+guessed_in(const struct reader *r, enum language v[GUESSED_IN])
 {
-    struct str raw = { r->text.p + t->start, t->end - t->start };
-    struct speller p = { .r = r, .typed = raw };
+    const uint64_t *docs = r->corpus->languages;
+    size_t n = 1;
+
+    v[0] = r->own;
+    while (n < GUESSED_IN) {
+        enum language most = LANGUAGES;
+
+        for (int l = 0; l < LANGUAGES; l++) {
+            bool has = docs[l] == 0;
+
+            for (size_t i = 0; i < n; i++)
+                has = has || v[i] == (enum language)l;
+            if (!has && (most == LANGUAGES || docs[l] > docs[most]))
+                most = (enum language)l;
+        }
+        if (most == LANGUAGES)
+            break;
+        v[n++] = most;
+    }
+    return n;
+}
+
+static struct str
+written(const struct reader *r, const struct query_term *t)
+{
+    return (struct str){ r->text.p + t->start, t->end - t->start };
+}
+
+/* Does a stop word of the question's language stand one letter away? *p: the commonest neighbour. */
+static void
+spell(const struct reader *r, struct speller *p)
+{
+    enum language v[GUESSED_IN];
+    size_t n = guessed_in(r, v);
     struct buf b = BUF_MAX(TEXT_MAX);
 
-    words_language(r->words, r->own);
-    if (spell_neighbours(raw, &b))
-        words_each(r->words, buf_slice(&b), try_spelling, &p);
+    if (spell_neighbours(p->typed, &b))
+        for (size_t i = 0; i < n && !p->stop && (i == 0 || p->df <= 0); i++) {
+            words_language(r->words, v[i]);
+            words_each(r->words, buf_slice(&b), try_spelling, p);
+            p->stop = p->stop && i == 0;
+        }
     buf_free(&b);
-    if (p.stop)
-        t->weight = 0;
-    if (p.stop || p.df <= 0)
-        return false;
-    t->h[0] = p.best;
+}
+
+static void
+take_part(void *arg, const struct word *w)
+{
+    uint64_t *h = arg;
+
+    *h = w->cls == WORD_STOP ? 0 : w->h;
+}
+
+static uint64_t
+part_hash(struct words *words, struct str part)
+{
+    uint64_t h = 0;
+
+    words_each(words, part, take_part, &h);
+    return h;
+}
+
+static void
+mean(struct query_term *t, uint64_t h)
+{
+    t->h[0] = h;
     t->n_forms = 1;
     t->idf *= RANK_SPELT;
     t->weight *= RANK_SPELT;
+}
+
+/* The two words that the term is written together of: those that passages have, the rarer of both being the commonest. A
+ * second one that only says what is asked of the first ("-dauer") may be missing. */
+static bool
+cut_compound(const struct reader *r, struct query_term *t)
+{
+    struct compound v[COMPOUND_SPLITS];
+    enum language in[GUESSED_IN];
+    size_t languages = guessed_in(r, in);
+    uint64_t first = 0, second = 0;
+    double best = 0;
+    char z[FOLD_MAX];
+    struct str folded = { z, written(r, t).n < FOLD_MAX ? fold_word(written(r, t), z) : 0 };
+
+    for (size_t l = 0; l < languages && best <= 0; l++) {
+        words_language(r->words, in[l]);
+        for (size_t i = 0, n = compound_splits(folded, in[l], v); i < n; i++) {
+            uint64_t a = part_hash(r->words, compound_first(folded, v[i])),
+                     b = part_hash(r->words, compound_second(folded, v[i]));
+            double x = a ? passages_with(r, a) : 0, y = b ? passages_with(r, b) : 0;
+            double common = y <= 0 && v[i].measure ? x / 2 : fmin(x, y);
+
+            if (common > best) {
+                best = common;
+                first = a;
+                second = y > 0 ? b : 0;
+            }
+        }
+    }
+    if (best <= 0)
+        return false;
+    mean(t, first);
+    if (second && r->q->n < QUERY_WORDS) {
+        r->q->v[r->q->n] = *t;
+        r->q->v[r->q->n++].h[0] = second;
+    }
     return true;
+}
+
+/* A word that no passage has may be misspelt: then the commonest word one letter away is meant; or written together; or it
+ * says nothing. */
+static bool
+correct(const struct reader *r, struct query_term *t)
+{
+    struct speller p = { .r = r, .typed = written(r, t) };
+
+    spell(r, &p);
+    if (p.stop)
+        t->weight = 0;
+    if (p.stop)
+        return false;
+    if (p.df <= 0)
+        return cut_compound(r, t);
+    mean(t, p.best);
+    return true;
+}
+
+/* "cool-down" was read as "cool", "down" and "cooldown". The words that passages have of it count; the rest is not missing. */
+static void
+settle_joined(const struct reader *r)
+{
+    struct query *q = r->q;
+
+    for (size_t i = 0; i < q->n; i++) {
+        struct query_term *both = &q->v[i];
+
+        for (size_t k = 0; k < q->n; k++) {
+            struct query_term *part = &q->v[k];
+            bool inside = part->context == both->context && part->start >= both->start &&
+                          part->end <= both->end && part->end - part->start < both->end - both->start;
+
+            if (!inside)
+                continue;
+            if (passages_with_any(r, both) > 0 && passages_with_any(r, part) <= 0)
+                part->weight = 0;
+            else if (passages_with_any(r, both) <= 0 && passages_with_any(r, part) > 0)
+                both->weight = 0;
+        }
+    }
 }
 
 /* A word that no passage has counts as missing, but not in full: it may be the question's own way of asking. */
@@ -207,6 +341,10 @@ weigh(const struct reader *r, struct query_term *t, size_t *tried)
 {
     double place = t->context ? RANK_CONTEXT : 1, df = passages_with_any(r, t);
 
+    if (t->weight <= 0) {
+        t->idf = 0;
+        return;
+    }
     if (df <= 0 && !t->context && !r->foreign && *tried < SPELT_MAX) {
         (*tried)++;
         if (correct(r, t))
@@ -257,27 +395,54 @@ take_neighbour(void *arg, const struct word *w)
 }
 
 static void
-look_up_neighbours(const struct reader *r)
+take_hash(struct neighbours *x, uint64_t h)
 {
-    struct neighbours *x = mem_new(sizeof *x);
+    if (h && x->n < QUERY_NEIGHBOURS)
+        x->h[x->n++] = h;
+}
+
+/* Words that an unknown one may be meant as. */
+static void
+guess(const struct reader *r, const struct query_term *t, struct neighbours *x)
+{
+    struct compound v[COMPOUND_SPLITS];
+    enum language in[GUESSED_IN];
     struct buf b = BUF_MAX(TEXT_MAX);
-    size_t tried = r->foreign ? SPELT_MAX : 0;
+    char z[FOLD_MAX];
+    size_t languages = guessed_in(r, in);
 
-    words_language(r->words, r->own);
-    for (size_t i = 0; i < r->q->n && tried < SPELT_MAX; i++) {
-        const struct query_term *t = &r->q->v[i];
+    x->typed = written(r, t);
+    struct str folded = { z, x->typed.n < FOLD_MAX ? fold_word(x->typed, z) : 0 };
 
-        if (t->context || passages_with_any(r, t) > 0)
-            continue;
-        tried++;
-        x->typed = (struct str){ r->text.p + t->start, t->end - t->start };
+    for (size_t l = 0; l < languages; l++) {
+        words_language(r->words, in[l]);
+        for (size_t i = 0, n = compound_splits(folded, in[l], v); i < n; i++) {
+            take_hash(x, part_hash(r->words, compound_first(folded, v[i])));
+            take_hash(x, part_hash(r->words, compound_second(folded, v[i])));
+        }
         buf_reset(&b);
         if (spell_neighbours(x->typed, &b))
             words_each(r->words, buf_slice(&b), take_neighbour, x);
     }
+    buf_free(&b);
+}
+
+static void
+look_up_neighbours(const struct reader *r)
+{
+    struct neighbours *x = mem_new(sizeof *x);
+    size_t tried = r->foreign ? SPELT_MAX : 0;
+
+    for (size_t i = 0; i < r->q->n && tried < SPELT_MAX; i++) {
+        const struct query_term *t = &r->q->v[i];
+
+        if (t->context || t->weight <= 0 || passages_with_any(r, t) > 0)
+            continue;
+        tried++;
+        guess(r, t, x);
+    }
     if (x->n > 0)
         r->corpus->look_up(r->corpus->arg, x->h, x->n);
-    buf_free(&b);
     mem_free(&x);
 }
 
@@ -294,7 +459,10 @@ query_read(struct query *q, struct words *w, const struct engine_query *iq, cons
     read_terms(&r, iq->context);
     if (c->look_up) {
         look_up_words(&r);
+        settle_joined(&r);
         look_up_neighbours(&r);
+    } else {
+        settle_joined(&r);
     }
     for (size_t i = 0; i < q->n; i++) {
         weigh(&r, &q->v[i], &tried);

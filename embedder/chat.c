@@ -16,6 +16,7 @@
 #include "embedder/frames.h"
 #include "embedder/span.h"
 #include "embedder/leak.h"
+#include "embedder/refusal.h"
 
 #define ANSWER_MAX 262144 /* of chat_rep.text */
 #define PART_MAX 65536    /* of chat_part.text */
@@ -227,7 +228,8 @@ chat_finish(struct chat_run *r, const char *model)
     if (r->leaked)
         rep.finish_reason = STR("content_filter");
     mem_free(&r->leak); /* all of it may be shown */
-    rep.refused = !req->raw && (r->refused || prompt_refused(rep.text, prompt_refusal(req)));
+    rep.refused = !req->raw && (r->refused || prompt_refused(rep.text, prompt_refusal(req)) ||
+                                (!r->marked && refusal_said(rep.text)));
     if (rep.refused)
         stat_inc(&embedder_stats, CHAT_REFUSED);
     chat_flush(r);

@@ -71,7 +71,7 @@ extern const char *prompt_default(void); /* deploy/prompts/default.txt, compiled
 /* The "messages" array of a chat completion, as JSON, appended to out. False when it did not fit. */
 bool prompt_messages(const struct chat_req *req, const struct prompt_opt *opt, struct buf *out);
 struct str prompt_refusal(const struct chat_req *req); /* the text of the request, or REFUSAL_TEXT */
-/* Does the answer say that the passages do not answer: it starts with the refusal text and has no mark. */
+/* Does the answer say that the passages do not answer: with the refusal text, or that of a language, and nothing that has a mark behind it? */
 bool prompt_refused(struct str answer, struct str refusal);
 /* Beginning of the SHA-256 of the system prompt in force for this request, in hex. */
 struct str prompt_version(const struct chat_req *req, const char *system, char out[33]);

@@ -19,6 +19,8 @@
 #include "common/text/text.h"
 #include "embedder/embedder.h"
 #include "embedder/leak.h"
+#include "text/language.h"
+#include "embedder/refusal.h"
 
 #define PASSAGES 8
 #define PASSAGE_BYTES 16384
@@ -349,10 +351,10 @@ prompt_messages(const struct chat_req *req, const struct prompt_opt *opt, struct
 bool
 prompt_refused(struct str answer, struct str refusal)
 {
-    while (refusal.n > 0 && strchr(" .!\n", refusal.p[refusal.n - 1]))
-        refusal.n--;
-    while (answer.n > 0 && strchr(" \"'*\n\t", answer.p[0]))
-        answer = (struct str){ answer.p + 1, answer.n - 1 };
-    return refusal.n > 0 && answer.n >= refusal.n && strncasecmp(answer.p, refusal.p, refusal.n) == 0 &&
-           !has_mark(answer);
+    if (refusal_is(answer, refusal))
+        return true;
+    for (int l = 0; l < LANGUAGES; l++) /* a model may keep to another language than it is asked in */
+        if (refusal_is(answer, language_refusal((enum language)l)))
+            return true;
+    return refusal_is(answer, STR(REFUSAL_TEXT));
 }

@@ -229,7 +229,17 @@ a_refusal_is_recognised_and_a_cited_answer_is_not(void **state)
     assert_true(prompt_refused(STR("I could not find that in these documents."), refusal));
     assert_true(prompt_refused(STR(" \"I could not find that in these documents\""), refusal));
     assert_true(prompt_refused(STR("I could not find that in these documents, sorry [x]."), refusal));
+    assert_true(prompt_refused(STR("I could not find that in these documents [1]."), refusal));
+    assert_true(prompt_refused(STR("**I could not find that in these documents.** [1][2]"), refusal));
+    assert_true(prompt_refused(STR("I COULD NOT FIND THAT IN THESE DOCUMENTS"), refusal));
+    assert_true(prompt_refused(
+        STR("Je n\xe2\x80\x99"
+            "ai pas trouv\xc3\xa9 de r\xc3\xa9ponse \xc3\xa0 cette question dans les documents [1]."),
+        refusal));
+    assert_true(prompt_refused(STR(REFUSAL_TEXT), refusal));
     assert_false(prompt_refused(STR("I could not find that in these documents, but [2] says so."), refusal));
+    assert_false(prompt_refused(STR("I could not find that in these documents. The pool keeps ten [2]."),
+                                refusal));
     assert_false(prompt_refused(STR("The pool keeps ten."), refusal));
     assert_false(prompt_refused(STR(""), refusal));
 }

@@ -9,7 +9,7 @@
 
 #include "common/text/text.h"
 
-enum { QUOTE_MIN = 12, EVIDENCE_BYTES = 8 << 20 };
+enum { EVIDENCE_BYTES = 8 << 20 };
 
 struct matcher {
     struct bag *bag;
@@ -32,10 +32,16 @@ bag_add(void *arg, const struct word *w)
 }
 
 void
+cite_bag_more(struct citer *c, struct str statement)
+{
+    words_each(c->words, statement, bag_add, &c->bag);
+}
+
+void
 cite_bag(struct citer *c, struct str statement)
 {
     c->bag.n = 0;
-    words_each(c->words, statement, bag_add, &c->bag);
+    cite_bag_more(c, statement);
 }
 
 static void
@@ -76,68 +82,6 @@ struct str
 cite_slice(struct str s, struct span x)
 {
     return (struct str){ s.p + x.start, x.end - x.start };
-}
-
-/* The statement a mark belongs to: the sentence of the cleaned answer that ends at, or runs over, the mark; marks cut. */
-static struct span
-statement_of(struct str answer, size_t mark)
-{
-    size_t from = mark > 1200 ? mark - 1200 : 0, at, e = mark;
-    struct span x, last = { 0 };
-
-    while (from && from < mark && ((unsigned char)answer.p[from] & 0xc0) == 0x80)
-        from++;
-    for (;;) { /* back over marks and spaces before this one */
-        while (e > from && (space_byte(answer.p[e - 1]) || answer.p[e - 1] == ']'))
-            e--;
-        size_t b = e;
-
-        while (b > from && ((answer.p[b - 1] >= '0' && answer.p[b - 1] <= '9') || answer.p[b - 1] == ',' ||
-                            answer.p[b - 1] == ' '))
-            b--;
-        if (b == e || b == from || answer.p[b - 1] != '[')
-            break;
-        e = b - 1;
-    }
-    struct str before = { answer.p, e };
-
-    at = from;
-    while (sentence_next(before, &at, &x))
-        last = x;
-    return last;
-}
-
-/* A quoted piece or the whole statement, found byte for byte in the passage. */
-bool
-cite_verbatim(struct str text, struct str statement, struct span *out)
-{
-    static const char *const open[] = { "\"", "\xe2\x80\x9c" }, *const close[] = { "\"", "\xe2\x80\x9d" };
-
-    for (size_t q = 0; q < 2; q++) {
-        const char *b = memmem(statement.p, statement.n, open[q], strlen(open[q]));
-
-        if (!b)
-            continue;
-        b += strlen(open[q]);
-        const char *e = memmem(b, (size_t)(statement.p + statement.n - b), close[q], strlen(close[q]));
-        const char *at = e && e - b >= QUOTE_MIN ? memmem(text.p, text.n, b, (size_t)(e - b)) : NULL;
-
-        if (at) {
-            *out = (struct span){ (size_t)(at - text.p), (size_t)(at - text.p) + (size_t)(e - b) };
-            return true;
-        }
-    }
-    while (statement.n && strchr("-*># \"", statement.p[0])) {
-        statement.p++;
-        statement.n--;
-    }
-    while (statement.n && strchr(".\" *", statement.p[statement.n - 1]))
-        statement.n--;
-    const char *at = statement.n >= QUOTE_MIN ? memmem(text.p, text.n, statement.p, statement.n) : NULL;
-
-    if (at)
-        *out = (struct span){ (size_t)(at - text.p), (size_t)(at - text.p) + statement.n };
-    return at != NULL;
 }
 
 size_t
@@ -348,6 +292,7 @@ quoted_span(const struct citer *c, const struct marks *m, size_t i, struct str t
 static void
 look_up(struct citer *c, const struct marks *m, struct cite_counts *counts)
 {
+    cite_leads(c, m);
     for (size_t i = 0; i < m->n && i < LOOKED_MAX; i++) {
         const struct hit *h = &c->req->hits.v[m->v[i].n - 1];
         struct support *best = &c->best[m->v[i].n - 1];
@@ -357,7 +302,7 @@ look_up(struct citer *c, const struct marks *m, struct cite_counts *counts)
         struct support s = { .overlap = 1, .verbatim = true, .set = true };
 
         if (!c->req->marked || !quoted_span(c, m, i, h->text, &s.span))
-            s = support_for(c, h, cite_slice(c->answer, statement_of(c->answer, m->v[i].at)));
+            s = support_for(c, h, cite_statement(c, m, i));
         counts->support[counts->n_support++] = (struct mark_support){ m->v[i].n, s.overlap };
         if (s.set && !best->verbatim && (!best->set || s.verbatim || s.overlap > best->overlap))
             *best = s;

@@ -1,4 +1,4 @@
-/* Marks whose passage says nothing of what they stand behind: a model that cites at random. The words decide,
+/* Marks whose passage says nothing of what they stand for (cite_claim.c): a model that cites at random. The words decide,
  * so that they are asked only where they can know: answer and passage are clearly in the same language, and
  * there are a few of them. One word in common, in the passage or its headings, and the mark stays: how much
  * of the sentence the passage says is its support, shown in the trace. */
@@ -14,25 +14,6 @@ clearly(struct str text, enum language *out)
 {
     *out = language_of(text, 0, LANG_ENGLISH);
     return *out == language_of(text, 0, LANG_GERMAN);
-}
-
-/* The words that the mark at i stands behind: back to the mark before it, or to an empty line; of marks in a row all have the same. */
-static struct str
-claim_of(const struct citer *c, const struct marks *m, size_t i)
-{
-    size_t end = m->v[i].at, from = 0;
-
-    for (size_t j = i + 1; j-- > 0;) {
-        const char *close = j > 0 ? memchr(c->answer.p + m->v[j - 1].at, ']', end - m->v[j - 1].at) : NULL;
-
-        from = close ? (size_t)(close - c->answer.p) + 1 : 0;
-        for (size_t b = from; b + 1 < end; b++)
-            if (c->answer.p[b] == '\n' && c->answer.p[b + 1] == '\n')
-                from = b;
-        if (span_trim(c->answer, (struct span){ from, end }).start < end)
-            break;
-    }
-    return (struct str){ c->answer.p + from, end - from };
 }
 
 /* Has the passage, or what stands above it, a word of the bag? */
@@ -54,11 +35,11 @@ cite_unsupported(struct citer *c, const struct marks *m, bool *refused)
     bool asked = false, clear = false;
     size_t n = 0;
 
+    cite_leads(c, m);
     for (size_t i = 0; i < m->n && i < LOOKED_MAX; i++) {
         const struct hit *h = &c->req->hits.v[m->v[i].n - 1];
 
-        cite_bag(c, claim_of(c, m, i));
-        if (c->bag.n < CHECKED_WORDS || !cite_usable(h))
+        if (cite_claim(c, m, i) < CHECKED_WORDS || !cite_usable(h))
             continue;
         clear = asked ? clear : clearly(c->answer, &said);
         asked = true;

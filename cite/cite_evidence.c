@@ -1,9 +1,7 @@
 /* Marks by evidence: sentences that a passage says, which the model did not mark. */
-#include <strings.h>
-
 #include "cite/cite_int.h"
 
-enum { UNMARKED_MAX = 24, UNMARKED_WORDS = 3 };
+enum { UNMARKED_MAX = 24, UNMARKED_WORDS = 3, OPEN_MAX = 3 };
 #define UNMARKED_OVERLAP 0.75 /* of a statement's weight, in at most three sentences of one passage */
 #define UNMARKED_LEAD 0.15    /* before the next passage */
 
@@ -14,16 +12,26 @@ struct facts { /* facts that must agree beside the words */
     bool negated;
 };
 
+/* Folded, as text/words.h has them. */
+static const char *const denials[] = {
+    "no",     "not",    "never",  "nor",     "none",   "neither", "nobody",  "cannot",  "without", "nicht",
+    "kein",   "keine",  "keinen", "keinem",  "keiner", "nie",     "niemals", "ohne",    "ne",      "pas",
+    "jamais", "sans",   "aucun",  "aucune",  "nunca",  "sin",     "ningun",  "ninguna", "jamas",   "non",
+    "mai",    "senza",  "nessun", "nessuna", "nao",    "sem",     "nenhum",  "nenhuma", "niet",    "geen",
+    "nooit",  "zonder", "bez",    "не",      "нет",    "без",     "никогда", "inte",    "ingen",   "aldrig",
+    "utan",   "ikke",   "aldri",  "uten",    "uden",   "ei",      "ilman",   "nu",      "fara",    "degil",
+    "لا",     "ليس",    "لم",     "नहीं",
+};
+
 static void
 fact_add(void *arg, const struct word *w)
 {
-    static const char *const no[] = { "no", "not", "never", "nor", "none", "neither", "cannot", "without" };
     struct facts *f = arg;
     struct str s = { f->text.p + w->start, w->end - w->start };
     bool digit = false;
 
-    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-        f->negated = f->negated || (strlen(no[i]) == s.n && strncasecmp(no[i], s.p, s.n) == 0);
+    for (size_t i = 0; i < sizeof denials / sizeof *denials; i++)
+        f->negated = f->negated || str_is(w->folded, denials[i]);
     for (size_t i = 0; i < s.n; i++)
         digit = digit || (s.p[i] >= '0' && s.p[i] <= '9');
     if (digit && f->n < sizeof f->number / sizeof *f->number)
@@ -35,7 +43,8 @@ facts_of(struct citer *c, struct str text, struct facts *f)
 {
     *f = (struct facts){ .text = text };
     words_each(c->words, text, fact_add, f);
-    f->negated = f->negated || str_has(text, "n't") || str_has(text, "n\xe2\x80\x99t");
+    f->negated = f->negated || str_has(text, "n't") || str_has(text, "n’t") || str_has(text, "不") ||
+                 str_has(text, "没") || str_has(text, "ません") || str_has(text, "ない");
 }
 
 /* Every number of the statement is there, and both deny something or neither does. */
@@ -101,6 +110,40 @@ passage_of(struct citer *c, struct str statement)
     return best.overlap >= UNMARKED_OVERLAP && best.overlap - next >= UNMARKED_LEAD ? (long)at + 1 : 0;
 }
 
+/* Does the span open a bracket that it does not close? "[Nr. 1]" looks like the end of a sentence. */
+static bool
+is_open(struct str answer, struct span x)
+{
+    int depth = 0;
+
+    for (size_t i = x.start; i < x.end; i++) {
+        if (answer.p[i] == '[' || answer.p[i] == '(')
+            depth++;
+        else if ((answer.p[i] == ']' || answer.p[i] == ')') && depth > 0)
+            depth--;
+    }
+    return depth > 0;
+}
+
+/* The next sentence, with those that a bracket in it holds together. */
+static bool
+next_whole(struct str answer, size_t *at, struct span *x)
+{
+    struct span more;
+
+    if (!sentence_next(answer, at, x))
+        return false;
+    for (int i = 0; i < OPEN_MAX && is_open(answer, *x); i++) {
+        size_t on = *at;
+
+        if (!sentence_next(answer, &on, &more) || memchr(answer.p + x->end, '\n', more.start - x->end))
+            break;
+        x->end = more.end;
+        *at = on;
+    }
+    return true;
+}
+
 /* The place of a mark in a sentence of prose: before its full stop. 0: it states nothing, or a
  * mark would break it. */
 static size_t
@@ -114,7 +157,7 @@ mark_place(struct str answer, struct span x)
         end--;
     for (size_t i = x.start; i < end; i++)
         ticks += answer.p[i] == '`';
-    return ticks % 2 ? 0 : end;
+    return ticks % 2 || is_open(answer, x) ? 0 : end;
 }
 
 static bool
@@ -189,6 +232,48 @@ carry(const struct citer *c, struct marking *k, size_t to)
     k->copied = to;
 }
 
+static long
+proven(struct citer *c, const struct marking *k, struct str statement, bool none)
+{
+    long n = quoted_passage(c, statement, k->cited);
+
+    return n == 0 && none ? passage_of(c, statement) : n;
+}
+
+/* Does the passage have the likely mark, too, behind the same letters? Then it is none. */
+static bool
+has_likely(const struct citer *c, long n, size_t from, const struct likely *l)
+{
+    size_t b = l->start;
+    struct str text = c->req->hits.v[n - 1].text;
+
+    while (b > from && l->start - b < 4)
+        b--;
+    return memmem(text.p, text.n, c->answer.p + b, l->end - b) != NULL;
+}
+
+/* The passage (from 1) that a sentence proves, 0: none does. Its mark will stand at *place. A likely mark in front of that says
+ * nothing beside it: when both have one number *place moves to where it begins. */
+static long
+prove(struct citer *c, const struct marking *k, struct span x, bool none, size_t *place)
+{
+    struct str s = cite_slice(c->answer, x);
+    struct likely l = { 0 };
+    bool likely = mark_likely(c->answer, x.start, *place, &l);
+    long n = proven(c, k, s, none);
+    size_t lead;
+
+    if (n == 0 && likely) {
+        s.n = l.start - x.start;
+        n = proven(c, k, s, none);
+    }
+    if (n == 0 && (lead = mark_lead(s)) > 0)
+        n = proven(c, k, (struct str){ s.p + lead, s.n - lead }, none);
+    if (n > 0 && likely && l.n == n && !has_likely(c, n, x.start, &l))
+        *place = l.start;
+    return n;
+}
+
 /* Small models cite badly. In an answer without marks, a sentence whose words stand nearly all in one passage, numbers and
  * denials alike, and in no other passage as well, gets that passage's mark. In any answer, a sentence that stands in a passage
  * word for word gets its mark, when nothing cites that passage. A sentence that nothing
@@ -206,21 +291,20 @@ cite_by_evidence(struct citer *c, struct buf *out, struct marks *m, size_t *adde
         return false;
     for (size_t i = 0; i < m->n; i++)
         k.cited[m->v[i].n - 1] = true;
-    for (size_t i = 0; i < LOOKED_MAX && k.added < UNMARKED_MAX && sentence_next(c->answer, &at, &x); i++) {
-        size_t place = in_fence(c->answer, x.end) ? 0 : mark_place(c->answer, x);
+    for (size_t i = 0; i < LOOKED_MAX && k.added < UNMARKED_MAX && next_whole(c->answer, &at, &x); i++) {
+        size_t place = in_fence(c->answer, x.end) ? 0 : mark_place(c->answer, x), behind = place;
 
         if (place <= x.start || has_mark(m, &next, x, at))
             continue;
-        long n = quoted_passage(c, cite_slice(c->answer, x), k.cited);
+        long n = prove(c, &k, x, none, &place);
 
-        if (n == 0 && none)
-            n = passage_of(c, cite_slice(c->answer, x));
         if (n == 0)
             continue;
         carry(c, &k, place);
         k.all.v[k.all.n++] = (struct mark){ n, out->n + 1 };
         k.added++;
         buf_printf(out, " [%ld]", n);
+        k.copied = behind;
     }
     carry(c, &k, c->answer.n);
     for (; k.taken < m->n; k.taken++)

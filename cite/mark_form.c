@@ -1,12 +1,14 @@
 /* The ways in which models write marks. A group is an opening, perhaps a label ("Source"), numbers with separators or ranges, a
  * note of the model behind a dagger, and the closing that fits:
  *
- *   [1]  [1, 2]  [1-3]  [1 and 2]  [Source 1]  [^1]  [[1]]  \[1\]  ［1］  【1†source】  (Source 1)
+ *   [1]  [1, 2]  [1-3]  [1 and 2]  [Source 1]  [^1]  [[1]]  \[1\]  ［1］  【1†source】  【1:0†source】  (Source 1)  [١]
  *
  * "(1)" and superscripts are none: list items and units are written so. */
 #include "cite/marks.h"
+#include "common/utf8.h"
 
 #include <strings.h>
+#include <utf8proc.h>
 
 static const struct {
     const char *open, *close;
@@ -24,73 +26,50 @@ static const struct {
 };
 
 static const char *const labels[] = {
-    "source",
-    "sources",
-    "passage",
-    "passages",
-    "document",
-    "documents",
-    "doc",
-    "docs",
-    "reference",
-    "references",
-    "ref",
-    "refs",
-    "citation",
-    "citations",
-    "cite",
-    "id",
-    "source id",
-    "source_id",
-    "quelle",
-    "quellen",
-    "fuente",
-    "fuentes",
-    "fonte",
-    "fonti",
-    "fontes",
-    "bron",
-    "bronnen",
-    "passagem",
-    "pasaje",
-    "zdroj",
-    "kaynak",
-    "\xd0\xb8\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba",
-    "\xd0\x98\xd1\x81\xd1\x82\xd0\xbe\xd1\x87\xd0\xbd\xd0\xb8\xd0\xba",
-    "\xe6\x9d\xa5\xe6\xba\x90",
-    "\xe4\xbe\x86\xe6\xba\x90",
-    "\xe5\x87\xba\xe5\x85\xb8",
-    "\xe8\xb3\x87\xe6\x96\x99",
-    "\xec\xb6\x9c\xec\xb2\x98",
+    "source",     "sources",    "passage",    "passages", "document",  "documents", "doc",       "docs",
+    "reference",  "references", "ref",        "refs",     "citation",  "citations", "cite",      "excerpt",
+    "excerpts",   "context",    "chunk",      "id",       "source id", "source_id", "quelle",    "quellen",
+    "dokument",   "dokumente",  "textstelle", "auszug",   "fuente",    "fuentes",   "documento", "documentos",
+    "referencia", "fonte",      "fonti",      "fontes",   "bron",      "bronnen",   "passagem",  "pasaje",
+    "extrait",    "zdroj",      "źródło",     "kaynak",   "kilde",     "kilder",    "källa",     "lähde",
+    "nguồn",      "sumber",     "πηγή",       "источник", "Источник",  "документ",  "Документ",  "джерело",
+    "المصدر",     "مصدر",       "المرجع",     "منبع",     "स्रोत",      "แหล่งที่มา",   "来源",      "來源",
+    "引用",       "文献",       "文獻",       "参考",     "參考",      "文档",      "出典",      "資料",
+    "출처",       "문서",
 };
 
-static const char *const separators[] = {
-    ",",
-    ";",
-    "/",
-    "|",
-    "&",
-    "+",
-    "\xef\xbc\x8c",
-    "\xe3\x80\x81",
-    "\xef\xbc\x9b",
-    "and ",
-    "und ",
-    "et ",
-    "y ",
-    "e ",
-    "o ",
-    "or ",
-    "en ",
-    "i ",
-    "\xd0\xb8 ",
-    "\xe5\x92\x8c",
-    "\xe4\xb8\x8e",
-    "\xe3\x81\xa8",
+static const char *const separators[] = { ",",   ";",  "/",    "|",     "&",   "+",    "，",  "、",  "；",
+                                          "،",   "؛",  "and ", "und ",  "et ", "y ",   "e ",  "o ",  "or ",
+                                          "en ", "i ", "и ",   "oder ", "ou ", "och ", "og ", "ve ", "и ",
+                                          "和",  "与", "與",   "及",    "と",  "و",    "और " };
+
+static const char *const dashes[] = { "-", "–", "—", "‑", "−", "~", "～", "to ", "bis ", "至" };
+
+/* Characters that show nothing, or a blank: no-break and narrow spaces, zero-width ones, marks of direction, a space of Han. */
+static const char *const blanks[] = {
+    " ",
+    "\t",
+    "\xc2\xa0",
+    "\xe2\x80\x89",
+    "\xe2\x80\x8b",
+    "\xe2\x80\x8c",
+    "\xe2\x80\x8d",
+    "\xe2\x80\x8e",
+    "\xe2\x80\x8f",
+    "\xe2\x80\xaf",
+    "\xe2\x81\xa0",
+    "\xe2\x81\xa6",
+    "\xe2\x81\xa7",
+    "\xe2\x81\xa8",
+    "\xe2\x81\xa9",
+    "\xd8\x9c",
+    "\xef\xbb\xbf",
+    "\xe3\x80\x80",
 };
 
-static const char *const dashes[] = { "-", "\xe2\x80\x93", "\xe2\x80\x94", "\xe2\x80\x91", "\xe2\x88\x92",
-                                      "~", "\xef\xbd\x9e", "to ",          "bis " };
+/* The zero of each script whose digits a model may count in. */
+static const int32_t zeros[] = { '0',    0x0660, 0x06f0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6,
+                                 0x0c66, 0x0ce6, 0x0d66, 0x0e50, 0x0ed0, 0x1040, 0x17e0, 0xff10 };
 
 static struct str
 rest(struct str s, size_t i)
@@ -109,26 +88,42 @@ one_of(struct str s, const char *const *list, size_t n)
 }
 
 static size_t
-spaces(struct str s, size_t i)
+blank_at(struct str s, size_t i)
 {
-    while (i < s.n && (s.p[i] == ' ' || s.p[i] == '^' || s.p[i] == '#'))
-        i++;
+    return one_of(rest(s, i), blanks, sizeof blanks / sizeof *blanks);
+}
+
+static size_t
+behind_blanks(struct str s, size_t i)
+{
+    for (size_t n; (n = blank_at(s, i)) > 0;)
+        i += n;
     return i;
 }
 
-/* One digit, ASCII or full-width: its bytes; 0: none. */
+static size_t
+spaces(struct str s, size_t i)
+{
+    for (size_t n = 1; n > 0; i += n)
+        n = i < s.n && (s.p[i] == '^' || s.p[i] == '#') ? 1 : blank_at(s, i);
+    return i;
+}
+
+/* One digit of any script: its bytes; 0: none. */
 static size_t
 digit_at(struct str s, size_t i, long *v)
 {
-    if (i < s.n && s.p[i] >= '0' && s.p[i] <= '9') {
-        *v = s.p[i] - '0';
-        return 1;
-    }
-    if (i + 3 <= s.n && memcmp(s.p + i, "\xef\xbc", 2) == 0 && (unsigned char)s.p[i + 2] >= 0x90 &&
-        (unsigned char)s.p[i + 2] <= 0x99) {
-        *v = (unsigned char)s.p[i + 2] - 0x90;
-        return 3;
-    }
+    struct str here = rest(s, i);
+    size_t n = utf8_first(here);
+    utf8proc_int32_t c = 0;
+
+    if (n == 0 || utf8proc_iterate((const utf8proc_uint8_t *)here.p, (utf8proc_ssize_t)n, &c) <= 0)
+        return 0;
+    for (size_t k = 0; k < sizeof zeros / sizeof *zeros; k++)
+        if (c >= zeros[k] && c <= zeros[k] + 9) {
+            *v = c - zeros[k];
+            return n;
+        }
     return 0;
 }
 
@@ -158,25 +153,45 @@ label_at(struct str s, size_t i)
     }
     if (n == 0)
         return from;
-    for (i += n; i < s.n && strchr(" :.#_", s.p[i]); i++)
+    static const char *const joins[] = { ":", ".", "#", "_", "-", "=", "@", "：" };
+
+    for (i += n; (n = blank_at(s, i) + one_of(rest(s, i), joins, sizeof joins / sizeof *joins)) > 0; i += n)
         ;
     long v;
     return digit_at(s, spaces(s, i), &v) ? i : from;
 }
 
-/* 【1†source】, [1, p. 3]: what follows the dagger is the model's own note, and a page is no passage. */
+/* Behind ":0" in front of a dagger: "【1:0†source】" names a passage and what was found in it. */
 static size_t
-skip_note(struct str s, size_t i, const char *close)
+skip_part(struct str s, size_t i)
 {
-    static const char *const notes[] = { "\xe2\x80\xa0", ", p. ",    ", pp. ",     " p. ",   ", page ",
-                                         ", S. ",        ", Seite ", ", section ", ", line " };
+    size_t k = i + 1;
 
-    if (!one_of(rest(s, i), notes, sizeof notes / sizeof *notes))
+    if (i >= s.n || s.p[i] != ':')
         return i;
-    for (size_t end = i + 80; i < s.n && i < end && s.p[i] != '\n'; i++)
+    while (k < s.n && s.p[k] >= '0' && s.p[k] <= '9')
+        k++;
+    return k > i + 1 && str_starts(rest(s, k), "†") ? k : i;
+}
+
+/* 【1†source】, [1, p. 3]: what follows the dagger is the model's own note, and a page is no passage. Behind a label the title of the
+ * passage may follow: [Source 1: Handbook]. */
+static size_t
+skip_note(struct str s, size_t i, bool labelled, const char *close)
+{
+    static const char *const notes[] = { "†",          ", p. ",      ", pp. ",     " p. ",         ", page ",
+                                         ", S. ",      ", Seite ",   ", section ", ", line ",      ", lines ",
+                                         ", chapter ", ", Kapitel ", ", §",        ", Abschnitt ", " §" };
+    static const char *const titles[] = { ": ", " - ", " – ", " — ", "：" };
+    size_t from = i;
+
+    if (!one_of(rest(s, i), notes, sizeof notes / sizeof *notes) &&
+        !(labelled && one_of(rest(s, i), titles, sizeof titles / sizeof *titles)))
+        return i;
+    for (size_t end = i + 80; i < s.n && i < end && !strchr("\n[", s.p[i]); i++)
         if (str_starts(rest(s, i), close))
-            break;
-    return i;
+            return i;
+    return from;
 }
 
 static bool
@@ -190,6 +205,34 @@ add_numbers(struct mark_group *g, long from, long to)
     return true;
 }
 
+/* A number, or a range of them, perhaps behind a label; behind it, or 0. */
+static size_t
+item_at(struct str s, size_t i, const char *close, bool *labelled, struct mark_group *g)
+{
+    size_t k = spaces(s, i), to;
+    long v, last, to_v;
+
+    i = spaces(s, label_at(s, k));
+    *labelled |= label_at(s, k) != k;
+    k = number_at(s, i, &v);
+    if (k == i)
+        return 0;
+    last = v;
+    i = spaces(s, k);
+    to = one_of(rest(s, i), dashes, sizeof dashes / sizeof *dashes);
+    if (to) {
+        size_t second = spaces(s, i + to), behind = number_at(s, second, &to_v);
+
+        if (behind == second && !*labelled)
+            return 0; /* "[1-a]" */
+        k = behind > second ? behind : k;
+        last = behind > second ? to_v : last;
+    }
+    if (!add_numbers(g, v, last))
+        return 0;
+    return behind_blanks(s, skip_note(s, skip_part(s, k), *labelled, close));
+}
+
 /* Numbers up to the closing: where the closing begins, or 0. */
 static size_t
 numbers_at(struct str s, size_t i, const char *close, bool need_label, struct mark_group *g)
@@ -197,44 +240,29 @@ numbers_at(struct str s, size_t i, const char *close, bool need_label, struct ma
     bool labelled = false;
 
     for (;;) {
-        long v, last;
-        size_t k = spaces(s, i), to;
+        size_t to;
 
-        i = label_at(s, k);
-        labelled |= i != k;
-        g->plain &= i == k;
-        k = number_at(s, spaces(s, i), &v);
-        if (k == spaces(s, i))
+        i = item_at(s, i, close, &labelled, g);
+        if (i == 0)
             return 0;
-        last = v;
-        i = spaces(s, k);
-        to = one_of(rest(s, i), dashes, sizeof dashes / sizeof *dashes);
-        if (to) {
-            k = number_at(s, spaces(s, i + to), &last);
-            if (k == spaces(s, i + to))
-                return 0;
-            g->plain = false;
-            i = k;
-        }
-        if (!add_numbers(g, v, last))
-            return 0;
-        k = skip_note(s, i, close);
-        g->plain &= k == i;
-        i = k;
-        while (i < s.n && s.p[i] == ' ')
-            i++;
         if (str_starts(rest(s, i), close))
             return labelled || !need_label ? i : 0;
         to = one_of(rest(s, i), separators, sizeof separators / sizeof *separators);
         if (!to)
             return 0;
-        g->plain &= s.p[i] == ',' || s.p[i] == ';';
         i = spaces(s, i + to);
-        if (str_starts(rest(s, i), "and ")) { /* "1, 2, and 3" */
-            g->plain = false;
-            i += 4;
-        }
+        i += str_starts(rest(s, i), "and ") ? 4 : 0; /* "1, 2, and 3" */
     }
+}
+
+/* Is it written as marks are, "[1]"? Clients look for that. */
+static bool
+plain(struct str s)
+{
+    for (size_t i = 1; i + 1 < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return s.p[0] == '[' && s.p[s.n - 1] == ']';
 }
 
 static bool
@@ -255,12 +283,11 @@ mark_group_at(struct str s, size_t i, struct mark_group *g)
             continue;
         g->start = i;
         g->count = 0;
-        g->plain = strcmp(pairs[k].open, "[") == 0;
         end = numbers_at(s, i + n, pairs[k].close, pairs[k].label, g);
         if (end == 0)
             continue;
         g->end = end + strlen(pairs[k].close);
-        g->plain = g->plain && !memchr(s.p + i, '^', end - i) && !memchr(s.p + i, '#', end - i);
+        g->plain = plain((struct str){ s.p + i, g->end - i });
         if (g->end < s.n && s.p[g->end] == '(' && pairs[k].open[0] == '[')
             return false; /* a link */
         return !(g->end < s.n && s.p[g->end] == ':' && line_start(s, i) &&
@@ -269,85 +296,12 @@ mark_group_at(struct str s, size_t i, struct mark_group *g)
     return false;
 }
 
-/* Behind a code span or fence that begins at i with a run of backticks; i + run when it never closes. */
-static size_t
-code_end(struct str s, size_t i, size_t *gave_up)
-{
-    size_t run = 0;
-
-    while (i + run < s.n && s.p[i + run] == '`')
-        run++;
-    size_t at = i + run;
-
-    if (*gave_up) /* no closing run was found before: do not look again and again */
-        return at;
-    while (at < s.n) {
-        size_t r = 0;
-
-        while (at + r < s.n && s.p[at + r] == '`')
-            r++;
-        if (r == run)
-            return at + r;
-        at += r ? r : 1;
-    }
-    *gave_up = run < 3;
-    return run >= 3 ? s.n : i + run;
-}
-
-/* "$x \in [1, 2]$": a formula, when it stands on one line and says something that only formulas say. */
-static size_t
-formula_end(struct str s, size_t i)
-{
-    bool two = i + 1 < s.n && s.p[i + 1] == '$', formula = false;
-    size_t from = i + 1 + two;
-
-    for (size_t k = from; k < s.n && k < from + 400 && s.p[k] != '\n'; k++) {
-        formula |= strchr("\\^_={}<>", s.p[k]) != NULL;
-        if (s.p[k] == '$' && k > from)
-            return formula && s.p[k - 1] != ' ' && s.p[from] != ' '
-                       ? k + 1 + (two && k + 1 < s.n && s.p[k + 1] == '$')
-                       : i;
-    }
-    return i;
-}
-
-static size_t
-paren_formula_end(struct str s, size_t i)
-{
-    const char *end = memmem(s.p + i, s.n - i < 400 ? s.n - i : 400, "\\)", 2);
-
-    return end && !memchr(s.p + i, '\n', (size_t)(end - s.p) - i) ? (size_t)(end - s.p) + 2 : i;
-}
-
-/* "[text](address)", also "[[1]](address)". */
-static size_t
-link_end(struct str s, size_t i)
-{
-    int depth = 0;
-
-    for (size_t k = i; k < s.n && k < i + 300 && s.p[k] != '\n'; k++) {
-        depth += s.p[k] == '[' ? 1 : s.p[k] == ']' ? -1 : 0;
-        if (depth > 0)
-            continue;
-        const char *end = k + 1 < s.n && s.p[k + 1] == '('
-                              ? memchr(s.p + k, ')', s.n - k < 2000 ? s.n - k : 2000)
-                              : NULL;
-
-        return end ? (size_t)(end - s.p) + 1 : i;
-    }
-    return i;
-}
-
 size_t
-mark_skip(struct str s, size_t i, size_t *gave_up)
+mark_label(struct str s)
 {
-    if (s.p[i] == '[')
-        return link_end(s, i);
-    if (s.p[i] == '`')
-        return code_end(s, i, gave_up);
-    if (s.p[i] == '$')
-        return formula_end(s, i);
-    if (s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] == '(')
-        return paren_formula_end(s, i);
-    return i;
+    size_t i = label_at(s, 0), end;
+    long v;
+
+    end = i > 0 ? number_at(s, i, &v) : 0;
+    return end > i ? end : 0;
 }

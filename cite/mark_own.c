@@ -6,10 +6,14 @@
  *   passage 2: The birch loses its leaves in October [2].
  *
  * The longest run of words before the bracket that stands in a passage decides. The bracket is a document's when it follows
- * that run there, too. It is a mark when the longest run goes on otherwise: the sentence comes from that place. */
+ * that run there, too. It is a mark when the longest run goes on otherwise: the sentence comes from that place.
+ *
+ * Several numbers that a passage has in one bracket, as "[2, 5]", are its interval also in other words: in the middle of a clause, where
+ * marks do not stand, or behind a word that wants a value. */
 #include "cite/marks.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 /* Runs are counted in units: two for a word, one for a character of a script that is written without spaces. */
 enum { RUN_MAX = 48, NEXT_MAX = 8, ENOUGH = 4, LONG = 8, LOOK_COST = 64 };
@@ -179,6 +183,50 @@ begins_line(struct str answer, size_t i)
     return i == 0 || answer.p[i - 1] == '\n';
 }
 
+/* Does a clause end before or behind the bracket, as it does where marks stand? */
+static bool
+ends_clause(struct str answer, const struct mark_group *g)
+{
+    size_t b = g->start, e = g->end;
+
+    while (e < answer.n && (answer.p[e] == ' ' || answer.p[e] == '*' || answer.p[e] == '_'))
+        e++;
+    while (b > 0 && (answer.p[b - 1] == ' ' || answer.p[b - 1] == '*' || answer.p[b - 1] == '_'))
+        b--;
+    return e == answer.n || strchr(".,;:!?)[|\n", answer.p[e]) ||
+           (e + 1 < answer.n &&
+            (memcmp(answer.p + e, "\xe3\x80", 2) == 0 || memcmp(answer.p + e, "\xef\xbc", 2) == 0)) ||
+           b == 0 || strchr(".,;:!?|\n", answer.p[b - 1]);
+}
+
+static bool
+wants_value(struct str word)
+{
+    static const char *const words[] = { "interval",   "intervals", "range",      "intervall", "bereich",
+                                         "intervalle", "intervalo", "intervallo", "is",        "are",
+                                         "equals",     "between",   "ist",        "est",       "es" };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i]) == word.n && strncasecmp(words[i], word.p, word.n) == 0)
+            return true;
+    return false;
+}
+
+/* An interval, a list: a passage has the same numbers in one bracket. */
+static bool
+is_interval(struct str answer, const struct mark_group *g, struct evidence *e)
+{
+    struct str bracket = { answer.p + g->start, g->end - g->start };
+
+    if (g->count < 2 || *bracket.p != '[' ||
+        (ends_clause(answer, g) && !wants_value(word_before(answer, g->start))))
+        return false;
+    for (size_t i = 0; i < e->n && spend(e, LOOK_COST); i++)
+        if (e->text[i].n >= bracket.n && memmem(e->text[i].p, e->text[i].n, bracket.p, bracket.n))
+            return true;
+    return false;
+}
+
 bool
 mark_is_own(struct str answer, const struct mark_group *g, struct evidence *e)
 {
@@ -186,6 +234,8 @@ mark_is_own(struct str answer, const struct mark_group *g, struct evidence *e)
     bool first = begins_line(answer, g->start);
     struct run r = { 0 };
 
+    if (!first && is_interval(answer, g, e))
+        return true;
     for (size_t i = 0; i < e->n && e->budget > 0; i++) {
         if (!first && word.n > 0)
             look_before(answer, bracket, word, e->text[i], &r, e);

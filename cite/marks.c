@@ -1,7 +1,7 @@
 /* Scanning an answer for marks. See marks.h. The answer comes from a model: anything may stand in it.
  *
  *   answer ─▶ group (mark_form.c) ─▶ text? index, year, a document's own (mark_own.c) ─▶ stays as it is
- *                                 └▶ mark: its numbers that were sent stand, the others go, and what they would leave */
+ *                                 └▶ mark: its numbers that were sent stand, the others go, and what they would leave (mark_gap.c) */
 #include "common/text/number.h"
 #include "cite/marks.h"
 
@@ -18,6 +18,7 @@ struct scan {
     size_t index_end;                  /* behind an index ("a[0]"): what touches it is one, too */
     size_t gave_up;                    /* mark_skip's */
     size_t stood;                      /* numbers so far that stand, refused or not */
+    size_t sup_end;                    /* "</sup>" behind marks that go on; 0: none */
     bool defined[MARK_NUMBER_MAX + 1]; /* "[n]: http…": [n] is a link's name */
 };
 
@@ -77,18 +78,73 @@ touches_word(struct str s, size_t i)
     return i > 0 && (isalnum((unsigned char)s.p[i - 1]) || strchr("_)]", s.p[i - 1]));
 }
 
-/* No passage is numbered 0 or 1932: an index, an interval, a year. */
+/* "x[1]": an index of what has a name of one small letter. No sentence ends with such a word. */
+static bool
+touches_letter(struct str s, size_t i)
+{
+    return i > 0 && islower((unsigned char)s.p[i - 1]) &&
+           (i == 1 || (unsigned char)s.p[i - 2] <= ' ' || strchr("(,;+-*/=<>[", s.p[i - 2]));
+}
+
+/* "= [1, 2]": a value. No mark follows such a sign. */
+static bool
+follows_operator(struct str s, size_t i)
+{
+    static const char *const signs[] = { "=",
+                                         "\xe2\x88\x88" /* ∈ */,
+                                         "\xe2\x88\x89",
+                                         "\xe2\x8a\x82",
+                                         "\xe2\x8a\x86",
+                                         "\xe2\x89\xa4",
+                                         "\xe2\x89\xa5",
+                                         "\xe2\x89\xa0",
+                                         "\xe2\x89\x88" };
+
+    while (i > 0 && s.p[i - 1] == ' ')
+        i--;
+    for (size_t k = 0; k < sizeof signs / sizeof *signs; k++) {
+        size_t n = strlen(signs[k]);
+
+        if (i > n && memcmp(s.p + i - n, signs[k], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+has_zero(const struct mark_group *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->n[i] == 0)
+            return true;
+    return false;
+}
+
+/* No passage is numbered 0 or 1932: an index, an interval, a year. "[1-9][0-9]": two of a kind. */
 static bool
 numbers_are_text(const struct scan *k, const struct mark_group *g)
 {
-    bool zero = false, year = false, any = false;
+    struct mark_group next;
+    bool year = false, any = false;
 
     for (size_t i = 0; i < g->count; i++) {
-        zero |= g->n[i] == 0;
         year |= g->n[i] >= 1000 && g->n[i] <= 9999;
-        any |= sent(k, g->n[i]) && !zero;
+        any |= sent(k, g->n[i]) && !has_zero(g);
     }
-    return (zero && (g->count > 1 || touches_word(k->s, g->start))) || (year && !any);
+    if (has_zero(g) && (g->count > 1 || touches_word(k->s, g->start)))
+        return true;
+    if (g->end < k->s.n && mark_group_at(k->s, g->end, &next) && next.count > 1 && has_zero(&next))
+        return true;
+    return year && !any;
+}
+
+/* "[text][1]", and "[1]" that is no passage: the name of a link that is defined. */
+static bool
+names_link(const struct scan *k, const struct mark_group *g)
+{
+    if (g->count != 1 || g->n[0] < 1 || g->n[0] > MARK_NUMBER_MAX || !k->defined[g->n[0]])
+        return false;
+    return !sent(k, g->n[0]) || (g->start > 0 && k->s.p[g->start - 1] == ']');
 }
 
 static bool
@@ -98,90 +154,12 @@ is_text(struct scan *k, const struct mark_group *g)
 
     if (k->in->have_given)
         return true; /* given marks were taken before */
-    index = numbers_are_text(k, g) || (k->index_end == g->start && g->start > 0);
+    index = numbers_are_text(k, g) || (k->index_end == g->start && g->start > 0) ||
+            touches_letter(k->s, g->start);
     if (index && touches_word(k->s, g->start))
         k->index_end = g->end;
-    return index || (g->count == 1 && g->n[0] >= 1 && g->n[0] <= MARK_NUMBER_MAX && k->defined[g->n[0]]) ||
+    return index || follows_operator(k->s, g->start) || names_link(k, g) ||
            (k->in->evidence && mark_is_own(k->s, g, k->in->evidence));
-}
-
-/* ---- what a dropped mark would leave */
-
-static void
-drop_space(struct buf *out)
-{
-    while (out->n && out->p[out->n - 1] == ' ')
-        out->p[--out->n] = '\0';
-}
-
-static bool
-ends_with(const struct buf *out, const char *z)
-{
-    size_t n = strlen(z);
-
-    return out->n >= n && memcmp(out->p + out->n - n, z, n) == 0;
-}
-
-static void
-cut(struct buf *out, size_t n)
-{
-    out->n -= n;
-    out->p[out->n] = '\0';
-}
-
-static bool
-group_follows(const struct scan *k, size_t i)
-{
-    struct mark_group g;
-
-    return i < k->s.n && mark_group_at(k->s, i, &g);
-}
-
-/* Nothing of the group at [start, end) was written: no empty brackets, orphaned commas or double blanks stay. Returns where
- * the answer goes on. */
-static size_t
-close_gap(struct scan *k, size_t end)
-{
-    static const struct {
-        const char *before, *behind;
-    } wraps[] = { { "(", ")" }, { "**", "**" }, { "<sup>", "</sup>" }, { "[", "]" } };
-    static const char *const joins[] = { ",", ";", " and", " und", " et", " &" };
-    struct buf *out = k->out;
-
-    for (size_t i = 0; i < sizeof wraps / sizeof *wraps; i++) {
-        size_t n = strlen(wraps[i].behind);
-
-        if (!ends_with(out, wraps[i].before) || end + n > k->s.n ||
-            memcmp(k->s.p + end, wraps[i].behind, n) != 0)
-            continue;
-        cut(out, strlen(wraps[i].before));
-        end += n;
-    }
-    if (group_follows(k, end))
-        return end;
-    drop_space(out);
-    size_t next = end;
-
-    if (next < k->s.n && strchr(",;", k->s.p[next])) { /* "[15], [1]" */
-        for (next++; next < k->s.n && k->s.p[next] == ' '; next++)
-            ;
-        if (group_follows(k, next)) {
-            if (out->n && !strchr("\n(", out->p[out->n - 1]))
-                buf_c(out, ' ');
-            return next;
-        }
-    }
-    for (size_t i = 0; i < sizeof joins / sizeof *joins; i++) { /* "[1] and [15]." */
-        size_t n = strlen(joins[i]);
-
-        if (ends_with(out, joins[i]) && out->n > n && out->p[out->n - n - 1] == ']' &&
-            (end == k->s.n || strchr(".!?;\n", k->s.p[end])))
-            cut(out, n);
-    }
-    if (out->n == 0 || out->p[out->n - 1] == '\n') /* it began a line: the text does now */
-        while (end < k->s.n && k->s.p[end] == ' ')
-            end++;
-    return end;
 }
 
 /* ---- writing */
@@ -211,7 +189,7 @@ write_group(struct scan *k, const struct mark_group *g)
         good += stands[i];
     }
     if (good == 0)
-        return close_gap(k, g->end);
+        return mark_gap_close(k->out, k->s, g->end);
     for (size_t i = 0; i < g->count; i++) {
         if (!stands[i])
             continue;
@@ -223,6 +201,35 @@ write_group(struct scan *k, const struct mark_group *g)
     if (good == g->count && g->plain)
         buf_add(k->out, k->s.p + g->start, g->end - g->start);
     return g->end;
+}
+
+/* "<sup>[1], [2]</sup>": behind the last mark, where the tag closes; 0: there is something else in it. */
+static size_t
+raised_end(struct str s, size_t i)
+{
+    struct mark_group g;
+
+    for (i += strlen("<sup>"); i < s.n && mark_group_at(s, i, &g);) {
+        for (i = g.end; i < s.n && strchr(" ,;", s.p[i]); i++)
+            ;
+        if (str_starts((struct str){ s.p + i, s.n - i }, "</sup>"))
+            return i;
+    }
+    return 0;
+}
+
+/* Is i at a tag that raises marks only? Marks need none. */
+static size_t
+skip_raise(struct scan *k, size_t i)
+{
+    struct str s = { k->s.p + i, k->s.n - i };
+
+    if (k->sup_end > 0 && i == k->sup_end)
+        return i + strlen("</sup>");
+    if (!str_starts(s, "<sup>"))
+        return i;
+    k->sup_end = raised_end(k->s, i);
+    return k->sup_end ? i + strlen("<sup>") : i;
 }
 
 /* The next mark that the answer's writer says stands here. */
@@ -248,8 +255,13 @@ marks_find(const struct marks_in *in, struct buf *out, struct arena *a, struct m
         struct mark_group g;
         size_t skip = in->have_given ? i : mark_skip(k.s, i, &k.gave_up);
         bool given = given_at(&k, i, &next, &g);
+        size_t raise = in->have_given ? i : skip_raise(&k, i);
 
-        if (skip != i) {
+        if (raise != i) {
+            if (!copy_to(&k, i))
+                return false;
+            k.run = i = raise;
+        } else if (skip != i) {
             i = skip;
         } else if (!given && !mark_group_at(k.s, i, &g)) {
             i++;

@@ -31,7 +31,7 @@ struct mark_group {
     size_t start, end;      /* bytes [start, end) of the answer */
     long n[MARK_GROUP_MAX]; /* its numbers, ranges written out */
     size_t count;
-    bool plain; /* written as marks are: may be copied as it stands */
+    bool plain; /* written "[n]", as clients look for it: copied as it stands */
 };
 
 struct marks_in {
@@ -54,8 +54,27 @@ bool marks_find(const struct marks_in *in, struct buf *out, struct arena *a, str
 /* ---- mark_form.c: every common way to write a mark. Pure. */
 /* Does a group begin at byte i? */
 bool mark_group_at(struct str s, size_t i, struct mark_group *g);
+
+/* Bytes of a label with its number that s begins with, "source 1", "Passage: 2"; 0: none. */
+size_t mark_label(struct str s);
+
+/* ---- mark_likely.c: forms that are marks only where words prove them. Pure. */
+struct likely {
+    long n;
+    size_t start, end; /* its bytes, with blanks in front */
+};
+/* Does one end at byte `end` of s, behind words that begin at from? */
+bool mark_likely(struct str s, size_t from, size_t end, struct likely *out);
+/* Bytes of "According to source 1," that a sentence begins with; 0: none. */
+size_t mark_lead(struct str s);
+
+/* ---- mark_skip.c */
 /* Behind code, a formula or a link that begins at i, in which no mark stands; i: none begins. *gave_up: caller's, begins 0. */
 size_t mark_skip(struct str s, size_t i, size_t *gave_up);
+
+/* ---- mark_gap.c */
+/* Nothing was written of the group that ends at byte `end` of s: take away what it would leave in out. Returns where s goes on. */
+size_t mark_gap_close(struct buf *out, struct str s, size_t end);
 
 /* ---- mark_own.c */
 /* Does the bracket belong to the documents? It does where the text around it is copied from a place that carries the same

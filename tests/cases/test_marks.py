@@ -66,6 +66,36 @@ def test_c1_c2_a_bracket_of_the_text_stays_beside_a_mark(s, text, question):
     assert text in a["answer"] and [x["n"] for x in a["sources"]] == [1], a
 
 
+@pytest.mark.parametrize("mark", ["(1)", "\u00b9", "[S1]", "[Handbook, 1]", "[1: Trees]", "{1}", "[1](https://elsewhere.example/a)", "[1](#1)", "<sup>1</sup>", "<sup>[1]</sup>",
+                                  "[\u0661]", "[ 1 ]", "[1\u00a0]", "\u30101:0\u2020source\u3011", "[Source 1: Trees]", "(see source 1)", "[Nr. 1]", "\u2460"])
+def test_c4_a_sentence_of_a_passage_is_cited_whatever_stands_behind_it(s, mark):
+    s.ingest("The keeper of the lighthouse counts the ships at dawn.", id="keeper", collection="keeper")
+    s.stub.script({"route": "chat", "text": f"The keeper of the lighthouse counts the ships at dawn {mark}."})
+    a = s.answered(f"When does the keeper count the ships? {mark.encode().hex()[:40]}", collection="keeper")
+    assert a["answer"] == "The keeper of the lighthouse counts the ships at dawn [1]." and a["grounded"] and len(a["sources"]) == 1, a
+
+
+def test_c4_marks_in_front_of_their_sentences_stand(s):
+    for i, text in enumerate(("The keeper of the lighthouse counts the ships at dawn.", "Fishing boats leave the harbour shortly before midnight.")):
+        s.ingest(text, id=f"port{i}", collection="port")
+    for text in ("[1] The keeper counts the ships at dawn.\n[2] The fishing boats leave before midnight.", "As [1] says, he counts the ships. According to [2], the fishing boats leave before midnight.",
+                 "| Source | Who | What |\n|---|---|---|\n| [1] | The keeper of the lighthouse | counts the ships at dawn |\n| [2] | The fishing boats | leave the harbour before midnight |"):
+        question = f"What happens with keeper, ships and boats in the harbour before midnight, in {len(text)} words?"
+        s.stub.script({"route": "chat", "text": "Yes [1]."})
+        if "counts" not in s.answered(question, collection="port")["sources"][0]["content_excerpt"]:  # which one is first is the index's matter
+            text = text.replace("[1]", "[x]").replace("[2]", "[1]").replace("[x]", "[2]")
+        s.stub.script({"route": "chat", "text": text})
+        a = s.answered(question, collection="port")
+        assert {x["n"] for x in a["sources"]} == {1, 2} and a["answer"] == text, a
+
+
+@pytest.mark.parametrize("text", ["I could not find an answer to this in the documents. [1]", "I could not find an answer to this in the documents [1].", "I\u2019m sorry, but I couldn\u2019t find the price of it [1].",
+                                  "The passages do not mention what it costs [1].", "Unfortunately, the documents do not contain information about the price [1][2].", "Die Dokumente erw\u00e4hnen nicht, was es kostet [1]."])
+def test_a_refusal_that_cites_is_a_refusal(s, text):
+    a = said(s, text, f"When does the maple lose its leaves in October, refused in {len(text)} signs?")
+    assert not a["grounded"] and a["sources"] == [] and a["confidence"] == 0 and "[1]" not in a["answer"], a
+
+
 # ---- the built-in answers: no model server
 @pytest.fixture(scope="module")
 def plain():

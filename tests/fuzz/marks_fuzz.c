@@ -61,6 +61,16 @@ static const char *const tokens[] = {
     "é",
     "。",
     "العربية ",
+    "<sup>",
+    "</sup>",
+    "\\[",
+    "\\]",
+    "~~~\n",
+    "[١]",
+    "[S1]",
+    "(2)",
+    "(see ",
+    "According to source 1, ",
 };
 #define TOKENS (sizeof tokens / sizeof *tokens)
 

@@ -60,7 +60,7 @@ a_mark_whose_passage_says_nothing_of_it_is_dropped_and_counted(void **state)
         { "The sensor measures the moisture that is in the soil [3][1].",
           "The sensor measures the moisture that is in the soil [1].", 1 },
         { "The sensor measures the moisture that is in the soil (see [3]).",
-          "The sensor measures the moisture that is in the soil (see) [1].", 1 }, /* it proves itself */
+          "The sensor measures the moisture that is in the soil [1].", 1 }, /* it proves itself */
         /* one word in common is enough, in any form, in the passage or its title */
         { "The dough should be given some time in a cool place before it is used [3].",
           "The dough should be given some time in a cool place before it is used [3].", 0 },
@@ -96,6 +96,43 @@ a_mark_whose_passage_says_nothing_of_it_is_dropped_and_counted(void **state)
         assert_int_equal(k.counts.dropped, 0);
         arena_free(&k.a);
     }
+}
+
+/* Marks in front of what they stand for, or amid it. */
+static void
+a_mark_in_front_of_its_sentence_is_checked_against_that_sentence(void **state)
+{
+    static const char *const answers[] = {
+        "[1] The sensor measures the moisture of the soil.\n[2] The hub expires a worker after three seconds.\n[3] Pizza dough rests for a day.",
+        "- [1] The sensor measures the moisture of the soil.\n- [2] The hub expires a silent worker after three seconds.\n- [3] The dough rests for a day.",
+        "[1] says that a sensor measures the moisture of the soil. [2] says that the hub expires a worker after three seconds.",
+        "As [1] says, a sensor measures the moisture of the soil. According to [3], the dough rests for a whole day.",
+        "| Source | Part | What it does |\n|---|---|---|\n| [1] | Sensor | measures the moisture of the soil |\n| [2] | Hub | expires the workers after three seconds |",
+        "**[3]:** Pizza dough rests for a day in the refrigerator.\n**[2]:** The hub expires a worker after three seconds.",
+        "> [2] The hub expires a worker after three seconds of silence.\n\n1. [3] Pizza dough rests for a day in the refrigerator.",
+    };
+    static const char wrong
+        [] =
+            "[1] The sensor measures the moisture of the soil.\n[3] The hub expires a worker after three seconds.",
+   right[] =
+        "[1] The sensor measures the moisture of the soil.\nThe hub expires a worker after three seconds.";
+    struct asked k;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        cite(&k, answers[i], false);
+        if (!str_is(k.rep.answer, answers[i]) || k.counts.unsupported > 0 || k.rep.citations.n < 2)
+            fail_msg("case %zu: %zu unsupported, \"" STR_FMT "\"", i, k.counts.unsupported,
+                     STR_ARG(k.rep.answer));
+        for (size_t c = 0; c < k.rep.citations.n; c++)
+            assert_false(str_starts(k.rep.citations.v[c].excerpt, "It is placed") ||
+                         str_starts(k.rep.citations.v[c].excerpt, "Workers that are killed"));
+        arena_free(&k.a);
+    }
+    cite(&k, wrong, false);
+    assert_int_equal(k.counts.unsupported, 1);
+    assert_true(str_starts(k.rep.answer, right));
+    arena_free(&k.a);
 }
 
 static void
@@ -150,6 +187,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mark_whose_passage_says_nothing_of_it_is_dropped_and_counted),
+        cmocka_unit_test(a_mark_in_front_of_its_sentence_is_checked_against_that_sentence),
         cmocka_unit_test(what_is_dropped_is_no_source),
         cmocka_unit_test(an_answer_that_lost_its_marks_gets_those_that_the_passages_prove),
         cmocka_unit_test(each_mark_that_stands_says_how_far_it_is_supported),

@@ -149,6 +149,38 @@ a_verbatim_quote_is_found_as_it_stands(void **state)
     arena_free(&f.a);
 }
 
+/* Line breaks, emphasis and quotes are the passage's own; so are the bytes of the excerpt. */
+static void
+a_quote_is_found_whatever_its_line_breaks_emphasis_and_quotes(void **state)
+{
+    static const char text[] = "> The **keeper** of the\n> lighthouse\xe2\x80\x99s lamp says \xe2\x80\x9c"
+                               "good night\xe2\x80\x9d to all\nships at dusk. He sleeps.";
+    static const char *const answers[] = {
+        "The keeper of the lighthouse's lamp says \"good night\" to all ships at dusk [1].",
+        "It is so. **The keeper** of the lighthouse\xe2\x80\x99s lamp says \"good night\" to all ships at dusk.",
+        "The keeper of\nthe lighthouse's  lamp says \xe2\x80\x9cgood night\xe2\x80\x9d to all ships at dusk.",
+    };
+    struct hit h = { .text = { text, sizeof text - 1 }, .end = sizeof text - 1, .score = 0.8 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        struct words *w = words_new();
+        struct arena *a = arena_new(1 << 20);
+        struct cite_req req = { .answer = str_of(answers[i]), .question = STR("What?"), .hits = { &h, 1 } };
+        struct cite_counts counts;
+        struct cite_rep rep;
+
+        assert_int_equal(cite_answer(&req, w, a, &rep, &counts), ERR_OK);
+        assert_int_equal(rep.citations.n, 1);
+        assert_int_equal(counts.verbatim, 1);
+        assert_true(str_has(rep.citations.v[0].excerpt, "The **keeper** of the\n> lighthouse"));
+        assert_memory_equal(rep.citations.v[0].excerpt.p, text + rep.citations.v[0].start,
+                            rep.citations.v[0].excerpt.n);
+        arena_free(&a);
+        words_free(&w);
+    }
+}
+
 static void
 marks_that_point_nowhere_are_removed(void **state)
 {
@@ -156,7 +188,7 @@ marks_that_point_nowhere_are_removed(void **state)
 
     (void)state;
     run(&f, "One [9]. Two [0] and [1, 7] three [4][2] [99999999999999999999].", false);
-    assert_true(answer_is(&f, "One. Two and [1] three [2]."));
+    assert_true(answer_is(&f, "One. Two [1] three [2]."));
     assert_int_equal(f.counts.dropped, 5);
     assert_int_equal(f.rep.citations.n, 2);
     arena_free(&f.a);
@@ -173,7 +205,7 @@ all_ways_of_writing_a_mark_are_understood(void **state)
         "2\xe3\x80\x91. D \xe3\x80\x90"
         "3\xe2\x80\xa0source\xe3\x80\x91",
         false);
-    assert_true(answer_is(&f, "A [1, 2]. B [1][3]. C [2]. D [3]"));
+    assert_true(answer_is(&f, "A [1][2]. B [1][3]. C [2]. D [3]"));
     assert_int_equal(f.rep.citations.n, 3);
     assert_int_equal(f.counts.marks, 6);
     arena_free(&f.a);
@@ -234,12 +266,65 @@ an_unmarked_sentence_that_one_passage_says_gets_its_mark(void **state)
     arena_free(&f.a);
 }
 
+/* Forms that are no marks by themselves: they go where the words prove the passage that they name, and are no obstacle to a proof. */
+static void
+a_likely_mark_becomes_one_where_the_words_prove_it(void **state)
+{
+    static const char *const forms[] = {
+        " (2)",
+        " [S2]",
+        " [Hub, 2]",
+        " [2: Hub]",
+        " {2}",
+        " \xc2\xb2",
+        " \xe2\x91\xa1",
+        " [2](https://x.example/a)",
+        " [2](#2)",
+        " [hub p2]",
+        " (see source 2)",
+        "<sup>2</sup>",
+        " [@2]",
+        " [Nr. 2]",
+        "",
+    };
+    struct fixture f;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct buf b = BUF_MAX(1024);
+
+        buf_printf(&b, "The hub expires a worker after three seconds of silence%s. So it is.", forms[i]);
+        run(&f, b.p, false);
+        if (!answer_is(&f, "The hub expires a worker after three seconds of silence [2]. So it is."))
+            fail_msg("%s became " STR_FMT, b.p, STR_ARG(f.rep.answer));
+        assert_int_equal(f.rep.citations.n, 1);
+        arena_free(&f.a);
+        buf_free(&b);
+    }
+    run(&f, "According to source 2, the hub expires a worker after three seconds of silence.", false);
+    assert_true(
+        answer_is(&f, "According to source 2, the hub expires a worker after three seconds of silence [2]."));
+    arena_free(&f.a);
+    /* another number, a unit, an index: text */
+    run(&f, "The hub expires a worker after three seconds of silence (1).", false);
+    assert_true(answer_is(&f, "The hub expires a worker after three seconds of silence (1) [2]."));
+    arena_free(&f.a);
+    run(&f, "The hub expires a worker after three seconds of silence in all m\xc2\xb2.", false);
+    assert_true(answer_is(&f,
+                          "The hub expires a worker after three seconds of silence in all m\xc2\xb2 [2]."));
+    arena_free(&f.a);
+    run(&f, "(1) It is good. (2) It is not.", false);
+    assert_true(answer_is(&f, "(1) It is good. (2) It is not."));
+    arena_free(&f.a);
+}
+
 static void
 what_no_passage_says_gets_no_mark(void **state)
 {
     static const char *const answers[] = {
         "The hub expires a worker after 5 seconds of silence, within 300 milliseconds.", /* another number */
         "The hub never expires a worker after three seconds of silence.",                /* denied */
+        "Il hub expires nessun worker after three seconds of silence.",
         "Does the hub expire a worker after three seconds of silence?",
         "The pump is red, costs 40 euros and was built in Norway.",
         "The hub is good. Pizza. Yes, dough.", /* too little is said */
@@ -368,11 +453,13 @@ main(void)
         cmocka_unit_test(a_verbatim_quote_is_found_as_it_stands),
         cmocka_unit_test(an_excerpt_of_a_sentence_without_end_has_300_characters_at_most),
         cmocka_unit_test(a_passage_whose_place_does_not_fit_its_text_is_not_cited),
+        cmocka_unit_test(a_quote_is_found_whatever_its_line_breaks_emphasis_and_quotes),
         cmocka_unit_test(marks_that_point_nowhere_are_removed),
         cmocka_unit_test(all_ways_of_writing_a_mark_are_understood),
         cmocka_unit_test(code_and_links_are_no_marks),
         cmocka_unit_test(a_refusal_or_an_answer_without_marks_is_not_grounded),
         cmocka_unit_test(an_unmarked_sentence_that_one_passage_says_gets_its_mark),
+        cmocka_unit_test(a_likely_mark_becomes_one_where_the_words_prove_it),
         cmocka_unit_test(what_no_passage_says_gets_no_mark),
         cmocka_unit_test(beside_marks_only_a_quote_of_an_uncited_passage_gets_one_and_a_refusal_never),
         cmocka_unit_test(two_passages_that_differ_support_no_guess_but_the_same_words_twice_do),

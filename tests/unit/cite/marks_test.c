@@ -61,8 +61,8 @@ every_common_form_is_read(void **state)
     (void)state;
     becomes("A [1].", "A [1].", 1);
     becomes("A [1][2].", "A [1][2].", 2);
-    becomes("A [1, 2].", "A [1, 2].", 2);
-    becomes("A [1,2;3].", "A [1,2;3].", 3);
+    becomes("A [1, 2].", "A [1][2].", 2);
+    becomes("A [1,2;3].", "A [1][2][3].", 3);
     becomes("A [Source 1].", "A [1].", 1);
     becomes("A [Sources 1, 2].", "A [1][2].", 2);
     becomes("A [Source: 1, Source: 3].", "A [1][3].", 2);
@@ -92,6 +92,42 @@ every_common_form_is_read(void **state)
             8);
 }
 
+/* Marks are written as the page and the clients of the API look for them. */
+static void
+digits_and_blanks_of_all_scripts_are_read(void **state)
+{
+    (void)state;
+    becomes("A [ 1 ].", "A [1].", 1);
+    becomes("A [1 ,2].", "A [1][2].", 2);
+    becomes("A [\xef\xbc\x91].", "A [1].", 1);
+    becomes("A [\xd9\xa1].", "A [1].", 1);
+    becomes("A [\xdb\xb1\xd8\x8c \xdb\xb2].", "A [1][2].", 2);
+    becomes("A [\xe0\xa5\xa7]\xe0\xa5\xa4", "A [1]\xe0\xa5\xa4", 1);
+    becomes("A [\xe0\xb9\x91-\xe0\xb9\x92].", "A [1][2].", 2);
+    becomes("A [1\xc2\xa0].", "A [1].", 1);
+    becomes("A [Source\xc2\xa0"
+            "1].",
+            "A [1].", 1);
+    becomes("A [\xe2\x80\x8b"
+            "1\xe2\x80\x8e].",
+            "A [1].", 1);
+    becomes("A [doc-1] [id=2] [source: 3].", "A [1] [2] [3].", 3);
+    becomes("A \xe3\x80\x90"
+            "1:0\xe2\x80\xa0source\xe3\x80\x91\xe3\x80\x90"
+            "14:2\xe2\x80\xa0source\xe3\x80\x91.",
+            "A [1].", 1);
+    becomes("A [Source 1: The handbook] [Document 2 \xe2\x80\x93 Part].", "A [1] [2].", 2);
+    becomes("A [1, \xc2\xa7"
+            "3] [2, lines 3-9].",
+            "A [1] [2].", 2);
+    becomes("A [\xe5\xbc\x95\xe7\x94\xa8\xef\xbc\x9a"
+            "1] [\xd8\xa7\xd9\x84\xd9\x85\xd8\xb5\xd8\xaf\xd8\xb1 2].",
+            "A [1] [2].", 2);
+    becomes("A<sup>[1]</sup> b<sup>[2], [3]</sup>.", "A[1] b[2], [3].", 3);
+    becomes("A ` sign [1].\n\nAnother ` here [2].", "A ` sign [1].\n\nAnother ` here [2].", 2);
+    becomes("A [1].\n\n[1]: https://x.example/guide", "A [1].\n\n[1]: https://x.example/guide", 1);
+}
+
 static void
 what_is_no_mark_stays(void **state)
 {
@@ -109,6 +145,14 @@ what_is_no_mark_stays(void **state)
         "10 m\xc2\xb2",
         "from [1990-1995]",
         "[1a] [a1] [1.2.0] [1 2]",
+        "~~~\nb[2] [1]\n~~~\n",
+        "Use ` here:\n```\nb[1] [2]\n```\n",
+        "<code>b[1] [2]</code> and <kbd>[1]</kbd>",
+        "\\[ x = y[1] \\] and \\[\n\\sum a_{[2]}\n\\]",
+        "$$ y \\in [1, 2] $$ and $$\nx_1 = [1]\n$$",
+        "\\begin{align}\nx &= [1, 2]\n\\end{align}",
+        "the set = [1, 2] and x[1] + y[2] \xe2\x88\x88 [3, 4]",
+        "digits match [1-9][0-9]",
     };
 
     (void)state;
@@ -120,6 +164,18 @@ static void
 a_dropped_mark_leaves_no_scar(void **state)
 {
     (void)state;
+    becomes("x [15] and [1].", "x [1].", 1);
+    becomes("x [15], [16] and [17].", "x.", 0);
+    becomes("x ([1], [15]).", "x ([1]).", 1);
+    becomes("x ([15]; [1]).", "x ([1]).", 1);
+    becomes("x (see [15]).", "x.", 0);
+    becomes("x (Source: [15])", "x", 0);
+    becomes("x (siehe [15]) und y", "x und y", 0);
+    becomes("x *[15]*, y _[16]_.", "x, y.", 0);
+    becomes("x <sub>[15]</sub> <sup>[16]</sup>.", "x.", 0);
+    becomes("x [1].\n\nSources: [15]", "x [1].", 1);
+    becomes("x [1].\n\n**Sources:**\n- [15]\n- [1] a", "x [1].\n\n**Sources:**\n- [1] a", 2);
+    becomes("x [1], [15] or more [2].", "x [1] or more [2].", 2);
     becomes("x [15].", "x.", 0);
     becomes("x [15] y", "x y", 0);
     becomes("[15] The x", "The x", 0);
@@ -161,6 +217,8 @@ a_documents_own_note_is_text_when_it_is_copied(void **state)
                                 STR("argv is an array.") };
     const struct str list[] = { STR("[1] Smith, J. (2001). Trees.\n[2] Miller, A. (2003). Leaves."),
                                 STR("Other.") };
+    const struct str interval[] = { STR("All x are of the range [2, 5] here."), STR("b"), STR("c"), STR("d"),
+                                    STR("e") };
     const struct str han[] = {
         STR("\xe5\x85\x89\xe3\x81\x8c\xe8\x90\xbd\xe3\x81\xa1\xe3\x82\x8b\xe3\x80\x82[2] \xe7\xb5\x82\xe3\x82\x8f\xe3\x82\x8b\xe3\x80\x82"),
         STR("b")
@@ -181,6 +239,11 @@ a_documents_own_note_is_text_when_it_is_copied(void **state)
     stays("**Light falls**.[3] It begins [3].", light, 3, "**Light falls**.[3] It begins [3].", 1, 1);
     stays("Its name is in argv[1] [2].", code, 2, "Its name is in argv[1] [2].", 1, 1);
     stays("[1] Smith, J. (2001). Trees. [2]", list, 2, "[1] Smith, J. (2001). Trees. [2]", 1, 1);
+    stays("The value lies in [2, 5] for sure [1].", interval, 5, "The value lies in [2, 5] for sure [1].", 1,
+          1);
+    stays("Its interval is [2, 5].", interval, 5, "Its interval is [2, 5].", 0, 1);
+    stays("So it is [2, 4].", interval, 5, "So it is [2][4].", 2, 0);
+    stays("It is good [2, 5].", interval, 5, "It is good [2][5].", 2, 0);
     stays("\xe5\x85\x89\xe3\x81\x8c\xe8\x90\xbd\xe3\x81\xa1\xe3\x82\x8b\xe3\x80\x82[2][1]", han, 2,
           "\xe5\x85\x89\xe3\x81\x8c\xe8\x90\xbd\xe3\x81\xa1\xe3\x82\x8b\xe3\x80\x82[2][1]", 1, 1);
 }
@@ -279,6 +342,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_common_form_is_read),
+        cmocka_unit_test(digits_and_blanks_of_all_scripts_are_read),
         cmocka_unit_test(what_is_no_mark_stays),
         cmocka_unit_test(a_dropped_mark_leaves_no_scar),
         cmocka_unit_test(a_documents_own_note_is_text_when_it_is_copied),

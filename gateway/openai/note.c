@@ -11,6 +11,8 @@
 #include "gateway/request/page_link.h"
 #include "proto/selection.h"
 
+enum { EXCERPTS_MAX = 64, EVIDENCE_BYTES = 1 << 20 };
+
 /* Where the first mark of each number stands, in bytes. */
 struct places {
     struct {
@@ -26,12 +28,17 @@ note_group(struct places *p, const struct mark_group *g)
             p->v[g->n[i]].at = (uint32_t)g->start, p->v[g->n[i]].end = (uint32_t)g->end;
 }
 
+/* A bracket that a cited passage has behind the same words is its own, and no mark. */
 static void
-find_places(struct str text, struct places *p)
+find_places(const struct question *q, struct str text, struct places *p)
 {
+    struct str excerpts[EXCERPTS_MAX];
+    struct evidence e = { .text = excerpts, .budget = EVIDENCE_BYTES };
     size_t gave_up = 0, i = 0;
 
     memset(p, 0, sizeof *p);
+    for (size_t k = 0; k < q->n_citations && k < EXCERPTS_MAX; k++)
+        excerpts[e.n++] = q->citations[k].excerpt;
     while (i < text.n) {
         struct mark_group g = { 0 };
         size_t behind = mark_skip(text, i, &gave_up);
@@ -39,7 +46,8 @@ find_places(struct str text, struct places *p)
         if (behind > i) {
             i = behind;
         } else if (mark_group_at(text, i, &g) && g.end > i) {
-            note_group(p, &g);
+            if (!mark_is_own(text, &g, &e))
+                note_group(p, &g);
             i = g.end;
         } else {
             i++;
@@ -108,7 +116,7 @@ notes_render(const struct question *q, struct str text, enum note_style style, s
 {
     struct places p;
 
-    find_places(text, &p);
+    find_places(q, text, &p);
     buf_c(b, '[');
     for (size_t i = 0; i < q->n_citations; i++) {
         if (i > 0)

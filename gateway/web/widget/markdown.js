@@ -1,6 +1,6 @@
 // Markdown becomes elements and text nodes, one by one: nothing is parsed as HTML, and nothing is loaded (a picture becomes a link to it).
 const INLINE = /(`{1,3})(.+?)\1(?!`)|\[(\d{1,3})\](?!\()|!?\[([^\[\]]{0,500})\]\(<?([^\s()<>]{1,2000}(?:\([^\s()]{0,200}\)[^\s()<>]{0,500})?)>?(?:\s+"[^"]{0,200}")?\)|\*\*(?=\S)(.{1,900}?)\*\*|\*(?=[^\s*])([^*]{1,900}?)\*|https?:\/\/[^\s<>"'`|]*[^\s<>"'`|.,:;!?)\]]|\\([!-\/:-@\[-`{-~])|&lt;/g;
-// cite(n): the mark of a source as an element, or nothing.
+// cite(n, said): the mark of a source as an element, or nothing: a bracket that a source has behind the same words is its own.
 function inline(box, text, cite) {
   let at = 0;
   for (const m of text.matchAll(INLINE)) {
@@ -8,7 +8,7 @@ function inline(box, text, cite) {
     const sub = (tag, words) => { const e = el(tag); inline(e, words, cite); return e; };
     let node = all;
     if (code) node = el("code", null, code);
-    else if (n) node = cite(+n) || all;
+    else if (n) node = cite(+n, text.slice(0, m.index).slice(-12) + all) || all;
     else if (url) { node = anchor(url); if (label) inline(node, label, () => null); else node.append(url); }
     else if (strong) node = sub("strong", strong);
     else if (soft) node = sub("em", soft);
@@ -92,7 +92,7 @@ function blocks(text, tool) {
 function prose(box, text, known, cite, tool) {
   const old = box.drawn || [];
   box.drawn = blocks(text, tool).map(([lines, make], i) => {
-    const key = lines.join("\n").replace(/\[(\d{1,3})\]/g, (all, n) => known(+n) ? all + "\0" : all);
+    const key = lines.join("\n").replace(/\[(\d{1,3})\]/g, (all, n) => all + known(+n));
     if (old[i] && old[i].key === key) return old[i];
     const node = make(lines, cite);
     if (old[i]) old[i].node.replaceWith(node); else box.append(node);

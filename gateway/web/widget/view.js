@@ -130,9 +130,9 @@ class Chat extends HTMLElement {
     return { question, about, box, card, text, list, facts, tools, answer: "", sources: new Map() };
   }
   prose(t) {
-    prose(t.text, t.answer, n => t.sources.has(n), n => {
+    prose(t.text, t.answer, n => t.sources.has(n), (n, said) => {
       const s = t.sources.get(n);
-      return s && el("button", { class: "cite", part: "cite", type: "button", "aria-label": this.words.sources + " " + n + ": " + this.place(s), title: this.place(s), onclick: () => this.openSource(t, n) }, String(n));
+      return s && !t.list.textContent.includes(said) && el("button", { class: "cite", part: "cite", type: "button", "aria-label": this.words.sources + " " + n + ": " + this.place(s), title: this.place(s), onclick: () => this.openSource(t, n) }, String(n));
     }, text => this.copier(() => text));
   }
   draw(t) {
@@ -150,8 +150,8 @@ class Chat extends HTMLElement {
     t.text.classList.remove("wait");
     t.answer = a.answer;
     t.sources = new Map((a.sources || []).map(s => [s.n, s]));
-    this.prose(t);
     this.listSources(t);
+    this.prose(t);
     const cut = a.status === "incomplete" || (a.finish && a.finish !== "stop"), id = a.message_id || a.id;
     t.facts.replaceChildren(...(cut || !a.grounded ? [el("span", null, cut ? this.words.cut : this.words.none)] : []));
     t.tools.replaceChildren(this.copier(() => t.answer.replaceAll("&lt;", "<") + [...t.sources.values()].map(s => "\n[" + s.n + "] " + this.place(s) + (s.link ? " " + this.linkOf(s) : "")).join("")),

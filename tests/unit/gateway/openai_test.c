@@ -258,9 +258,11 @@ notes(const char *text, size_t n, enum note_style style, struct buf *b)
 
     r = (struct request){ .gw = &gw };
     w = (struct wish){ .base = "https://gate.example" };
-    v[0] = (struct citation){
-        .n = 1, .title = STR("One"), .url = STR("https://docs.example/one#"), .section = STR("A > Big Part")
-    };
+    v[0] = (struct citation){ .n = 1,
+                              .title = STR("One"),
+                              .url = STR("https://docs.example/one#"),
+                              .section = STR("A > Big Part"),
+                              .excerpt = STR("The seals are fed at noon [1].") };
     v[1] = (struct citation){
         .n = 2, .title = STR("Two"), .external_id = STR("two.md"), .document_id = uuid_v4()
     };
@@ -279,6 +281,8 @@ marks_are_counted_in_code_points_once_each_and_not_in_code(void **state)
         notes("\xf0\x9f\x8c\xbb `a[1]` \xc3\xb6 [1] and [1].", 1, NOTE_CHAT, &b),
         "[{\"type\":\"url_citation\",\"url_citation\":{\"url\":\"https://docs.example/one#big-part\",\"title\":\"One\","
         "\"start_index\":11,\"end_index\":14}}]"));
+    assert_non_null(strstr(notes("The seals are fed at noon [1]. [1]", 1, NOTE_CHAT, &b).p,
+                           "\"start_index\":31"));
     assert_true(str_is(
         notes("No mark.", 1, NOTE_RESPONSE, &b),
         "[{\"type\":\"url_citation\",\"url\":\"https://docs.example/one#big-part\",\"title\":\"One\",\"start_index\":8,"

@@ -1,4 +1,6 @@
 /* A worker's connections to the hubs: resolving, connecting, registering, heartbeats, losing them.
+ * A socket is looked into when its descriptor says so, and after it was sent on: sending, too, takes in what the descriptor had told of. Each look
+ * in vain costs two system calls, and most turns of the loop are other people's.
  * A monitor on the socket says when its connection breaks, so a hub's death is seen at once; a silent hub is left after
  * 5 s; a changed hub_epoch means a restarted gateway. No ZMQ_IMMEDIATE: with it libzmq 4.3 ends the socket's pipe when the
  * connection breaks, and aborts the process if that happens between two frames of a message. */
@@ -36,7 +38,10 @@ jitter(int64_t upto)
 static void
 on_zmq_fd(void *arg, int fd, uint32_t events)
 {
-    (void)arg, (void)fd, (void)events; /* the hook receives */
+    struct conn *c = arg;
+
+    (void)events;
+    *(fd == c->fd ? &c->stirred : &c->news) = true; /* the hook receives */
 }
 
 /* Does the connection stand that the socket was made for? */
@@ -45,9 +50,11 @@ conn_stands(struct conn *c)
 {
     int event;
 
-    while (c->monitor && (event = bus_event(c->monitor)) != 0) {
+    while (c->monitor && c->news) {
+        event = bus_event(c->monitor);
+        c->news = event != 0;
         c->ended = c->ended || (c->up && event == ZMQ_EVENT_DISCONNECTED);
-        c->up = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        c->up = event ? event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED : c->up;
     }
     return c->up && !c->ended;
 }
@@ -56,10 +63,8 @@ conn_stands(struct conn *c)
 static int
 watch_socket(struct conn *c, void *sock)
 {
-    int fd = -1;
-    size_t n = sizeof fd;
+    int fd = bus_fd(sock);
 
-    zmq_getsockopt(sock, ZMQ_FD, &fd, &n);
     loop_fd(c->w->loop, fd, EPOLLIN, on_zmq_fd, c);
     return fd;
 }
@@ -125,6 +130,7 @@ conn_begin(struct conn *c)
     }
     c->fd = watch_socket(c, c->sock);
     c->monitor_fd = watch_socket(c, c->monitor);
+    c->stirred = c->news = true;
     conn_set(c, CONN_CONNECTING);
     c->heard_ms = clock_ms();
 }
@@ -176,6 +182,7 @@ conn_send(struct conn *c, int cmd, const void *head, struct blob *payload)
     int e;
 
     bus_head_encode(cmd, head, &c->w->head);
+    c->stirred = true;
     e = c->sock ? bus_send(c->sock, STR_NONE, cmd, buf_slice(&c->w->head), payload) : ENOTCONN;
     if (e) {
         stat_inc(&bus_stats, BUS_UNSENT);
@@ -330,20 +337,24 @@ conn_receive(struct conn *c)
     struct zframes f;
     int got = 0;
 
-    while (c->sock && got < BATCH && bus_recv(c->sock, &f) > 0) {
+    if (!c->stirred && !c->news)
+        return false;
+    while (c->stirred && c->sock && got < BATCH && bus_recv(c->sock, &f) > 0) {
         conn_on_frames(c, &f);
         zframes_drop(&f);
         got++;
     }
+    c->stirred = got == BATCH;
     if (c->state == CONN_CONNECTING && conn_stands(c))
         conn_register(c);
     else if (c->state == CONN_REGISTERED && c->answer_lost)
         conn_lose(c, "an answer could not be sent");
     else if (!conn_stands(c) && (c->state > CONN_CONNECTING || c->ended))
         conn_lose(c, "connection closed");
-    return got == BATCH;
+    return got > 0 || c->stirred;
 }
 
+/* True: what came may have been answered on a connection that was looked at before. */
 bool
 conns_hook(void *arg)
 {

@@ -27,6 +27,7 @@ struct conn {
     void *sock;            /* NULL while WAITING */
     void *monitor;         /* says when its connection begins and ends */
     int fd, monitor_fd;    /* ZMQ_FD of either */
+    bool stirred, news;    /* sock, monitor: there may be something in it */
     bool up;               /* the connection stands */
     bool ended;            /* it stood once and broke: libzmq would connect again, we begin anew */
     uint8_t life[16];      /* for READY; by it the hub knows us again after our connection broke */

@@ -78,6 +78,16 @@ bus_options(void *s)
 }
 
 int
+bus_fd(void *s)
+{
+    int fd = -1;
+    size_t n = sizeof fd;
+
+    zmq_getsockopt(s, ZMQ_FD, &fd, &n);
+    return fd;
+}
+
+int
 bus_recv(void *s, struct zframes *f)
 {
     int more = 1;

@@ -31,6 +31,9 @@ void bus_context_use(void *made, void (*end)(void)); /* that one; end it by end 
 void bus_context_end(void);
 /* Options every bus socket has: linger, limits, heartbeats (proto/PROTOCOL.md, liveness). */
 void bus_options(void *s);
+/* The descriptor that becomes readable when there may be a message. It tells of what comes, not of what is there: it is to be believed only after
+ * bus_recv has found none, and no longer after the next bus_send. */
+int bus_fd(void *s);
 /* Receive one message without waiting: 1 got it, 0 none, -1 error. Release with zframes_drop. */
 int bus_recv(void *s, struct zframes *f);
 void zframes_drop(struct zframes *f);

@@ -7,6 +7,7 @@
 #include "gateway/hub/hub.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ struct inbox_item {
 struct hub {
     void *router;
     int event_fd;
+    bool stirred; /* the router may have a message, whatever its descriptor says: hub thread only */
     pthread_t thread;
     pthread_mutex_t lock; /* inbox, view */
     struct inbox_item *inbox, **inbox_tail;
@@ -115,6 +117,7 @@ on_send(void *arg, uint64_t peer, int cmd, const void *head, struct blob *payloa
     int e;
 
     bus_head_encode(cmd, head, &h->head);
+    h->stirred = true;
     e = bus_send(h->router, peer_id(peer, id), cmd, buf_slice(&h->head), payload);
     /* EHOSTUNREACH: the peer is dead. EAGAIN: it has not read 10,000 messages; the same. */
     if (e && cmd != CMD_DISCONNECT && h->n_unsent < UNSENT_MAX)
@@ -216,11 +219,13 @@ static void
 receive(struct hub *h)
 {
     struct zframes f;
+    int got = 0;
 
-    for (int i = 0; i < BATCH && bus_recv(h->router, &f) > 0; i++) {
+    for (; got < BATCH && bus_recv(h->router, &f) > 0; got++) {
         on_frames(h, &f);
         zframes_drop(&f);
     }
+    h->stirred = got == BATCH;
 }
 
 static void
@@ -282,25 +287,31 @@ unbind(void *router)
         LOG(WARN, NULL, M("the hub cannot unbind"), KS("why", zmq_strerror(zmq_errno())));
 }
 
+/* A socket is looked into when its descriptor says so, and the router also after it was sent on: sending, too, takes in what the descriptor
+ * had told of. zmq_poll would look into both before and after each wait, with two system calls a look. */
 static void *
 hub_thread(void *arg)
 {
     struct hub *h = arg;
+    struct pollfd fds[3] = { { bus_fd(h->router), POLLIN, 0 },
+                             { h->event_fd, POLLIN, 0 },
+                             { h->door ? bus_fd(zsock_resolve(h->door)) : -1, POLLIN, 0 } };
 
+    h->stirred = true;
+    door_count(h->door);
     while (!atomic_load(&h->stop)) {
-        zmq_pollitem_t items[3] = { { h->router, 0, ZMQ_POLLIN, 0 },
-                                    { NULL, h->event_fd, ZMQ_POLLIN, 0 },
-                                    { h->door ? zsock_resolve(h->door) : NULL, 0, ZMQ_POLLIN, 0 } };
         int64_t now = clock_ms(), wait = core_next(h->core, now) - now;
 
-        if (zmq_poll(items, h->door ? 3 : 2, h->n_unsent ? 0 : (long)(wait < 250 ? wait : 250)) < 0 &&
-            zmq_errno() != EINTR)
-            LOG(ERROR, NULL, M("the hub cannot poll"), KS("why", zmq_strerror(zmq_errno())));
-        if (items[1].revents)
+        if (poll(fds, 3, h->n_unsent || h->stirred || wait < 0 ? 0 : (int)(wait < 250 ? wait : 250)) < 0) {
+            fds[0].revents = fds[1].revents = fds[2].revents = 0;
+            if (errno != EINTR)
+                LOG(ERROR, NULL, M("the hub cannot poll"), KS("why", strerror(errno)));
+        }
+        if (fds[1].revents)
             take_inbox(h);
-        if (items[0].revents)
+        if (fds[0].revents || h->stirred)
             receive(h);
-        if (items[2].revents)
+        if (fds[2].revents)
             door_count(h->door);
         bury_unsent(h);
         core_tick(h->core, clock_ms());

@@ -13,6 +13,7 @@ static const char *const phrases[] = {
 
 struct token {
     char z[TOKEN_MAX]; /* folded; empty: longer than any word of the table */
+    size_t n;          /* its length */
     size_t start, end; /* bytes of the question */
 };
 
@@ -50,23 +51,26 @@ split(struct str s, struct token *v)
                 t->z[k++] = (char)tolower((unsigned char)s.p[i]);
             i += skip ? skip : 1;
         }
-        t->z[k < TOKEN_MAX ? k : 0] = '\0';
+        t->n = k < TOKEN_MAX ? k : 0;
+        t->z[t->n] = '\0';
         t->end = i;
         n++;
     }
     return n;
 }
 
-/* Words of the phrase when it stands at v[0 …]; 0: it does not. */
+/* Words of the phrase when it stands at v[0 …]; 0: it does not. Nearly all of them begin otherwise. */
 static size_t
 stands(const char *phrase, const struct token *v, size_t n)
 {
     size_t words = 0;
 
+    if (phrase[0] != v[0].z[0])
+        return 0;
     for (;;) {
-        size_t len = strcspn(phrase, " ");
+        size_t len = words < n ? v[words].n : 0;
 
-        if (words == n || strlen(v[words].z) != len || memcmp(v[words].z, phrase, len) != 0)
+        if (len == 0 || strncmp(phrase, v[words].z, len) != 0 || (phrase[len] != ' ' && phrase[len] != '\0'))
             return 0;
         words++;
         if (phrase[len] == '\0')

@@ -80,6 +80,13 @@ struct reading {
     uint64_t one, other; /* bit i: it has that half of pair i */
 };
 
+/* Nearly all words of the lists begin otherwise: their lengths need not be found out, for each word of a passage anew. */
+static bool
+reads_as(struct str s, const char *z)
+{
+    return s.n > 0 && s.p[0] == z[0] && str_is(s, z);
+}
+
 static bool
 is_denial(struct str s)
 {
@@ -90,7 +97,7 @@ is_denial(struct str s)
                                          "non",    "nao",    "sem" };
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (str_is(s, words[i]))
+        if (reads_as(s, words[i]))
             return true;
     return false;
 }
@@ -112,8 +119,8 @@ static void
 take_contraries(struct reading *r, struct str s)
 {
     for (size_t i = 0; i < CONTRARIES; i++) {
-        r->one |= (uint64_t)str_is(s, contraries[i][0]) << i;
-        r->other |= (uint64_t)str_is(s, contraries[i][1]) << i;
+        r->one |= (uint64_t)reads_as(s, contraries[i][0]) << i;
+        r->other |= (uint64_t)reads_as(s, contraries[i][1]) << i;
     }
 }
 

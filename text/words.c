@@ -1,5 +1,6 @@
 /* Words: text → stems → hashes. See words.h. Owns stemmers, made when they are first needed, and the words that were met.
- * Freed ones are kept for the next who needs one: a text of a few hundred words would else meet each for the first time. */
+ * Freed ones are kept for the next who needs one, and count on: short texts, too, such as questions and answers, are mostly of words that
+ * were met before. */
 #include "text/words.h"
 
 #include <libstemmer.h>
@@ -90,7 +91,7 @@ words_free(struct words **w)
     if (!*w)
         return;
     (void)pthread_mutex_lock(&spare.lock);
-    if ((*w)->memo && spare.n < SPARES) {
+    if (spare.n < SPARES) {
         spare.v[spare.n++] = *w;
         kept = true;
     }

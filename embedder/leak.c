@@ -7,6 +7,8 @@
 
 #include "common/text/text.h"
 
+#define PROMPT_KEPT 65536 /* bytes of a prompt whose rows are kept */
+
 static char canary[2 * (LEAK_CANARY / 2) + 1];
 static char line[64];
 
@@ -71,8 +73,8 @@ prompt_word(struct leak *l)
         l->window[l->n++] = window_hash(l->words, l->seen);
 }
 
-void
-leak_begin(struct leak *l, struct str prompt)
+static void
+prompt_read(struct leak *l, struct str prompt)
 {
     size_t words;
 
@@ -95,6 +97,20 @@ leak_begin(struct leak *l, struct str prompt)
     words = l->seen / 3;
     l->most = words < LEAK_WINDOW ? LEAK_WINDOW : words > 30 ? 30 : words;
     l->seen = l->run = 0;
+}
+
+void
+leak_begin(struct leak *l, struct str prompt)
+{
+    static struct leak last; /* of the prompt before this one: it is the same one again and again */
+    static struct buf of = { .max = PROMPT_KEPT };
+
+    if (prompt.n == 0 || !str_eq(prompt, buf_slice(&of))) {
+        prompt_read(&last, prompt);
+        buf_reset(&of);
+        buf_str(&of, prompt);
+    }
+    *l = last;
 }
 
 /* A word of the answer ended: is it the twelfth of a row of the prompt? */

@@ -23,7 +23,8 @@ struct leak {
 void leak_init(void); /* once, before the first prompt */
 /* The line with the canary that ends a system prompt; "" before leak_init. */
 const char *leak_line(void);
-/* prompt: the system prompt as it is configured; {refusal} in it is none of its words, since answers may say it. */
+/* prompt: the system prompt as it is configured; {refusal} in it is none of its words, since answers may say it. One thread only: the rows of
+ * the last prompt are kept. */
 void leak_begin(struct leak *l, struct str prompt);
 /* The answer goes on. true: it gives the prompt away. */
 bool leak_push(struct leak *l, struct str text);

@@ -111,6 +111,17 @@ cache_drop(struct request *r, const struct cache_probe *probe)
     redis_run_in(r->gw->cache, &r->redis, r->arena, &cmd, 1, &v);
 }
 
+void
+cache_take_back(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe)
+{
+    struct str erased = frames_session_erased(r, session_hash);
+
+    if (erased.p)
+        near_erase(r->gw->near, near_mark(erased), 0);
+    if (r->gw->cache)
+        cache_drop(r, probe);
+}
+
 bool
 cache_erase_session(struct request *r, const uint8_t *session_hash)
 {

@@ -21,6 +21,8 @@ void cache_near(struct request *r, const uint8_t *session_hash, const struct cac
 /* SET with TTL, and membership in the session's set of keys; failures are counted only. Not after the session's erasure. */
 void cache_store(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe,
                  struct str value);
+/* The entry that cache_store made goes again, here and in Redis: it was not to be kept. */
+void cache_take_back(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe);
 /* Drop every cache entry and every resumable stream of a session (erasure). true: it had no entry, for sure, so no hit of it can wait in fn:turns either. */
 bool cache_erase_session(struct request *r, const uint8_t *session_hash);
 /* Append a packed turn to fn:turns. false: Redis is away or the stream is full. */

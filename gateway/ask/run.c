@@ -323,10 +323,52 @@ save_queued(struct question *q, struct turn_finish_req *t, enum err why)
     buf_free(&b);
 }
 
+/* An answer is kept for its session when it is whole and its index had seen the change that the epoch stands for: one behind it may have found
+ * what is deleted, and such an answer must not outlive the moment. An answer that checks may switch off is not a session's own. */
+static bool
+may_remember(const struct question *q)
+{
+    return !q->semantic.origin.key[0] && q->probe.key[0] && q->grounded && !q->refused && !q->degraded &&
+           !ask_cut(q) && (q->copied || q->found->seq >= q->probe.epoch);
+}
+
+/* A turn as a cache keeps it: a copy saves the tokens, too. */
+static void
+remembered_turn(const struct question *q, struct turn_finish_req *t)
+{
+    ask_turn(q, t);
+    t->conversation_id = q->conversation_id;
+    t->prompt_tokens = q->prompt_tokens;
+    t->completion_tokens = q->completion_tokens;
+}
+
+/* Beside the finish, for which nobody else has anything to do. An erasure takes it away with all that its session has, and lets nothing of an
+ * older question in; what the store refuses is taken back (forget). */
+static bool
+remember(struct question *q)
+{
+    struct buf fragment = BUF_MAX(ANSWER_MAX), value = BUF_MAX(ANSWER_MAX);
+    struct turn_finish_req t;
+    bool whole;
+
+    if (!may_remember(q))
+        return false;
+    remembered_turn(q, &t);
+    whole = ask_cache_fragment(q, &fragment) &&
+            answer_pack(q->probe.sha256, q->probe.epoch, buf_slice(&fragment), &t, &value) == ERR_OK;
+    if (whole)
+        cache_store(q->r, q->session_hash, &q->probe, buf_slice(&value));
+    buf_free(&fragment);
+    buf_free(&value);
+    return whole;
+}
+
 /* The session or the conversation was erased meanwhile: the answer is neither queued nor cached nor kept for a repetition. */
 static void
-forget(struct question *q)
+forget(struct question *q, bool remembered)
 {
+    if (remembered)
+        cache_take_back(q->r, q->session_hash, &q->probe);
     q->probe.key[0] = 0;
     fly_forget(q);
     if (q->frames)
@@ -342,7 +384,9 @@ save(struct question *q, struct str status)
     int64_t deadline = clock_ms() + SAVE_MS, since = clock_us();
     struct turn_finish_req t;
     struct buf sealed = BUF_MAX(IDEM_BODY_MAX);
+    bool remembered = false;
     struct outcome a;
+    struct call *call;
 
     ask_turn(q, &t);
     t.conversation_id = q->conversation_id;
@@ -352,10 +396,16 @@ save(struct question *q, struct str status)
     else
         ask_keep(q, &t, &sealed);
     stream_rest(q->r); /* answers that end together wait for the store together */
-    if (api_call(q->r, &q->held, KIND_TURN_FINISH, &t, deadline, &a) == ERR_OK)
+    call = hub_call(api_hub(q->r), KIND_TURN_FINISH, &t, q->r->who.tenant, q->r->id, deadline);
+    if (!status.p)
+        remembered = remember(q);
+    while (call_wait(call, INT64_MAX, &a) == CALL_PART)
+        ;
+    held_add(&q->held, call);
+    if (a.err == ERR_OK)
         q->saved = SAVED_YES;
     else if (a.err == ERR_NOT_FOUND || a.err == ERR_CONFLICT)
-        forget(q);
+        forget(q, remembered);
     else
         save_queued(q, &t, a.err);
     if (t.idem_key.p && q->saved != SAVED_NO)
@@ -379,31 +429,17 @@ ask_break(struct question *q, enum asked state)
     return state;
 }
 
-/* Keep the answer for others who ask. An index that had not yet seen the change that the epoch stands for may have found
- * what is deleted: such an answer must not outlive the moment. */
+/* Keep the answer for others who ask: only now, since it must be the store's. */
 static void
-remember(struct question *q)
+share(struct question *q)
 {
-    struct buf fragment = BUF_MAX(ANSWER_MAX), value = BUF_MAX(ANSWER_MAX);
     struct turn_finish_req t;
 
     ask_semantic_check(q);
-    if (q->semantic.origin.key[0])
-        return; /* what checks may switch off is not a session's own from then on */
-    if (!q->probe.key[0] || !q->grounded || q->refused || q->degraded || ask_cut(q) ||
-        (!q->copied && q->found->seq < q->probe.epoch))
+    if (!may_remember(q) || q->copied || (q->flying.follows && !q->flying.orphan))
         return;
-    ask_turn(q, &t);
-    t.conversation_id = q->conversation_id;
-    t.prompt_tokens = q->prompt_tokens; /* a copy saves them, too */
-    t.completion_tokens = q->completion_tokens;
-    if (ask_cache_fragment(q, &fragment) &&
-        answer_pack(q->probe.sha256, q->probe.epoch, buf_slice(&fragment), &t, &value) == ERR_OK)
-        cache_store(q->r, q->session_hash, &q->probe, buf_slice(&value));
-    buf_free(&fragment);
-    buf_free(&value);
-    if (!q->copied && (!q->flying.follows || q->flying.orphan))
-        ask_share_keep(q, &t);
+    remembered_turn(q, &t);
+    ask_share_keep(q, &t);
 }
 
 /* ---- the line */
@@ -413,7 +449,7 @@ ask_end(struct question *q)
 {
     save(q, STR_NONE);
     ask_answered(q);
-    remember(q);
+    share(q);
 }
 
 enum asked

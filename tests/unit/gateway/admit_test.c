@@ -294,6 +294,19 @@ erasing_a_session_erases_its_cached_answers(void **state)
     assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 0);
 }
 
+static void
+an_answer_that_is_taken_back_is_gone(void **state)
+{
+    struct cache_probe p = probe_of(NULL);
+    struct request r = request_of();
+
+    (void)state;
+    cache_store(&r, session, &p, value_of(0xab, 2, "FA02"));
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 1);
+    cache_take_back(&r, session, &p);
+    assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 0);
+}
+
 static bool
 open_stream(int64_t asked_us)
 {
@@ -382,6 +395,7 @@ main(void)
         T(of_70_requests_60_pass_and_the_rest_learn_when_to_come_again),
         T(a_redis_that_forgets_meets_the_floor_at_twice_the_limit),
         T(erasing_a_session_erases_its_cached_answers),
+        T(an_answer_that_is_taken_back_is_gone),
         T(erasing_a_session_erases_its_streams_and_none_of_an_older_question_comes_after_it),
         T(the_set_of_a_session_that_goes_on_asking_holds_what_lives),
         T(without_redis_the_process_limits_by_itself),

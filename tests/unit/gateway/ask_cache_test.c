@@ -237,6 +237,50 @@ an_answer_from_an_index_behind_the_epoch_is_not_cached(void **state)
     assert_int_equal(w.stored, 1);
 }
 
+static void
+an_answer_is_cached_while_it_is_saved(void **state)
+{
+    (void)state;
+    ask(ASKED);
+    assert_int_equal(w.stored, 1);
+    assert_int_equal(w.stored_by, 1);
+    assert_int_equal(w.taken_back, 0);
+}
+
+static void
+an_answer_that_the_store_refuses_is_taken_out_of_the_cache(void **state)
+{
+    static const enum err erased[] = { ERR_NOT_FOUND, ERR_CONFLICT };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        fresh(NULL);
+        w.fail[KIND_TURN_FINISH] = erased[i];
+        ask(ASKED);
+        assert_answered("no");
+        assert_true(w.taken_back == 1 && w.queued == 0 && w.value.n == 0);
+        w.fail[KIND_TURN_FINISH] = ERR_OK;
+        again();
+        ask(ASKED);
+        ORDER(KIND_TURN_BEGIN, KIND_EMBED_FREE, KIND_SEARCH, KIND_CHAT, KIND_TURN_FINISH);
+    }
+    fresh(NULL);
+    w.fail[KIND_TURN_FINISH] = ERR_NOT_FOUND;
+    w.refused = true;
+    ask(ASKED);
+    assert_int_equal(w.taken_back, 0); /* it never was there */
+}
+
+static void
+an_answer_that_waits_for_the_store_stays_in_the_cache(void **state)
+{
+    (void)state;
+    w.fail[KIND_TURN_FINISH] = ERR_STORE_DOWN;
+    ask(ASKED);
+    assert_answered("queued");
+    assert_true(w.stored == 1 && w.taken_back == 0);
+}
+
 int
 main(void)
 {
@@ -252,6 +296,9 @@ main(void)
         cmocka_unit_test_setup(the_cache_is_left_alone_when_it_does_not_apply, fresh),
         cmocka_unit_test_setup(only_whole_grounded_answers_are_cached, fresh),
         cmocka_unit_test_setup(an_answer_from_an_index_behind_the_epoch_is_not_cached, fresh),
+        cmocka_unit_test_setup(an_answer_is_cached_while_it_is_saved, fresh),
+        cmocka_unit_test_setup(an_answer_that_the_store_refuses_is_taken_out_of_the_cache, fresh),
+        cmocka_unit_test_setup(an_answer_that_waits_for_the_store_stays_in_the_cache, fresh),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

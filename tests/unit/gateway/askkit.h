@@ -70,6 +70,8 @@ static struct world {
     const char *x_cache; /* header, as it was set */
     struct buf turn;     /* as admit or turns_append saw it */
     int admitted, stored, queued, freed, opened;
+    int stored_by;         /* cache_store: how often before the finish was waited for */
+    int taken_back;        /* cache_take_back */
     struct buf searched;   /* SEARCH's query and context */
     struct buf embedded;   /* EMBED's text */
     struct hit place;      /* where the selection stands; start == end: nowhere */
@@ -338,6 +340,8 @@ call_wait(struct call *q, int64_t wake_ms, struct outcome *out)
         if (!w.known)
             return CALL_IDLE;
     }
+    if (q->kind == KIND_TURN_FINISH)
+        w.stored_by = w.stored;
     if (q->kind == KIND_EMBED_FREE && w.embed_ms > 0) {
         assert_true(wake_ms <= clock_ms() + 100); /* the begin is looked after meanwhile */
         w.embed_ms--;
@@ -771,6 +775,16 @@ semantic_checked(struct request *r, const struct semantic_ring *ring, bool diffe
     *samples = w.differed + w.agreed;
     *differ = w.differed;
     return differs;
+}
+
+void
+cache_take_back(struct request *r, const uint8_t *session_hash, const struct cache_probe *probe)
+{
+    (void)r;
+    assert_non_null(session_hash);
+    assert_string_equal(probe->key, w.value_key);
+    buf_reset(&w.value);
+    w.taken_back++;
 }
 
 void

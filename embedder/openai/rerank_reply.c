@@ -1,7 +1,7 @@
 /* The request to a rerank server, and its reply (rerank.h). */
 #include <math.h>
 
-#include "common/text/json.h"
+#include "embedder/openai/mend.h"
 #include "embedder/openai/rerank.h"
 
 #define QUERY_BYTES 8192
@@ -9,29 +9,31 @@
 #define TEXT_BYTES 16384 /* of a passage: servers cut at some 512 or 8,192 tokens */
 
 void
-rerank_body(enum rerank_shape shape, const char *model, const struct rerank_req *req, struct buf *out)
+rerank_body(const struct rerank_form *form, const char *model, const struct rerank_req *req, struct buf *out)
 {
+    bool documents = form->shape == RERANK_DOCUMENTS;
+
     buf_c(out, '{');
-    if (shape == RERANK_DOCUMENTS && model[0] != 0)
+    if (documents && model[0] != 0)
         buf_key_str(out, "model", str_of(model));
     buf_key_str(out, "query", utf8_cut(req->query, QUERY_BYTES));
-    buf_key(out, shape == RERANK_DOCUMENTS ? "documents" : "texts");
-    for (size_t i = 0; i < req->texts.n; i++) {
+    buf_key(out, documents ? "documents" : "texts");
+    for (size_t i = 0; i < form->n; i++) {
         buf_c(out, i == 0 ? '[' : ',');
-        buf_json(out, utf8_cut(req->texts.v[i], TEXT_BYTES));
+        buf_json(out, utf8_cut(req->texts.v[form->first + i], TEXT_BYTES));
     }
     buf_c(out, ']');
-    if (shape == RERANK_DOCUMENTS) {
-        buf_key_int(out, "top_n", (int64_t)req->texts.n);
+    if (documents && !(form->without & RERANK_NO_TOP))
+        buf_key_int(out, "top_n", (int64_t)form->n);
+    if (documents && !(form->without & RERANK_NO_RETURN))
         buf_key_bool(out, "return_documents", false);
-    } else {
+    if (!documents && !(form->without & RERANK_NO_TRUNCATE))
         buf_key_bool(out, "truncate", true);
-    }
     buf_c(out, '}');
 }
 
 static const json_t *
-rows_of(const json_t *root)
+ranked(const json_t *root)
 {
     static const char *const names[] = { "results", "data" };
 
@@ -79,23 +81,30 @@ tokens_of(const json_t *root)
 bool
 rerank_parse(struct str body, size_t n, float *scores, int64_t *tokens)
 {
-    enum json_fault fault;
-    const char *detail;
-    json_t *root = json_read(body, &fault, &detail);
-    const json_t *rows = rows_of(root);
+    json_t *root = server_json(body);
+    const json_t *rows = ranked(root);
     unsigned char *seen = mem_new(n + 1);
     size_t at;
     json_t *row;
-    bool ok = json_is_array(rows) && json_array_size(rows) > 0, logits = false;
+    bool ok = json_is_array(rows) && json_array_size(rows) > 0;
 
     json_array_foreach ((json_t *)(uintptr_t)rows, at, row)
         ok = ok && read_row(row, n, scores, seen);
     for (size_t i = 0; ok && i < n; i++)
-        logits |= seen[i] && (scores[i] < 0 || scores[i] > 1);
-    for (size_t i = 0; ok && i < n; i++)
-        scores[i] = !seen[i] ? 0 : logits ? 1 / (1 + expf(-scores[i])) : scores[i];
+        scores[i] = seen[i] ? scores[i] : NAN;
     *tokens = tokens_of(root);
     mem_free(&seen);
     json_decref(root);
     return ok;
+}
+
+void
+rerank_shares(float *scores, size_t n)
+{
+    bool logits = false;
+
+    for (size_t i = 0; i < n; i++)
+        logits |= scores[i] < 0 || scores[i] > 1;
+    for (size_t i = 0; i < n; i++)
+        scores[i] = isnan(scores[i]) ? 0 : logits ? 1 / (1 + expf(-scores[i])) : scores[i];
 }

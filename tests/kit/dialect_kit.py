@@ -6,7 +6,7 @@
 
 A rule is a dict; the first one that applies and is not used up answers, and without one the server answers as OpenAI's does.
 
-    when it applies   route   chat or embed
+    when it applies   route   chat, embed or rerank
                       has     members that the request must have            without   and must not have
                       match   {member: value} that must be equal            above     more input texts than this
                       longer  the longest text (or message) has more bytes than this
@@ -20,6 +20,7 @@ A rule is a dict; the first one that applies and is not used up answers, and wit
                       finish  finish_reason of says, default stop           usage  [prompt, completion]
                       eol     line ends of events: lf, crlf, cr             bom    begins with a byte order mark
                       bytes   so many bytes are sent at a time              pause  seconds before the reply begins
+                      encoding  of body and events, default utf-8
                       cut     the connection breaks after the body          vectors  see vectors_of
 """
 import base64
@@ -44,7 +45,7 @@ def vector(text, dims=DIMS):
 
 def vectors_of(texts, how, asked):
     """The reply of /embeddings. how: of (a function of text and dims), dims, index (list, none, zero, reverse, shuffle, one, string, null), form (as asked, float,
-    base64, string, nested, bare, ollama), bad (nan, infinity, null, zero, short, mixed, fewer, more), usage, extra {member: value}."""
+    base64, string, nested, bare, ollama), bad (nan, infinity, null, zero, short, mixed, fewer, more, only the first), usage, extra {member: value}."""
     dims, form, index, bad = how.get("dims", DIMS), how.get("form"), how.get("index", "list"), how.get("bad")
     form = form or ("base64" if asked.get("encoding_format") == "base64" else "float")
     rows = []
@@ -72,6 +73,8 @@ def vectors_of(texts, how, asked):
         rows = rows[1::2] + rows[::2]
     if bad == "fewer":
         rows = rows[1:]
+    if bad == "only":
+        rows = rows[:1]
     if bad == "more":
         rows = rows + rows[:1]
     reply = {"model": asked.get("model"), "embeddings" if form == "ollama" else "data": rows}
@@ -83,16 +86,25 @@ def vectors_of(texts, how, asked):
     return json.dumps(reply)
 
 
+ROUTES = {"/chat/completions": "chat", "/embeddings": "embed", "/rerank": "rerank"}
+
+
+def scores_of(texts):
+    """The n-th passage is worth n / 1000."""
+    rows = [{"index": i, "relevance_score": int(t.split()[-1]) / 1000} for i, t in enumerate(texts)]
+    return json.dumps({"results": rows[::-1], "usage": {"total_tokens": len(texts)}})
+
+
 class Request:
     def __init__(self, path, headers, body):
         self.path, self.headers, self.body = path, headers, body
         route = path.split("?")[0]
-        self.route = "chat" if route.endswith("/chat/completions") else "embed" if route.endswith("/embeddings") else route
+        self.route = next((r for end, r in ROUTES.items() if route.endswith(end)), route)
         self.begun, self.ended, self.whole = time.monotonic(), None, False
 
     @property
     def texts(self):
-        given = self.body.get("input", [])
+        given = self.body.get("input", self.body.get("documents", self.body.get("texts", [])))
         return [given] if isinstance(given, str) else given
 
     @property
@@ -135,6 +147,8 @@ def pieces_of(rule, asked):
         kind = "application/json" if str(body[0]).lstrip("\ufeff \r\n")[:1] in ("{", "[") else "text/event-stream"
     elif "vectors" in rule:
         body, kind = [vectors_of([t for t in asked["texts"]], rule["vectors"], asked)], "application/json"
+    elif "query" in asked and "events" not in rule:
+        body, kind = [scores_of(asked["texts"])], "application/json"
     elif "events" not in rule and "says" not in rule:
         return pieces_of({**rule, **DEFAULTS["embed" if "input" in asked else "chat"]}, asked)
     else:
@@ -146,10 +160,10 @@ def pieces_of(rule, asked):
             body.append(e)
     if rule.get("bom"):
         body = ["\ufeff", *body]
-    return [p if isinstance(p, (int, float)) else p.encode() for p in body], kind
+    return [p if isinstance(p, (int, float)) else p.encode(rule.get("encoding", "utf-8")) for p in body], kind
 
 
-DEFAULTS = {"chat": {"says": ["It is ", "so. [1]"], "usage": [7, 3]}, "embed": {"vectors": {}}}
+DEFAULTS = {"chat": {"says": ["It is ", "so. [1]"], "usage": [7, 3]}, "embed": {"vectors": {}}, "rerank": {}}
 
 
 class Server:

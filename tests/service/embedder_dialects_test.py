@@ -12,13 +12,17 @@ A file is a list of cases, each with an embedder and a server of its own (tests/
     embed    texts; a number: so many short ones         model, documents, fresh, dims, ttl_ms: as in embed_req
       size   dimensions that come back, default 8    cached   how many came from the cache
       cut    only so many letters of each text were embedded  before  what stands before each text    vectors  what comes back, as it is
-    fails    error of proto/err.tbl; because: words of the explanation; never: words that must not be in it; within: seconds
+    rerank   a number: so many passages, the n-th of which the server gives the score n / 1000; RERANK_URL is {origin}/v1/rerank
+    fails    error of proto/err.tbl; because: words of the explanation; never: words that must not be in it
+    within   seconds that it may take
     asked    how many requests of this route the server got for it
     sent     of the last of them: has, without, equal {member: value}, path, header {name: value, null: not there}, roles, longest
+    logs     words of the embedder's log after it
     server   other rules from this call on; at_once: so many equal calls at once; wait: seconds before it
 """
 import os
 import re
+import struct
 import time
 
 import pytest
@@ -32,7 +36,7 @@ ERRORS = {m[1]: int(m[2]) for m in re.finditer(r"^ERR\((\w+),\s*(\d+)", open(os.
 HITS = [("Guide", "It is so, says the guide."), ("Other", "Rain is expected.")]
 CALL_KEYS = {"chat", "embed", "model", "history", "ttl_ms", "whole", "documents", "fresh", "dims", "says", "finish", "tokens",
              "refused", "degraded", "parts", "size", "cached", "fails", "because", "never", "within", "asked", "sent", "server", "at_once",
-             "wait", "cut", "long", "before", "vectors", "page_context", "selection", "retry_after_ms"}
+             "wait", "cut", "long", "before", "vectors", "page_context", "selection", "retry_after_ms", "rerank", "logs"}
 
 
 def cases():
@@ -56,6 +60,8 @@ def ask(emb, call):
     if "chat" in call:
         hits = [("Guide", "0123456789 " * (call["long"] // 11))] if "long" in call else HITS
         return emb.hub.chat(call["chat"], hits, ttl_ms=ttl, **more)
+    if "rerank" in call:
+        return emb.hub.ask("rerank", {"query": "why", "texts": [f"passage {i}" for i in range(call["rerank"])]}, ttl)
     return emb.hub.embed(*texts_of(call), ttl_ms=ttl, **more)
 
 
@@ -95,6 +101,11 @@ def check_vectors(call, got):
         assert got.rep.get("cached", 0) == call["cached"], got.rep
 
 
+def check_scores(call, got):
+    assert got.code == 0, (got.code, got.head.get("text"))
+    assert struct.unpack("<%df" % call["rerank"], got.rep["scores"]) == pytest.approx([i / 1000 for i in range(call["rerank"])], abs=1e-6)
+
+
 def check_sent(sent, r):
     assert all(k in r.body for k in sent.get("has", [])) and not any(k in r.body for k in sent.get("without", [])), list(r.body)
     for k, v in sent.get("equal", {}).items():
@@ -109,7 +120,7 @@ def check_sent(sent, r):
 
 def run_call(emb, server, call):
     assert set(call) <= CALL_KEYS, set(call) - CALL_KEYS
-    route = "chat" if "chat" in call else "embed"
+    route = next(r for r in ("chat", "embed", "rerank") if r in call)
     if "server" in call:
         server.script(*call["server"])
     time.sleep(call.get("wait", 0))
@@ -120,13 +131,17 @@ def run_call(emb, server, call):
             check_failure(call, got)
         elif route == "chat":
             check_chat(call, got)
-        else:
+            assert got.seconds < call.get("within", 30), got.seconds
+        elif route == "embed":
             check_vectors(call, got)
+        else:
+            check_scores(call, got)
     asked = server.asked(route)
     if "asked" in call:
         assert len(asked) - before == call["asked"], [r.body for r in asked[before:]]
     if "sent" in call:
         check_sent(call["sent"], asked[-1])
+    assert call.get("logs", "") in emb.logs()
 
 
 @pytest.mark.parametrize("case", cases())

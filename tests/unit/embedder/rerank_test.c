@@ -37,6 +37,7 @@ a_text_that_is_left_out_gets_nothing_and_logits_become_shares(void **state)
 
     (void)state;
     assert_true(rerank_parse(STR("{\"results\":[{\"index\":2,\"relevance_score\":1}]}"), 3, s, &tokens));
+    rerank_shares(s, 3);
     assert_true(s[0] <= 0 && s[1] <= 0 && s[2] >= 1 && tokens == 0);
     assert_true(rerank_parse(
         STR("{\"results\":[{\"index\":0,\"relevance_score\":1}],\"usage\":{\"total_tokens\":41}}"), 1, s,
@@ -45,6 +46,7 @@ a_text_that_is_left_out_gets_nothing_and_logits_become_shares(void **state)
     assert_true(rerank_parse(
         STR("[{\"index\":0,\"score\":-9.5},{\"index\":1,\"score\":0},{\"index\":2,\"score\":3}]"), 3, s,
         &tokens));
+    rerank_shares(s, 3);
     assert_true(s[0] > 0 && s[0] < 1e-3f && fabsf(s[1] - 0.5f) < 1e-6f && s[2] > 0.95f && s[2] < 1);
 }
 
@@ -83,19 +85,25 @@ anything_else_is_refused(void **state)
 static void
 a_request_has_the_members_of_its_shape_alone(void **state)
 {
-    struct str texts[] = { STR("a \"quote\""), STR("b") };
-    struct rerank_req req = { .query = STR("q"), .texts = { texts, 2 } };
+    struct str texts[] = { STR("a \"quote\""), STR("b"), STR("c") };
+    struct rerank_req req = { .query = STR("q"), .texts = { texts, 3 } };
+    struct rerank_form documents = { .shape = RERANK_DOCUMENTS, .n = 2 },
+                       shapes = { .shape = RERANK_TEXTS, .n = 2 },
+                       bare = { .without = RERANK_NO_TOP | RERANK_NO_RETURN, .first = 1, .n = 2 };
     struct buf b = BUF_MAX(4096);
 
     (void)state;
-    rerank_body(RERANK_DOCUMENTS, "m", &req, &b);
+    rerank_body(&documents, "m", &req, &b);
     assert_true(str_is(buf_slice(&b),
                        "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a \\\"quote\\\"\",\"b\"],"
                        "\"top_n\":2,\"return_documents\":false}"));
     b.n = 0;
-    rerank_body(RERANK_TEXTS, "m", &req, &b);
+    rerank_body(&shapes, "m", &req, &b);
     assert_true(str_is(buf_slice(&b),
                        "{\"query\":\"q\",\"texts\":[\"a \\\"quote\\\"\",\"b\"],\"truncate\":true}"));
+    b.n = 0;
+    rerank_body(&bare, "", &req, &b);
+    assert_true(str_is(buf_slice(&b), "{\"query\":\"q\",\"documents\":[\"b\",\"c\"]}"));
     buf_free(&b);
 }
 

@@ -92,6 +92,9 @@ on_line(struct sse *s, struct str line)
     } else if (str_is(field, "data")) {
         next_data_line(s);
         buf_str(&s->data, value);
+    } else if (s->others && field.n > 0 && !str_is(field, "id") && !str_is(field, "retry")) {
+        buf_str(s->others, line);
+        buf_c(s->others, '\n');
     }
 }
 

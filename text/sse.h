@@ -11,9 +11,10 @@ struct sse {
     char id
         [128]; /* of the event so far, else of the last one that had one; "": none, or one that is too long */
     bool cr;   /* the last byte was CR: a LF belongs to it */
-    bool begun;    /* the first line was seen (a byte order mark is dropped before it) */
-    bool has_data; /* the event has a data line */
-    bool stopped;  /* something was too large: no more is read */
+    bool begun;         /* the first line was seen (a byte order mark is dropped before it) */
+    bool has_data;      /* the event has a data line */
+    bool stopped;       /* something was too large: no more is read */
+    struct buf *others; /* lines of no field that the standard knows; NULL: passed over */
     void (*fn)(void *arg, struct str event,
                struct str data); /* one event with data; event: "" when it has no name */
     void *arg;                   /* for fn */

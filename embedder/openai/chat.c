@@ -12,6 +12,7 @@
 #include "common/text/json.h"
 #include "common/log.h"
 #include "embedder/chat.h"
+#include "embedder/openai/mend.h"
 #include "embedder/openai/param.h"
 #include "embedder/span.h"
 #include "embedder/openai/stream.h"
@@ -21,43 +22,29 @@
 #define EVENT_MAX (1 << 20)
 #define REPLY_MAX (16 << 20) /* of all events together */
 #define COMPLAINT_MAX 16384  /* of an error inside of a 200 */
-#define HALVINGS 5           /* of the limit and the passages, for one call */
-#define LIMITED_MS 1000      /* after "too many requests" inside of a 200 */
+#define STRAY_MAX 65536      /* of lines that belong to no event */
+#define LIMITED_MS 1000      /* after "too many requests" inside of a 200 that names no time */
+#define DONE_MS 500          /* so long a server may take to end its reply after [DONE] */
+#define ENDED_MS 5000        /* and after a finish_reason, behind which the usage may come */
 #define TOO_LONG "the question with its passages is too long for the model"
-
-static const char *const optional[] = { "stream_options",
-                                        "temperature",
-                                        "max_tokens",
-                                        "max_completion_tokens",
-                                        "stream",
-                                        "streaming",
-                                        "system role",
-                                        "system message",
-                                        "system messages",
-                                        "role 'system'",
-                                        "role: system",
-                                        "roles must alternate",
-                                        "user and assistant roles" };
-static const unsigned optional_bit[] = { DROP_USAGE,  DROP_TEMPERATURE, DROP_MAX_TOKENS, DROP_LIMIT,
-                                         DROP_STREAM, DROP_STREAM,      DROP_SYSTEM,     DROP_SYSTEM,
-                                         DROP_SYSTEM, DROP_SYSTEM,      DROP_SYSTEM,     DROP_SYSTEM,
-                                         DROP_SYSTEM };
-#define OPTIONALS (sizeof optional / sizeof *optional)
 
 struct stream {
     struct chat_run *run;
     struct transfer *transfer;
     struct sse sse;
     struct think think;
+    struct mend mend;     /* a letter of which only the beginning has come */
+    struct buf joined;    /* the text of a chunk whose letters were put together */
+    struct buf stray;     /* lines that belong to no event: an error that a server throws into its stream */
     struct buf plain;     /* a completion that is no event stream */
     struct buf raw;       /* its text so far, thoughts and all */
     struct buf complaint; /* an error inside of a 200 */
     enum { FORM_UNKNOWN, FORM_EVENTS, FORM_PLAIN } form;
-    unsigned without;  /* parameters this call went out without */
-    int halved;        /* how often sizes were halved */
-    size_t bytes;      /* of the reply so far */
-    int64_t sent_us;   /* when it went out */
-    struct span *span; /* of this call of the server, or NULL */
+    struct chat_terms terms; /* what this call was sent with */
+    uint64_t timer;          /* the end is not waited for any longer; 0: it is not near */
+    size_t bytes;            /* of the reply so far */
+    int64_t sent_us;         /* when it went out */
+    struct span *span;       /* of this call of the server, or NULL */
     char model[129];
     bool done;     /* [DONE] came */
     bool full;     /* the answer is as long as it may be */
@@ -67,6 +54,7 @@ struct stream {
     bool ending;   /* the stream ended well: a piece of an event is nothing */
     bool thought;  /* the model thought */
     bool tool;     /* the model called a tool */
+    bool several;  /* more than one answer came: only the index 0 counts */
     long status;   /* of the error object; 0: it has none */
     char code[64]; /* its code, cleaned */
 };
@@ -76,8 +64,11 @@ static void send_off(struct stream *s);
 static void
 stream_fini(struct stream *s)
 {
+    loop_cancel(s->run->e->loop, &s->timer);
     sse_fini(&s->sse);
     think_fini(&s->think);
+    buf_free(&s->joined);
+    buf_free(&s->stray);
     buf_free(&s->plain);
     buf_free(&s->raw);
     buf_free(&s->complaint);
@@ -139,12 +130,36 @@ news(struct stream *s, const struct chat_chunk *c)
     return text;
 }
 
+/* The same with whole letters. */
+static struct str
+whole_letters(struct stream *s, struct str text)
+{
+    if (s->mend.n == 0 && !str_has_byte(text, '\xf4')) /* no mark of mend.c */
+        return text;
+    buf_reset(&s->joined);
+    mend_join(&s->mend, text, &s->joined);
+    return buf_slice(&s->joined);
+}
+
+static void
+give_text(struct stream *s, struct str text)
+{
+    if (text.n > 0 && !s->full && !think_push(&s->think, text)) {
+        s->full = true;
+        keep(s->run->finish, sizeof s->run->finish, STR("length"));
+    }
+}
+
 static void
 take_chunk(struct stream *s, const struct chat_chunk *c)
 {
     struct chat_run *r = s->run;
-    struct str text = news(s, c);
+    struct str text;
 
+    s->several |= c->several;
+    if (s->several && c->index != 0)
+        return;
+    text = news(s, c);
     s->thought |= c->thought;
     s->tool |= c->tool;
     if (c->finish.n > 0) {
@@ -155,10 +170,7 @@ take_chunk(struct stream *s, const struct chat_chunk *c)
         r->prompt_tokens = c->prompt_tokens;
         r->completion_tokens = c->completion_tokens;
     }
-    if (text.n > 0 && !think_push(&s->think, text)) {
-        s->full = true;
-        keep(r->finish, sizeof r->finish, STR("length"));
-    }
+    give_text(s, whole_letters(s, text));
 }
 
 static void
@@ -195,11 +207,45 @@ on_event(void *arg, struct str data)
     chat_chunk_free(&c);
 }
 
+/* A server whose reply is whole and does not end: nobody waits for that. */
+static void
+on_lingering(void *arg)
+{
+    struct stream *s = arg;
+
+    s->timer = 0;
+    upstream_enough(s->transfer);
+}
+
+static void
+mind_the_end(struct stream *s)
+{
+    int64_t most = s->run->e->opt->idle_timeout * 500, ms = s->done           ? DONE_MS
+                                                            : ENDED_MS < most ? ENDED_MS
+                                                                              : most;
+
+    if (!s->done && s->run->finish[0] == 0)
+        return;
+    loop_cancel(s->run->e->loop, &s->timer);
+    s->timer = loop_after(s->run->e->loop, ms, on_lingering, s);
+}
+
+/* Servers name their events not at all, or by what the data says, too; an error may be plain words. */
 static void
 on_sse(void *arg, struct str event, struct str data)
 {
-    (void)event; /* servers name none, or what the data says, too */
-    on_event(arg, data);
+    struct stream *s = arg;
+    bool over = s->done || s->full || s->error || s->junk;
+
+    if (over)
+        return;
+    on_event(s, data);
+    if (str_is_anycase(event, "error") && !s->done && !s->error) {
+        s->junk = false;
+        take_error(s, &(struct chat_chunk){ .status = 0 }, data);
+    }
+    if (!s->ending)
+        mind_the_end(s);
 }
 
 static void
@@ -261,6 +307,20 @@ read_plain(struct stream *s)
     s->done |= !s->error && how == CHAT_EV_CHUNK;
 }
 
+/* Lines between the events may be an error. Nothing that it says is needed otherwise. */
+static void
+read_stray(struct stream *s)
+{
+    struct str all = buf_slice(&s->stray);
+    json_t *root = s->done || s->error || all.n == 0 ? NULL : server_json(all);
+    struct upstream_told told;
+
+    s->ending = true;
+    if (root && upstream_told(root, &told))
+        take_error(s, &(struct chat_chunk){ .status = told.status, .code = told.code }, all);
+    json_decref(root);
+}
+
 static void
 read_rest(struct stream *s)
 {
@@ -270,68 +330,25 @@ read_rest(struct stream *s)
     }
     s->ending = true;
     sse_end(&s->sse);
+    read_stray(s);
+}
+
+/* The text is over. */
+static void
+end_text(struct stream *s)
+{
+    buf_reset(&s->joined);
+    mend_end(&s->mend, &s->joined);
+    give_text(s, buf_slice(&s->joined));
+    s->full |= !think_end(&s->think);
 }
 
 /* ---- refusals */
 
 static bool
-is_refusal(const struct upstream_end *end)
-{
-    return end->status == 400 || end->status == 413 || end->status == 422;
-}
-
-/* Smaller, for this call only. */
-static bool
-halve(struct stream *s)
-{
-    if (s->halved == HALVINGS)
-        return false;
-    s->halved++;
-    LOG(INFO, s->run->call->trace, M("too large for the model's context; asking again for less"),
-        KS("model", s->model), KI("halved", s->halved));
-    return true;
-}
-
-/* Which parameter that was sent is meant? -1: none. A failure of the server may be one of its template, which is about roles. */
-static int
-blamed(const struct stream *s, const struct upstream_end *end)
-{
-    const char *names[OPTIONALS];
-    int which[OPTIONALS], k;
-    size_t n = 0;
-
-    for (size_t i = 0; i < OPTIONALS; i++) {
-        if ((s->without & optional_bit[i]) || (end->status == 500 && optional_bit[i] != DROP_SYSTEM))
-            continue;
-        names[n] = optional[i];
-        which[n++] = (int)i;
-    }
-    k = upstream_blames(end->body, names, n);
-    return k < 0 ? -1 : which[k];
-}
-
-/* A refusal that we can do something about: ask again, without what it names, or for less. */
-static bool
 ask_again(struct stream *s, const struct upstream_end *end)
 {
-    int i;
-    bool limit;
-
-    if (!is_refusal(end) && end->status != 500)
-        return false;
-    i = blamed(s, end);
-    limit = i >= 0 && (optional_bit[i] & (DROP_MAX_TOKENS | DROP_LIMIT));
-    if ((i < 0 || limit) &&
-        (end->status == 413 || (end->status == 500 ? upstream_too_long : upstream_too_large)(end->body)))
-        return halve(s);
-    if (i >= 0 && optional_bit[i] == DROP_LIMIT && !(s->without & DROP_MAX_TOKENS))
-        i = 2; /* not sent: the name stands there as the advice to use it */
-    if (i < 0)
-        return false;
-    *chat_refused_by(s->model) |= optional_bit[i];
-    LOG(INFO, s->run->call->trace, M("the model server does not take a parameter; going on without"),
-        KS("model", s->model), KS("parameter", optional[i]));
-    return true;
+    return chat_adapt(&s->terms, s->model, s->run->call->trace, end);
 }
 
 /* The same inside of a 200, before the first word. */
@@ -363,10 +380,12 @@ broke_off(struct stream *s, const struct upstream_end *end)
     if (s->junk) {
         fail(s, ERR_UPSTREAM_REPLY, 0, "the model server sent something unusable");
     } else if (s->error) {
-        struct upstream_fault f = upstream_map(s->status ? s->status : 500, buf_slice(&s->complaint));
+        struct str said = buf_slice(&s->complaint);
+        struct upstream_fault f = upstream_map(s->status ? s->status : 500, said);
+        int64_t wait = f.err == ERR_UPSTREAM_LIMITED || f.err == ERR_UPSTREAM ? upstream_wait_in(said) : 0;
 
-        fail(s, f.err, f.err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : 0,
-             s->halved == HALVINGS ? TOO_LONG : f.text);
+        fail(s, f.err, wait == 0 && f.err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : wait,
+             chat_gave_up(&s->terms) ? TOO_LONG : f.text);
     } else if (end->err != ERR_OK) {
         fail(s, end->err, end->retry_after_ms, end->text);
     } else {
@@ -404,16 +423,18 @@ on_end(void *arg, const struct upstream_end *end)
     r->upstream_us += clock_us() - s->sent_us;
     if (end->err == ERR_OK)
         read_rest(s);
+    else
+        read_stray(s);
     if (ask_again(s, end) || ask_again_inside(s)) {
         model_span_end(&s->span, r, ERR_UPSTREAM_REFUSED);
         send_off(s);
         return;
     }
     if (end->status != 200) {
-        fail(s, end->err, end->retry_after_ms, s->halved == HALVINGS ? TOO_LONG : end->text);
+        fail(s, end->err, end->retry_after_ms, chat_gave_up(&s->terms) ? TOO_LONG : end->text);
         return;
     }
-    s->full |= !think_end(&s->think);
+    end_text(s);
     if (!s->done && !s->full && (end->err != ERR_OK || s->error || s->junk || r->finish[0] == 0)) {
         broke_off(s, end);
         return;
@@ -428,6 +449,7 @@ on_end(void *arg, const struct upstream_end *end)
     price_count(&upstream_spent, TOKENS_PROMPT, 0, str_of(model), false, r->prompt_tokens);
     price_count(&upstream_spent, TOKENS_COMPLETION, 0, str_of(model), true, r->completion_tokens);
     r->unsure = r->prompt_tokens <= 0;
+    chat_check_count(model, r->call->trace, r->prompt_bytes, r->prompt_tokens);
     if (r->unsure)
         stat_add_at(&embedder_stats, UPSTREAM_UNCOUNTED, ROUTE_CHAT, 0, 1);
     model_span_end(&s->span, r, ERR_OK);
@@ -457,8 +479,8 @@ build_body(struct stream *s, struct buf *out)
     char nonce[25];
     struct prompt_opt prompt = { .system = s->run->e->prompt,
                                  .nonce = nonce,
-                                 .no_system = (s->without & DROP_SYSTEM) != 0,
-                                 .halved = s->halved > 0 ? s->halved - 1 : 0 };
+                                 .no_system = (s->terms.without & DROP_SYSTEM) != 0,
+                                 .halved = s->terms.less };
     int64_t limit;
     struct str options = ((const struct chat_req *)s->run->call->req)->options;
     enum json_fault fault;
@@ -475,20 +497,20 @@ build_body(struct stream *s, struct buf *out)
     ok = prompt_messages(s->run->call->req, &prompt, out);
     s->run->prompt_bytes = (int64_t)(out->n - before);
     s->run->passages = prompt_passages_in(s->run->call->req, prompt.halved);
-    buf_key_bool(out, "stream", !(s->without & DROP_STREAM));
-    if (!(s->without & (DROP_USAGE | DROP_STREAM))) {
+    buf_key_bool(out, "stream", !(s->terms.without & DROP_STREAM));
+    if (!(s->terms.without & (DROP_USAGE | DROP_STREAM))) {
         buf_key(out, "stream_options");
         buf_z(out, "{\"include_usage\":true}");
     }
     asked = options.n > 0 ? json_read(options, &fault, &why) : NULL;
-    limit = chat_limit(opt, s->halved, asked);
-    if (!(s->without & DROP_TEMPERATURE))
+    limit = chat_limit(opt, s->terms.shorter, asked);
+    if (!(s->terms.without & DROP_TEMPERATURE))
         buf_key_num(out, "temperature", json_num(asked, "temperature", opt->temperature));
     add_options(asked, out);
     json_decref(asked);
-    if (!(s->without & DROP_MAX_TOKENS))
+    if (!(s->terms.without & DROP_MAX_TOKENS))
         buf_key_int(out, "max_tokens", limit);
-    else if (!(s->without & DROP_LIMIT))
+    else if (!(s->terms.without & DROP_LIMIT))
         buf_key_int(out, "max_completion_tokens", limit);
     buf_c(out, '}');
     return ok && !out->failed;
@@ -498,18 +520,22 @@ build_body(struct stream *s, struct buf *out)
 static void
 stream_reset(struct stream *s)
 {
+    struct chat_terms terms = s->terms;
     char model[sizeof s->model];
 
     memcpy(model, s->model, sizeof model);
     stream_fini(s);
+    terms.without = *chat_refused_by(model);
     *s = (struct stream){ .run = s->run,
-                          .halved = s->halved,
-                          .without = *chat_refused_by(s->model),
+                          .terms = terms,
+                          .joined = BUF_MAX(REPLY_MAX),
+                          .stray = BUF_MAX(STRAY_MAX),
                           .plain = BUF_MAX(REPLY_MAX),
                           .raw = BUF_MAX(REPLY_MAX),
                           .complaint = BUF_MAX(COMPLAINT_MAX) };
     memcpy(s->model, model, sizeof model);
     sse_init(&s->sse, EVENT_MAX, on_sse, s);
+    s->sse.others = &s->stray;
     think_init(&s->think, emit, forget, s);
     s->run->finish[0] = 0;
 }

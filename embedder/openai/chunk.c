@@ -5,8 +5,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "common/text/json.h"
+#include "embedder/openai/mend.h"
 #include "embedder/openai/stream.h"
+#include "embedder/openai/upstream.h"
 
 #define WORD_MAX 64 /* "ping", "keep-alive": a longer event that is no JSON is junk */
 
@@ -116,12 +117,22 @@ read_said(const json_t *o, struct chat_chunk *out)
     return text.n > 0 ? text : json_str(o, "refusal");
 }
 
+/* Words that say that it goes on. */
+static struct str
+finish_in(const json_t *choice)
+{
+    struct str s = json_str(choice, "finish_reason");
+
+    return str_is_anycase(s, "null") || str_is_anycase(s, "none") || str_is_anycase(s, "not_finished")
+               ? STR_NONE
+               : s;
+}
+
 static void
 read_choice(const json_t *choice, struct chat_chunk *out)
 {
-    if (json_int(choice, "index", 0) != 0)
-        return; /* a second answer, which nobody asked for */
-    out->finish = json_str(choice, "finish_reason");
+    out->index = json_int(choice, "index", 0);
+    out->finish = finish_in(choice);
     if (out->prompt_tokens < 0)
         take_usage(json_object_get(choice, "usage"), out);
     out->text = read_said(json_object_get(choice, "delta"), out);
@@ -133,49 +144,58 @@ read_choice(const json_t *choice, struct chat_chunk *out)
     out->message = out->text.n > 0;
 }
 
-/* 429, "429": some errors inside of a 200 say what they are by the number of HTTP. */
-static long
-status_in(const json_t *error)
+/* The choice that is the answer: the one with the index 0 where several stand side by side. Some servers count tokens or parts of
+ * one answer by the index, so that a single one counts whatever its index is. */
+static const json_t *
+choice_of(const json_t *choices, struct chat_chunk *out)
 {
-    int64_t n = count_of(error, "code");
+    const json_t *first = json_is_object(choices) ? choices : json_array_get(choices, 0), *one, *found = NULL;
+    int64_t index = json_int(first, "index", 0);
+    size_t i;
 
-    n = n ? n : count_of(error, "status");
-    return n >= 400 && n <= 599 ? (long)n : 0;
+    json_array_foreach (choices, i, one) {
+        out->several |= json_int(one, "index", 0) != index;
+        if (!found && json_int(one, "index", 0) == 0)
+            found = one;
+    }
+    return found ? found : first;
 }
 
 static bool
-read_error(const json_t *root, struct chat_chunk *out)
+read_error(const json_t *o, struct chat_chunk *out)
 {
-    const json_t *error = json_object_get(root, "error");
+    struct upstream_told told;
 
-    if (!error || json_is_null(error)) {
-        if (!str_is(json_str(root, "object"), "error") &&
-            (!json_object_get(root, "detail") || json_object_get(root, "choices")))
-            return false;
-        error = root;
-    }
-    out->code = json_str(error, "code");
-    if (out->code.n == 0)
-        out->code = json_str(error, "type");
-    out->status = status_in(error);
+    if (!upstream_told(o, &told))
+        return false;
+    out->code = told.code;
+    out->status = told.status;
     return true;
+}
+
+/* The event without what proxies put in front once more. */
+static struct str
+undone(struct str data)
+{
+    data = bare(data);
+    while (str_starts(data, "data:"))
+        data = bare((struct str){ data.p + 5, data.n - 5 });
+    return data;
 }
 
 enum chat_event
 chat_chunk_parse(struct str data, struct chat_chunk *out)
 {
-    enum json_fault fault;
-    const char *detail;
-    const json_t *choices;
+    const json_t *choices, *choice;
     json_t *root;
 
     *out = (struct chat_chunk){ .prompt_tokens = -1, .completion_tokens = -1, .joined = BUF_MAX(1 << 20) };
-    data = bare(data);
+    data = undone(data);
     if (str_is(data, "[DONE]"))
         return CHAT_EV_DONE;
     if (data.n == 0 || str_is(data, "null"))
         return CHAT_EV_SKIP;
-    root = json_read(data, &fault, &detail);
+    root = server_json(data);
     out->json = root;
     if (!root)
         return data.p[0] != '{' && data.n <= WORD_MAX && data.p[0] != '<' ? CHAT_EV_SKIP : CHAT_EV_JUNK;
@@ -187,10 +207,11 @@ chat_chunk_parse(struct str data, struct chat_chunk *out)
     choices = json_object_get(root, "choices");
     if (choices && !json_is_null(choices) && !json_is_array(choices) && !json_is_object(choices))
         return CHAT_EV_JUNK;
-    if (json_is_object(choices))
-        read_choice(choices, out);
-    else if (json_array_size(choices) > 0)
-        read_choice(json_array_get(choices, 0), out);
+    choice = choice_of(choices, out);
+    if (choice && read_error(choice, out))
+        return CHAT_EV_ERROR;
+    if (choice)
+        read_choice(choice, out);
     else if (!choices && out->prompt_tokens < 0)
         return CHAT_EV_SKIP;
     return CHAT_EV_CHUNK;
@@ -199,9 +220,7 @@ chat_chunk_parse(struct str data, struct chat_chunk *out)
 bool
 chat_chunk_each(struct str data, void (*fn)(void *arg, struct str data), void *arg)
 {
-    enum json_fault fault;
-    const char *detail;
-    json_t *root = json_read(data, &fault, &detail);
+    json_t *root = server_json(data);
     bool list = json_is_array(root);
     const json_t *one;
     size_t i;
@@ -235,10 +254,13 @@ chat_finish_name(struct str reason)
         const char *begins, *name;
     } names[] = {
         { "length", "length" },
-        { "max_", "length" },
+        { "max", "length" },
         { "model_length", "length" },
         { "model_context", "length" },
+        { "context", "length" },
         { "token_limit", "length" },
+        { "token limit", "length" },
+        { "error_limit", "length" },
         { "incomplete", "length" },
         { "content_filter", "content_filter" },
         { "content-filter", "content_filter" },
@@ -246,7 +268,13 @@ chat_finish_name(struct str reason)
         { "content_policy", "content_filter" },
         { "safety", "content_filter" },
         { "recitation", "content_filter" },
-        { "blocklist", "content_filter" },
+        { "block", "content_filter" },
+        { "filter", "content_filter" },
+        { "toxic", "content_filter" },
+        { "error_toxic", "content_filter" },
+        { "image_safety", "content_filter" },
+        { "harm", "content_filter" },
+        { "risk", "content_filter" },
         { "prohibited", "content_filter" },
         { "spii", "content_filter" },
         { "refusal", "content_filter" },
@@ -258,6 +286,9 @@ chat_finish_name(struct str reason)
         { "cancel", "error" },
         { "insufficient_", "error" },
         { "network_error", "error" },
+        { "timeout", "error" },
+        { "time_limit", "error" },
+        { "fail", "error" },
         { "malformed", "error" },
     };
 

@@ -4,21 +4,22 @@
  * text names. Nothing of it is ever passed on. */
 #include <ctype.h>
 
-#include "common/text/json.h"
+#include "embedder/openai/mend.h"
 #include "embedder/openai/upstream.h"
 
 #define TEXT_MAX_BYTES 8192
 
 struct complaint {
     struct buf place; /* names from param and loc, a line each */
-    struct buf text;  /* all that people should read, in lower case */
+    struct buf text;  /* all that people should read, in lower case and without quotes */
 };
 
 static void
 add_line(struct buf *b, struct str s)
 {
     for (size_t i = 0; i < s.n && b->n < TEXT_MAX_BYTES; i++)
-        buf_c(b, (char)tolower((unsigned char)s.p[i]));
+        if (s.p[i] != 0 && !strchr("'\"`\\", s.p[i]))
+            buf_c(b, (char)tolower((unsigned char)s.p[i]));
     buf_c(b, '\n');
 }
 
@@ -59,9 +60,7 @@ read_value(struct complaint *c, const char *key, const json_t *v, int depth)
 static void
 complaint_read(struct str body, struct complaint *c)
 {
-    enum json_fault fault;
-    const char *detail;
-    json_t *root = json_read(body, &fault, &detail);
+    json_t *root = server_json(body);
 
     *c = (struct complaint){ .place = BUF_MAX(TEXT_MAX_BYTES + 1024),
                              .text = BUF_MAX(TEXT_MAX_BYTES + 1024) };
@@ -135,11 +134,12 @@ static bool says(struct str text, const char *const *words, size_t n);
 static int
 in_clause(struct str text, const char *const *names, size_t n)
 {
-    static const char *const words[] = { "unknown",     "unrecogni",     "unsupported",   "unexpected",
-                                         "not support", "not permitted", "not allowed",   "not recogni",
-                                         "not accept",  "not available", "not implement", "not enabled",
-                                         "invalid",     "forbidden",     "cannot",        "must",
-                                         "should" };
+    static const char *const words[] = {
+        "unknown",     "unrecogni",   "unsupported", "unexpected",    "not support",   "not permitted",
+        "not allowed", "not recogni", "not accept",  "not available", "not implement", "not enabled",
+        "invalid",     "forbidden",   "cannot",      "must",          "should",        "nt support",
+        "nt accept",   "nt allow",    "nt recogni",  "deprecated",    "extra input",   "additional propert"
+    };
 
     while (text.n > 0) {
         size_t len = clause_len(text);
@@ -216,7 +216,7 @@ static const char *const large[] = {
     "larger than",
     "longer than",
     "maximum length",
-    "max_new_tokens` must be",
+    "max_new_tokens must be",
     "must have less than",
     "reduce the length",
     "max_total_tokens",
@@ -229,6 +229,18 @@ static const char *const large[] = {
     "tokens_per_request",
     "physical batch size",
     "string_too_long",
+    "valid range",
+    "supported range",
+    "range of",
+    "greater than",
+    "max_seq_len",
+    "maxlength",
+    "token limit",
+    "context limit",
+    "max allowed tokens",
+    "lower the number of tokens",
+    "must be reduced",
+    "a shorter",
 };
 
 bool
@@ -281,10 +293,77 @@ upstream_speaks_of_tokens(struct str body)
 }
 
 bool
+upstream_about_prompt(struct str body)
+{
+    static const char *const words[] = { "context",     "prompt", "messages",
+                                         "input token", "inputs", "input length" };
+
+    return text_says(body, WORDS(words), NULL, 0);
+}
+
+bool
+upstream_asks_less(struct str body)
+{
+    static const char *const words[] = { "request too large", "must be reduced", "reduce your message size" };
+
+    return text_says(body, WORDS(words), NULL, 0);
+}
+
+bool
+upstream_names_model(struct str body)
+{
+    static const char *const words[] = { "model_not_found",  "invalid model",   "unknown model",
+                                         "no such model",    "model not found", "model not exist",
+                                         "not a valid model" };
+    static const char *const absent[] = { "does not exist", "not found", "not exist", "no endpoints found" };
+    static const char *const model[] = { "model" };
+
+    return text_says(body, WORDS(words), NULL, 0) || text_says(body, WORDS(absent), WORDS(model));
+}
+
+bool
+upstream_no_money(struct str body)
+{
+    static const char *const words[] = {
+        "insufficient_quota",
+        "insufficient quota",
+        "insufficient_user_quota",
+        "insufficient balance",
+        "insufficient_balance",
+        "insufficient credit",
+        "insufficient funds",
+        "insufficient_credit",
+        "balance is too low",
+        "balance is insufficient",
+        "balance is not enough",
+        "out of credits",
+        "all available credits",
+        "spending limit",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "exceeded_current_quota_error",
+        "arrearage",
+        "payment required",
+        "\xe4\xbd\x99\xe9\xa2\x9d\xe4\xb8\x8d\xe8\xb6\xb3", /* 余额不足 */
+    };
+
+    return text_says(body, WORDS(words), NULL, 0);
+}
+
+bool
 upstream_names_key(struct str body)
 {
-    static const char *const words[] = { "api key not valid", "invalid api key", "incorrect api key",
-                                         "api_key_invalid",   "invalid_api_key", "invalid authentication" };
+    static const char *const words[] = { "api key not valid",
+                                         "invalid api key",
+                                         "incorrect api key",
+                                         "api_key_invalid",
+                                         "invalid_api_key",
+                                         "invalid authentication",
+                                         "invalid or missing api key",
+                                         "missing or invalid authorization",
+                                         "no api key",
+                                         "missing api key",
+                                         "authentication error" };
 
     return text_says(body, WORDS(words), NULL, 0);
 }
@@ -292,9 +371,17 @@ upstream_names_key(struct str body)
 bool
 upstream_filtered(struct str body)
 {
-    static const char *const words[] = { "content_filter", "content management policy",
-                                         "responsibleaipolicyviolation", "content_policy_violation",
-                                         "content filter" };
+    static const char *const words[] = { "content_filter",
+                                         "content management policy",
+                                         "responsibleaipolicyviolation",
+                                         "content_policy_violation",
+                                         "content filter",
+                                         "input was flagged",
+                                         "data_inspection_failed",
+                                         "datainspectionfailed",
+                                         "inappropriate content",
+                                         "considered high risk",
+                                         "new_sensitive" };
 
     return text_says(body, WORDS(words), NULL, 0);
 }

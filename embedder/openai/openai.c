@@ -72,6 +72,14 @@ check_header(const char *name, struct buf *err)
         }
 }
 
+/* Azure answers 404 to a deployment without it. */
+static void
+check_azure(const char *name, const char *url, struct buf *err)
+{
+    if (strstr(url, ".azure.com/") && strstr(url, "/deployments/") && !strstr(url, "api-version="))
+        buf_printf(err, "%s: a deployment of Azure needs ?api-version=... at the end\n", name);
+}
+
 static bool
 wants_chat(const struct embedder_opt *o)
 {
@@ -92,6 +100,8 @@ check(const struct embedder_opt *o, struct buf *err)
         buf_z(err, "OPENAI_API_KEY or OPENAI_BASE_URL: one is needed for provider openai\n");
     check_web_url("OPENAI_BASE_URL", o->base_url, err);
     check_web_url("OPENAI_EMBEDDING_BASE_URL", o->embedding_base_url, err);
+    check_azure("OPENAI_BASE_URL", o->base_url, err);
+    check_azure("OPENAI_EMBEDDING_BASE_URL", o->embedding_base_url, err);
     check_header(o->key_header, err);
     check_key(o->api_key, "OPENAI_API_KEY", err);
     check_key(o->embedding_api_key, "OPENAI_EMBEDDING_API_KEY", err);

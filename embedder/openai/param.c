@@ -3,6 +3,11 @@
 
 #include <stdio.h>
 
+#include "common/log.h"
+
+#define HALVINGS 5       /* of what one question is sent with */
+#define DOUBT_BYTES 8192 /* of a prompt; real tokens have three to five bytes */
+#define DOUBT_SHARE 8
 #define LEAST_LIMIT 16 /* tokens of an answer */
 #define QUOTE_SPARE 64 /* tokens that a model adds around all messages */
 #define CUT_TOKENS 8   /* an answer is cut at so many times its limit */
@@ -27,6 +32,122 @@ chat_refused_by(const char *model)
     return &known[n_known++].without;
 }
 
+/* ---- refusals */
+
+static const struct {
+    const char *name;
+    unsigned bit;
+} optional[] = {
+    { "stream_options", DROP_USAGE },
+    { "temperature", DROP_TEMPERATURE },
+    { "max_tokens", DROP_MAX_TOKENS },
+    { "max_completion_tokens", DROP_LIMIT },
+    { "stream", DROP_STREAM },
+    { "streaming", DROP_STREAM },
+    /* the system message, as servers and the templates of models speak of it */
+    { "system role", DROP_SYSTEM },
+    { "role system", DROP_SYSTEM },
+    { "role: system", DROP_SYSTEM },
+    { "support system", DROP_SYSTEM },
+    { "system message", DROP_SYSTEM },
+    { "system messages", DROP_SYSTEM },
+    { "system prompt", DROP_SYSTEM },
+    { "system instruction", DROP_SYSTEM },
+    { "system instructions", DROP_SYSTEM },
+    { "developer instruction", DROP_SYSTEM },
+    { "developer instructions", DROP_SYSTEM },
+    { "messages[0].role", DROP_SYSTEM },
+    { "messages.0.role", DROP_SYSTEM },
+    { "messages\nrole", DROP_SYSTEM }, /* a place that is a list */
+    { "should be user or assistant", DROP_SYSTEM },
+    { "roles must alternate", DROP_SYSTEM },
+    { "user and assistant roles", DROP_SYSTEM },
+};
+#define OPTIONALS (sizeof optional / sizeof *optional)
+#define MAX_TOKENS_ROW 2
+
+bool
+chat_gave_up(const struct chat_terms *t)
+{
+    return t->tries == HALVINGS;
+}
+
+/* The parameter that was sent and is meant, as its row above; -1: none. A failure of the server may be one of its template, which is
+ * about roles. */
+static int
+blamed(const struct chat_terms *t, const struct upstream_end *end)
+{
+    const char *names[OPTIONALS];
+    int which[OPTIONALS], k;
+    size_t n = 0;
+
+    for (size_t i = 0; i < OPTIONALS; i++) {
+        if ((t->without & optional[i].bit) || (end->status == 500 && optional[i].bit != DROP_SYSTEM))
+            continue;
+        names[n] = optional[i].name;
+        which[n++] = (int)i;
+    }
+    k = upstream_blames(end->body, names, n);
+    return k < 0 ? -1 : which[k];
+}
+
+/* Smaller, for this call only: the answer's limit first, then the passages. A limit that is named alone is halved alone. */
+static bool
+ask_less(struct chat_terms *t, bool limit, const struct upstream_end *end)
+{
+    bool both = limit && t->shorter > 0 && upstream_about_prompt(end->body);
+
+    if (chat_gave_up(t))
+        return false;
+    t->tries++;
+    if (limit || t->shorter == 0)
+        t->shorter++;
+    else
+        t->less++;
+    t->less += both;
+    return true;
+}
+
+static bool
+is_refusal(const struct upstream_end *end)
+{
+    return end->status == 400 || end->status == 413 || end->status == 422 || end->status == 500;
+}
+
+static bool
+is_large(const struct upstream_end *end)
+{
+    switch (end->status) {
+    case 413: return true;
+    case 429: return upstream_asks_less(end->body);
+    case 500: return upstream_too_long(end->body);
+    default: return upstream_too_large(end->body);
+    }
+}
+
+bool
+chat_adapt(struct chat_terms *t, const char *model, const char *trace, const struct upstream_end *end)
+{
+    int i = is_refusal(end) ? blamed(t, end) : -1;
+    bool limit = i >= 0 && (optional[i].bit & (DROP_MAX_TOKENS | DROP_LIMIT)) != 0;
+
+    if (!is_refusal(end) && end->status != 429)
+        return false;
+    if ((i < 0 || limit) && is_large(end)) {
+        LOG(INFO, trace, M("too large for the model; asking again for less"), KS("model", model),
+            KI("tries", t->tries));
+        return ask_less(t, limit, end);
+    }
+    if (i >= 0 && optional[i].bit == DROP_LIMIT && !(t->without & DROP_MAX_TOKENS))
+        i = MAX_TOKENS_ROW; /* not sent: the name stands there as the advice to use it */
+    if (i < 0)
+        return false;
+    *chat_refused_by(model) |= optional[i].bit;
+    LOG(INFO, trace, M("the model server does not take a parameter; going on without"), KS("model", model),
+        KS("parameter", optional[i].name));
+    return true;
+}
+
 int64_t
 chat_limit(const struct embedder_opt *opt, int halved, const json_t *asked)
 {
@@ -34,6 +155,17 @@ chat_limit(const struct embedder_opt *opt, int halved, const json_t *asked)
 
     limit = wish < limit ? wish : limit;
     return limit < LEAST_LIMIT ? LEAST_LIMIT : limit;
+}
+
+void
+chat_check_count(const char *model, const char *trace, int64_t bytes, int64_t tokens)
+{
+    static struct log_gate gate;
+
+    if (tokens > 0 && bytes >= DOUBT_BYTES && bytes / tokens >= DOUBT_SHARE && log_gate(&gate))
+        LOG(WARN, trace,
+            M("the model server seems to cut prompts: it counts far fewer tokens than were sent; give it a larger context"),
+            KS("model", model), KI("prompt_bytes", bytes), KI("prompt_tokens", tokens));
 }
 
 /* A token is a byte or more, and what JSON adds to a message is longer than what a model adds. */

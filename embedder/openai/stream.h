@@ -8,6 +8,8 @@
 enum chat_event { CHAT_EV_JUNK, CHAT_EV_SKIP, CHAT_EV_CHUNK, CHAT_EV_ERROR, CHAT_EV_DONE };
 struct chat_chunk {
     struct str text;       /* new text; may be empty */
+    int64_t index;         /* of the choice */
+    bool several;          /* other choices stand beside it: only the index 0 is the answer */
     bool message;          /* text stood in a message, not in a delta: all so far, or a piece of it */
     bool thought;          /* the model thinks: a sign of life */
     bool tool;             /* the model calls a tool that it does not have */
@@ -28,6 +30,7 @@ chat_finish_name(struct str reason); /* stop, length, content_filter or error, w
 
 /* ---- think.c: leaves out thoughts between tags */
 struct think_place {
+    bool begun;   /* something but blanks stands before it */
     bool border;  /* the answer, a line or what follows a thought begins here: a tag counts */
     bool ticks;   /* in a code span of this line */
     bool fence;   /* in a block of code */
@@ -37,6 +40,7 @@ struct think {
     struct buf hold;                          /* text that may begin a tag, or a closing one */
     size_t in;                                /* 1 + tag of the thought that is open; 0: none */
     struct think_place at;                    /* where the text stands that comes next */
+    size_t wrapped;                           /* 1 + tag that the answer stands in; 0: none */
     bool begun;                               /* something but blanks was given */
     bool thought;                             /* a thought was there */
     bool full;                                /* emit took no more */

@@ -11,8 +11,10 @@
 #include "embedder/openai/stream.h"
 
 #define ATTRIBUTES_MAX 160 /* bytes of a tag behind its name */
+#define BARE_OPEN \
+    "analysis" /* of gpt-oss, where a server dropped the signs around it: then a capital letter follows */
 
-/* A tag is its name, then blanks or attributes, then '>'; where the name does not begin with '<' and a letter
+/* A tag is its name, then blanks or attributes, then '>'; where the name does not begin with '<' and a letter, or ends with '>',
  * it is a word as it stands. */
 static const struct {
     const char *open, *close;
@@ -31,14 +33,23 @@ static const struct {
     { "<|begin_of_thought|>", "<|end_of_thought|>" },
     { "<|channel|>analysis<|message|>", "<|end|>" },
     { "<|channel|>commentary<|message|>", "<|end|>" },
+    { "<|channel>thought", "<channel|>" },
+    { "<|START_THINKING|>", "<|END_THINKING|>" },
+    { "<|inner_prefix|>", "<|inner_suffix|>" },
+    { BARE_OPEN, "assistantfinal" },
 };
 #define TAGS (sizeof tags / sizeof *tags)
 
 /* Words of a template between the thought and the answer, and at the very end. */
 static const char *const heads[] = { "<|start|>assistant<|channel|>final<|message|>",
-                                     "<|channel|>final<|message|>", "<|begin_of_solution|>" };
-static const char *const ends[] = { "<|return|>", "<|end|>",       "<|im_end|>",
-                                    "<|eot_id|>", "<|endoftext|>", "<|end_of_solution|>" };
+                                     "<|channel|>final<|message|>", "<|begin_of_solution|>",
+                                     "<|START_RESPONSE|>" };
+static const char *const ends[] = { "<|return|>",      "<|end|>",       "<|im_end|>",
+                                    "<|eot_id|>",      "<|endoftext|>", "<|end_of_solution|>",
+                                    "<|END_RESPONSE|>" };
+/* An answer in a tag of its own, behind a thought (ERNIE, Hunyuan); only then are these words no text. */
+static const char *const wraps[] = { "<answer>", "<response>", "<final_answer>" };
+static const char *const unwraps[] = { "</answer>", "</response>", "</final_answer>" };
 
 void
 think_init(struct think *k, bool (*emit)(void *arg, struct str text), void (*forget)(void *arg), void *arg)
@@ -72,7 +83,7 @@ tag_len(struct str s, const char *name, bool *maybe)
 {
     size_t n = word_at(s, name, maybe);
 
-    if (n == 0 || name[0] != '<' || name[1] == '|')
+    if (n == 0 || name[0] != '<' || name[1] == '|' || name[strlen(name) - 1] == '>')
         return n;
     for (size_t i = n; i < s.n && i - n <= ATTRIBUTES_MAX; i++) {
         if (s.p[i] == '>')
@@ -88,6 +99,7 @@ tag_len(struct str s, const char *name, bool *maybe)
 static void
 step(struct think_place *at, char c)
 {
+    at->begun |= isspace((unsigned char)c) == 0;
     if (c == '\n') {
         at->ticks = false;
         at->run = 0;
@@ -140,7 +152,7 @@ skip_thought(struct think *k, size_t *at)
             continue;
         *at += n;
         k->in = 0;
-        k->at = (struct think_place){ .border = true };
+        k->at = (struct think_place){ .border = true, .begun = k->begun };
         return true;
     }
     return false;
@@ -148,34 +160,86 @@ skip_thought(struct think *k, size_t *at)
 
 enum found { NOTHING, MAYBE, OPENS, CLOSES, HEAD };
 
+/* "analysisWe need to …": the beginning of an answer, and of nothing else. */
+static size_t
+bare_open(const struct think_place *at, struct str s, bool *maybe)
+{
+    size_t n = strlen(BARE_OPEN), have = s.n < n ? s.n : n;
+
+    if (at->begun || memcmp(s.p, BARE_OPEN, have) != 0)
+        return 0;
+    *maybe |= s.n <= n;
+    return s.n > n && isupper((unsigned char)s.p[n]) ? n : 0;
+}
+
+static size_t
+open_len(const struct think_place *at, struct str s, const char *name, bool *maybe)
+{
+    return strcmp(name, BARE_OPEN) == 0 ? bare_open(at, s, maybe) : tag_len(s, name, maybe);
+}
+
+/* Nothing but this word and blanks: only the end tells whether it is the last one. */
+static bool
+is_last(struct str s, const char *word)
+{
+    size_t n = strlen(word);
+
+    while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1]))
+        s.n--;
+    return s.n <= n && s.n > 0 && strncasecmp(s.p, word, s.n) == 0;
+}
+
+static bool
+may_end(const struct think *k, struct str s)
+{
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (is_last(s, ends[i]))
+            return true;
+    return k->wrapped > 0 && is_last(s, unwraps[k->wrapped - 1]);
+}
+
+/* The word of a template that stands before the answer. */
+static size_t
+head_len(struct think *k, struct str s, const struct think_place *at, bool *maybe)
+{
+    size_t n;
+
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if ((n = word_at(s, heads[i], maybe)) > 0)
+            return n;
+    for (size_t i = 0; k->thought && !at->begun && i < sizeof wraps / sizeof *wraps; i++)
+        if ((n = word_at(s, wraps[i], maybe)) > 0) {
+            k->wrapped = i + 1;
+            return n;
+        }
+    return 0;
+}
+
 /* The kind of thing that begins here, and its length: a tag, a template's word, perhaps one of them
  * (wait), or nothing. */
 static enum found
-look(const struct think *k, struct str s, const struct think_place *at, size_t *which, size_t *len)
+look(struct think *k, struct str s, const struct think_place *at, size_t *which, size_t *len)
 {
     bool maybe = false;
 
     if (in_code(at))
         return NOTHING;
-    for (size_t i = 0; at->border && i < sizeof heads / sizeof *heads; i++)
-        if ((*len = word_at(s, heads[i], &maybe)) > 0)
-            return HEAD;
+    if (at->border && (*len = head_len(k, s, at, &maybe)) > 0)
+        return HEAD;
     for (*which = 0; *which < TAGS; (*which)++) {
-        if (at->border && (*len = tag_len(s, tags[*which].open, &maybe)) > 0)
+        if (at->border && (*len = open_len(at, s, tags[*which].open, &maybe)) > 0)
             return OPENS;
-        if (!k->thought && strcmp(tags[*which].close, "<|end|>") != 0 &&
+        if (!k->thought && s.p[0] != 'a' && strcmp(tags[*which].close, "<|end|>") != 0 &&
             (*len = tag_len(s, tags[*which].close, &maybe)) > 0)
             return CLOSES;
     }
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        maybe |= word_at(s, ends[i], &maybe) == s.n; /* the last word: only the end tells */
-    return maybe ? MAYBE : NOTHING;
+    return maybe || may_end(k, s) ? MAYBE : NOTHING;
 }
 
 static bool
-may_begin(char c)
+may_begin(const struct think_place *at, char c)
 {
-    return c == '<' || c == '[' || c == '\xe2';
+    return c == '<' || c == '[' || c == '\xe2' || (c == BARE_OPEN[0] && !at->begun);
 }
 
 /* Text up to the next tag. False: more must come, or nobody takes more. */
@@ -186,7 +250,7 @@ take_text(struct think *k, size_t *from)
 
     for (size_t i = *from; i < k->hold.n; i++) {
         size_t which = 0, len = 0;
-        enum found f = may_begin(k->hold.p[i])
+        enum found f = may_begin(&at, k->hold.p[i])
                            ? look(k, (struct str){ k->hold.p + i, k->hold.n - i }, &at, &which, &len)
                            : NOTHING;
 
@@ -224,18 +288,20 @@ think_push(struct think *k, struct str text)
 }
 
 static bool
-is_end(struct str s)
+is_end(const struct think *k, struct str s)
 {
+    while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1]))
+        s.n--;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (str_is(s, ends[i]))
             return true;
-    return false;
+    return k->wrapped > 0 && str_is_anycase(s, unwraps[k->wrapped - 1]);
 }
 
 bool
 think_end(struct think *k)
 {
-    if (!k->in && k->hold.n > 0 && !k->full && !is_end(buf_slice(&k->hold)))
+    if (!k->in && k->hold.n > 0 && !k->full && !is_end(k, buf_slice(&k->hold)))
         k->full |= !give(k, k->hold.p, k->hold.n); /* it looked like a tag and is none */
     k->hold.n = 0;
     return !k->full;

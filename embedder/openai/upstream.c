@@ -133,8 +133,7 @@ status_of(const struct transfer *t)
 static bool
 is_foreign(const struct transfer *t)
 {
-    static const char *const types[] = { "text/event-stream", "application/json", "text/plain",
-                                         "application/x-ndjson", "application/octet-stream" };
+    static const char *const types[] = { "text/event-stream", "application/", "text/plain", "text/json" };
     const char *type = NULL;
 
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
@@ -220,13 +219,9 @@ blocked_end(const struct transfer *t)
 static struct upstream_end
 broken_end(const struct transfer *t, CURLcode code)
 {
-    bool tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR,
-         unsent = tls || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
-    struct upstream_end end = { .err = unsent ? ERR_UPSTREAM : ERR_UPSTREAM_LOST,
-                                .text = "the model server cannot be reached",
-                                .status = status_of(t),
-                                .cut = t->streaming };
+    struct upstream_end end = { .status = status_of(t), .cut = t->streaming };
 
+    upstream_broken((int)code, &end);
     if (code == CURLE_OPERATION_TIMEDOUT) {
         bool ours = !t->req.limited && clock_ms() >= t->req.deadline_ms;
 
@@ -234,22 +229,23 @@ broken_end(const struct transfer *t, CURLcode code)
         end.text = ours ? "the time for this request was over before the model server had answered"
                         : "the model server did not answer in time";
         end.late = true;
-    } else if (code == CURLE_COULDNT_RESOLVE_HOST) {
-        end.text = "the name of the model server cannot be resolved";
-    } else if (tls) {
-        end.text =
-            "no secure connection to the model server: its certificate is not trusted, or it speaks no TLS";
-    } else if (t->too_large || code == CURLE_WRITE_ERROR) {
+    } else if (t->too_large) {
         end.err = ERR_UPSTREAM_REPLY;
-        end.text = t->too_large ? "the model server sent too much"
-                                : "the model server sent something unusable";
-    } else if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL) {
-        end.err = ERR_UPSTREAM_REPLY;
-        end.text = "the model server does not speak HTTP";
-    } else if (end.status != 0) {
-        end.text = "the model server broke its reply off";
+        end.text = "the model server sent too much";
     }
     return end;
+}
+
+/* How long it asks to wait, by a date in a header or in the body. */
+static int64_t
+wait_of_reply(const struct transfer *t, enum err err)
+{
+    curl_off_t s = 0;
+    int64_t ms;
+
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &s);
+    ms = s > 0 ? (int64_t)s * 1000 : upstream_wait_in(buf_slice(&t->in));
+    return ms == 0 && err == ERR_UPSTREAM_LIMITED ? 1000 : ms;
 }
 
 static struct upstream_end
@@ -271,12 +267,8 @@ reply_end(struct transfer *t, char code[64])
     end.err = f.err;
     end.text = f.text;
     memcpy(code, f.code, sizeof f.code);
-    if (t->wait_ms == 0 && (f.err == ERR_UPSTREAM_LIMITED || end.status == 503)) {
-        curl_off_t s = 0;
-
-        curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &s); /* also understands a date */
-        t->wait_ms = s > 0 ? (int64_t)s * 1000 : f.err == ERR_UPSTREAM_LIMITED ? 1000 : 0;
-    }
+    if (t->wait_ms == 0 && (f.err == ERR_UPSTREAM_LIMITED || end.status == 503 || end.status == 529))
+        t->wait_ms = wait_of_reply(t, f.err);
     end.retry_after_ms = f.err == ERR_UPSTREAM_QUOTA ? UPSTREAM_QUOTA_MS : t->wait_ms;
     return end;
 }
@@ -351,7 +343,8 @@ other_way(struct transfer *t)
 {
     struct upstream *u = t->u;
     long status = status_of(t);
-    bool missing = status == 404 || status == 405 || t->lost;
+    bool missing = status == 404 || status == 405 || t->lost ||
+                   (t->in.n > 0 && status == 200 && is_foreign(t));
 
     if (u->v1 == V1_NEVER || u->v1_known)
         return false;
@@ -520,6 +513,12 @@ upstream_start(struct upstream *u, const struct upstream_req *r)
     else
         t->timer = loop_after(u->loop, 0, on_blocked, t);
     return t;
+}
+
+void
+upstream_enough(struct transfer *t)
+{
+    finish(t, CURLE_OK);
 }
 
 void

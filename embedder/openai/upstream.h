@@ -2,6 +2,8 @@
 #ifndef EMBEDDER_OPENAI_UPSTREAM_H
 #define EMBEDDER_OPENAI_UPSTREAM_H
 
+#include <jansson.h>
+
 #include "common/process/breaker.h"
 #include "embedder/embedder.h"
 
@@ -36,8 +38,22 @@ bool upstream_too_many(struct str body);  /* of the inputs of one call */
 bool upstream_speaks_of_tokens(struct str body); /* so it means the length of texts, not their number */
 bool upstream_names_key(struct str body);        /* the key is no good */
 bool upstream_filtered(struct str body);         /* a filter of contents refused */
+bool upstream_names_model(struct str body);      /* the model is not known */
+bool upstream_no_money(struct str body);         /* the account has none left; waiting does not mend it */
+bool upstream_asks_less(struct str body);        /* a limit of a rate that this request alone is over */
+bool
+upstream_about_prompt(struct str body); /* it speaks of what was sent, too, not only of the answer's limit */
 /* Retry-After in ms: delta seconds, "250ms", "6m0s", "1.5s"; -1 when it is none of these. */
 int64_t upstream_wait_ms(struct str value);
+
+/* ---- fault.c: pure. Does a reply with 200 tell of an error? Slices point into it. */
+struct upstream_told {
+    long status;     /* of HTTP, as it says itself or as its words mean; 0: it does not say */
+    struct str code; /* its code, else its type */
+};
+bool upstream_told(const json_t *reply, struct upstream_told *out);
+/* The time that the body of a refusal asks to wait, in ms; 0: none. */
+int64_t upstream_wait_in(struct str body);
 
 /* May a call of a route go out now? ERR_OK (*probe: it is the one probe), or why not and when to ask again. Its breaker counts
  * failures in a row, and is held for UPSTREAM_QUOTA_MS by a billing error. */
@@ -59,6 +75,9 @@ char *base_url_auth(const struct base_url *base, const char *key, const char *he
 
 /* ---- upstream_conn.c: how a call's connection is made and when it is given up */
 void upstream_connection(void *easy); /* a CURL */
+/* The err and text of a call that ended with this CURLcode; end->status is that of a reply that had begun. */
+struct upstream_end;
+void upstream_broken(int code, struct upstream_end *end);
 
 /* ---- upstream.c: with those two the only file that knows curl */
 struct transfer;
@@ -92,6 +111,8 @@ struct upstream *upstream_new(struct loop *l, const char *base, const char *key,
 void upstream_free(struct upstream **u);
 /* Starts a call. on_end comes exactly once, never from inside; the transfer is gone then. */
 struct transfer *upstream_start(struct upstream *u, const struct upstream_req *r);
+/* The reply so far is all that is wanted: the call ends now, as if it were whole. Not from inside of a callback. */
+void upstream_enough(struct transfer *t);
 /* Drops it; on_end does not come any more. */
 void upstream_cancel(struct transfer **t);
 void upstream_sample(struct upstream *u, enum upstream_route route); /* gauges */

@@ -1,4 +1,4 @@
-/* The connection of a call to the model server: where it may lead, and when it is given up.
+/* The connection of a call to the model server: where it may lead, when it is given up, and what its failures mean.
  *
  * A server may think for as long as UPSTREAM_IDLE_TIMEOUT says, but its kernel answers at once. One that has confirmed nothing for
  * 10 s is not there any more, and neither is its connection: a call that was sent into it would wait in vain for 20 s, an
@@ -46,4 +46,28 @@ upstream_connection(void *easy)
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+}
+
+void
+upstream_broken(int code, struct upstream_end *end)
+{
+    bool tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR,
+         unsent = tls || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+
+    end->err = unsent ? ERR_UPSTREAM : ERR_UPSTREAM_LOST;
+    end->text = "the model server cannot be reached";
+    if (code == CURLE_COULDNT_RESOLVE_HOST) {
+        end->text = "the name of the model server cannot be resolved";
+    } else if (tls) {
+        end->text =
+            "no secure connection to the model server: its certificate is not trusted, or it speaks no TLS";
+    } else if (code == CURLE_WRITE_ERROR) {
+        end->err = ERR_UPSTREAM_REPLY;
+        end->text = "the model server sent something unusable";
+    } else if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL) {
+        end->err = ERR_UPSTREAM_REPLY;
+        end->text = "the model server does not speak HTTP";
+    } else if (end->status != 0) {
+        end->text = "the model server broke its reply off";
+    }
 }

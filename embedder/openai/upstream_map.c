@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "common/text/json.h"
+#include "embedder/openai/mend.h"
 #include "embedder/openai/upstream.h"
 
 #define PROBE_WAIT_MS 250 /* until a probe may have ended */
@@ -19,35 +19,19 @@ clean(char *out, size_t cap, struct str s)
     out[n] = 0;
 }
 
-static bool
-is_billing(const char *code)
-{
-    static const char *const codes[] = { "insufficient_quota", "billing_hard_limit_reached",
-                                         "billing_not_active" };
-
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (strcmp(code, codes[i]) == 0)
-            return true;
-    return false;
-}
-
 static void
 read_code(struct str body, struct upstream_fault *f)
 {
-    enum json_fault fault;
-    const char *detail;
-    json_t *root = json_read(body, &fault, &detail);
-    const json_t *error = json_object_get(root, "error");
-    struct str code = json_str(error, "code"), type = json_str(error, "type");
+    json_t *root = server_json(body);
+    const json_t *one = json_is_array(root) ? json_array_get(root, 0) : root,
+                 *error = json_object_get(one, "error");
+    struct str code = json_str(error, "code");
 
-    clean(f->code, sizeof f->code, code.n > 0 ? code : type);
-    if (!is_billing(f->code)) {
-        char other[64];
-
-        clean(other, sizeof other, type);
-        if (is_billing(other))
-            memcpy(f->code, other, sizeof other);
-    }
+    if (code.n == 0)
+        code = json_str(error, "type");
+    if (code.n == 0)
+        code = json_str(error, "status");
+    clean(f->code, sizeof f->code, code);
     json_decref(root);
 }
 
@@ -56,19 +40,31 @@ static const struct status_rule {
     enum err err;
     const char *text;
 } rules[] = {
-    { 300, 399, ERR_UPSTREAM_REPLY, "the model server redirects, which is not followed" },
+    { 300, 399, ERR_UPSTREAM_REPLY,
+      "the model server redirects, which is not followed: its base URL must be the address it redirects to" },
     { 401, 401, ERR_UPSTREAM_REFUSED, "the model server does not accept the key" },
     { 402, 402, ERR_UPSTREAM_QUOTA, "the model account has no quota left" },
     { 403, 403, ERR_UPSTREAM_REFUSED, "the model server forbids the request" },
     { 404, 404, ERR_UPSTREAM_REFUSED, "the model server does not know the model or the route" },
     { 405, 405, ERR_UPSTREAM_REFUSED, "the model server does not know the route" },
     { 408, 408, ERR_UPSTREAM_TIMEOUT, "the model server gave up waiting" },
+    { 424, 424, ERR_UPSTREAM,
+      "the model server failed" }, /* text-embeddings-inference, Bedrock: its model did */
     { 429, 429, ERR_UPSTREAM_LIMITED, "the model server is limiting requests" },
+    { 498, 498, ERR_UPSTREAM_LIMITED, "the model server is limiting requests" }, /* Groq: no capacity */
     { 400, 499, ERR_UPSTREAM_REFUSED, "the model server refused the request" },
     { 501, 501, ERR_UPSTREAM_REFUSED, "the model server does not offer this" },
     { 504, 504, ERR_UPSTREAM_TIMEOUT, "the model server did not answer in time" },
+    { 524, 524, ERR_UPSTREAM_TIMEOUT, "the model server did not answer in time" }, /* Cloudflare */
     { 500, 599, ERR_UPSTREAM, "the model server failed" },
 };
+
+/* The request is refused for what stands in the body; 401 speaks for itself. */
+static bool
+is_refusal(long status)
+{
+    return status == 400 || status == 403 || status == 404 || status == 422;
+}
 
 struct upstream_fault
 upstream_map(long status, struct str body)
@@ -89,11 +85,13 @@ upstream_map(long status, struct str body)
         f.err = ERR_UPSTREAM_REFUSED;
         f.text = "the model server refused the request: it is too long for the model";
     }
+    if (is_refusal(status) && upstream_names_model(body))
+        f.text = "the model server does not know the model";
     if (status == 400 && upstream_names_key(body))
         f.text = "the model server does not accept the key";
-    if ((status == 400 || status == 403 || status == 422) && upstream_filtered(body))
+    if (is_refusal(status) && upstream_filtered(body))
         f.text = "the model server's content filter refused the request";
-    if ((status == 429 || status == 403) && is_billing(f.code)) {
+    if ((is_refusal(status) || status == 429) && upstream_no_money(body)) {
         f.err = ERR_UPSTREAM_QUOTA;
         f.text = "the model account has no quota left";
     }

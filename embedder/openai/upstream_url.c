@@ -3,6 +3,7 @@
  *   http://host                         → http://host/v1/…, and without /v1 when that is not there
  *   https://host/v1/                    → https://host/v1/…
  *   https://host/v1/chat/completions    → the same
+ *   https://x.openai.azure.com          → https://x.openai.azure.com/openai/v1/…
  *   https://x/deployments/d?api-version=2024-06-01 → https://x/deployments/d/…?api-version=2024-06-01 */
 #include <curl/curl.h>
 #include <strings.h>
@@ -21,7 +22,8 @@ ends_with(const char *s, const char *end)
 static bool
 cut_end(char *path)
 {
-    static const char *const routes[] = { "/rerank", "/chat/completions", "/completions", "/embeddings" };
+    static const char *const routes[] = { "/rerank",     "/chat/completions", "/completions",
+                                          "/embeddings", "/responses",        "/models" };
     size_t n = strlen(path);
 
     while (n > 0 && path[n - 1] == '/')
@@ -48,8 +50,8 @@ static const char *
 take_apart(CURLU *u, struct base_url *out)
 {
     char *host = NULL, *path = NULL, *query = NULL, *user = NULL, *fragment = NULL, *whole = NULL;
-    const char *why = NULL;
-    bool as_written;
+    const char *why = NULL, *start;
+    bool as_written, azure;
 
     curl_url_get(u, CURLUPART_USER, &user, 0);
     curl_url_get(u, CURLUPART_FRAGMENT, &fragment, 0);
@@ -64,15 +66,17 @@ take_apart(CURLU *u, struct base_url *out)
     if (!why) {
         curl_url_get(u, CURLUPART_QUERY, &query, 0);
         as_written = cut_end(path);
+        azure = ends_with(host, ".azure.com");
+        start = path[0] == 0 && azure ? "/openai/v1" : path; /* a resource of Azure, as its portal shows it */
         curl_url_set(u, CURLUPART_QUERY, NULL, 0);
-        curl_url_set(u, CURLUPART_PATH, path, 0);
+        curl_url_set(u, CURLUPART_PATH, start, 0);
         curl_url_get(u, CURLUPART_URL, &whole, 0);
         *out = (struct base_url){ .prefix = mem_dup(whole), .query = mem_dup(query ? query : "") };
         for (size_t n = strlen(out->prefix); n > 0 && out->prefix[n - 1] == '/'; n--)
             out->prefix[n - 1] = 0;
-        out->azure = strstr(out->query, "api-version=") || ends_with(host, ".azure.com");
-        out->bare = path[0] == 0 && !as_written;
-        out->open = !query && !as_written && !ends_with(path, "/v1") && !strstr(path, "/deployments/");
+        out->azure = strstr(out->query, "api-version=") || azure;
+        out->bare = start[0] == 0 && !as_written;
+        out->open = !query && !as_written && !ends_with(start, "/v1") && !strstr(start, "/deployments/");
     }
     curl_free(host), curl_free(path), curl_free(query), curl_free(user), curl_free(fragment),
         curl_free(whole);

@@ -1,8 +1,9 @@
 /* A model server's event stream, its chunks and its thoughts: the first byte is a seed of the pieces it comes in.
  * Properties: pieces of any size give the same events as the whole; text, thoughts and finish reasons
- * of chunks are what JSON says, never outside of it; what is left when thoughts are taken out is the
+ * of chunks are what JSON says, never outside of it; letters that were cut are whole again or unknown; what is left when thoughts are taken out is the
  * same however it came. */
 #include "common/text/text.h"
+#include "embedder/openai/mend.h"
 #include "embedder/openai/stream.h"
 #include "tests/fuzz/fuzz.h"
 #include "text/sse.h"
@@ -79,6 +80,20 @@ thoughts(struct str in, unsigned seed, bool whole, struct buf *out)
     think_fini(&k);
 }
 
+/* Letters that were put together are letters, and what is held back is short. */
+static void
+judge_letters(struct str text)
+{
+    struct buf b = BUF_MAX(1 << 20);
+    struct mend m = { .n = 0 };
+
+    mend_join(&m, text, &b);
+    require(m.n <= sizeof m.held && utf8_valid((struct str){ m.held, m.n }));
+    mend_end(&m, &b);
+    require(!b.failed && utf8_valid(buf_slice(&b)) && b.n <= text.n);
+    buf_free(&b);
+}
+
 static void
 judge_chunk(struct str data)
 {
@@ -87,6 +102,7 @@ judge_chunk(struct str data)
 
     if (e == CHAT_EV_CHUNK) {
         require(utf8_valid(c.text) && utf8_valid(c.finish));
+        judge_letters(c.text);
         require(c.prompt_tokens >= -1 && c.completion_tokens >= -1);
         if (c.finish.p)
             require(chat_finish_name(c.finish) != NULL);

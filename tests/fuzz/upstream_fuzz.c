@@ -1,11 +1,12 @@
 /* A model server's replies that come whole: embeddings, errors, complaints, how long to wait; and vectors
  * as the cache keeps them.
  * Properties: vectors that are taken are as many as were asked for, of one length, finite, of unit length; a
- * refusal says why and keeps nothing; an error's code has no byte that a log could mistake; a cached vector
+ * refusal says why and keeps nothing; a time to wait is a day at most; an error's code has no byte that a log could mistake; a cached vector
  * that is decoded lies within its value. */
 #include <math.h>
 
 #include "embedder/openai/embed.h"
+#include "embedder/openai/mend.h"
 #include "embedder/openai/upstream.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -28,6 +29,19 @@ judge_vectors(struct str body, size_t n, int64_t dims)
     } else {
         require(!t.vectors && t.err != ERR_OK && t.text);
     }
+}
+
+static void
+judge_errors(struct str body)
+{
+    json_t *root = server_json(body);
+    struct upstream_told told;
+    int64_t ms = upstream_wait_in(body);
+
+    require(ms >= 0 && ms <= 86400000);
+    if (upstream_told(root, &told))
+        require(told.status == 0 || (told.status >= 400 && told.status <= 599));
+    json_decref(root);
 }
 
 static void
@@ -57,6 +71,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     body = (struct str){ memory, in.n };
     judge_vectors(body, 1 + how % 4, how & 16 ? 3 : 0);
     judge_value(body);
+    judge_errors(body);
     f = upstream_map(how & 32 ? 429 : how & 64 ? 400 : 500, body);
     require(f.err != ERR_OK && f.text &&
             strspn(f.code, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") ==

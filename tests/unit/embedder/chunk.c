@@ -85,7 +85,12 @@ every_shape_of_a_chunk_gives_its_text(void **state)
         { "{\"choices\":[{\"delta\":{\"content\":\"a\",\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}",
           "a", false, false },
         { "{\"choices\":[{\"text\":\"old\"}]}", "old", false, false },
-        { "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"second\"}}]}", "", false, false },
+        { "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"second\"}}]}", "second", false, false },
+        { "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"}},{\"index\":0,\"delta\":{\"content\":\"a\"}}]}",
+          "a", false, false },
+        { "{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"null\",\"error\":null}],\"error\":\"\"}",
+          "a", false, false },
+        { "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}", "a", false, false },
         { "{\"choices\":[{\"delta\":{\"refusal\":\"no\"}}]}", "no", false, false },
         { "{\"choices\":[{}]}", "", false, false },
         { "{\"choices\":[]}", "", false, false },
@@ -104,6 +109,13 @@ every_shape_of_a_chunk_gives_its_text(void **state)
     assert_int_equal(chunk("{\"error\":\"overloaded\"}", &c), CHAT_EV_ERROR);
     chat_chunk_free(&c);
     assert_int_equal(chunk("{\"object\":\"error\",\"message\":\"m\",\"code\":40001}", &c), CHAT_EV_ERROR);
+    chat_chunk_free(&c);
+    assert_int_equal(chunk("{\"choices\":[{\"delta\":{},\"error\":{\"code\":429,\"message\":\"m\"}}]}", &c),
+                     CHAT_EV_ERROR);
+    assert_int_equal(c.status, 429);
+    chat_chunk_free(&c);
+    assert_int_equal(chunk("{\"choices\":[{\"index\":0},{\"index\":1}]}", &c), CHAT_EV_CHUNK);
+    assert_true(c.several && c.index == 0);
     chat_chunk_free(&c);
     assert_string_equal(chat_finish_name(STR("MAX_TOKENS")), "length");
     assert_string_equal(chat_finish_name(STR("eos")), "stop");

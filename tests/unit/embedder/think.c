@@ -69,6 +69,18 @@ every_split_of_a_text_gives_the_same_answer(void **state)
           "b \xe2\x82\xac" },
         { "<think>a < b </thin </think>x", "x" },
         { "<think>a</think>x <think> stays", "x <think> stays" },
+        { "<|channel>thought\na<channel|>x", "x" },
+        { "a\n<channel|>\nx", "x" },
+        { "<think>a</think>\n<answer>\nx</answer>\n", "x" },
+        { "<think>a</think><response>x</response> y", "x</response> y" },
+        { "<answer> is a tag", "<answer> is a tag" },
+        { "<think>a</think>x\n<answer>", "x\n<answer>" },
+        { "x<|end|> \n", "x" },
+        { "<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>x<|END_RESPONSE|>", "x" },
+        { "analysisWe think.assistantcommentaryOn.assistantfinalx", "x" },
+        { "analysis of x", "analysis of x" },
+        { "x\nanalysisX assistantfinal", "x\nanalysisX assistantfinal" },
+        { "an", "an" },
     };
     struct buf out = { 0 };
 

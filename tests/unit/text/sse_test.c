@@ -127,6 +127,25 @@ a_name_over_the_limit_stops_the_stream(void **state)
     buf_free(&out);
 }
 
+static void
+lines_that_belong_to_no_event_are_kept_where_they_are_wanted(void **state)
+{
+    static const char bytes[] = "data: a\n\n: ping\n{\n  \"error\": 1\n}\nid: 2\nretry: 3\ndata: b\n\n";
+    struct buf out = { 0 }, others = BUF_MAX(100);
+    struct sse s;
+
+    (void)state;
+    sse_init(&s, 4096, collect, &out);
+    s.others = &others;
+    for (size_t i = 0; i < sizeof bytes - 1; i++)
+        sse_push(&s, bytes + i, 1);
+    assert_string_equal(out.p, "<a><b>");
+    assert_string_equal(others.p, "{\n  \"error\": 1\n}\n");
+    sse_fini(&s);
+    buf_free(&others);
+    buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -135,6 +154,7 @@ main(void)
         cmocka_unit_test(an_event_over_the_limit_stops_the_stream),
         cmocka_unit_test(an_event_without_its_blank_line_counts_only_at_a_clean_end),
         cmocka_unit_test(a_name_over_the_limit_stops_the_stream),
+        cmocka_unit_test(lines_that_belong_to_no_event_are_kept_where_they_are_wanted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,8 +25,9 @@
 #define HOLD_FAILING_MS 60000 /* so long passages of one task wait for a server that says it is unavailable */
 #define FRESH_MS 60000        /* so long a fresh reply vouches for the dimensions of cached vectors */
 
-enum { DROP_FORMAT = 1, DROP_DIMENSIONS = 2 };
-static const char *const optional[] = { "encoding_format", "dimensions" };
+/* Parameters that a model does not take, and one that some models want. */
+enum { DROP_FORMAT = 1, DROP_DIMENSIONS = 2, WITH_TYPE = 4 };
+static const char *const optional[] = { "encoding_format", "dimensions", "input_type" };
 
 static void pump(struct openai_embed *m);
 static bool send_piece(struct piece *p);
@@ -64,6 +65,8 @@ build_body(const struct embed_task *t, unsigned without, struct buf *out)
         buf_key_str(out, "encoding_format", STR("base64"));
     if (t->dims > 0 && !(without & DROP_DIMENSIONS))
         buf_key_int(out, "dimensions", t->dims);
+    if (without & WITH_TYPE)
+        buf_key_str(out, "input_type", t->documents ? STR("passage") : STR("query"));
     buf_c(out, '}');
 }
 
@@ -167,16 +170,17 @@ cut_text(struct piece *p)
     return true;
 }
 
-/* A parameter that was sent and is not known. */
+/* A parameter that was sent and is not known, or is wanted and was not sent. */
 static bool
 ask_without(struct piece *p, const struct upstream_end *end)
 {
-    int i = end->status == 400 || end->status == 422 ? upstream_blames(end->body, optional, 2) : -1;
+    int i = end->status == 400 || end->status == 422 ? upstream_blames(end->body, optional, 3) : -1;
 
     if (i < 0 || (p->without & (1u << i)) || (i == 1 && p->sub.dims == 0))
         return false;
     p->k->without |= 1u << i;
-    LOG(INFO, p->sub.trace, M("the model server does not take a parameter; going on without"),
+    LOG(INFO, p->sub.trace,
+        M("the model server does not take a parameter, or wants another one; going on as it wants"),
         KS("model", p->k->model), KS("parameter", optional[i]));
     return send_piece(p);
 }
@@ -186,12 +190,12 @@ ask_without(struct piece *p, const struct upstream_end *end)
 static bool
 ask_later(struct piece *p, const struct upstream_end *end)
 {
-    bool limited = end->err == ERR_UPSTREAM_LIMITED,
+    bool limited = end->err == ERR_UPSTREAM_LIMITED, away = end->status == 503 || end->status == 529,
          blocked = end->status == 0 && end->err == ERR_UPSTREAM && end->retry_after_ms > 0;
     struct manners *k = p->k;
     int64_t wait;
 
-    if (!p->w || !(limited || blocked || end->status == 503))
+    if (!p->w || !(limited || blocked || away) || (limited && upstream_asks_less(end->body)))
         return false;
     if (p->m->flying > 0 && !blocked && (limited || p->sub.documents)) {
         pace_too_many_calls(&k->pace, p->m->flying + 1);
@@ -220,7 +224,8 @@ ask_again(struct piece *p, const struct upstream_end *end)
     if (ask_without(p, end) || ask_later(p, end))
         return true;
     if (end->status != 400 && end->status != 422 && end->status != 413 &&
-        !(end->status == 500 && end->err == ERR_UPSTREAM_REFUSED))
+        !(end->status == 500 && end->err == ERR_UPSTREAM_REFUSED) &&
+        !(end->status == 429 && upstream_asks_less(end->body)))
         return false;
     if (p->sub.n > 1) {
         if (!large || upstream_too_many(end->body) || !upstream_speaks_of_tokens(end->body))
@@ -235,6 +240,23 @@ ask_again(struct piece *p, const struct upstream_end *end)
         return false;
     p->sub.text = "a text is too long for the embedding model";
     return cut_text(p) && send_piece(p);
+}
+
+/* Some servers embed only the first text, or all as one: they get one at a time. The vector that came is nobody's. Where one of
+ * two is missing it may have been lost: that is an error, this time. */
+static bool
+ask_one_by_one(struct piece *p, const struct upstream_end *end)
+{
+    if (p->sub.n == 1 || !p->w || embed_reply_rows(end->body) != 1)
+        return false;
+    LOG(INFO, p->sub.trace,
+        M("the model server gives one vector for several texts; going on with one text a call"),
+        KS("model", p->k->model), KI("texts", p->sub.n));
+    pace_too_many_texts(&p->k->pace, 2);
+    if (p->sub.n == 2)
+        return false;
+    piece_give_back(p, true);
+    return true;
 }
 
 static void
@@ -264,7 +286,11 @@ on_end(void *arg, const struct upstream_end *said)
         pump(m);
         return;
     }
-    if (end->err == ERR_OK && embed_reply_parse(end->body, &p->sub) && !dims_agree(p)) {
+    if (end->err == ERR_OK && !embed_reply_parse(end->body, &p->sub) && ask_one_by_one(p, end)) {
+        pump(m);
+        return;
+    }
+    if (p->sub.err == ERR_OK && !dims_agree(p)) {
         p->doubted = true;
         mem_free(&p->sub.vectors);
         if (send_piece(p))

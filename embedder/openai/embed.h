@@ -71,6 +71,7 @@ struct piece {
 /* Parse an embeddings reply into t->vectors: count, order, dimensions and numbers checked, unit length. False: unusable,
  * t->err and t->text say why. Pure but for t. */
 bool embed_reply_parse(struct str body, struct embed_task *t);
+size_t embed_reply_rows(struct str body); /* vectors in it */
 /* An error where vectors should be, although the status was 200. *status: what it says of itself, else 400. */
 bool embed_reply_error(struct str body, long *status);
 

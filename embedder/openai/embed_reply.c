@@ -4,9 +4,12 @@
  * dimensions (the asked ones), finite numbers, not all zero; they are scaled to length 1. */
 #include <stdlib.h>
 
-#include "common/text/json.h"
 #include "common/text/number.h"
 #include "embedder/openai/embed.h"
+#include "embedder/openai/mend.h"
+
+#define HEAD 256        /* bytes of a reply that tell whether it brings vectors */
+#define ERROR_MAX 65536 /* bytes of one that may be an error */
 
 static bool
 refuse(struct embed_task *t, const char *text)
@@ -182,43 +185,59 @@ read_rows(const json_t *data, struct embed_task *t)
     return true;
 }
 
+static bool
+begins_with(struct str body, const char *word)
+{
+    return memmem(body.p, body.n < HEAD ? body.n : HEAD, word, strlen(word)) != NULL;
+}
+
 bool
 embed_reply_error(struct str body, long *status)
 {
-    enum json_fault fault;
-    const char *detail;
-    json_t *root = memmem(body.p, body.n < 256 ? body.n : 256, "error", 5) ? json_read(body, &fault, &detail)
-                                                                           : NULL;
-    const json_t *one = json_is_array(root) ? json_array_get(root, 0) : root,
-                 *error = json_object_get(one, "error");
-    bool yes = error && !json_is_null(error) && !json_object_get(one, "data") &&
-               !json_object_get(one, "embeddings");
-    int64_t code = json_int(error, "code", 400);
+    bool vectors = body.n > ERROR_MAX || (begins_with(body, "\"embedding") && !begins_with(body, "error"));
+    json_t *root = vectors ? NULL : server_json(body); /* a large reply is not read twice */
+    struct upstream_told told;
+    bool yes = root && upstream_told(root, &told);
 
     if (yes)
-        *status = code >= 400 && code <= 599 ? (long)code : 400;
+        *status = told.status ? told.status : 400;
     json_decref(root);
     return yes;
+}
+
+/* The list of the vectors; one vector alone stands in the reply itself. */
+static const json_t *
+rows_of(const json_t *root)
+{
+    const json_t *data = json_is_array(root) ? root : json_object_get(root, "data");
+
+    return data ? data : json_object_get(root, "embeddings");
+}
+
+size_t
+embed_reply_rows(struct str body)
+{
+    json_t *root = server_json(body);
+    const json_t *rows = rows_of(root);
+    size_t n = rows ? json_array_size(rows) : json_object_get(root, "embedding") != NULL;
+
+    json_decref(root);
+    return n;
 }
 
 bool
 embed_reply_parse(struct str body, struct embed_task *t)
 {
-    enum json_fault fault;
-    const char *detail;
-    json_t *root;
-    const json_t *data;
+    json_t *root = server_json(body), *alone = NULL;
+    const json_t *data = rows_of(root);
     bool ok;
 
-    if (str_starts(body, "\xef\xbb\xbf"))
-        body = (struct str){ body.p + 3, body.n - 3 };
-    root = json_read(body, &fault, &detail);
     if (!root)
         return refuse(t, "the model server sent something unusable");
-    data = json_is_array(root) ? root : json_object_get(root, "data");
-    if (!data)
-        data = json_object_get(root, "embeddings");
+    if (!data && json_object_get(root, "embedding"))
+        data = alone = json_pack("[O]", root);
     ok = read_rows(data, t);
+    json_decref(alone);
     if (ok) {
         const json_t *usage = json_object_get(root, "usage");
 

@@ -35,6 +35,18 @@ statuses_and_codes_map_to_our_errors(void **state)
         { 501, "", ERR_UPSTREAM_REFUSED },
         { 302, "", ERR_UPSTREAM_REPLY },
         { 204, "", ERR_UPSTREAM_REPLY },
+        { 400, "{\"error\":{\"message\":\"Your credit balance is too low to access the API\"}}",
+          ERR_UPSTREAM_QUOTA },
+        { 403, "{\"code\":30001,\"message\":\"Sorry, your account balance is insufficient\"}",
+          ERR_UPSTREAM_QUOTA },
+        { 429, "{\"error\":{\"type\":\"exceeded_current_quota_error\"}}", ERR_UPSTREAM_QUOTA },
+        { 429,
+          "[{\"error\":{\"message\":\"You exceeded your current quota, please check your plan and billing details.\"}}]",
+          ERR_UPSTREAM_LIMITED },
+        { 424, "", ERR_UPSTREAM },
+        { 498, "", ERR_UPSTREAM_LIMITED },
+        { 524, "", ERR_UPSTREAM_TIMEOUT },
+        { 529, "", ERR_UPSTREAM },
     };
 
     (void)state;
@@ -60,8 +72,9 @@ upstream_text_is_reduced_to_a_clean_code(void **state)
 static void
 a_refused_parameter_is_recognised_in_every_shape(void **state)
 {
-    static const char *const names[] = { "stream_options", "temperature", "max_tokens",
-                                         "max_completion_tokens", "stream" };
+    static const char *const names[] = { "stream_options",        "temperature", "max_tokens",
+                                         "max_completion_tokens", "stream",      "role system",
+                                         "messages\nrole" };
     static const struct {
         const char *body;
         int which;
@@ -80,14 +93,18 @@ a_refused_parameter_is_recognised_in_every_shape(void **state)
         { "{\"error\":{\"message\":\"bad\"}}", -1 },
         { "{\"error\":{\"message\":\"streams and mytemperature_x\"}}", -1 },
         { "unknown field temperature", 1 },
+        { "{\"error\":{\"message\":\"This model doesn't support \\\"stream\\\"\"}}", 4 },
+        { "{\"message\":\"Unexpected role 'system'.\"}", 5 },
+        { "{\"detail\":[{\"loc\":[\"body\",\"messages\",0,\"role\"],\"msg\":\"Input should be 'user'\"}]}",
+          6 },
         { "", -1 },
         { "{\"error\":[[[[[[[[\"temperature\"]]]]]]]]}", -1 },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (upstream_blames(str_of(rows[i].body), names, 5) != rows[i].which)
-            fail_msg("%s names %d", rows[i].body, upstream_blames(str_of(rows[i].body), names, 5));
+        if (upstream_blames(str_of(rows[i].body), names, 7) != rows[i].which)
+            fail_msg("%s names %d", rows[i].body, upstream_blames(str_of(rows[i].body), names, 7));
 }
 
 static void
@@ -123,6 +140,8 @@ base_urls_are_read_as_people_write_them(void **state)
         { "https://h/api", "https://h/api", "", false, false, true },
         { "https://h/deployments/x?api-version=2024-06-01", "https://h/deployments/x",
           "api-version=2024-06-01", true, false, false },
+        { "https://n.openai.azure.com/", "https://n.openai.azure.com/openai/v1", "", true, false, false },
+        { "https://h/v1/responses", "https://h/v1", "", false, false, false },
         { "https://n.openai.azure.com/openai/v1", "https://n.openai.azure.com/openai/v1", "", true, false,
           false },
         { "HTTP://h/v1", "http://h/v1", "", false, false, false },
@@ -171,6 +190,83 @@ waits_are_read_in_every_form(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(upstream_wait_ms(str_of(rows[i].text)), rows[i].ms);
+}
+
+static void
+waits_are_read_in_bodies(void **state)
+{
+    static const struct {
+        const char *body;
+        int64_t ms;
+    } rows[] = {
+        { "", 0 },
+        { "<html>", 0 },
+        { "{}", 0 },
+        { "[{\"error\":{\"details\":[{\"retryDelay\":\"22.5s\"}]}}]", 22500 },
+        { "{\"error\":{\"metadata\":{\"retry_after_seconds\":7}}}", 7000 },
+        { "{\"retry_after\":\"3\"}", 3000 },
+        { "{\"retry_after_ms\":250}", 250 },
+        { "{\"retry_after\":-1}", 0 },
+        { "{\"retry_after\":1e300}", 86400000 },
+        { "{\"retry_after_ms\":1e300}", 86400000 },
+        { "{\"retry_after\":\"soon\"}", 0 },
+        { "{\"error\":{\"message\":\"Please try again in 1m2.5s. Visit us.\"}}", 62500 },
+        { "{\"error\":{\"message\":\"Try again in 250ms\"}}", 250 },
+        { "{\"message\":\"Please retry after 86400 seconds.\"}", 86400000 },
+        { "Please retry after 500 ms", 500 },
+        { "retry in 2 minutes", 120000 },
+        { "retry after ", 0 },
+        { "retry after a while", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (upstream_wait_in(str_of(rows[i].body)) != rows[i].ms)
+            fail_msg("%s: %lld", rows[i].body, (long long)upstream_wait_in(str_of(rows[i].body)));
+}
+
+static void
+an_error_in_a_reply_is_told_from_what_was_asked_for(void **state)
+{
+    static const struct {
+        const char *body;
+        long status; /* -1: none */
+    } rows[] = {
+        { "{\"choices\":[{}],\"error\":null}", -1 },
+        { "{\"choices\":[{}],\"error\":\"\"}", -1 },
+        { "{\"choices\":[{}],\"detail\":\"x\",\"code\":1,\"message\":\"x\"}", -1 },
+        { "{\"data\":[1],\"errors\":[]}", -1 },
+        { "[[1,2]]", -1 },
+        { "[1]", -1 },
+        { "{}", -1 },
+        { "{\"type\":\"ping\"}", -1 },
+        { "{\"status\":\"queued\",\"message\":\"wait\"}", -1 },
+        { "{\"base_resp\":{\"status_code\":0}}", -1 },
+        { "{\"choices\":[{}],\"error\":\"x\"}", 0 },
+        { "{\"choices\":[],\"base_resp\":{\"status_code\":1004}}", 0 },
+        { "{\"error\":{\"code\":\"429\"}}", 429 },
+        { "[{\"error\":{\"code\":503}}]", 503 },
+        { "{\"error\":{\"code\":\"x\"},\"status_code\":400}", 400 },
+        { "{\"error\":{\"type\":\"overloaded_error\"}}", 503 },
+        { "{\"error\":\"x\",\"error_type\":\"validation\"}", 400 },
+        { "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}", 401 },
+        { "{\"object\":\"error\",\"type\":\"NotFoundError\"}", 404 },
+        { "{\"detail\":\"x\"}", 0 },
+        { "{\"success\":false}", 0 },
+        { "{\"errors\":[{\"code\":7003}]}", 0 },
+        { "{\"code\":50505,\"message\":\"x\"}", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *root = json_loads(rows[i].body, 0, NULL);
+        struct upstream_told told;
+        bool is = upstream_told(root, &told);
+
+        if (is != (rows[i].status >= 0) || (is && told.status != rows[i].status))
+            fail_msg("%s: %d, %ld", rows[i].body, is, told.status);
+        json_decref(root);
+    }
 }
 
 static void
@@ -253,6 +349,11 @@ vectors_are_taken_as_base64_or_numbers_and_scaled(void **state)
     assert_true(reply("{\"data\":[{\"embedding\":[1,0]},{\"embedding\":[3,4]}]}", 2, 0));
     assert_true(reply("\xef\xbb\xbf[[1,0],[3,4]]", 2, 0));
     assert_true(reply("{\"embeddings\":[[1,0]]}", 1, 0));
+    assert_true(reply("{\"embedding\":[3,4]}", 1, 0));
+    assert_int_equal(embed_reply_rows(STR("{\"data\":[{},{}]}")), 2);
+    assert_int_equal(embed_reply_rows(STR("{\"embedding\":[3,4]}")), 1);
+    assert_int_equal(embed_reply_rows(STR("[[1,2],[3,4],[5,6]]")), 3);
+    assert_int_equal(embed_reply_rows(STR("no")), 0);
 }
 
 static void
@@ -304,6 +405,8 @@ main(void)
         cmocka_unit_test(what_is_too_large_is_told_from_what_is_unknown),
         cmocka_unit_test(base_urls_are_read_as_people_write_them),
         cmocka_unit_test(waits_are_read_in_every_form),
+        cmocka_unit_test(waits_are_read_in_bodies),
+        cmocka_unit_test(an_error_in_a_reply_is_told_from_what_was_asked_for),
         cmocka_unit_test(five_failures_open_it_and_one_probe_at_a_time_tries_again),
         cmocka_unit_test(a_billing_error_allows_one_call_a_minute),
         cmocka_unit_test(vectors_are_taken_as_base64_or_numbers_and_scaled),

@@ -110,6 +110,7 @@ forget(void *arg)
     struct stream *s = arg;
 
     chat_forget(s->run);
+    *chat_refused_by(s->model) |= THINKS_FIRST; /* the next answers are not shown before they begin */
 }
 
 /* The new text of a chunk. A message may be a piece, or all so far, or, behind deltas, all of
@@ -235,9 +236,8 @@ static void
 on_sse(void *arg, struct str event, struct str data)
 {
     struct stream *s = arg;
-    bool over = s->done || s->full || s->error || s->junk;
 
-    if (over)
+    if (s->done || s->full || s->error || s->junk)
         return;
     on_event(s, data);
     if (str_is_anycase(event, "error") && !s->done && !s->error) {
@@ -340,6 +340,10 @@ end_text(struct stream *s)
     buf_reset(&s->joined);
     mend_end(&s->mend, &s->joined);
     give_text(s, buf_slice(&s->joined));
+    if (strcmp(s->run->finish, "length") == 0)
+        think_cut(&s->think);
+    else if (s->think.expects && s->think.hold.n > 0)
+        *chat_refused_by(s->model) &= ~(unsigned)THINKS_FIRST;
     s->full |= !think_end(&s->think);
 }
 
@@ -537,6 +541,7 @@ stream_reset(struct stream *s)
     sse_init(&s->sse, EVENT_MAX, on_sse, s);
     s->sse.others = &s->stray;
     think_init(&s->think, emit, forget, s);
+    s->think.expects = (s->terms.without & THINKS_FIRST) != 0;
     s->run->finish[0] = 0;
 }
 

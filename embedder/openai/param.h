@@ -11,7 +11,8 @@ enum {
     DROP_MAX_TOKENS = 4,
     DROP_LIMIT = 8,
     DROP_STREAM = 16,
-    DROP_SYSTEM = 32
+    DROP_SYSTEM = 32,
+    THINKS_FIRST = 64 /* no parameter: its template opens a thought, so that only the end of it comes */
 };
 
 /* The parameters, as DROP_ bits, that this model has refused so far: read and added to. Loop thread only. */

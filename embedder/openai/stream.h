@@ -41,6 +41,8 @@ struct think {
     size_t in;                                /* 1 + tag of the thought that is open; 0: none */
     struct think_place at;                    /* where the text stands that comes next */
     size_t wrapped;                           /* 1 + tag that the answer stands in; 0: none */
+    bool expects;                             /* the text begins inside of a thought, as far as is known */
+    size_t scanned;                           /* bytes of hold without the end of that */
     bool begun;                               /* something but blanks was given */
     bool thought;                             /* a thought was there */
     bool full;                                /* emit took no more */
@@ -51,6 +53,7 @@ struct think {
 void think_init(struct think *k, bool (*emit)(void *arg, struct str text), void (*forget)(void *arg),
                 void *arg);
 bool think_push(struct think *k, struct str text); /* false: no more is taken */
+void think_cut(struct think *k);                   /* the text is cut off: what is held back was thought */
 bool think_end(struct think *k);                   /* the text is over */
 void think_fini(struct think *k);
 

@@ -275,12 +275,65 @@ take_text(struct think *k, size_t *from)
     return false;
 }
 
+/* The tag that ends a thought whose beginning is not in the text, also in code: the thought may hold half of a block. */
+static size_t
+end_len(struct str s, bool *maybe)
+{
+    bool may = may_begin(&(struct think_place){ .begun = false }, s.p[0]);
+    size_t n = 0;
+
+    for (size_t i = 0; may && i < TAGS && n == 0; i++)
+        if (strcmp(tags[i].close, "<|end|>") != 0)
+            n = tag_len(s, tags[i].close, maybe);
+    return n;
+}
+
+/* Does it begin with a thought, as a text that says so does? */
+static bool
+begins_open(const struct think *k, bool *maybe)
+{
+    struct think_place start = { .border = true };
+    struct str s = buf_slice(&k->hold);
+    bool opens = false;
+
+    while (s.n > 0 && isspace((unsigned char)s.p[0]))
+        s = (struct str){ s.p + 1, s.n - 1 };
+    *maybe |= s.n == 0;
+    for (size_t i = 0; i < TAGS && s.n > 0 && !opens; i++)
+        opens = open_len(&start, s, tags[i].open, maybe) > 0;
+    return opens;
+}
+
+/* All is held back until the end of the thought is there. False: it is not. */
+static bool
+expected(struct think *k)
+{
+    bool maybe = false;
+
+    if (k->scanned == 0 && begins_open(k, &maybe))
+        k->expects = false;
+    while (k->expects && !maybe && k->scanned < k->hold.n) {
+        struct str s = { k->hold.p + k->scanned, k->hold.n - k->scanned };
+        size_t n = end_len(s, &maybe);
+
+        if (n > 0) {
+            buf_cut(&k->hold, k->scanned + n);
+            k->expects = false;
+            k->thought = true;
+        }
+        k->scanned += n == 0 && !maybe;
+    }
+    return !k->expects;
+}
+
 bool
 think_push(struct think *k, struct str text)
 {
     size_t at = 0;
 
     buf_str(&k->hold, text);
+    if (k->expects && !expected(k))
+        return !k->hold.failed;
     while (!k->full && (k->in ? skip_thought(k, &at) : take_text(k, &at)))
         ;
     buf_cut(&k->hold, at);
@@ -298,9 +351,21 @@ is_end(const struct think *k, struct str s)
     return k->wrapped > 0 && str_is_anycase(s, unwraps[k->wrapped - 1]);
 }
 
+void
+think_cut(struct think *k)
+{
+    k->thought |= k->expects && k->hold.n > 0;
+    if (k->expects)
+        buf_reset(&k->hold);
+}
+
 bool
 think_end(struct think *k)
 {
+    if (k->expects) { /* there was none */
+        k->expects = false;
+        (void)think_push(k, STR(""));
+    }
     if (!k->in && k->hold.n > 0 && !k->full && !is_end(k, buf_slice(&k->hold)))
         k->full |= !give(k, k->hold.p, k->hold.n); /* it looked like a tag and is none */
     k->hold.n = 0;

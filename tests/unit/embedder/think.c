@@ -96,11 +96,49 @@ every_split_of_a_text_gives_the_same_answer(void **state)
     buf_free(&out);
 }
 
+static void
+a_thought_that_is_expected_is_not_shown_before_it_ends(void **state)
+{
+    static const struct {
+        const char *text, *answer;
+        bool expects; /* still, when all has come */
+    } rows[] = {
+        { "maybe\n</think>\nx", "x", false },
+        { "`a</Think >x", "x", false },
+        { "a<channel|>x<|end|>", "x", false },
+        { "\n<think>a</think>x</think>", "x</think>", false },
+        { "a </thin b", "a </thin b", true },
+        { "analysisA assistantfinalx", "x", false },
+        { "", "", true },
+    };
+
+    (void)state;
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+        for (size_t n = strlen(rows[r].text), i = 0; i <= n; i++) {
+            struct buf out = { 0 };
+            struct think k;
+
+            buf_z(&out, "");
+            think_init(&k, emit, forget, &out);
+            k.expects = true;
+            assert_true(think_push(&k, (struct str){ rows[r].text, i }));
+            assert_true(think_push(&k, (struct str){ rows[r].text + i, n - i }));
+            if (k.expects != rows[r].expects || (k.expects && out.n > 0))
+                fail_msg("%s at %zu: %d, %s", rows[r].text, i, k.expects, out.p);
+            assert_true(think_end(&k));
+            if (!str_is(buf_slice(&out), rows[r].answer))
+                fail_msg("%s at %zu gives %s", rows[r].text, i, out.p);
+            think_fini(&k);
+            buf_free(&out);
+        }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_split_of_a_text_gives_the_same_answer),
+        cmocka_unit_test(a_thought_that_is_expected_is_not_shown_before_it_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

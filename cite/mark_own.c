@@ -8,8 +8,8 @@
  * The longest run of words before the bracket that stands in a passage decides. The bracket is a document's when it follows
  * that run there, too. It is a mark when the longest run goes on otherwise: the sentence comes from that place.
  *
- * Several numbers that a passage has in one bracket, as "[2, 5]", are its interval also in other words: in the middle of a clause, where
- * marks do not stand, or behind a word that wants a value. */
+ * A bracket that a passage has is the passage's also in other words where marks do not stand: behind a word that wants a value or
+ * names a thing by its number ("is [2, 5]", "key [1]"), and, of several numbers, in the middle of a clause. */
 #include "cite/marks.h"
 
 #include <ctype.h>
@@ -183,43 +183,69 @@ begins_line(struct str answer, size_t i)
     return i == 0 || answer.p[i - 1] == '\n';
 }
 
-/* Does a clause end before or behind the bracket, as it does where marks stand? */
+static bool
+blank_or_emphasis(char c)
+{
+    return c == ' ' || c == '*' || c == '_';
+}
+
+/* Does a clause end before or behind the bracket, as it does where marks stand? A further bracket with a blank in front ends none. */
 static bool
 ends_clause(struct str answer, const struct mark_group *g)
 {
     size_t b = g->start, e = g->end;
 
-    while (e < answer.n && (answer.p[e] == ' ' || answer.p[e] == '*' || answer.p[e] == '_'))
+    while (e < answer.n && blank_or_emphasis(answer.p[e]))
         e++;
-    while (b > 0 && (answer.p[b - 1] == ' ' || answer.p[b - 1] == '*' || answer.p[b - 1] == '_'))
+    while (b > 0 && blank_or_emphasis(answer.p[b - 1]))
         b--;
-    return e == answer.n || strchr(".,;:!?)[|\n", answer.p[e]) ||
+    return e == answer.n || strchr(".,;:!?)|\n", answer.p[e]) || (answer.p[e] == '[' && e == g->end) ||
            (e + 1 < answer.n &&
             (memcmp(answer.p + e, "\xe3\x80", 2) == 0 || memcmp(answer.p + e, "\xef\xbc", 2) == 0)) ||
            b == 0 || strchr(".,;:!?|\n", answer.p[b - 1]);
 }
 
+/* Words that a value, a number or the name of a key follows, and no mark. */
 static bool
-wants_value(struct str word)
+wants_value(struct str answer, const struct mark_group *g)
 {
-    static const char *const words[] = { "interval",   "intervals", "range",      "intervall", "bereich",
-                                         "intervalle", "intervalo", "intervallo", "is",        "are",
-                                         "equals",     "between",   "ist",        "est",       "es" };
+    static const char *const words[] = { "interval",  "intervals",
+                                         "range",     "intervall",
+                                         "bereich",   "intervalle",
+                                         "intervalo", "intervallo",
+                                         "is",        "are",
+                                         "equals",    "between",
+                                         "ist",       "est",
+                                         "es",        "key",
+                                         "keys",      "button",
+                                         "press",     "option",
+                                         "step",      "note",
+                                         "notes",     "footnote",
+                                         "section",   "equation",
+                                         "figure",    "item",
+                                         "element",   "index",
+                                         "taste",     "schritt",
+                                         "abschnitt", "fu\xc3\x9fnote",
+                                         "touche",    "tecla",
+                                         "paso",      "nota" };
+    struct str word = word_before(answer, g->start);
+    size_t end = (size_t)(word.p - answer.p) + word.n;
 
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    while (end < g->start && blank_or_emphasis(answer.p[end]))
+        end++;
+    for (size_t i = 0; i < sizeof words / sizeof *words && end == g->start; i++)
         if (strlen(words[i]) == word.n && strncasecmp(words[i], word.p, word.n) == 0)
             return true;
     return false;
 }
 
-/* An interval, a list: a passage has the same numbers in one bracket. */
+/* An interval, a list, a key in other words: a passage has the same numbers in one bracket. */
 static bool
-is_interval(struct str answer, const struct mark_group *g, struct evidence *e)
+is_value(struct str answer, const struct mark_group *g, struct evidence *e)
 {
     struct str bracket = { answer.p + g->start, g->end - g->start };
 
-    if (g->count < 2 || *bracket.p != '[' ||
-        (ends_clause(answer, g) && !wants_value(word_before(answer, g->start))))
+    if (*bracket.p != '[' || ((g->count < 2 || ends_clause(answer, g)) && !wants_value(answer, g)))
         return false;
     for (size_t i = 0; i < e->n && spend(e, LOOK_COST); i++)
         if (e->text[i].n >= bracket.n && memmem(e->text[i].p, e->text[i].n, bracket.p, bracket.n))
@@ -234,7 +260,7 @@ mark_is_own(struct str answer, const struct mark_group *g, struct evidence *e)
     bool first = begins_line(answer, g->start);
     struct run r = { 0 };
 
-    if (!first && is_interval(answer, g, e))
+    if (!first && is_value(answer, g, e))
         return true;
     for (size_t i = 0; i < e->n && e->budget > 0; i++) {
         if (!first && word.n > 0)

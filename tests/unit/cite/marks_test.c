@@ -217,8 +217,8 @@ a_documents_own_note_is_text_when_it_is_copied(void **state)
                                 STR("argv is an array.") };
     const struct str list[] = { STR("[1] Smith, J. (2001). Trees.\n[2] Miller, A. (2003). Leaves."),
                                 STR("Other.") };
-    const struct str interval[] = { STR("All x are of the range [2, 5] here."), STR("b"), STR("c"), STR("d"),
-                                    STR("e") };
+    const struct str interval[] = { STR("All x are of the range [2, 5] here."), STR("Press [3] and wait."),
+                                    STR("c"), STR("d"), STR("e") };
     const struct str han[] = {
         STR("\xe5\x85\x89\xe3\x81\x8c\xe8\x90\xbd\xe3\x81\xa1\xe3\x82\x8b\xe3\x80\x82[2] \xe7\xb5\x82\xe3\x82\x8f\xe3\x82\x8b\xe3\x80\x82"),
         STR("b")
@@ -241,6 +241,10 @@ a_documents_own_note_is_text_when_it_is_copied(void **state)
     stays("[1] Smith, J. (2001). Trees. [2]", list, 2, "[1] Smith, J. (2001). Trees. [2]", 1, 1);
     stays("The value lies in [2, 5] for sure [1].", interval, 5, "The value lies in [2, 5] for sure [1].", 1,
           1);
+    stays("x is in [2, 5] [1].", interval, 5, "x is in [2, 5] [1].", 1, 1);
+    stays("Stop it by the key [3] [1].", interval, 5, "Stop it by the key [3] [1].", 1, 1);
+    stays("Stop it by the key [4].", interval, 5, "Stop it by the key [4].", 1, 0);
+    stays("It stops at once [3].", interval, 5, "It stops at once [3].", 1, 0);
     stays("Its interval is [2, 5].", interval, 5, "Its interval is [2, 5].", 0, 1);
     stays("So it is [2, 4].", interval, 5, "So it is [2][4].", 2, 0);
     stays("It is good [2, 5].", interval, 5, "It is good [2][5].", 2, 0);

@@ -11,7 +11,7 @@
 #include "gateway/request/page_link.h"
 #include "proto/selection.h"
 
-enum { EXCERPTS_MAX = 64, EVIDENCE_BYTES = 1 << 20 };
+enum { TEXTS_MAX = 64, EVIDENCE_BYTES = 1 << 20 };
 
 /* Where the first mark of each number stands, in bytes. */
 struct places {
@@ -28,17 +28,19 @@ note_group(struct places *p, const struct mark_group *g)
             p->v[g->n[i]].at = (uint32_t)g->start, p->v[g->n[i]].end = (uint32_t)g->end;
 }
 
-/* A bracket that a cited passage has behind the same words is its own, and no mark. */
+/* A bracket that a passage has behind the same words is its own, and no mark. Of a cached answer only what it cites is at hand. */
 static void
 find_places(const struct question *q, struct str text, struct places *p)
 {
-    struct str excerpts[EXCERPTS_MAX];
-    struct evidence e = { .text = excerpts, .budget = EVIDENCE_BYTES };
+    struct str texts[TEXTS_MAX];
+    struct evidence e = { .text = texts, .budget = EVIDENCE_BYTES };
     size_t gave_up = 0, i = 0;
 
     memset(p, 0, sizeof *p);
-    for (size_t k = 0; k < q->n_citations && k < EXCERPTS_MAX; k++)
-        excerpts[e.n++] = q->citations[k].excerpt;
+    for (size_t k = 0; k < q->n_citations && e.n < TEXTS_MAX; k++)
+        texts[e.n++] = q->citations[k].excerpt;
+    for (size_t k = 0; q->found && k < q->found->hits.n && e.n < TEXTS_MAX; k++)
+        texts[e.n++] = q->found->hits.v[k].text;
     while (i < text.n) {
         struct mark_group g = { 0 };
         size_t behind = mark_skip(text, i, &gave_up);

@@ -10,7 +10,7 @@ import requests
 
 from corpus_kit import Q_BUILT, Q_NOTHING
 from resume_kit import words_text
-from suite import SANITIZED, TOP, wait_for
+from suite import ADMIN_KEY, SANITIZED, TOP, wait_for
 from widget_kit import HOSTILE, MARKDOWN, SINKS, W, ask, clean, fresh, root, site_and_suite, until
 
 pytestmark = [pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed"),
@@ -120,6 +120,17 @@ def test_sources_are_shown_while_the_answer_is_being_written_and_it_can_be_stopp
     page.click(W + ".retry")
     until(page, "w.querySelectorAll('article').length == 1 && w.querySelector('[data-rating]')", 20)
     assert root(page, "w.querySelector('#question').value") == ""
+    clean(page, world)
+
+
+def test_a_bracket_of_the_document_itself_is_no_button(page, world):
+    world.ingest("The seals of Varnholm are fed at noon [1]. They sleep at night.", id="seals", key=ADMIN_KEY)
+    page.click(W + "#open")
+    world.stub.script({"route": "chat", "text": "The seals of Varnholm are fed at noon [1]. [1, 1]"})
+    ask(page, "When are the seals of Varnholm fed?")
+    until(page, "w.querySelector('.text .cite')")
+    assert page.text(W + ".text p").replace("\u00a0", " ").startswith("The seals of Varnholm are fed at noon [1].")
+    assert root(page, "w.querySelectorAll('.text .cite').length") == 2
     clean(page, world)
 
 

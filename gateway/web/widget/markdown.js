@@ -89,10 +89,10 @@ function blocks(text, tool) {
   return out;
 }
 // Draw a text; what has not changed since it was last drawn stays the same element, with its focus and its selection.
-function prose(box, text, known, cite, tool) {
+function prose(box, text, cite, tool) {
   const old = box.drawn || [];
   box.drawn = blocks(text, tool).map(([lines, make], i) => {
-    const key = lines.join("\n").replace(/\[(\d{1,3})\]/g, (all, n) => all + known(+n));
+    const key = lines.join("\n").replace(/\[(\d{1,3})\]/g, (all, n, at, s) => all + !!cite(+n, s.slice(0, at).slice(-12) + all));
     if (old[i] && old[i].key === key) return old[i];
     const node = make(lines, cite);
     if (old[i]) old[i].node.replaceWith(node); else box.append(node);

@@ -130,7 +130,7 @@ class Chat extends HTMLElement {
     return { question, about, box, card, text, list, facts, tools, answer: "", sources: new Map() };
   }
   prose(t) {
-    prose(t.text, t.answer, n => t.sources.has(n), (n, said) => {
+    prose(t.text, t.answer, (n, said) => {
       const s = t.sources.get(n);
       return s && !t.list.textContent.includes(said) && el("button", { class: "cite", part: "cite", type: "button", "aria-label": this.words.sources + " " + n + ": " + this.place(s), title: this.place(s), onclick: () => this.openSource(t, n) }, String(n));
     }, text => this.copier(() => text));

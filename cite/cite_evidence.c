@@ -144,6 +144,21 @@ next_whole(struct str answer, size_t *at, struct span *x)
     return true;
 }
 
+/* Bytes of the stop that ends at byte end; 0: none does. */
+static size_t
+stop_before(struct str answer, size_t from, size_t end)
+{
+    static const char *const stops[] = { ".", "!", "。", "！", "।", "۔" };
+
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+        size_t n = strlen(stops[i]);
+
+        if (end >= from + n && memcmp(answer.p + end - n, stops[i], n) == 0)
+            return n;
+    }
+    return 0;
+}
+
 /* The place of a mark in a sentence of prose: before its full stop. 0: it states nothing, or a
  * mark would break it. */
 static size_t
@@ -153,8 +168,8 @@ mark_place(struct str answer, struct span x)
 
     if (x.start == end || strchr("?:|", answer.p[end - 1]) || strchr("|#", answer.p[x.start]))
         return 0;
-    while (end > x.start && strchr(".!", answer.p[end - 1]))
-        end--;
+    for (size_t n; (n = stop_before(answer, x.start, end)) > 0;)
+        end -= n;
     for (size_t i = x.start; i < end; i++)
         ticks += answer.p[i] == '`';
     return ticks % 2 || is_open(answer, x) ? 0 : end;

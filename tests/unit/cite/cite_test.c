@@ -266,6 +266,32 @@ an_unmarked_sentence_that_one_passage_says_gets_its_mark(void **state)
     arena_free(&f.a);
 }
 
+static void
+a_mark_by_evidence_stands_before_the_stop_of_any_script(void **state)
+{
+    static const char text[] = "灯塔看守人在黎明时分清点船只。他晚上睡觉。";
+    static const char *const answers[] = { "灯塔看守人在黎明时分清点船只。",
+                                           "灯塔看守人在黎明时分清点船只 [S1]。" };
+    struct hit h = { .text = { text, sizeof text - 1 }, .end = sizeof text - 1, .score = 0.8 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        struct words *w = words_new();
+        struct arena *a = arena_new(1 << 20);
+        struct cite_req req = { .answer = str_of(answers[i]),
+                                .question = STR("看守人什么时候清点船只？"),
+                                .hits = { &h, 1 } };
+        struct cite_counts counts;
+        struct cite_rep rep;
+
+        assert_int_equal(cite_answer(&req, w, a, &rep, &counts), ERR_OK);
+        assert_true(str_is(rep.answer, "灯塔看守人在黎明时分清点船只 [1]。"));
+        assert_int_equal(rep.citations.n, 1);
+        arena_free(&a);
+        words_free(&w);
+    }
+}
+
 /* Forms that are no marks by themselves: they go where the words prove the passage that they name, and are no obstacle to a proof. */
 static void
 a_likely_mark_becomes_one_where_the_words_prove_it(void **state)
@@ -460,6 +486,7 @@ main(void)
         cmocka_unit_test(a_refusal_or_an_answer_without_marks_is_not_grounded),
         cmocka_unit_test(an_unmarked_sentence_that_one_passage_says_gets_its_mark),
         cmocka_unit_test(a_likely_mark_becomes_one_where_the_words_prove_it),
+        cmocka_unit_test(a_mark_by_evidence_stands_before_the_stop_of_any_script),
         cmocka_unit_test(what_no_passage_says_gets_no_mark),
         cmocka_unit_test(beside_marks_only_a_quote_of_an_uncited_passage_gets_one_and_a_refusal_never),
         cmocka_unit_test(two_passages_that_differ_support_no_guess_but_the_same_words_twice_do),

@@ -52,14 +52,14 @@ int ask_stream(struct cli *c, struct str body, const char *session, struct asked
 extern volatile sig_atomic_t ask_stopped; /* set by a signal: the answer at hand is given up */
 
 /* ---- a table for people (grid.c) */
-enum { GRID_COLUMNS = 8 };
+enum { GRID_COLUMNS = 12 };
 struct grid {
     size_t columns; /* at most GRID_COLUMNS */
     char **v;       /* cells, row by row */
     size_t n, cap;
     size_t width[GRID_COLUMNS]; /* in characters */
 };
-/* Empty, with its headings as the first row. */
+/* Empty, with its headings as the first row; with more than GRID_COLUMNS the program ends. */
 void grid_init(struct grid *g, const char *const *heads, size_t columns);
 void grid_cell(struct grid *g, struct str s); /* the next one */
 void grid_number(struct grid *g, int64_t n);

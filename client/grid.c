@@ -12,6 +12,8 @@
 void
 grid_init(struct grid *g, const char *const *heads, size_t columns)
 {
+    if (columns > GRID_COLUMNS)
+        abort();
     *g = (struct grid){ .columns = columns };
     for (size_t i = 0; i < columns; i++)
         grid_cell(g, str_of(heads[i]));

@@ -302,7 +302,10 @@ hub_thread(void *arg)
     while (!atomic_load(&h->stop)) {
         int64_t now = clock_ms(), wait = core_next(h->core, now) - now;
 
-        if (poll(fds, 3, h->n_unsent || h->stirred || wait < 0 ? 0 : (int)(wait < 250 ? wait : 250)) < 0) {
+        int ready = poll(fds, 3, h->n_unsent || h->stirred || wait < 0 ? 0 : (int)(wait < 250 ? wait : 250));
+
+        h->stirred = h->stirred || ready == 0; /* nothing to do: a look costs nobody anything */
+        if (ready < 0) {
             fds[0].revents = fds[1].revents = fds[2].revents = 0;
             if (errno != EINTR)
                 LOG(ERROR, NULL, M("the hub cannot poll"), KS("why", strerror(errno)));

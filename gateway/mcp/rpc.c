@@ -33,7 +33,9 @@ rpc_fail(struct rpc *c, int code, const char *text)
 void
 rpc_fail_call(struct rpc *c, const struct outcome *a)
 {
-    rpc_fail(c, a->err == ERR_VALIDATION ? RPC_PARAMS : RPC_INTERNAL, outcome_text(a));
+    const char *text = arena_dup(c->r->arena, str_of(outcome_text(a))); /* the call's own ends with it */
+
+    rpc_fail(c, a->err == ERR_VALIDATION ? RPC_PARAMS : RPC_INTERNAL, text ? text : err_text(ERR_INTERNAL));
 }
 
 bool

@@ -60,10 +60,11 @@ fail(struct tool *t, const char *text)
     t->text = str_of(text ? text : "something went wrong");
 }
 
+/* A copy: the text may be the call's, which ends before the answer is written. */
 void
 tool_fail_call(struct tool *t, const struct outcome *a)
 {
-    fail(t, outcome_text(a));
+    fail(t, arena_dup(t->c->r->arena, str_of(outcome_text(a))));
 }
 
 static bool

@@ -13,7 +13,6 @@ static const char *const phrases[] = {
 
 struct token {
     char z[TOKEN_MAX]; /* folded; empty: longer than any word of the table */
-    size_t n;          /* its length */
     size_t start, end; /* bytes of the question */
 };
 
@@ -51,8 +50,7 @@ split(struct str s, struct token *v)
                 t->z[k++] = (char)tolower((unsigned char)s.p[i]);
             i += skip ? skip : 1;
         }
-        t->n = k < TOKEN_MAX ? k : 0;
-        t->z[t->n] = '\0';
+        t->z[k < TOKEN_MAX ? k : 0] = '\0';
         t->end = i;
         n++;
     }
@@ -68,7 +66,7 @@ stands(const char *phrase, const struct token *v, size_t n)
     if (phrase[0] != v[0].z[0])
         return 0;
     for (;;) {
-        size_t len = words < n ? v[words].n : 0;
+        size_t len = words < n ? strlen(v[words].z) : 0;
 
         if (len == 0 || strncmp(phrase, v[words].z, len) != 0 || (phrase[len] != ' ' && phrase[len] != '\0'))
             return 0;

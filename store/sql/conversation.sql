@@ -5,11 +5,11 @@
 -- question's beginning.
 --   $1 tenant, $2 session, $3 $4 time and id of the last one seen, $5 rows, $6 rows to skip
 SELECT c.id, c.created_at, c.expires_at,
-    (SELECT max(m.timestamp) FROM messages m WHERE m.conversation_id = c.id AND m.tenant = $1::text),
-    (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id AND m.tenant = $1::text),
+    (SELECT max(m.timestamp) FROM messages m WHERE m.conversation_id = c.id AND (m.tenant = $1::text) IS TRUE),
+    (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id AND (m.tenant = $1::text) IS TRUE),
     (
         SELECT left(m.content, 200) FROM messages m
-        WHERE m.conversation_id = c.id AND m.tenant = $1::text AND m.role = 'user'
+        WHERE m.conversation_id = c.id AND (m.tenant = $1::text) IS TRUE AND m.role = 'user'
         ORDER BY m.timestamp, m.id LIMIT 1
     )
 FROM conversations c
@@ -30,7 +30,7 @@ DELETE FROM conversations WHERE id = $3::uuid AND tenant = $1::text AND user_ses
 UPDATE messages m SET rating = $4::text, rating_comment = $5::text, rated_at = now()
 FROM conversations c
 WHERE m.id = $3::uuid
-  AND m.tenant = $1::text
+  AND (m.tenant = $1::text) IS TRUE
   AND m.role = 'assistant'
   AND c.id = m.conversation_id
   AND c.tenant = $1::text
@@ -50,7 +50,7 @@ LEFT JOIN (messages o JOIN conversations oc ON oc.id = o.conversation_id) ON o.i
   AND oc.user_session_id = $2::uuid
   AND o.expires_at > now()
 WHERE m.id = $3::uuid
-  AND m.tenant = $1::text
+  AND (m.tenant = $1::text) IS TRUE
   AND m.role = 'assistant'
   AND m.expires_at > now()
   AND c.tenant = $1::text
@@ -109,10 +109,10 @@ SELECT :citation_cols, w.at,
     CASE WHEN p.at IS NOT NULL THEN substring(d.text FROM w.at::int4 + 1 FOR (w.till - w.at)::int4) END,
     s.session_id
 FROM citations t
-JOIN messages m ON m.id = t.message_id AND m.tenant = t.tenant
+JOIN messages m ON m.id = t.message_id AND (m.tenant = t.tenant) IS TRUE
 JOIN conversations c ON c.id = m.conversation_id AND c.tenant = t.tenant
 JOIN user_sessions s ON s.id = c.user_session_id AND s.tenant = t.tenant
-LEFT JOIN documents d ON d.id = t.document_id AND d.tenant = t.tenant AND d.text IS NOT NULL
+LEFT JOIN documents d ON d.id = t.document_id AND (d.tenant = t.tenant) IS TRUE AND d.text IS NOT NULL
 CROSS JOIN LATERAL (:cited_now) p
 CROSS JOIN LATERAL (
     SELECT GREATEST(LEAST(CASE WHEN $3::int8 > 0 THEN $2::int8 ELSE p.at - $4::int8 END, d.text_bytes), 0) AS at,

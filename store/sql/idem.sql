@@ -35,7 +35,7 @@ SELECT (SELECT question_id FROM up),
 -- The answer that is stored under a key.
 --   $1 tenant, $2 scope, $3 key
 SELECT body, http_status::int8,
-    COALESCE((SELECT conversation_id FROM messages m WHERE m.id = i.question_id AND m.tenant = $1::text),
+    COALESCE((SELECT conversation_id FROM messages m WHERE m.id = i.question_id AND (m.tenant = $1::text) IS TRUE),
         i.question_id)
 FROM idempotency i
 WHERE tenant = $1::text AND scope = $2::text AND key = $3::text AND http_status IS NOT NULL;

@@ -5,13 +5,17 @@
 -- A statement does what two could do, since each costs the server some 30 µs of its own. All of its parts see
 -- the database as it was when the statement began. Locks make them meet what came since: a session or a
 -- conversation whose erasure is under way is waited for, and when it is gone it is made, or missing.
+--
+-- A message is found by its id. Its tenant is compared by (tenant = …) IS TRUE, which no index answers: to a
+-- planner without statistics, as of a new database, the index by tenant and time is as good as the key, and a
+-- plan of then reads all messages of the tenant for as long as its connection lives.
 
 -- piece: answer_place
 -- The place of an answer: its question, the conversation that is named, the open one.
 --   $2 tenant, $3 session, $4 conversation or NULL, $5 question
 c.tenant = $2::text
   AND c.user_session_id = $3::uuid
-  AND c.id = COALESCE((SELECT conversation_id FROM messages WHERE id = $5::uuid AND tenant = $2::text),
+  AND c.id = COALESCE((SELECT conversation_id FROM messages WHERE id = $5::uuid AND (tenant = $2::text) IS TRUE),
       $4::uuid,
       (SELECT id FROM conversations WHERE tenant = $2::text AND user_session_id = $3::uuid AND is_open));
 
@@ -147,7 +151,7 @@ UPDATE conversations SET is_open = false
 WHERE tenant = $1::text
   AND user_session_id = $2::uuid
   AND is_open
-  AND NOT EXISTS (SELECT 1 FROM messages WHERE id = $3::uuid AND tenant = $1::text);
+  AND NOT EXISTS (SELECT 1 FROM messages WHERE id = $3::uuid AND (tenant = $1::text) IS TRUE);
 
 -- name: ORIGIN_STANDS (tenant)
 -- Is an answer still there that another session wants to copy? One that was erased with its session, its
@@ -155,7 +159,7 @@ WHERE tenant = $1::text
 --   $1 tenant, $2 message
 SELECT EXISTS (
     SELECT 1 FROM messages
-    WHERE id = $2::uuid AND tenant = $1::text AND role = 'assistant' AND expires_at > now()
+    WHERE id = $2::uuid AND (tenant = $1::text) IS TRUE AND role = 'assistant' AND expires_at > now()
 );
 
 -- name: TURN_HISTORY (tenant)
@@ -203,7 +207,7 @@ WITH added AS (
         GREATEST(COALESCE($14::timestamptz, now()),
             (
                 SELECT q.timestamp + interval '1 microsecond' FROM messages q
-                WHERE q.id = $5::uuid AND q.tenant = $2::text
+                WHERE q.id = $5::uuid AND (q.tenant = $2::text) IS TRUE
             )),
         now() + $15::int8 * interval '1 day', $16::text, $17::uuid, $18::timestamptz, $19::text
     FROM conversations c
@@ -244,6 +248,6 @@ SELECT CASE
     WHEN EXISTS (
         SELECT 1 FROM erased_sessions
         WHERE tenant = $2::text AND session_id = $36::bytea AND erased_at >= $37::timestamptz
-    ) AND NOT EXISTS (SELECT 1 FROM messages WHERE id = $5::uuid AND tenant = $2::text) THEN refuse(0)
+    ) AND NOT EXISTS (SELECT 1 FROM messages WHERE id = $5::uuid AND (tenant = $2::text) IS TRUE) THEN refuse(0)
     WHEN EXISTS (SELECT 1 FROM added) THEN true
     ELSE message_there($1::uuid, $2::text) END;

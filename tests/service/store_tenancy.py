@@ -111,6 +111,21 @@ def test_every_table_that_a_tenants_statement_reads_is_held_to_the_tenant(pg, pl
     assert not bad, "\n".join(bad)
 
 
+def test_a_row_is_found_by_its_key_on_a_new_database_too(pg, plans):
+    """Such a plan is kept as long as its connection, and nobody has counted anything yet. By tenant alone it would read all that a tenant has, for each row."""
+    bad = []
+    plans.cur.execute("SET enable_seqscan = off")     # as the store's connections do
+    try:
+        for name in sorted(set(TABLE) - {n for n in TABLE if IMPORT.match(n)}):
+            for n in nodes(plan_of(plans, name)):
+                by = n.get("Index Cond", "")
+                if re.fullmatch(r"\(+\w+\.tenant = [^()]*\)( AND \(\w+\.\"?\w+\"? IS NOT NULL\)\))?", by) and re.search(r"\.(conversation_|message_)?id = ", n.get("Filter", "")):
+                    bad.append(f"{name}: {n['Index Name']} by {by}, filtered by {n['Filter']}")
+    finally:
+        plans.cur.execute("RESET enable_seqscan")
+    assert not bad, "\n".join(bad)
+
+
 def test_every_row_that_a_tenants_statement_writes_carries_the_tenant(pg, plans):
     """Inserts name it; an insert that may change a row instead compares it, or conflicts by a key that holds it."""
     tables, bad = with_tenant(pg), []

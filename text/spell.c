@@ -121,25 +121,64 @@ compound_second(struct str folded, struct compound c)
     return (struct str){ folded.p + c.second, folded.n - c.second };
 }
 
+static bool
+only_letters(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!isalpha((unsigned char)s.p[i]))
+            return false;
+    return true;
+}
+
 size_t
 compound_splits(struct str folded, enum language l, struct compound v[COMPOUND_SPLITS])
 {
-    size_t n = 0;
+    size_t n = 0, most = joins_words(l) ? sizeof joints / sizeof *joints : 1;
 
-    if (!joins_words(l) || folded.n > LONGEST)
+    if (folded.n > LONGEST || (most == 1 && !only_letters(folded)))
         return 0;
     for (size_t first = COMPOUND_PART; first + COMPOUND_PART <= folded.n; first++) {
         if (inside_character(folded, first))
             continue;
-        for (size_t k = 0; k < sizeof joints / sizeof *joints && n < COMPOUND_SPLITS; k++) {
+        for (size_t k = 0; k < most && n < COMPOUND_SPLITS; k++) {
             size_t len = strlen(joints[k]), second = first + len;
 
             if (second + COMPOUND_PART > folded.n || memcmp(folded.p + first, joints[k], len) != 0)
                 continue;
             v[n] = (struct compound){ (uint8_t)first, (uint8_t)second, false };
-            v[n].measure = is_measure(compound_second(folded, v[n]));
+            v[n].measure = most > 1 && is_measure(compound_second(folded, v[n]));
             n++;
         }
+    }
+    return n;
+}
+
+/* ---- written apart */
+
+static size_t
+letters_at(struct str s, size_t i)
+{
+    size_t n = 0;
+
+    while (i + n < s.n && isalpha((unsigned char)s.p[i + n]))
+        n++;
+    return i + n < s.n && (isdigit((unsigned char)s.p[i + n]) || (unsigned char)s.p[i + n] >= 0x80) ? 0 : n;
+}
+
+size_t
+spell_apart(struct str text, struct apart v[APART_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0, a, b; i < text.n && n < APART_MAX; i += a ? a : 1) {
+        a = i == 0 || (unsigned char)text.p[i - 1] <= ' ' ? letters_at(text, i) : 0;
+        b = a >= 2 && i + a + 1 < text.n && text.p[i + a] == ' ' ? letters_at(text, i + a + 1) : 0;
+        if (b < 2 || a + b > SPELL_MOST)
+            continue;
+        v[n] = (struct apart){ .start = i, .end = i + a + 1 + b, .n = a + b };
+        for (size_t k = 0; k < a + b; k++)
+            v[n].joined[k] = (char)tolower((unsigned char)text.p[k < a ? i + k : i + k + 1]);
+        n++;
     }
     return n;
 }

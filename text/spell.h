@@ -15,6 +15,15 @@ bool spell_neighbours(struct str word, struct buf *out);
  * only two letters exchanged or one that is missing are seen to: most others are words of their own ("bread" is not "read"). */
 bool spell_meant(struct str typed, struct str neighbour);
 
+/* Two words of ASCII letters with one blank between them, "log in", that others write as one. */
+enum { APART_MAX = 16 };
+struct apart {
+    size_t start, end;       /* bytes of the text */
+    char joined[SPELL_MOST]; /* small letters */
+    size_t n;
+};
+size_t spell_apart(struct str text, struct apart v[APART_MAX]);
+
 enum { COMPOUND_SPLITS = 128, COMPOUND_PART = 4 };
 
 struct compound {
@@ -22,8 +31,8 @@ struct compound {
     bool measure; /* the second part only says what is asked of the first: "-dauer", "-kosten", "-nummer" */
 };
 
-/* All ways to cut a folded word in two parts of at least COMPOUND_PART letters; how many. 0: its language has no such words; German, Dutch,
- * Swedish, Norwegian and Danish have. */
+/* All ways to cut a folded word in two parts of at least COMPOUND_PART letters; how many. Letters may join them ("s",
+ * "en") in German, Dutch, Swedish, Norwegian and Danish; elsewhere words of ASCII letters are cut, "darkmode". */
 size_t compound_splits(struct str folded, enum language l, struct compound v[COMPOUND_SPLITS]);
 struct str compound_first(struct str folded, struct compound c);
 struct str compound_second(struct str folded, struct compound c);

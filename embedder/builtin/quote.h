@@ -70,8 +70,8 @@ struct unit {
 
 enum wish { WISH_ANY, WISH_NUMBER, WISH_NAME };
 struct term {
-    uint64_t h;
-    char written[24]; /* folded; n 0: longer */
+    uint64_t h, joined; /* joined: with the word beside it, as passages write it ("log in": "login"); 0 */
+    char written[24];   /* folded; n 0: longer */
     size_t n;
     bool weak;   /* common in questions ("explain") */
     bool code;   /* a name of digits and letters ("E150"), or a sign ("->"), which says which one is meant */

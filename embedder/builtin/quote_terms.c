@@ -18,6 +18,12 @@ struct counter {
     size_t max;
 };
 
+static bool
+is_term(const struct term *t, uint64_t h)
+{
+    return t->h == h || (t->joined != 0 && t->joined == h);
+}
+
 static void
 count_word(void *arg, const struct word *w)
 {
@@ -25,7 +31,7 @@ count_word(void *arg, const struct word *w)
 
     c->words++;
     for (size_t i = 0; i < c->d->n_terms; i++)
-        if (c->d->terms[i].h == w->h)
+        if (is_term(&c->d->terms[i], w->h))
             c->bits |= 1u << i;
 }
 
@@ -58,7 +64,7 @@ heading_word(void *arg, const struct word *w)
     if (w->cls == WORD_STOP)
         return;
     for (size_t i = 0; i < x->d->n_terms && !has; i++)
-        has = x->d->terms[i].h == w->h;
+        has = is_term(&x->d->terms[i], w->h);
     x->content++;
     x->asked += has;
 }
@@ -296,7 +302,7 @@ correct_terms(struct digest *d)
     for (size_t i = 0, n = d->n_terms; i < n; i++) {
         struct term *t = &d->terms[i];
 
-        if (!t->sign && t->n >= SPELL_LEAST && !knows(&v, t->h) && !spelt(d, t, &v))
+        if (!t->sign && t->n >= SPELL_LEAST && !t->joined && !knows(&v, t->h) && !spelt(d, t, &v))
             cut_compound(d, t, &v);
     }
     mem_free(&v.h);
@@ -319,9 +325,24 @@ is_within(const struct term *part, const struct term *both)
            part->end - part->start < both->end - both->start;
 }
 
+/* "log in" stands in passages that have "login". */
+static void
+join_words(struct digest *d, struct str question, const struct vocabulary *v)
+{
+    struct apart a[APART_MAX];
+
+    for (size_t i = 0, n = spell_apart(question, a); i < n; i++) {
+        uint64_t h = known_part(d, v, (struct str){ a[i].joined, a[i].n });
+
+        for (size_t k = 0; h && k < d->n_terms; k++)
+            if (d->terms[k].start >= a[i].start && d->terms[k].end <= a[i].end)
+                d->terms[k].joined = h;
+    }
+}
+
 /* "cool-down" was read as "cool", "down" and "cooldown": passages have either the two or the one. */
 static void
-settle_joined(struct digest *d)
+settle_joined(struct digest *d, struct str question)
 {
     struct vocabulary v = { 0 };
 
@@ -336,6 +357,7 @@ settle_joined(struct digest *d)
             i = SIZE_MAX; /* from the beginning: places have moved */
             break;
         }
+    join_words(d, question, &v);
     mem_free(&v.h);
 }
 
@@ -387,7 +409,7 @@ quote_terms(struct digest *d)
     quote_read(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
     own = !first || !quote_is_foreign(d, first);
     if (own)
-        settle_joined(d);
+        settle_joined(d, q);
     if (d->n_terms < 2 && d->req->selection.n > 0 && !d->req->selected)
         quote_read(d, d->req->selection, WORD_CONTENT, SELECTION_TERMS); /* "What does this mean?" */
     add_signs(d, q);

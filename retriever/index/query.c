@@ -116,6 +116,41 @@ read_signs(struct reader *r, struct str text)
     }
 }
 
+static void
+take_part(void *arg, const struct word *w)
+{
+    uint64_t *h = arg;
+
+    *h = w->cls == WORD_STOP ? 0 : w->h;
+}
+
+static uint64_t
+part_hash(struct words *words, struct str part)
+{
+    uint64_t h = 0;
+
+    words_each(words, part, take_part, &h);
+    return h;
+}
+
+/* "log in" may be "login" in the passages. */
+static void
+read_apart(struct reader *r, struct str text)
+{
+    struct apart v[APART_MAX];
+
+    for (size_t i = 0, n = spell_apart(text, v); i < n; i++) {
+        uint64_t h = part_hash(r->words, (struct str){ v[i].joined, v[i].n });
+
+        for (size_t k = 0; k < r->q->n; k++) {
+            struct query_term *t = &r->q->v[k];
+
+            if (t->start >= v[i].start && t->end <= v[i].end)
+                t->joined[t->start == v[i].start] = h;
+        }
+    }
+}
+
 /* The question is read in its own language, among those of the documents; then its words get the
  * stems that they have in the others, since a name, or a question whose language nothing tells, is
  * to be found in all. */
@@ -128,6 +163,8 @@ read_terms(struct reader *r, struct str text)
 
     words_language(r->words, own);
     words_each(r->words, text, add_term, r);
+    if (!r->in_context)
+        read_apart(r, text);
     read_signs(r, text);
     r->in_other = true;
     for (int l = 0; l < LANGUAGES; l++)
@@ -230,23 +267,6 @@ spell(const struct reader *r, struct speller *p)
 }
 
 static void
-take_part(void *arg, const struct word *w)
-{
-    uint64_t *h = arg;
-
-    *h = w->cls == WORD_STOP ? 0 : w->h;
-}
-
-static uint64_t
-part_hash(struct words *words, struct str part)
-{
-    uint64_t h = 0;
-
-    words_each(words, part, take_part, &h);
-    return h;
-}
-
-static void
 mean(struct query_term *t, uint64_t h)
 {
     t->h[0] = h;
@@ -309,6 +329,32 @@ correct(const struct reader *r, struct query_term *t)
         return cut_compound(r, t);
     mean(t, p.best);
     return true;
+}
+
+/* Do passages have both words that are written together in h? Then those are meant. */
+static bool
+known_apart(const struct reader *r, uint64_t h)
+{
+    size_t known = 0;
+
+    for (size_t i = 0; i < r->q->n; i++)
+        known += (r->q->v[i].joined[0] == h || r->q->v[i].joined[1] == h) &&
+                 passages_with(r, r->q->v[i].h[0]) > 0;
+    return known >= 2;
+}
+
+/* "log in" has "login" as another form of its words, where passages have that. */
+static void
+settle_apart(const struct reader *r)
+{
+    for (size_t i = 0; i < r->q->n; i++) {
+        struct query_term *t = &r->q->v[i];
+
+        for (int k = 0; k < 2; k++)
+            if (t->joined[k] && t->n_forms < QUERY_FORMS && passages_with(r, t->joined[k]) > 0 &&
+                !known_apart(r, t->joined[k]))
+                t->h[t->n_forms++] = t->joined[k];
+    }
 }
 
 /* "cool-down" was read as "cool", "down" and "cooldown". The words that passages have of it count; the rest is not missing. */
@@ -376,6 +422,9 @@ look_up_words(const struct reader *r)
     for (size_t i = 0; i < r->q->n; i++)
         for (size_t f = 0; f < r->q->v[i].n_forms && n < sizeof h / sizeof *h; f++)
             h[n++] = r->q->v[i].h[f];
+    for (size_t i = 0; i < 2 * r->q->n && n < sizeof h / sizeof *h; i++)
+        if (r->q->v[i / 2].joined[i % 2])
+            h[n++] = r->q->v[i / 2].joined[i % 2];
     r->corpus->look_up(r->corpus->arg, h, n);
 }
 
@@ -457,13 +506,12 @@ query_read(struct query *q, struct words *w, const struct engine_query *iq, cons
     buf_free(&r.core);
     r.in_context = true;
     read_terms(&r, iq->context);
-    if (c->look_up) {
+    if (c->look_up)
         look_up_words(&r);
-        settle_joined(&r);
+    settle_joined(&r);
+    settle_apart(&r);
+    if (c->look_up)
         look_up_neighbours(&r);
-    } else {
-        settle_joined(&r);
-    }
     for (size_t i = 0; i < q->n; i++) {
         weigh(&r, &q->v[i], &tried);
         q->content += !q->v[i].context && !q->v[i].weak && q->v[i].weight > 0;

@@ -11,11 +11,12 @@ struct query_term {
     uint64_t h
         [QUERY_FORMS]; /* the word's stems: its own language's first, then those of the other languages that are searched */
     size_t n_forms;
-    size_t start, end; /* where it stands in the question */
-    double idf;        /* times what its place is worth */
-    double weight;     /* in coverage */
-    bool context;      /* not of the question itself */
-    bool weak;         /* says little about what is asked for */
+    uint64_t joined[2]; /* the word written together with the one before and the one behind it; 0: none */
+    size_t start, end;  /* where it stands in the question */
+    double idf;         /* times what its place is worth */
+    double weight;      /* in coverage */
+    bool context;       /* not of the question itself */
+    bool weak;          /* says little about what is asked for */
 };
 
 struct query {

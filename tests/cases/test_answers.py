@@ -64,12 +64,16 @@ def test_R2_chatty_unknown_and_misspelt_words_refuse_nothing(suite, question):
 
 OVEN = ("# Oven\n\n## Cooling\n\nThe oven needs a cooldown of ten minutes before it is opened.\n\n## Faults\n\nE42 means that the tank is empty. E17 means that the motor is too hot.\n\n"
         "## Search\n\nThe full text search looks at titles and bodies.\n")
+LOGIN = ("# Server\n\n## Limits\n\nThe timeout of a request is 30 seconds. The login needs a password of twelve characters.\n\n## Dark mode\n\nDark mode is switched on in the settings. "
+         "The dropdown shows three themes.\n")
 PUMPE = ("# Gartenpumpe\n\n## Garantie\n\nDie Garantiezeit betr\u00e4gt zwei Jahre ab dem Kaufdatum.\n\n## Filter reinigen\n\nDer Filter wird alle drei Monate mit warmem Wasser gereinigt.\n\n"
          "## \u00d6ffnungszeiten\n\nDie Werkstatt \u00f6ffnet um neun Uhr.\n\n## R\u00fcckgabe\n\nDas R\u00fccksendeetikett liegt dem Paket bei.\n")
 
 
 @pytest.mark.parametrize("document,question,says", [
     (OVEN, "How long is the cool-down?", "ten minutes"), (OVEN, "What's E-17?", "motor is too hot"), (OVEN, "E-42", "tank is empty"), (OVEN, "How does full-text search work?", "titles and bodies"),
+    (LOGIN, "How do I log in?", "twelve characters"), (LOGIN, "How long is the time out?", "30 seconds"), (LOGIN, "What does the drop down show?", "three themes"), (LOGIN, "darkmode", "settings"),
+    (LOGIN, "How do I check in?", None), (LOGIN, "sunshade", None),
     (PUMPE, "Filterreinigung", "drei Monate"), (PUMPE, "Wie oft ist die Filterreinigung n\u00f6tig?", "drei Monate"), (PUMPE, "Wie lang ist die Garantiedauer?", "zwei Jahre"),
     (PUMPE, "Wo ist das R\u00fccksende-Etikett?", "liegt dem Paket bei"), (PUMPE, "Oeffnungszeiten", "neun Uhr"), (PUMPE, "wo ist das ruecksendeetikett", "liegt dem Paket bei"),
     (PUMPE, "Fensterreinigung", None), (PUMPE, "Wie geht der Batteriewechsel?", None), (OVEN, "What's E-99?", None)])

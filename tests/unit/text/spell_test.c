@@ -39,7 +39,9 @@ no_part_is_too_short_and_other_languages_have_none(void **state)
     char big[80];
 
     (void)state;
-    assert_int_equal(compound_splits(STR("notebook"), LANG_ENGLISH, v), 0);
+    assert_true(splits("darkmode", LANG_ENGLISH, "dark", "mode", false));
+    assert_false(splits("versicherungsnummer", LANG_ENGLISH, "versicherung", "nummer", false));
+    assert_int_equal(compound_splits(STR("e42code17"), LANG_ENGLISH, v), 0);
     assert_int_equal(compound_splits(STR("haustur"), LANG_GERMAN, v), 0);
     assert_int_equal(compound_splits(STR(""), LANG_GERMAN, v), 0);
     memset(big, 'e', sizeof big);
@@ -51,12 +53,28 @@ no_part_is_too_short_and_other_languages_have_none(void **state)
         assert_true(v[i].first % 2 == 0);
 }
 
+static void
+words_apart_are_joined_when_only_a_blank_parts_them(void **state)
+{
+    struct apart v[APART_MAX];
+
+    (void)state;
+    assert_int_equal(spell_apart(STR("How do I Log in?"), v), 2);
+    assert_true(str_is((struct str){ v[0].joined, v[0].n }, "howdo"));
+    assert_true(v[1].start == 9 && v[1].end == 15 && str_is((struct str){ v[1].joined, v[1].n }, "login"));
+    assert_int_equal(spell_apart(STR("time, out  of a E17 x2 n\xc3\xa4 he"), v), 0);
+    assert_int_equal(spell_apart(STR(""), v), 0);
+    assert_int_equal(spell_apart(STR("aa bb cc dd ee ff gg hh ii jj kk ll mm nn oo pp qq rr ss"), v),
+                     APART_MAX);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_that_are_written_together_are_cut_at_every_joint),
         cmocka_unit_test(no_part_is_too_short_and_other_languages_have_none),
+        cmocka_unit_test(words_apart_are_joined_when_only_a_blank_parts_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

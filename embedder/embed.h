@@ -63,6 +63,7 @@ struct embed_provider {
 /* A model of this process that embeds on the caller's thread: the built-in answers compare sentences with the question. */
 struct embed_near {
     size_t dims;
+    bool fitted; /* what a cosine of it says of an answer was measured: all-MiniLM-L6-v2 */
     void (*embed)(const struct embed_near *m, const struct str *texts, size_t n,
                   float *out); /* n × dims, of length 1 */
     const void *impl;

@@ -14,6 +14,7 @@ enum { ASKED_WORDS = 64, QUESTION_MAX = 65536, LONG_WORDS = 20 };
 
 struct asked {
     uint64_t h;
+    uint64_t value; /* of a number */
     bool name, number;
     bool in_passage, in_quote;
 };
@@ -74,10 +75,10 @@ enum { CONTRARIES = sizeof contraries / sizeof *contraries };
 struct reading {
     struct str text; /* of the question, blanked where it says nothing */
     struct asked v[ASKED_WORDS];
-    size_t n, words;
-    bool passage;        /* while the passage is read; else the quote and its headings */
-    bool denies;         /* of the text at hand */
-    uint64_t one, other; /* bit i: it has that half of pair i */
+    size_t n, words, end; /* end: of the last word */
+    bool passage;         /* while the passage is read; else the quote and its headings */
+    bool denies;          /* of the text at hand */
+    uint64_t one, other;  /* bit i: it has that half of pair i */
 };
 
 /* Nearly all words of the lists begin otherwise: their lengths need not be found out, for each word of a passage anew. */
@@ -100,6 +101,31 @@ is_denial(struct str s)
         if (reads_as(s, words[i]))
             return true;
     return false;
+}
+
+/* Words that deny in an answer: "unable", "with the exception of". */
+static bool
+is_exception(struct str s)
+{
+    static const char *const words[] = { "unable",  "exception", "exceptions", "excluding",   "excluded",
+                                         "unfahig", "ausnahme",  "ausnahmen",  "ausgenommen", "sauf",
+                                         "excepte", "excepto",   "exceto",     "eccetto",     "tranne" };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_is(s, words[i]))
+            return true;
+    return false;
+}
+
+/* The number that a word begins with ("1950s"), modulo 2⁶⁴. */
+static bool
+read_value(struct str s, uint64_t *out)
+{
+    size_t i = 0;
+
+    for (*out = 0; i < s.n && isdigit((unsigned char)s.p[i]); i++)
+        *out = *out * 10 + (uint64_t)(s.p[i] - '0');
+    return i > 0;
 }
 
 /* A capital that no sentence begins with. */
@@ -128,7 +154,11 @@ static void
 take_asked(void *arg, const struct word *w)
 {
     struct reading *r = arg;
+    bool joined = w->start < r->end; /* "1620-21" is no number beside its parts */
+    uint64_t value;
+    bool number = read_value(w->folded, &value) && !joined;
 
+    r->end = w->end;
     r->denies = r->denies || is_denial(w->folded);
     take_contraries(r, w->folded);
     r->words++;
@@ -137,20 +167,20 @@ take_asked(void *arg, const struct word *w)
     for (size_t i = 0; i < r->n; i++)
         if (r->v[i].h == w->h)
             return;
-    r->v[r->n++] = (struct asked){ .h = w->h,
-                                   .name = is_name(r->text, w),
-                                   .number = isdigit((unsigned char)r->text.p[w->start]) != 0 };
+    r->v[r->n++] = (struct asked){ .h = w->h, .value = value, .name = is_name(r->text, w), .number = number };
 }
 
 static void
 take_said(void *arg, const struct word *w)
 {
     struct reading *r = arg;
+    uint64_t value;
+    bool number = read_value(w->folded, &value);
 
-    r->denies = r->denies || is_denial(w->folded);
+    r->denies = r->denies || is_denial(w->folded) || is_exception(w->folded);
     take_contraries(r, w->folded);
     for (size_t i = 0; i < r->n; i++)
-        if (r->v[i].h == w->h) {
+        if (r->v[i].h == w->h || (number && r->v[i].number && r->v[i].value == value)) {
             r->v[i].in_passage = true;
             r->v[i].in_quote = r->v[i].in_quote || !r->passage;
         }
@@ -193,8 +223,8 @@ support_read(struct words *w, struct str question, const struct hit *h, struct s
     words_each(w, r.text, take_asked, &r);
     if (!is_loose(&r)) {
         out->denial = asks_denied(&r);
-        one = r.one;
-        other = r.other;
+        one = r.one & ~r.other; /* "high or low?" has both */
+        other = r.other & ~r.one;
         r.passage = true;
         words_each(w, h->text, take_said, &r);
         r.passage = r.denies = false;
@@ -218,20 +248,61 @@ support_read(struct words *w, struct str question, const struct hit *h, struct s
 
 /* Fitted on one half of squad (answerable against unanswerable) and checked on the other; see docs/decisions/034. A name, a number,
  * a denial or a superlative that the text lacks weighs more than how well it was found, because a passage on the same
- * matter is found as well. Where retrieval is unsure, a quote that says little of the question is the chance meeting of a common word. */
+ * matter is found as well. Where retrieval is unsure, a quote that says little of the question is the chance meeting of a common
+ * word; a near passage is none. By words the scores are spread otherwise. */
 static const struct weights {
-    double base, low, unsure, name, number, denial, contrary, unlike;
-} by_meaning = { 0.25, 0.4, 0.4, 0.9, 1.4, 3.3, 2.8, 0.5 },
-  by_words = { 0.78, 0.8, 1.1, 0.6, 0.8, 1.8, 1.8, 0 }; /* scores are spread otherwise: fitted by itself */
+    double base, odds, low, chance, unsure, near, few, lacks, kind, name, number, denial, contrary, unlike;
+} weights[] = {
+    [SUPPORT_FOUND] = { .base = 0.25,
+                        .odds = 0.2,
+                        .low = 0.4,
+                        .chance = 1.5,
+                        .unsure = 0.4,
+                        .name = 0.9,
+                        .number = 1.4,
+                        .denial = 3.3,
+                        .contrary = 2.8,
+                        .unlike = 0.5 },
+    [SUPPORT_WORDS] = { .base = 0.78,
+                        .odds = 0.2,
+                        .low = 0.8,
+                        .chance = 1.5,
+                        .unsure = 1.1,
+                        .name = 0.6,
+                        .number = 0.8,
+                        .denial = 1.8,
+                        .contrary = 1.8 },
+    [SUPPORT_MEANING] = { .base = 1.78,
+                          .odds = 0.15,
+                          .chance = 2,
+                          .unsure = 0.4,
+                          .near = 1.5,
+                          .few = 1.8,
+                          .lacks = 0.7,
+                          .kind = 0.2,
+                          .name = 0.8,
+                          .number = 1,
+                          .denial = 3.9,
+                          .contrary = 3.1,
+                          .unlike = 0.35 },
+};
+#define FAR 0.4 /* cosine from which a passage is hardly found by chance */
+
+static double
+ramp(double x, double from, double to)
+{
+    return fmin(fmax((x - from) / (to - from), 0), 1);
+}
 
 double
 support_chance(const struct support *s)
 {
-    const struct weights *w = s->by_words ? &by_words : &by_meaning;
+    const struct weights *w = &weights[s->by];
     double p = fmin(fmax(s->found, 0.01), 0.999), odds = log(p / (1 - p));
-    double unsaid = fmin(fmax((0.7 - s->said) / 0.25, 0), 1);
-    double x = w->base + 0.2 * odds + w->low * fmin(odds - 0.3, 0) +
-               1.5 * fmin(odds - w->unsure, 0) * unsaid - w->name * s->name - w->number * s->number -
+    double met = ramp(s->said, 0.7, 0.45) * (s->by == SUPPORT_MEANING ? ramp(s->near, FAR + 0.1, FAR) : 1);
+    double x = w->base + w->odds * odds + w->low * fmin(odds - 0.3, 0) +
+               w->chance * fmin(odds - w->unsure, 0) * met + w->near * s->near - w->few * s->few -
+               w->lacks * s->lacks + w->kind * s->kind - w->name * s->name - w->number * s->number -
                w->denial * s->denial - w->contrary * s->contrary - w->unlike * s->unlike;
 
     return 1 / (1 + exp(-x));

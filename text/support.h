@@ -6,14 +6,24 @@
 #include "text/words.h"
 #include "proto/msg.h"
 
+/* The way the passage was found: each has a curve of its own. */
+enum support_by {
+    SUPPORT_FOUND,  /* nobody looked further than at its score */
+    SUPPORT_WORDS,  /* by words, without a vector that knows meanings */
+    SUPPORT_MEANING /* by the local sentence model: near, few, lacks and kind were looked at */
+};
 struct support {
+    enum support_by by;
     double found; /* score of the passage, 0 … 1 */
+    double near;  /* cosine of passage and question */
     /* share of the question's weight that the quote's own words have; 1 where nobody measured it */
     double said;
+    double few;    /* 1: the question has few words that say something; less the more it has */
+    bool lacks;    /* the quote lacks one of them */
+    bool kind;     /* … it lacks the word for the kind of answer ("what country"), which few answers repeat */
     bool name;     /* a name of the question stands neither in the quote nor in its headings */
     bool number;   /* a number of the question stands nowhere in the passage */
     bool denial;   /* the question denies ("not", "never"), the quote does not */
-    bool by_words; /* it was found by words, without a vector that knows meanings */
     bool unlike;   /* the question wants a number, the quote has none; false where nobody looked */
     bool contrary; /* the question says "least" where the quote says "most", and the like */
 };

@@ -85,9 +85,12 @@ choose(struct digest *d, const struct embed_near *near, const struct unit **q)
 static void
 digest_open(struct digest *d, const struct chat_req *req, const struct embed_near *near)
 {
-    *d = (struct digest){
-        .req = req, .words = words_new(), .u = mem_new(QUOTE_UNITS * sizeof *d->u), .by_words = !near
-    };
+    *d = (struct digest){ .req = req,
+                          .words = words_new(),
+                          .u = mem_new(QUOTE_UNITS * sizeof *d->u),
+                          .by = !near          ? SUPPORT_WORDS
+                                : near->fitted ? SUPPORT_MEANING
+                                               : SUPPORT_FOUND };
 }
 
 static void

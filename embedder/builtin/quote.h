@@ -3,6 +3,7 @@
 #define EMBEDDER_BUILTIN_QUOTE_H
 
 #include "text/sign.h"
+#include "text/support.h"
 #include "embedder/builtin/builtin.h"
 #include "embedder/embed.h"
 #include "embedder/builtin/quote_sentence.h"
@@ -86,13 +87,13 @@ struct digest {
     struct words *words;
     struct term terms[QUOTE_TERMS];
     size_t n_terms, n;      /* of terms; of u */
-    uint32_t strong;        /* bits of those that are not weak */
+    uint32_t strong, kinds; /* bits: not weak; name the kind of answer, as "what country" */
     enum language asked_in; /* of the question */
     enum language read_in;  /* of the passages: all words are read in it */
     enum wish wish;         /* the kind of answer that the question wants */
     struct unit *u;         /* QUOTE_UNITS */
     bool all;               /* weak units, too (to calibrate) */
-    bool by_words;          /* no sentence model found the passages */
+    enum support_by by;     /* SUPPORT_WORDS: no sentence model found the passages */
     bool compares;          /* the question asks how things differ: each of them has its own sentence */
     bool asks_what;         /* the question asks what a thing is */
     bool about; /* the terms are the selection's: the question only says what is to be done with it */

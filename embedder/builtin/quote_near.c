@@ -25,7 +25,7 @@ static bool
 words_say_something(const struct digest *d)
 {
     for (size_t i = 0; i < d->n; i++)
-        if (d->u[i].coverage >= (d->by_words ? QUOTE_LEAST_COVERAGE : LEFT_TO_WORDS))
+        if (d->u[i].coverage >= (d->by == SUPPORT_WORDS ? QUOTE_LEAST_COVERAGE : LEFT_TO_WORDS))
             return true;
     return false;
 }

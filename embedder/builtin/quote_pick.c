@@ -26,6 +26,7 @@
 #define COMPARED 0.6    /* further quotes of what is compared: at least this share */
 #define OTHERWISE 0.25  /* … of a quote that says the contrary */
 #define FOREIGN 0.8     /* said, of a quote in another language: names and words that both have */
+#define FEW_WORDS 5.0   /* of a question: of more each says less */
 enum { CONTRARY_LOOKS = 3 };
 
 /* ---- choosing */
@@ -266,6 +267,20 @@ lacks_member(const struct digest *d)
     return members != 0;
 }
 
+/* Evidence that the local sentence model allows. A passage without its vector, or that a reranker judged, keeps its score. */
+static void
+read_meaning(const struct digest *d, const struct unit *u, struct support *s)
+{
+    const struct hit *h = &d->req->hits.v[u->hit];
+    uint32_t missing = d->strong & ~(u->own | u->under);
+
+    s->by = d->by == SUPPORT_MEANING && (h->vector <= 0 || h->rerank > 0) ? SUPPORT_FOUND : d->by;
+    s->near = h->vector;
+    s->kind = (missing & d->kinds) != 0;
+    s->lacks = (missing & ~d->kinds) != 0;
+    s->few = fmin(1, FEW_WORDS / fmax(__builtin_popcount(d->strong), 1));
+}
+
 /* The question says more than the quotes do: is one of them likely to answer all the same? Where a sentence model found the passages
  * the best one has to be: further ones say even less, and one of them often seems to. A table without the
  * number that is asked for ("Station 151" of 150) leaves it to the next quote. Things that are compared may stand in one quote each. */
@@ -281,7 +296,7 @@ likely(struct digest *d, const struct unit *const *q, size_t n)
         read_support(d, q[i], &s);
         if (s.number && is_table(q[i]))
             continue;
-        s.by_words = d->by_words;
+        read_meaning(d, q[i], &s);
         s.name = s.name || lacks;
         s.unlike = d->wish == WISH_NUMBER && !q[i]->digits;
         s.said = fmax(q[i]->direct + (q[i]->kind == UNIT_BLOCK ? IN_BLOCK : 0), together);
@@ -289,10 +304,10 @@ likely(struct digest *d, const struct unit *const *q, size_t n)
             s.said = fmax(s.said, SAID);
         s.found = sqrt(fmax(s.found * d->req->hits.v[0].score,
                             0)); /* the first may be one that cannot be quoted */
-        if (d->by_words && s.said < FOREIGN && quote_is_foreign(d, &d->req->hits.v[q[i]->hit]))
+        if (d->by == SUPPORT_WORDS && s.said < FOREIGN && quote_is_foreign(d, &d->req->hits.v[q[i]->hit]))
             continue;
         any = support_chance(&s) >= SUPPORT_LEAST;
-        last = !d->by_words;
+        last = d->by != SUPPORT_WORDS;
     }
     return any;
 }

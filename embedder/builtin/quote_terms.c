@@ -16,6 +16,7 @@ struct counter {
     size_t words;
     enum word_class least; /* of the terms that are added */
     size_t max;
+    unsigned kind; /* so many of the next words may name the kind of answer */
 };
 
 static bool
@@ -105,6 +106,39 @@ look_for_wish(struct digest *d, struct str word)
 }
 
 static bool
+stands_in(struct str word, const char *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_is(word, v[i]))
+            return true;
+    return false;
+}
+
+/* Up to KIND_WORDS behind "what" name the kind of answer: "what type of cell", until another function word. */
+enum { KIND_WORDS = 3 };
+static bool
+names_kind(struct counter *c, const struct word *w)
+{
+    static const char *const asking[] = { "what",    "which",   "whose",   "welche", "welcher",
+                                          "welches", "welchem", "welchen", "quel",   "quelle",
+                                          "quels",   "quelles", "quale",   "quali",  "cual",
+                                          "cuales",  "qual",    "quais",   "welk",   "welke" },
+                             *const joining[] = { "of", "de", "di", "von", "van" };
+    bool may = c->kind > 0;
+
+    if (stands_in(w->folded, asking, sizeof asking / sizeof *asking)) {
+        c->kind = KIND_WORDS;
+        return false;
+    }
+    c->kind -= may;
+    if (w->cls < WORD_STOP)
+        return may;
+    if (!stands_in(w->folded, joining, sizeof joining / sizeof *joining))
+        c->kind = 0;
+    return false;
+}
+
+static bool
 is_code(struct str s)
 {
     size_t digits = 0, letters = 0;
@@ -163,6 +197,7 @@ add_term(void *arg, const struct word *w)
     struct counter *c = arg;
     struct digest *d = c->d;
     struct term *t;
+    bool kind = names_kind(c, w);
 
     look_for_wish(d, w->folded);
     if (w->cls > c->least || d->n_terms >= c->max || (c->least < WORD_STOP && is_function(d, c->text, w)))
@@ -170,6 +205,7 @@ add_term(void *arg, const struct word *w)
     for (size_t i = 0; i < d->n_terms; i++)
         if (d->terms[i].h == w->h)
             return;
+    d->kinds |= (uint32_t)kind << d->n_terms;
     t = put_term(d, (struct term){ .h = w->h,
                                    .weak = w->cls == WORD_WEAK,
                                    .code = is_code(w->folded),

@@ -179,7 +179,10 @@ embed_minilm_new(struct embedder *e, bool besides)
         mem_free(&m);
         return NULL;
     }
-    m->near = (struct embed_near){ .dims = m->f->hidden, .embed = embed_now, .impl = m->f };
+    m->near = (struct embed_near){ .dims = m->f->hidden,
+                                   .fitted = str_starts(str_of(m->f->name), "all-MiniLM-L6-v2"),
+                                   .embed = embed_now,
+                                   .impl = m->f };
     m->p = (struct embed_provider){ .model = m->f->name,
                                     .dims = m->f->hidden,
                                     .prefixes = true,

@@ -139,7 +139,10 @@ eval_answer(struct str question, const struct search_rep *found, struct buf *out
     req.hits.v = found->hits.v;
     req.hits.n = found->hits.n;
     marks.n = 0;
-    struct embed_near near = { .dims = model.f != NULL ? model.f->hidden : 0, .embed = embed_near };
+    struct embed_near near = { .dims = model.f != NULL ? model.f->hidden : 0,
+                               .fitted = model.f != NULL &&
+                                         str_starts(str_of(model.f->name), "all-MiniLM-L6-v2"),
+                               .embed = embed_near };
 
     builtin_answer(&req, model.f != NULL ? &near : NULL, out, &marks, &cite->refused);
     cite->marked = true;

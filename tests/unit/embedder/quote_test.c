@@ -173,6 +173,73 @@ a_heading_is_asked_for_by_all_its_words(void **state)
     words_free(&d.words);
 }
 
+static void
+the_words_behind_what_name_the_kind_of_answer(void **state)
+{
+    static const struct {
+        const char *question, *kinds; /* kinds: the terms of it, a space behind each */
+    } cases[] = { { "In what country is Normandy?", "country " },
+                  { "What type of cells does the serum kill?", "type cells " },
+                  { "What is the harbour?", "" },
+                  { "Welche Stadt liegt am Fluss?", "stadt liegt " },
+                  { "Who sold the rights?", "" } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct chat_req req = { .question = str_of(cases[i].question) };
+        struct digest d = { .req = &req, .words = words_new() };
+        struct buf named = BUF_MAX(256);
+
+        quote_terms(&d);
+        for (size_t t = 0; t < d.n_terms; t++)
+            if (d.kinds >> t & 1) {
+                buf_add(&named, d.terms[t].written, d.terms[t].n);
+                buf_c(&named, ' ');
+            }
+        if (!str_is(buf_slice(&named), cases[i].kinds))
+            fail_msg("%s: %.*s", cases[i].question, (int)named.n, named.p);
+        buf_free(&named);
+        words_free(&d.words);
+    }
+}
+
+/* Of one passage: is it quoted? */
+static bool
+quoted_by(enum support_by by, const char *question, double cosine, double rerank)
+{
+    struct hit h = { .text = STR("The harbour of Lund was sold to the guild in 1418 by the count."),
+                     .score = 0.3,
+                     .vector = cosine,
+                     .rerank = rerank };
+    struct chat_req req = { .question = str_of(question), .hits = { &h, 1 } };
+    struct digest d = {
+        .req = &req, .words = words_new(), .u = mem_new(QUOTE_UNITS * sizeof *d.u), .by = by
+    };
+    const struct unit *q[QUOTES];
+
+    quote_terms(&d);
+    quote_cut(&d);
+    size_t n = quote_pick(&d, q);
+
+    mem_free(&d.u);
+    words_free(&d.words);
+    return n > 0;
+}
+
+static void
+a_near_passage_with_all_words_is_quoted_however_it_was_scored(void **state)
+{
+    (void)state;
+    assert_true(quoted_by(SUPPORT_MEANING, "Who sold the harbour?", 0.5, 0) &&
+                quoted_by(SUPPORT_MEANING, "What person sold the harbour?", 0.5, 0));
+    assert_false(quoted_by(SUPPORT_MEANING, "Who painted the harbour guild?", 0.2, 0) ||
+                 quoted_by(SUPPORT_MEANING, "Who sold the harbour of Malm?", 0.5, 0));
+    /* a reranker's score, and one without a vector or with another model's, count as they did */
+    assert_false(quoted_by(SUPPORT_MEANING, "Who sold the harbour?", 0.5, 0.3) ||
+                 quoted_by(SUPPORT_FOUND, "Who sold the harbour?", 0.5, 0) ||
+                 quoted_by(SUPPORT_MEANING, "Who sold the harbour?", 0, 0));
+}
+
 int
 main(void)
 {
@@ -182,6 +249,8 @@ main(void)
         cmocka_unit_test(what_is_quoted),
         cmocka_unit_test(marks_of_footnotes_are_no_text),
         cmocka_unit_test(titles_and_labels_are_no_sentences),
+        cmocka_unit_test(the_words_behind_what_name_the_kind_of_answer),
+        cmocka_unit_test(a_near_passage_with_all_words_is_quoted_however_it_was_scored),
         cmocka_unit_test(a_heading_is_asked_for_by_all_its_words),
     };
 

@@ -171,6 +171,49 @@ a_quote_that_lacks_what_is_asked_is_less_likely(void **state)
                      .number); /* a pasted line */
 }
 
+static void
+what_a_quote_says_in_other_forms_is_not_lacking(void **state)
+{
+    const char *high = "The emphasis on mentorship is extremely high.",
+               *lost = "Algiers lost many in 1620\xe2\x80\x93"
+                       "21, and 30 more in the 1950s.",
+               *but = "They destroyed all cities with the exception of Pskov.";
+
+    (void)state;
+    assert_false(supported("Is the emphasis on mentorship high or low?", high, 0.8).contrary);
+    assert_true(supported("Is the emphasis on mentorship low?", high, 0.8).contrary);
+    assert_false(supported("Who was lost in 1620-21?", lost, 0.8).number ||
+                 supported("Who was lost in 1950?", lost, 0.8).number);
+    assert_true(supported("Who was lost in 1620-22?", lost, 0.8).number &&
+                supported("Who was lost in 195?", lost, 0.8).number);
+    assert_false(supported("Which cities were not destroyed?", but, 0.8).denial ||
+                 supported("Which cities were not reached?", "Units were unable to reach Pskov.", 0.8)
+                     .denial);
+    assert_true(supported("Which cities were not destroyed?", "They destroyed all cities.", 0.8).denial);
+}
+
+/* With the sentence model. */
+static void
+a_word_that_is_lacking_says_less_of_a_long_question_and_of_the_kind_of_answer(void **state)
+{
+    struct support has = { .by = SUPPORT_MEANING, .found = 0.7, .near = 0.6, .said = 1, .few = 1 },
+                   lacks = has, kind = has, longer = has, far = has, met = has;
+
+    (void)state;
+    lacks.lacks = longer.lacks = kind.kind = true;
+    longer.few = 0.5;
+    far.near = 0.3;
+    assert_true(support_chance(&has) >= SUPPORT_LEAST && support_chance(&kind) > support_chance(&has));
+    assert_true(support_chance(&lacks) < support_chance(&has) &&
+                support_chance(&longer) > support_chance(&lacks) &&
+                support_chance(&far) < support_chance(&has));
+    met.found = 0.3;
+    met.said = 0.4;
+    assert_true(support_chance(&met) >= SUPPORT_LEAST); /* near: no chance meeting */
+    met.near = 0.35;
+    assert_true(support_chance(&met) < SUPPORT_LEAST);
+}
+
 /* A heading may be all that denies, in whatever form. */
 static void
 a_heading_that_denies_too_is_the_question_in_other_words(void **state)
@@ -207,6 +250,8 @@ main(void)
         cmocka_unit_test(neighbours_are_one_letter_away),
         cmocka_unit_test(forms_of_one_word_are_one),
         cmocka_unit_test(every_irregular_form_is_found),
+        cmocka_unit_test(what_a_quote_says_in_other_forms_is_not_lacking),
+        cmocka_unit_test(a_word_that_is_lacking_says_less_of_a_long_question_and_of_the_kind_of_answer),
         cmocka_unit_test(a_heading_that_denies_too_is_the_question_in_other_words),
         cmocka_unit_test(a_quote_that_lacks_what_is_asked_is_less_likely),
     };

@@ -105,8 +105,7 @@ bool quote_is_foreign(const struct digest *d, const struct hit *h); /* clearly i
 /* Terms of a text until there are max; least: the class that says least of those that are taken. */
 void quote_read(struct digest *d, struct str text, enum word_class least, size_t max);
 uint32_t quote_bits(struct digest *d, struct str text, size_t *words);
-/* The question has this in common with a heading. */
-struct asking quote_asks(struct digest *d, struct str heading);
+struct asking quote_asks(struct digest *d, struct str heading); /* what the question has in common with it */
 /* ---- quote_cut.c: every unit of the passages that a model would be shown */
 void quote_cut(struct digest *d);
 

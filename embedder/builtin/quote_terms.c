@@ -347,8 +347,11 @@ correct_terms(struct digest *d)
 static void
 drop_term(struct digest *d, size_t i)
 {
+    uint32_t below = ((uint32_t)1 << i) - 1;
+
     memmove(&d->terms[i], &d->terms[i + 1], (d->n_terms - i - 1) * sizeof *d->terms);
     d->n_terms--;
+    d->kinds = (d->kinds & below) | (d->kinds >> 1 & ~below);
     d->strong = 0;
     for (size_t k = 0; k < d->n_terms; k++)
         d->strong |= (uint32_t)!d->terms[k].weak << k;

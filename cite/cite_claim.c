@@ -26,17 +26,22 @@ mark_end(struct str answer, const struct marks *m, size_t i)
 
 /* Behind marks, and what stands between them and the words: "[1][2]: ", "[1] | ". */
 static size_t
-behind_marks(struct str answer, size_t i)
+behind_marks(struct citer *c, size_t i)
 {
     struct mark_group g;
+    size_t from = i;
 
+    if (i >= c->row.start && i < c->row.end) /* of many marks in a row each asks */
+        return c->row.end;
     for (;;) {
-        while (i < answer.n && strchr(" \t,;:*_|)-", answer.p[i]))
+        while (i < c->answer.n && strchr(" \t,;:*_|)-", c->answer.p[i]))
             i++;
-        if (i >= answer.n || !mark_group_at(answer, i, &g))
-            return i;
+        if (i >= c->answer.n || !mark_group_at(c->answer, i, &g))
+            break;
         i = g.end;
     }
+    c->row = (struct span){ from, i };
+    return i;
 }
 
 /* The line's beginning, when only marks and the signs of a list, a quote, a heading or a table stand before byte i. */
@@ -60,9 +65,11 @@ begins_line(struct str answer, size_t i)
 
 /* Do words follow on the line? */
 static bool
-words_follow(struct str answer, size_t i)
+words_follow(struct citer *c, size_t i)
 {
-    i = behind_marks(answer, i);
+    struct str answer = c->answer;
+
+    i = behind_marks(c, i);
     return i < answer.n && (isalnum((unsigned char)answer.p[i]) || (unsigned char)answer.p[i] >= 0x80 ||
                             strchr("\"'(`[", answer.p[i]));
 }
@@ -86,10 +93,11 @@ void
 cite_leads(struct citer *c, const struct marks *m)
 {
     memset(c->leads, 0, sizeof c->leads);
+    c->row = (struct span){ 0 }; /* the answer may be another one */
     for (size_t i = 0; i < m->n && i < LOOKED_MAX && !c->req->marked; i++) {
         size_t at = m->v[i].at;
 
-        if (!words_follow(c->answer, mark_end(c->answer, m, i)))
+        if (!words_follow(c, mark_end(c->answer, m, i)))
             continue;
         c->leads[i] = begins_line(c->answer, at) || (i > 0 && c->leads[i - 1] && behind_stop(c->answer, at) &&
                                                      same_line(c->answer, m->v[i - 1].at, at));
@@ -111,18 +119,17 @@ led_end(const struct citer *c, const struct marks *m, size_t i, size_t from)
 
 /* The rest of the sentence that a mark stands amid; empty: it ends there, or another mark does it for that part. */
 static struct str
-rest_of(const struct citer *c, const struct marks *m, size_t i)
+rest_of(struct citer *c, const struct marks *m, size_t i)
 {
-    size_t from = mark_end(c->answer, m, i), at = from, end;
+    size_t from = mark_end(c->answer, m, i), at = from, end, limit = c->answer.n;
     struct span x;
 
-    if (behind_stop(c->answer, m->v[i].at) || !words_follow(c->answer, from))
+    if (behind_stop(c->answer, m->v[i].at) || !words_follow(c, from))
         return STR("");
-    at = from = behind_marks(c->answer, from);
-    end = sentence_next(c->answer, &at, &x) ? x.end : from;
-    for (size_t j = i + 1; j < m->n && m->v[j].at < end; j++)
-        if (m->v[j].at > from)
-            end = m->v[j].at;
+    at = from = behind_marks(c, from);
+    for (size_t j = i + 1; j < m->n && limit == c->answer.n; j++)
+        limit = m->v[j].at > from ? m->v[j].at : limit;
+    end = sentence_next(until(c->answer, limit), &at, &x) ? x.end : from;
     return cite_slice(c->answer, (struct span){ from, end });
 }
 
@@ -146,7 +153,7 @@ words_before(const struct citer *c, const struct marks *m, size_t i)
 size_t
 cite_claim(struct citer *c, const struct marks *m, size_t i)
 {
-    size_t from = behind_marks(c->answer, mark_end(c->answer, m, i)), sure;
+    size_t from = behind_marks(c, mark_end(c->answer, m, i)), sure;
 
     if (c->leads[i])
         cite_bag(c, cite_slice(c->answer, (struct span){ from, led_end(c, m, i, from) }));
@@ -190,7 +197,7 @@ statement_of(struct str answer, size_t mark)
 struct str
 cite_statement(struct citer *c, const struct marks *m, size_t i)
 {
-    size_t from = behind_marks(c->answer, mark_end(c->answer, m, i)), end, at = from;
+    size_t from = behind_marks(c, mark_end(c->answer, m, i)), end, at = from;
     struct str before, rest;
     struct span x;
 

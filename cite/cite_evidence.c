@@ -259,11 +259,17 @@ proven(struct citer *c, const struct marking *k, struct str statement, bool none
 static bool
 has_likely(const struct citer *c, long n, size_t from, const struct likely *l)
 {
-    size_t b = l->start;
+    size_t b = l->start, in = b;
     struct str text = c->req->hits.v[n - 1].text;
 
     while (b > from && l->start - b < 4)
         b--;
+    while (in < l->end && c->answer.p[in] == ' ')
+        in++;
+    if (in < l->end && c->answer.p[in] == '[' &&
+        l->end - in > 5 && /* "[Version 1]", where it says "Version 1" */
+        memmem(text.p, text.n, c->answer.p + in + 1, l->end - in - 2))
+        return true;
     return memmem(text.p, text.n, c->answer.p + b, l->end - b) != NULL;
 }
 

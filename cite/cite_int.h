@@ -31,6 +31,7 @@ struct citer {
     struct span sentences[SENTENCES_MAX]; /* of the passage at hand */
     struct support best[CITED_MAX];       /* by n − 1 */
     bool leads[LOOKED_MAX];               /* by the marks' order: it stands in front of its claim */
+    struct span row;                      /* marks in a row that were passed last (cite_claim.c) */
 };
 
 /* ---- cite.c */

@@ -185,8 +185,10 @@ skip_note(struct str s, size_t i, bool labelled, const char *close)
     static const char *const titles[] = { ": ", " - ", " – ", " — ", "：" };
     size_t from = i;
 
+    /* in round brackets people write names of things: "(ID 471: paid)" */
     if (!one_of(rest(s, i), notes, sizeof notes / sizeof *notes) &&
-        !(labelled && one_of(rest(s, i), titles, sizeof titles / sizeof *titles)))
+        !(labelled && strcmp(close, ")") != 0 && strcmp(close, "\xef\xbc\x89") != 0 &&
+          one_of(rest(s, i), titles, sizeof titles / sizeof *titles)))
         return i;
     for (size_t end = i + 80; i < s.n && i < end && !strchr("\n[", s.p[i]); i++)
         if (str_starts(rest(s, i), close))

@@ -153,21 +153,34 @@ drop_join(struct buf *out)
     }
 }
 
+/* "", "-", "12.": nothing but the sign of a list. "- 30" has a number. */
+static bool
+only_sign(struct str s)
+{
+    size_t k = 0;
+
+    while (s.n > 0 && s.p[0] == ' ')
+        s = (struct str){ s.p + 1, s.n - 1 };
+    while (s.n > 0 && s.p[s.n - 1] == ' ')
+        s.n--;
+    while (k < s.n && isdigit((unsigned char)s.p[k]))
+        k++;
+    return k == s.n ? k == 0 : k + 1 == s.n && strchr(k ? ".)" : "-*+", s.p[k]) != NULL;
+}
+
 /* A line that had nothing but the mark, behind "Sources:" or the sign of a list, goes. */
 static size_t
 drop_line(struct buf *out, struct str s, size_t end)
 {
-    size_t b = out->n, k;
+    size_t b = out->n;
 
+    if (end < s.n && s.p[end] != '\n')
+        return end;
     while (b > 0 && out->p[b - 1] != '\n')
         b--;
     struct str line = { out->p ? out->p + b : "", out->n - b };
 
-    if (b == 0 || (end < s.n && s.p[end] != '\n'))
-        return end;
-    for (k = 0; k < line.n && k < 4 && strchr("-*+ 0123456789.)", line.p[k]); k++)
-        ;
-    if (k < line.n && (!leads_in(line) || !memchr(line.p, ':', line.n)))
+    if (b == 0 || (!only_sign(line) && (!leads_in(line) || !str_has_byte(line, ':'))))
         return end;
     cut_to(out, b);
     return end < s.n ? end + 1 : end;

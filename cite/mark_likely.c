@@ -57,6 +57,17 @@ labelled(struct str s)
     return mark_label(s) > 0;
 }
 
+/* "S1", "Smith, 1", "2: Hub": one blank at most, the number first or last. "[within 1 year]" are words. */
+static bool
+short_name(struct str s)
+{
+    size_t blanks = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        blanks += s.p[i] == ' ';
+    return s.n > 0 && blanks <= 1 && (isdigit((unsigned char)s.p[0]) || isdigit((unsigned char)s.p[s.n - 1]));
+}
+
 /* The bracket that opened what closes at end - 1; end: none near. */
 static size_t
 opened(struct str s, size_t from, size_t end, char open)
@@ -88,7 +99,9 @@ bracketed(struct str s, size_t from, size_t end, size_t *start)
             return 0; /* "f(1)", "x[-1]" */
         if (k == 0 && *start > from && s.p[*start - 1] == ']')
             return bracketed(s, from, *start, start); /* a link */
-        return k == 1 || only_digits(in) || (k == 0 && labelled(in)) ? only_number(in) : 0;
+        return (k == 1 && (short_name(in) || labelled(in))) || only_digits(in) || (k == 0 && labelled(in))
+                   ? only_number(in)
+                   : 0;
     }
     return 0;
 }

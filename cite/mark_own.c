@@ -13,7 +13,6 @@
 #include "cite/marks.h"
 
 #include <ctype.h>
-#include <strings.h>
 
 /* Runs are counted in units: two for a word, one for a character of a script that is written without spaces. */
 enum { RUN_MAX = 48, NEXT_MAX = 8, ENOUGH = 4, LONG = 8, LOOK_COST = 64 };
@@ -205,51 +204,71 @@ ends_clause(struct str answer, const struct mark_group *g)
            b == 0 || strchr(".,;:!?|\n", answer.p[b - 1]);
 }
 
-/* Words that a value, a number or the name of a key follows, and no mark. */
-static bool
-wants_value(struct str answer, const struct mark_group *g)
+/* The word that stands directly before byte i, blanks and emphasis aside; absent: none does. */
+static struct str
+directly_before(struct str s, size_t i)
 {
-    static const char *const words[] = { "interval",  "intervals",
-                                         "range",     "intervall",
-                                         "bereich",   "intervalle",
-                                         "intervalo", "intervallo",
-                                         "is",        "are",
-                                         "equals",    "between",
-                                         "ist",       "est",
-                                         "es",        "key",
-                                         "keys",      "button",
-                                         "press",     "option",
-                                         "step",      "note",
-                                         "notes",     "footnote",
-                                         "section",   "equation",
-                                         "figure",    "item",
-                                         "element",   "index",
-                                         "taste",     "schritt",
-                                         "abschnitt", "fu\xc3\x9fnote",
-                                         "touche",    "tecla",
-                                         "paso",      "nota" };
-    struct str word = word_before(answer, g->start);
-    size_t end = (size_t)(word.p - answer.p) + word.n;
+    struct str word = word_before(s, i);
+    size_t end = word.p ? (size_t)(word.p - s.p) + word.n : 0;
 
-    while (end < g->start && blank_or_emphasis(answer.p[end]))
+    while (end < i && blank_or_emphasis(s.p[end]))
         end++;
-    for (size_t i = 0; i < sizeof words / sizeof *words && end == g->start; i++)
-        if (strlen(words[i]) == word.n && strncasecmp(words[i], word.p, word.n) == 0)
+    return word.n > 0 && end == i ? word : STR_NONE;
+}
+
+static bool
+is_one_of(struct str word, const char *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_is_anycase(word, v[i]))
             return true;
     return false;
 }
 
-/* An interval, a list, a key in other words: a passage has the same numbers in one bracket. */
+/* Words that several numbers follow as a value. One number behind them is a mark: "weil er leer ist [1]." */
+static bool
+wants_values(struct str s, size_t i)
+{
+    static const char *const words[] = { "interval",   "intervals", "range",      "intervall", "bereich",
+                                         "intervalle", "intervalo", "intervallo", "is",        "are",
+                                         "equals",     "between",   "ist",        "est",       "es" };
+
+    return is_one_of(directly_before(s, i), words, sizeof words / sizeof *words);
+}
+
+/* Words that the name of a key, a note or a figure follows. */
+static bool
+wants_name(struct str s, size_t i)
+{
+    static const char *const words[] = {
+        "key",      "keys",    "button", "press", "option",   "step",      "note",           "notes",
+        "footnote", "section", "figure", "item",  "equation", "element",   "index",          "taste",
+        "nota",     "touche",  "tecla",  "paso",  "schritt",  "abschnitt", "fu\xc3\x9fnote",
+    };
+
+    return is_one_of(directly_before(s, i), words, sizeof words / sizeof *words);
+}
+
+/* An interval or a list, which a passage has in one bracket, or a key that a passage names so, too. */
 static bool
 is_value(struct str answer, const struct mark_group *g, struct evidence *e)
 {
     struct str bracket = { answer.p + g->start, g->end - g->start };
+    bool several = g->count > 1 && (!ends_clause(answer, g) || wants_values(answer, g->start));
 
-    if (*bracket.p != '[' || ((g->count < 2 || ends_clause(answer, g)) && !wants_value(answer, g)))
+    if (*bracket.p != '[' || (!several && !wants_name(answer, g->start)))
         return false;
-    for (size_t i = 0; i < e->n && spend(e, LOOK_COST); i++)
-        if (e->text[i].n >= bracket.n && memmem(e->text[i].p, e->text[i].n, bracket.p, bracket.n))
-            return true;
+    for (size_t i = 0; i < e->n; i++) {
+        struct str left = e->text[i];
+        const char *at;
+
+        while (spend(e, LOOK_COST) && left.n >= bracket.n &&
+               (at = memmem(left.p, left.n, bracket.p, bracket.n))) {
+            if (several || wants_name(e->text[i], (size_t)(at - e->text[i].p)))
+                return true;
+            left = (struct str){ at + bracket.n, (size_t)(left.p + left.n - at) - bracket.n };
+        }
+    }
     return false;
 }
 

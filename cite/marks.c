@@ -78,10 +78,16 @@ touches_word(struct str s, size_t i)
     return i > 0 && (isalnum((unsigned char)s.p[i - 1]) || strchr("_)]", s.p[i - 1]));
 }
 
-/* "x[1]": an index of what has a name of one small letter. No sentence ends with such a word. */
+/* "x[1]": an index of what has a name of one small letter. A sentence ends with such a word only behind a number: "300 m[1]". */
 static bool
 touches_letter(struct str s, size_t i)
 {
+    size_t b = i > 0 ? i - 1 : 0;
+
+    while (b > 0 && s.p[b - 1] == ' ')
+        b--;
+    if (b > 0 && b + 1 < i && isdigit((unsigned char)s.p[b - 1]))
+        return false;
     return i > 0 && islower((unsigned char)s.p[i - 1]) &&
            (i == 1 || (unsigned char)s.p[i - 2] <= ' ' || strchr("(,;+-*/=<>[", s.p[i - 2]));
 }

@@ -9,7 +9,7 @@
 #include "common/utf8.h"
 #include "text/sentence.h"
 
-enum { PLAIN_MAX = 600, NEAR = 48 };
+enum { PLAIN_MAX = 600, NEAR = 48, BRACKET_MAX = 24 };
 
 enum kind { BEGINS, NAMES, SILENT, CONTRAST };
 static const struct {
@@ -37,11 +37,27 @@ mark_at(struct str s, size_t i)
     return k > i + 1 && k < s.n && s.p[k] == ']' && isdigit((unsigned char)s.p[i + 1]) ? k + 1 : i;
 }
 
+/* Does a bracket with a digit in it begin at i: "[Source 1]", "[^1]", "(source 1)", "\xe3\x80\x901\xe3\x80\x91"? The citations know which are marks. */
+static bool
+bracket_at(struct str s, size_t i)
+{
+    static const char *const opening[] = { "[", "(source ", "(Source ", "\xe3\x80\x90", "\xef\xbc\xbb" };
+    struct str in = { s.p + i, s.n < i + BRACKET_MAX ? s.n - i : BRACKET_MAX };
+    bool opens = false;
+
+    for (size_t k = 0; k < sizeof opening / sizeof *opening; k++)
+        opens = opens || str_starts(in, opening[k]);
+    for (size_t k = 1; opens && k < in.n && !strchr("])\n", in.p[k]); k++)
+        if (isdigit((unsigned char)in.p[k]))
+            return true;
+    return false;
+}
+
 static bool
 has_mark(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (mark_at(s, i) > i)
+        if (mark_at(s, i) > i || bracket_at(s, i))
             return true;
     return false;
 }
@@ -181,6 +197,8 @@ behind_regret(struct str s)
         "к сожалению, ",
         "抱歉，",
         "很抱歉，",
+        "申し訳ありませんが、",
+        "申し訳ございませんが、",
     };
 
     for (size_t i = 0; i < sizeof regrets / sizeof *regrets; i++)

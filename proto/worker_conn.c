@@ -262,8 +262,9 @@ conn_tick(struct conn *c, int64_t now)
     case CONN_CONNECTING:
         if (conn_stands(c))
             conn_register(c);
-        else if (now - c->heard_ms >
-                 BUS_HUB_SILENT_MS) /* libzmq does not connect again after a garbled handshake */
+        else if (c->ended ||
+                 now - c->heard_ms >
+                     BUS_HUB_SILENT_MS) /* libzmq does not connect again after a garbled handshake */
             conn_lose(c, "no connection");
         break;
     case CONN_ASKED:
@@ -335,6 +336,7 @@ static bool
 conn_receive(struct conn *c)
 {
     struct zframes f;
+    bool lost = false;
     int got = 0;
 
     if (!c->stirred && !c->news)
@@ -347,14 +349,14 @@ conn_receive(struct conn *c)
     c->stirred = got == BATCH;
     if (c->state == CONN_CONNECTING && conn_stands(c))
         conn_register(c);
-    else if (c->state == CONN_REGISTERED && c->answer_lost)
+    else if ((lost = c->state == CONN_REGISTERED && c->answer_lost))
         conn_lose(c, "an answer could not be sent");
-    else if (!conn_stands(c) && (c->state > CONN_CONNECTING || c->ended))
+    else if ((lost = !conn_stands(c) && (c->state > CONN_CONNECTING || c->ended)))
         conn_lose(c, "connection closed");
-    return got > 0 || c->stirred;
+    return got > 0 || c->stirred || lost;
 }
 
-/* True: what came may have been answered on a connection that was looked at before. */
+/* True: what came may have been answered on a connection that was looked at before, or a lost one's credit was sent on it. */
 bool
 conns_hook(void *arg)
 {

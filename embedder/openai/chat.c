@@ -55,6 +55,7 @@ struct stream {
     bool thought;  /* the model thought */
     bool tool;     /* the model called a tool */
     bool several;  /* more than one answer came: only the index 0 counts */
+    bool talks_on; /* text came behind a finish_reason, which says nothing of the end then */
     long status;   /* of the error object; 0: it has none */
     char code[64]; /* its code, cleaned */
 };
@@ -163,6 +164,7 @@ take_chunk(struct stream *s, const struct chat_chunk *c)
     text = news(s, c);
     s->thought |= c->thought;
     s->tool |= c->tool;
+    s->talks_on |= text.n > 0 && r->finish[0] != 0;
     if (c->finish.n > 0) {
         keep(r->finish, sizeof r->finish, str_of(chat_finish_name(c->finish)));
         s->error |= strcmp(r->finish, "error") == 0;
@@ -221,14 +223,12 @@ on_lingering(void *arg)
 static void
 mind_the_end(struct stream *s)
 {
-    int64_t most = s->run->e->opt->idle_timeout * 500, ms = s->done           ? DONE_MS
-                                                            : ENDED_MS < most ? ENDED_MS
-                                                                              : most;
+    int64_t ms = s->run->e->opt->idle_timeout * 500;
 
-    if (!s->done && s->run->finish[0] == 0)
-        return;
+    ms = s->done ? DONE_MS : ms < ENDED_MS ? ms : ENDED_MS;
     loop_cancel(s->run->e->loop, &s->timer);
-    s->timer = loop_after(s->run->e->loop, ms, on_lingering, s);
+    if (s->done || (s->run->finish[0] != 0 && !s->talks_on))
+        s->timer = loop_after(s->run->e->loop, ms, on_lingering, s);
 }
 
 /* Servers name their events not at all, or by what the data says, too; an error may be plain words. */
@@ -333,21 +333,19 @@ read_rest(struct stream *s)
     read_stray(s);
 }
 
-/* The text is over. */
+/* The text is over; of a reply that broke off, or was stopped, a thought that has no end is none of the answer. */
 static void
-end_text(struct stream *s)
+end_text(struct stream *s, bool broken)
 {
     buf_reset(&s->joined);
     mend_end(&s->mend, &s->joined);
     give_text(s, buf_slice(&s->joined));
-    if (strcmp(s->run->finish, "length") == 0)
+    if (broken || (s->run->finish[0] != 0 && strcmp(s->run->finish, "stop") != 0))
         think_cut(&s->think);
     else if (s->think.expects && s->think.hold.n > 0)
         *chat_refused_by(s->model) &= ~(unsigned)THINKS_FIRST;
     s->full |= !think_end(&s->think);
 }
-
-/* ---- refusals */
 
 static bool
 ask_again(struct stream *s, const struct upstream_end *end)
@@ -422,6 +420,7 @@ on_end(void *arg, const struct upstream_end *end)
     struct stream *s = arg;
     struct chat_run *r = s->run;
     char model[sizeof s->model];
+    bool broken;
 
     s->transfer = NULL;
     r->upstream_us += clock_us() - s->sent_us;
@@ -438,8 +437,9 @@ on_end(void *arg, const struct upstream_end *end)
         fail(s, end->err, end->retry_after_ms, chat_gave_up(&s->terms) ? TOO_LONG : end->text);
         return;
     }
-    end_text(s);
-    if (!s->done && !s->full && (end->err != ERR_OK || s->error || s->junk || r->finish[0] == 0)) {
+    broken = !s->done && !s->full && (end->err != ERR_OK || s->error || s->junk || r->finish[0] == 0);
+    end_text(s, broken);
+    if (broken && !s->full) {
         broke_off(s, end);
         return;
     }

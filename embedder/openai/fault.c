@@ -197,8 +197,12 @@ wait_of(const json_t *v, bool ms)
 {
     double n = json_number_value(v) * (ms ? 1 : 1000);
 
-    if (json_is_string(v))
-        return upstream_wait_ms((struct str){ json_string_value(v), json_string_length(v) });
+    if (json_is_string(v)) {
+        struct str s = { json_string_value(v), json_string_length(v) };
+        int64_t wait = upstream_wait_ms(s);
+
+        return ms && wait > 0 && strspn(s.p, "0123456789. ") == s.n ? wait / 1000 : wait; /* without a unit */
+    }
     return n > WAIT_MOST ? WAIT_MOST : n > 0 ? (int64_t)n : 0;
 }
 

@@ -72,8 +72,12 @@ fewer(struct ranking *j, const struct upstream_end *end)
 {
     size_t n = 1;
 
-    if (j->form.n == 1 || (end->status != 413 && !upstream_too_many(end->body)))
+    if (end->status != 413 && !upstream_too_many(end->body))
         return false;
+    if (j->form.n == 1) { /* it is not the number */
+        j->k->most = PASSAGES_MAX;
+        return false;
+    }
     while (2 * n < j->form.n)
         n *= 2;
     if (j->k->most > n)

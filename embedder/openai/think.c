@@ -11,6 +11,7 @@
 #include "embedder/openai/stream.h"
 
 #define ATTRIBUTES_MAX 160 /* bytes of a tag behind its name */
+#define LAST_MAX 256       /* … and of the last word with the blanks behind it */
 #define BARE_OPEN \
     "analysis" /* of gpt-oss, where a server dropped the signs around it: then a capital letter follows */
 
@@ -184,6 +185,8 @@ is_last(struct str s, const char *word)
 {
     size_t n = strlen(word);
 
+    if (s.n > LAST_MAX) /* a server that goes on sending blanks */
+        return false;
     while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1]))
         s.n--;
     return s.n <= n && s.n > 0 && strncasecmp(s.p, word, s.n) == 0;
@@ -215,6 +218,13 @@ head_len(struct think *k, struct str s, const struct think_place *at, bool *mayb
     return 0;
 }
 
+/* Does the end of this thought say so also where nothing opened it? Answers fold parts of their own in <details>. */
+static bool
+closes_alone(size_t which)
+{
+    return strcmp(tags[which].close, "<|end|>") != 0 && strcmp(tags[which].close, "</details") != 0;
+}
+
 /* The kind of thing that begins here, and its length: a tag, a template's word, perhaps one of them
  * (wait), or nothing. */
 static enum found
@@ -229,7 +239,7 @@ look(struct think *k, struct str s, const struct think_place *at, size_t *which,
     for (*which = 0; *which < TAGS; (*which)++) {
         if (at->border && (*len = open_len(at, s, tags[*which].open, &maybe)) > 0)
             return OPENS;
-        if (!k->thought && s.p[0] != 'a' && strcmp(tags[*which].close, "<|end|>") != 0 &&
+        if (!k->thought && s.p[0] != 'a' && closes_alone(*which) &&
             (*len = tag_len(s, tags[*which].close, &maybe)) > 0)
             return CLOSES;
     }
@@ -283,7 +293,7 @@ end_len(struct str s, bool *maybe)
     size_t n = 0;
 
     for (size_t i = 0; may && i < TAGS && n == 0; i++)
-        if (strcmp(tags[i].close, "<|end|>") != 0)
+        if (closes_alone(i))
             n = tag_len(s, tags[i].close, maybe);
     return n;
 }
@@ -331,6 +341,8 @@ think_push(struct think *k, struct str text)
 {
     size_t at = 0;
 
+    while (k->expects && k->hold.n == 0 && text.n > 0 && isspace((unsigned char)text.p[0]))
+        text = (struct str){ text.p + 1, text.n - 1 }; /* no blanks before the answer */
     buf_str(&k->hold, text);
     if (k->expects && !expected(k))
         return !k->hold.failed;

@@ -344,7 +344,7 @@ other_way(struct transfer *t)
     struct upstream *u = t->u;
     long status = status_of(t);
     bool missing = status == 404 || status == 405 || t->lost ||
-                   (t->in.n > 0 && status == 200 && is_foreign(t));
+                   (status == 200 && is_foreign(t) && upstream_is_page(buf_slice(&t->in)));
 
     if (u->v1 == V1_NEVER || u->v1_known)
         return false;

@@ -28,6 +28,7 @@ struct upstream_fault {
     char code[64];    /* error.code, else error.type, cleaned to [A-Za-z0-9_.-]; for the log */
 };
 struct upstream_fault upstream_map(long status, struct str body);
+bool upstream_is_page(struct str body);             /* HTML or XML: not JSON under a wrong name */
 bool upstream_failed(enum err e);                   /* the server did: it counts for the breaker */
 enum upstream_outcome upstream_outcome(enum err e); /* for the statistics */
 /* ---- complaint.c: pure. Which of these parameters does a refusal complain about, in whatever shape? -1: none of them. */

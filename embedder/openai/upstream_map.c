@@ -175,6 +175,14 @@ upstream_wait_ms(struct str value)
     return total > 86400000.0 ? 86400000 : (int64_t)total;
 }
 
+bool
+upstream_is_page(struct str body)
+{
+    while (body.n > 0 && (isspace((unsigned char)body.p[0]) || strchr("\xef\xbb\xbf", body.p[0])))
+        body = (struct str){ body.p + 1, body.n - 1 };
+    return body.n > 0 && body.p[0] == '<';
+}
+
 enum err
 upstream_may(struct breaker *b, int64_t now_ms, bool *probe, int64_t *wait_ms)
 {

@@ -18,9 +18,18 @@ ends_with(const char *s, const char *end)
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-/* true: the path named the one route that servers have in different places, so that it is meant as it stands. */
+/* A resource of Azure, as its portal shows it. Others of its hosts serve a model at /models, or at their root. */
 static bool
-cut_end(char *path)
+is_resource(const char *host)
+{
+    return ends_with(host, ".openai.azure.com") || ends_with(host, ".services.ai.azure.com") ||
+           ends_with(host, ".cognitiveservices.azure.com");
+}
+
+/* true: the path named the one route that servers have in different places, so that it is meant as it stands. Azure has a base that
+ * ends with /models. */
+static bool
+cut_end(char *path, bool azure)
 {
     static const char *const routes[] = { "/rerank",     "/chat/completions", "/completions",
                                           "/embeddings", "/responses",        "/models" };
@@ -29,7 +38,7 @@ cut_end(char *path)
     while (n > 0 && path[n - 1] == '/')
         path[--n] = 0;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (ends_with(path, routes[i])) {
+        if (ends_with(path, routes[i]) && !(azure && strcmp(routes[i], "/models") == 0)) {
             path[n - strlen(routes[i])] = 0;
             return i == 0;
         }
@@ -65,9 +74,9 @@ take_apart(CURLU *u, struct base_url *out)
         why = "cannot be read";
     if (!why) {
         curl_url_get(u, CURLUPART_QUERY, &query, 0);
-        as_written = cut_end(path);
         azure = ends_with(host, ".azure.com");
-        start = path[0] == 0 && azure ? "/openai/v1" : path; /* a resource of Azure, as its portal shows it */
+        as_written = cut_end(path, azure);
+        start = path[0] == 0 && is_resource(host) ? "/openai/v1" : path;
         curl_url_set(u, CURLUPART_QUERY, NULL, 0);
         curl_url_set(u, CURLUPART_PATH, start, 0);
         curl_url_get(u, CURLUPART_URL, &whole, 0);

@@ -430,6 +430,23 @@ two_passages_that_differ_support_no_guess_but_the_same_words_twice_do(void **sta
     words_free(&w);
 }
 
+/* A model in a loop: each mark is looked at once, not once for each other one. */
+static void
+many_marks_in_a_row_are_read_in_time(void **state)
+{
+    struct buf b = { 0 };
+    struct fixture f;
+
+    (void)state;
+    buf_z(&b, "The hub expires a worker after three seconds of silence ");
+    for (int i = 0; i < 40000; i++)
+        buf_z(&b, "[2]");
+    run(&f, b.p, false);
+    assert_true(f.rep.grounded);
+    arena_free(&f.a);
+    buf_free(&b);
+}
+
 static void
 any_bytes_of_a_model_are_survived(void **state)
 {
@@ -490,6 +507,7 @@ main(void)
         cmocka_unit_test(what_no_passage_says_gets_no_mark),
         cmocka_unit_test(beside_marks_only_a_quote_of_an_uncited_passage_gets_one_and_a_refusal_never),
         cmocka_unit_test(two_passages_that_differ_support_no_guess_but_the_same_words_twice_do),
+        cmocka_unit_test(many_marks_in_a_row_are_read_in_time),
         cmocka_unit_test(any_bytes_of_a_model_are_survived),
     };
 

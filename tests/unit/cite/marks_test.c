@@ -160,10 +160,32 @@ what_is_no_mark_stays(void **state)
         becomes(text[i], text[i], 0);
 }
 
+static bool
+likely(const char *answer)
+{
+    struct likely l;
+
+    return mark_likely(str_of(answer), 0, strlen(answer), &l);
+}
+
+static void
+words_in_brackets_are_no_likely_mark(void **state)
+{
+    (void)state;
+    assert_true(likely("It is [S1]") && likely("It is [Smith, 1]") && likely("It is [2: Hub]") &&
+                likely("It is (1)"));
+    assert_false(likely("Replace it [within 1 year]"));
+    assert_false(likely("Replace it (within 1 year)"));
+}
+
 static void
 a_dropped_mark_leaves_no_scar(void **state)
 {
     (void)state;
+    becomes("The limit is:\n- 30 [15]\n- 60 [1]", "The limit is:\n- 30\n- 60 [1]", 1);
+    becomes("Altogether:\n42 [15]", "Altogether:\n42", 0);
+    becomes("The order (ID 471: paid) is shipped [1].", "The order (ID 471: paid) is shipped [1].", 1);
+    becomes("It is 300 m[1] and 5 g[2].", "It is 300 m[1] and 5 g[2].", 2);
     becomes("x [15] and [1].", "x [1].", 1);
     becomes("x [15], [16] and [17].", "x.", 0);
     becomes("x ([1], [15]).", "x ([1]).", 1);
@@ -348,6 +370,7 @@ main(void)
         cmocka_unit_test(every_common_form_is_read),
         cmocka_unit_test(digits_and_blanks_of_all_scripts_are_read),
         cmocka_unit_test(what_is_no_mark_stays),
+        cmocka_unit_test(words_in_brackets_are_no_likely_mark),
         cmocka_unit_test(a_dropped_mark_leaves_no_scar),
         cmocka_unit_test(a_documents_own_note_is_text_when_it_is_copied),
         cmocka_unit_test(given_marks_are_the_only_ones),

@@ -62,6 +62,8 @@ every_split_of_a_text_gives_the_same_answer(void **state)
         { "x <|end|> y", "x <|end|> y" },
         { "<details type=\"reasoning\" done=\"true\"><summary>t</summary>a</details>\nx", "x" },
         { "<think></think>", "" },
+        { "Steps.\n<details>\n<summary>More</summary>\nx\n</details>\nDone.",
+          "Steps.\n<details>\n<summary>More</summary>\nx\n</details>\nDone." },
         { "[THINK]a[/THINK]b [1]", "b [1]" },
         { "\xe2\x97\x81think\xe2\x96\xb7"
           "a\xe2\x97\x81/think\xe2\x96\xb7"

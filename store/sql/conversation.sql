@@ -110,8 +110,8 @@ SELECT :citation_cols, w.at,
     s.session_id
 FROM citations t
 JOIN messages m ON m.id = t.message_id AND (m.tenant = t.tenant) IS TRUE
-JOIN conversations c ON c.id = m.conversation_id AND c.tenant = t.tenant
-JOIN user_sessions s ON s.id = c.user_session_id AND s.tenant = t.tenant
+JOIN conversations c ON c.id = m.conversation_id AND (c.tenant = t.tenant) IS TRUE
+JOIN user_sessions s ON s.id = c.user_session_id AND (s.tenant = t.tenant) IS TRUE
 LEFT JOIN documents d ON d.id = t.document_id AND (d.tenant = t.tenant) IS TRUE AND d.text IS NOT NULL
 CROSS JOIN LATERAL (:cited_now) p
 CROSS JOIN LATERAL (

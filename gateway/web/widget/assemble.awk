@@ -21,6 +21,13 @@ function line_of(s,    n, part, i, out) {
         out = out (i > 1 ? "\"" : "") (i % 2 ? squeezed(part[i]) : part[i])
     return out
 }
+# A semicolon that a closing brace follows, also on the next line, goes.
+function put(s) {
+    if (semicolon && s !~ /^}/)
+        printf ";"
+    semicolon = s ~ /;$/
+    printf "%s", semicolon ? substr(s, 1, length(s) - 1) : s
+}
 BEGIN { print "\"use strict\";(()=>{" }
 FNR == 1 { css = FILENAME ~ /\.css$/; if (css && !styled) printf "const STYLE=`" }
 css {
@@ -29,13 +36,13 @@ css {
     while (match($0, / [{};]|[{};:,] /))
         $0 = substr($0, 1, RSTART - 1) (substr($0, RSTART, 1) == " " ? substr($0, RSTART + 1, 1) : substr($0, RSTART, 1)) substr($0, RSTART + 2)
     gsub(/;}/, "}")
-    printf "%s", $0
+    put($0)
     next
 }
 {
-    if (FNR == 1 && styled) { print "`;"; styled = 0 }
+    if (FNR == 1 && styled) { put("`;\n"); styled = 0 }
     s = line_of($0)
     if (s != "")
-        printf "%s%s", s, s ~ /[;{]$/ ? "" : "\n"
+        put(s (s ~ /[;{]$/ ? "" : "\n"))
 }
-END { print "})();" }
+END { put("})();\n") }

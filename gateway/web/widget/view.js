@@ -132,7 +132,7 @@ class Chat extends HTMLElement {
   prose(t) {
     prose(t.text, t.answer, (n, said) => {
       const s = t.sources.get(n);
-      return s && !(said[0] !== "[" && [...t.sources.values()].some(x => (x.content_excerpt || "").includes(said))) && el("button", { class: "cite", part: "cite", type: "button", "aria-label": this.words.sources + " " + n + ": " + this.place(s), title: this.place(s), onclick: () => this.openSource(t, n) }, String(n));
+      return s && (said[0] === "[" || ![...t.sources.values()].some(s => s.content_excerpt?.includes(said))) && el("button", { class: "cite", part: "cite", type: "button", "aria-label": this.words.sources + " " + n + ": " + this.place(s), title: this.place(s), onclick: () => this.openSource(t, n) }, String(n));
     }, text => this.copier(() => text));
   }
   draw(t) {

@@ -49,7 +49,8 @@ e2e_tsan() {
     mk VARIANT=tsan build kit \
         && py tsan 240 tests/e2e/test_stream.py tests/e2e/test_process.py::test_after_a_restart_of_a_service_the_next_question_is_answered
 }
-e2e_asan() { py asan 280 tests/e2e/test_{answer,stream,mcp}.py tests/e2e/test_client.py::test_keys_are_made_listed_and_revoked; }
+e2e_asan() { py asan 280 tests/e2e/test_{answer,stream}.py \
+    tests/e2e/test_{mcp.py::test_a_question_through_mcp_is_cached_and_counted_as_any_other,client.py::test_keys_are_made_listed_and_revoked}; }
 # the chart of deploy/helm; where no helm is there yet, it says so: make test-helm builds one
 helm() { FOOTNOTE_BIN=$PWD/build/release nice tests/helm/run.sh --short; }
 # the image and the stack of docker-compose.yml, in a private Docker

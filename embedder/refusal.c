@@ -11,7 +11,7 @@
 
 enum { PLAIN_MAX = 600, NEAR = 48, BRACKET_MAX = 24 };
 
-enum kind { BEGINS, NAMES, SILENT, CONTRAST };
+enum kind { REGRET, BEGINS, INVERTED, NAMES, SILENT, CONTRAST };
 static const struct {
     enum kind kind;
     const char *words;
@@ -57,7 +57,7 @@ static bool
 has_mark(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (mark_at(s, i) > i || bracket_at(s, i))
+        if (bracket_at(s, i))
             return true;
     return false;
 }
@@ -135,7 +135,7 @@ static bool
 has_any(struct str s, enum kind kind)
 {
     for (size_t i = 0; i < ROWS; i++)
-        if (rows[i].kind == kind && memmem(s.p, s.n, rows[i].words, strlen(rows[i].words)))
+        if (rows[i].kind == kind && str_has(s, rows[i].words))
             return true;
     return false;
 }
@@ -169,59 +169,14 @@ names_silence(struct str s)
     return false;
 }
 
-/* Behind "Sorry, but", "Unfortunately," and the like. */
+/* Behind words of that kind at i; i: there are none. */
 static size_t
-behind_regret(struct str s)
+behind_words(struct str s, size_t i, enum kind kind)
 {
-    static const char *const regrets[] = {
-        "i'm sorry, but ",
-        "i am sorry, but ",
-        "sorry, but ",
-        "sorry, ",
-        "i'm sorry, ",
-        "i'm afraid ",
-        "unfortunately, ",
-        "leider ",
-        "es tut mir leid, aber ",
-        "tut mir leid, ",
-        "désolé, mais ",
-        "désolé, ",
-        "malheureusement, ",
-        "lo siento, pero ",
-        "lo siento, ",
-        "mi dispiace, ma ",
-        "purtroppo ",
-        "desculpe, mas ",
-        "infelizmente, ",
-        "helaas ",
-        "к сожалению, ",
-        "抱歉，",
-        "很抱歉，",
-        "申し訳ありませんが、",
-        "申し訳ございませんが、",
-    };
-
-    for (size_t i = 0; i < sizeof regrets / sizeof *regrets; i++)
-        if (str_starts((struct str){ s.p + 1, s.n - 1 }, regrets[i]))
-            return 1 + strlen(regrets[i]);
-    return 1;
-}
-
-/* Behind an opening at i; 0: there is none. German has its verb in front behind a regret. */
-static size_t
-behind_opening(struct str s, size_t i)
-{
-    static const char *const inverted[] = { "konnte ich keine", "konnte ich dazu", "habe ich dazu",
-                                            "habe ich keine", "finde ich dazu" };
-    struct str rest = { s.p + i, s.n - i };
-
     for (size_t k = 0; k < ROWS; k++)
-        if (rows[k].kind == BEGINS && str_starts(rest, rows[k].words))
+        if (rows[k].kind == kind && str_starts((struct str){ s.p + i, s.n - i }, rows[k].words))
             return i + strlen(rows[k].words);
-    for (size_t k = 0; i > 1 && k < sizeof inverted / sizeof *inverted; k++)
-        if (str_starts(rest, inverted[k]))
-            return i + strlen(inverted[k]);
-    return 0;
+    return i;
 }
 
 /* further: a sentence before it denies, so that "they" are named. */
@@ -234,9 +189,10 @@ denies(struct str sentence, bool further)
     if (sentence.n <= PLAIN_MAX) {
         plain_text(sentence, &b);
         struct str s = buf_slice(&b);
-        size_t regret = behind_regret(s), at = behind_opening(s, regret);
+        size_t regret = behind_words(s, 1, REGRET), at = behind_words(s, regret, BEGINS);
 
-        at = at > 0 ? at : regret;
+        if (at == regret && regret > 1)
+            at = behind_words(s, regret, INVERTED);
         is = (at > regret || names_silence(s) || (further && has_any(s, SILENT))) &&
              !has_any((struct str){ s.p + at, s.n - at }, CONTRAST);
     }

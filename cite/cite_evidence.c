@@ -30,8 +30,7 @@ fact_add(void *arg, const struct word *w)
     struct str s = { f->text.p + w->start, w->end - w->start };
     bool digit = false;
 
-    for (size_t i = 0; i < sizeof denials / sizeof *denials; i++)
-        f->negated = f->negated || str_is(w->folded, denials[i]);
+    f->negated = f->negated || str_is_any(w->folded, denials, sizeof denials / sizeof *denials);
     for (size_t i = 0; i < s.n; i++)
         digit = digit || (s.p[i] >= '0' && s.p[i] <= '9');
     if (digit && f->n < sizeof f->number / sizeof *f->number)

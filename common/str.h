@@ -36,6 +36,16 @@ str_is(struct str a, const char *z)
     return str_eq(a, str_of(z));
 }
 
+/* Is it one of the n words of v, none of which is empty? Nearly all begin otherwise: their lengths need not be found out. */
+static inline bool
+str_is_any(struct str a, const char *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (a.n > 0 && a.p[0] == v[i][0] && str_is(a, v[i]))
+            return true;
+    return false;
+}
+
 static inline bool
 str_starts(struct str a, const char *z)
 {

@@ -97,10 +97,7 @@ is_common(struct str s)
     static const char *const common[] = { "-", "--", "---", "&", "/",  "+",  ",", ".", "...",
                                           ":", ";",  "(",   ")", "()", "[]", "<", ">", "=" };
 
-    for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
-        if (str_is(s, common[i]))
-            return true;
-    return false;
+    return str_is_any(s, common, sizeof common / sizeof *common);
 }
 
 /* Question and exclamation marks behind a blank at the end, as French has them. */

@@ -85,22 +85,13 @@ static const char *const joints[] = { "", "s", "es", "n", "en", "e", "er", "ens"
 static const char *const measures[] = { "dauer",  "zeit",   "zeiten",  "frist",    "fristen", "kosten",
                                         "preis",  "preise", "gebuhr",  "gebuhren", "hohe",    "lange",
                                         "anzahl", "nummer", "datum",   "termin",   "adresse", "grosse",
-                                        "duur",   "tijd",   "termijn", "prijs",    "kosten",  "adres" };
+                                        "duur",   "tijd",   "termijn", "prijs",    "adres" };
 
 static bool
 joins_words(enum language l)
 {
     return l == LANG_GERMAN || l == LANG_DUTCH || l == LANG_SWEDISH || l == LANG_NORWEGIAN ||
            l == LANG_DANISH;
-}
-
-static bool
-is_measure(struct str s)
-{
-    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++)
-        if (strlen(measures[i]) == s.n && memcmp(measures[i], s.p, s.n) == 0)
-            return true;
-    return false;
 }
 
 static bool
@@ -146,7 +137,8 @@ compound_splits(struct str folded, enum language l, struct compound v[COMPOUND_S
             if (second + COMPOUND_PART > folded.n || memcmp(folded.p + first, joints[k], len) != 0)
                 continue;
             v[n] = (struct compound){ (uint8_t)first, (uint8_t)second, false };
-            v[n].measure = most > 1 && is_measure(compound_second(folded, v[n]));
+            v[n].measure = most > 1 && str_is_any(compound_second(folded, v[n]), measures,
+                                                  sizeof measures / sizeof *measures);
             n++;
         }
     }

@@ -97,10 +97,7 @@ is_denial(struct str s)
                                          "sans",   "aucun",  "nunca",   "sin",    "mai",   "senza",
                                          "non",    "nao",    "sem" };
 
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (reads_as(s, words[i]))
-            return true;
-    return false;
+    return str_is_any(s, words, sizeof words / sizeof *words);
 }
 
 /* Words that deny in an answer: "unable", "with the exception of". */
@@ -111,10 +108,7 @@ is_exception(struct str s)
                                          "unfahig", "ausnahme",  "ausnahmen",  "ausgenommen", "sauf",
                                          "excepte", "excepto",   "exceto",     "eccetto",     "tranne" };
 
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (str_is(s, words[i]))
-            return true;
-    return false;
+    return str_is_any(s, words, sizeof words / sizeof *words);
 }
 
 /* The number that a word begins with ("1950s"), modulo 2⁶⁴. */

@@ -409,15 +409,6 @@ without_particle(struct str z)
     return verb.n < z.n ? verb : without(z, particles, sizeof particles / sizeof *particles, 3);
 }
 
-static bool
-is_particle(struct str z)
-{
-    for (size_t i = 0; i < sizeof particles / sizeof *particles; i++)
-        if (str_is(z, particles[i]))
-            return true;
-    return false;
-}
-
 /* A Korean word: what its particle leaves, as pairs of syllables. after: a name or number of another script stands before it. */
 static void
 hangul_found(struct words *w, size_t start, size_t end, bool after)
@@ -432,7 +423,7 @@ hangul_found(struct words *w, size_t start, size_t end, bool after)
     out.cls = language_class(LANG_KOREAN, s);
     if (out.cls == WORD_CONTENT)
         out.cls = language_class(LANG_KOREAN, bare);
-    if (after && is_particle(s))
+    if (after && str_is_any(s, particles, sizeof particles / sizeof *particles))
         out.cls = WORD_STOP;
     if (out.cls != WORD_STOP)
         s = bare;

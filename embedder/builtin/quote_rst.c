@@ -49,15 +49,6 @@ indented_end(struct str s, size_t at, size_t than)
     return end;
 }
 
-static bool
-is_in(struct str s, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_is(s, list[i]))
-            return true;
-    return false;
-}
-
 /* Behind the options (":name: value") of the directive on the line before. */
 static size_t
 options_end(struct str s, size_t at)
@@ -83,16 +74,16 @@ directive(struct str s, size_t at, struct str line, struct block *b)
     if (name.n == 0 || str_has_byte(name, ' '))
         return end; /* a target, a comment */
     body = options_end(s, end);
-    if (is_in(name, code_directives, sizeof code_directives / sizeof *code_directives)) {
+    if (str_is_any(name, code_directives, sizeof code_directives / sizeof *code_directives)) {
         end = indented_end(s, body, indent_at(s, at));
         b->kind = end > body ? BLOCK_CODE : BLOCK_IDLE;
         b->whole = end < s.n;
         b->text = quote_trim((struct str){ s.p + body, end > body ? end - body : 0 });
         return end > body ? end : body;
     }
-    if (is_in(name, silent, sizeof silent / sizeof *silent))
+    if (str_is_any(name, silent, sizeof silent / sizeof *silent))
         return indented_end(s, body, indent_at(s, at));
-    if (str_has_byte(name, ':') || is_in(name, terms, sizeof terms / sizeof *terms)) {
+    if (str_has_byte(name, ':') || str_is_any(name, terms, sizeof terms / sizeof *terms)) {
         b->kind = BLOCK_TEXT;
         b->apart = true;
         b->text = quote_trim((struct str){ colons + 2, (size_t)(line.p + line.n - colons) - 2 });

@@ -97,21 +97,10 @@ look_for_wish(struct digest *d, struct str word)
     static const char *const named[] = { "who", "whose", "whom",  "where", "wer", "wo",
                                          "qui", "ou",    "quien", "donde", "chi", "dove" };
 
-    for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; i++)
-        if (str_is(word, numeric[i]))
-            d->wish = WISH_NUMBER;
-    for (size_t i = 0; i < sizeof named / sizeof named[0] && d->wish == WISH_ANY; i++)
-        if (str_is(word, named[i]))
-            d->wish = WISH_NAME;
-}
-
-static bool
-stands_in(struct str word, const char *const *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_is(word, v[i]))
-            return true;
-    return false;
+    if (str_is_any(word, numeric, sizeof numeric / sizeof *numeric))
+        d->wish = WISH_NUMBER;
+    else if (d->wish == WISH_ANY && str_is_any(word, named, sizeof named / sizeof *named))
+        d->wish = WISH_NAME;
 }
 
 /* Up to KIND_WORDS behind "what" name the kind of answer: "what type of cell", until another function word. */
@@ -126,14 +115,14 @@ names_kind(struct counter *c, const struct word *w)
                              *const joining[] = { "of", "de", "di", "von", "van" };
     bool may = c->kind > 0;
 
-    if (stands_in(w->folded, asking, sizeof asking / sizeof *asking)) {
+    if (str_is_any(w->folded, asking, sizeof asking / sizeof *asking)) {
         c->kind = KIND_WORDS;
         return false;
     }
     c->kind -= may;
     if (w->cls < WORD_STOP)
         return may;
-    if (!stands_in(w->folded, joining, sizeof joining / sizeof *joining))
+    if (!str_is_any(w->folded, joining, sizeof joining / sizeof *joining))
         c->kind = 0;
     return false;
 }

@@ -171,8 +171,10 @@ take_said(void *arg, const struct word *w)
     uint64_t value;
     bool number = read_value(w->folded, &value);
 
-    r->denies = r->denies || is_denial(w->folded) || is_exception(w->folded);
-    take_contraries(r, w->folded);
+    if (!r->passage) {
+        r->denies = r->denies || is_denial(w->folded) || is_exception(w->folded);
+        take_contraries(r, w->folded);
+    }
     for (size_t i = 0; i < r->n; i++)
         if (r->v[i].h == w->h || (number && r->v[i].number && r->v[i].value == value)) {
             r->v[i].in_passage = true;

@@ -533,3 +533,18 @@ words_each(struct words *w, struct str text, word_fn fn, void *arg)
             i = script_is_dense(c.script) ? dense_run(w, i) : word_run(w, i);
     }
 }
+
+static void
+take_hash(void *arg, const struct word *w)
+{
+    *(uint64_t *)arg = w->cls == WORD_STOP ? 0 : w->h;
+}
+
+uint64_t
+words_hash(struct words *w, struct str word)
+{
+    uint64_t h = 0;
+
+    words_each(w, word, take_hash, &h);
+    return h;
+}

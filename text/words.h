@@ -29,5 +29,7 @@ void words_free(struct words **w);
 void words_language(struct words *w, enum language l);
 /* Call fn for each word of valid UTF-8, in order (a joined word follows its parts). */
 void words_each(struct words *w, struct str text, word_fn fn, void *arg);
+/* The hash of a word; of several words that of the last. 0: it is a stop word, or none. */
+uint64_t words_hash(struct words *w, struct str word);
 
 #endif

@@ -274,25 +274,18 @@ spelt(struct digest *d, struct term *t, const struct vocabulary *v)
     struct speller s = { .v = v, .typed = { t->written, t->n } };
     struct buf b = BUF_MAX(65536);
 
-    if (spell_neighbours((struct str){ t->written, t->n }, &b))
+    if (spell_neighbours(s.typed, &b))
         words_each(d->words, buf_slice(&b), try_spelling, &s);
     t->h = s.found ? s.meant : t->h;
     buf_free(&b);
     return s.found;
 }
 
-static void
-take_hash(void *arg, const struct word *w)
-{
-    *(uint64_t *)arg = w->cls == WORD_STOP ? 0 : w->h;
-}
-
 static uint64_t
 known_part(struct digest *d, const struct vocabulary *v, struct str part)
 {
-    uint64_t h = 0;
+    uint64_t h = words_hash(d->words, part);
 
-    words_each(d->words, part, take_hash, &h);
     return h && knows(v, h) ? h : 0;
 }
 
@@ -319,31 +312,32 @@ cut_compound(struct digest *d, struct term *t, const struct vocabulary *v)
 
 /* A word that no passage has is read as one that a passage has and that is one letter away, or that it is written together of. */
 static void
-correct_terms(struct digest *d)
+correct_terms(struct digest *d, const struct vocabulary *v)
 {
-    struct vocabulary v = { 0 };
-
-    collect_all(d, &v);
     for (size_t i = 0, n = d->n_terms; i < n; i++) {
         struct term *t = &d->terms[i];
 
-        if (!t->sign && t->n >= SPELL_LEAST && !t->joined && !knows(&v, t->h) && !spelt(d, t, &v))
-            cut_compound(d, t, &v);
+        if (!t->sign && t->n >= SPELL_LEAST && !t->joined && !knows(v, t->h) && !spelt(d, t, v))
+            cut_compound(d, t, v);
     }
-    mem_free(&v.h);
+}
+
+/* Bits of terms, one of which is dropped. */
+static uint32_t
+without_bit(uint32_t bits, size_t i)
+{
+    uint32_t below = ((uint32_t)1 << i) - 1;
+
+    return (bits & below) | (bits >> 1 & ~below);
 }
 
 static void
 drop_term(struct digest *d, size_t i)
 {
-    uint32_t below = ((uint32_t)1 << i) - 1;
-
     memmove(&d->terms[i], &d->terms[i + 1], (d->n_terms - i - 1) * sizeof *d->terms);
     d->n_terms--;
-    d->kinds = (d->kinds & below) | (d->kinds >> 1 & ~below);
-    d->strong = 0;
-    for (size_t k = 0; k < d->n_terms; k++)
-        d->strong |= (uint32_t)!d->terms[k].weak << k;
+    d->kinds = without_bit(d->kinds, i);
+    d->strong = without_bit(d->strong, i);
 }
 
 static bool
@@ -370,23 +364,19 @@ join_words(struct digest *d, struct str question, const struct vocabulary *v)
 
 /* "cool-down" was read as "cool", "down" and "cooldown": passages have either the two or the one. */
 static void
-settle_joined(struct digest *d, struct str question)
+settle_joined(struct digest *d, struct str question, const struct vocabulary *v)
 {
-    struct vocabulary v = { 0 };
-
-    collect_all(d, &v);
     for (size_t i = 0; i < d->n_terms; i++)
         for (size_t k = 0; k < d->n_terms; k++) {
             const struct term *part = &d->terms[k], *both = &d->terms[i];
 
-            if (!is_within(part, both) || knows(&v, part->h) == knows(&v, both->h))
+            if (!is_within(part, both) || knows(v, part->h) == knows(v, both->h))
                 continue;
-            drop_term(d, knows(&v, both->h) ? k : i);
+            drop_term(d, knows(v, both->h) ? k : i);
             i = SIZE_MAX; /* from the beginning: places have moved */
             break;
         }
-    join_words(d, question, &v);
-    mem_free(&v.h);
+    join_words(d, question, v);
 }
 
 /* A sign is a term of its own. */
@@ -425,7 +415,7 @@ quote_terms(struct digest *d)
 {
     struct buf core = BUF_MAX(65536 + 1);
     struct str q = d->req->question;
-
+    struct vocabulary v = { 0 };
     const struct hit *first = d->req->hits.n > 0 ? d->req->hits.v : NULL;
     bool own; /* the passages are in the question's language, as far as can be told */
 
@@ -436,8 +426,10 @@ quote_terms(struct digest *d)
     asking_core(q, &core);
     quote_read(d, buf_slice(&core), WORD_WEAK, QUOTE_TERMS);
     own = !first || !quote_is_foreign(d, first);
-    if (own)
-        settle_joined(d, q);
+    if (own) {
+        collect_all(d, &v);
+        settle_joined(d, q, &v);
+    }
     if (d->n_terms < 2 && d->req->selection.n > 0 && !d->req->selected)
         quote_read(d, d->req->selection, WORD_CONTENT, SELECTION_TERMS); /* "What does this mean?" */
     add_signs(d, q);
@@ -447,5 +439,6 @@ quote_terms(struct digest *d)
     d->asks_what = quote_asks_what(buf_slice(&core));
     buf_free(&core);
     if (own)
-        correct_terms(d);
+        correct_terms(d, &v);
+    mem_free(&v.h);
 }

@@ -23,12 +23,14 @@ struct reader {
     struct query *q;
     struct words *words;
     const struct corpus *corpus;
-    struct str text;   /* the question */
-    struct buf core;   /* it, with the phrases around it blanked, byte for byte */
-    enum language own; /* the question's */
-    bool foreign;      /* no document is in that language: a word that is in none of them is not misspelt */
-    bool in_context;   /* while words of the context are added */
-    bool in_other;     /* while stems of another language are added */
+    struct str text; /* the question */
+    struct buf core; /* it, with the phrases around it blanked, byte for byte */
+    /* the languages in which an unknown word may be one: the question's, and those that most documents have */
+    enum language in[GUESSED_IN];
+    size_t n_in;
+    bool foreign;    /* no document is in that language: a word that is in none of them is not misspelt */
+    bool in_context; /* while words of the context are added */
+    bool in_other;   /* while stems of another language are added */
 };
 
 /* Another language's stem of a word that the question has. */
@@ -116,23 +118,6 @@ read_signs(struct reader *r, struct str text)
     }
 }
 
-static void
-take_part(void *arg, const struct word *w)
-{
-    uint64_t *h = arg;
-
-    *h = w->cls == WORD_STOP ? 0 : w->h;
-}
-
-static uint64_t
-part_hash(struct words *words, struct str part)
-{
-    uint64_t h = 0;
-
-    words_each(words, part, take_part, &h);
-    return h;
-}
-
 /* "log in" may be "login" in the passages. */
 static void
 read_apart(struct reader *r, struct str text)
@@ -140,13 +125,32 @@ read_apart(struct reader *r, struct str text)
     struct apart v[APART_MAX];
 
     for (size_t i = 0, n = spell_apart(text, v); i < n; i++) {
-        uint64_t h = part_hash(r->words, (struct str){ v[i].joined, v[i].n });
+        uint64_t h = words_hash(r->words, (struct str){ v[i].joined, v[i].n });
 
         for (size_t k = 0; k < r->q->n; k++) {
             struct query_term *t = &r->q->v[k];
 
             if (t->start >= v[i].start && t->end <= v[i].end)
                 t->joined[t->start == v[i].start] = h;
+        }
+    }
+}
+
+static void
+guess_languages(struct reader *r, enum language own)
+{
+    const uint64_t *docs = r->corpus->languages;
+
+    for (enum language next = own; next != LANGUAGES && r->n_in < GUESSED_IN;) {
+        r->in[r->n_in++] = next;
+        next = LANGUAGES;
+        for (int l = 0; l < LANGUAGES; l++) {
+            bool has = docs[l] == 0;
+
+            for (size_t i = 0; i < r->n_in; i++)
+                has = has || r->in[i] == (enum language)l;
+            if (!has && (next == LANGUAGES || docs[l] > docs[next]))
+                next = (enum language)l;
         }
     }
 }
@@ -174,7 +178,7 @@ read_terms(struct reader *r, struct str text)
         }
     r->in_other = false;
     if (!r->in_context) {
-        r->own = own;
+        guess_languages(r, own);
         r->foreign = !(bits >> own & 1);
     }
 }
@@ -217,49 +221,30 @@ try_spelling(void *arg, const struct word *w)
     }
 }
 
-/* The languages in which an unknown word may be one: the question's, and those that most documents have. */
-static size_t
-guessed_in(const struct reader *r, enum language v[GUESSED_IN])
-{
-    const uint64_t *docs = r->corpus->languages;
-    size_t n = 1;
-
-    v[0] = r->own;
-    while (n < GUESSED_IN) {
-        enum language most = LANGUAGES;
-
-        for (int l = 0; l < LANGUAGES; l++) {
-            bool has = docs[l] == 0;
-
-            for (size_t i = 0; i < n; i++)
-                has = has || v[i] == (enum language)l;
-            if (!has && (most == LANGUAGES || docs[l] > docs[most]))
-                most = (enum language)l;
-        }
-        if (most == LANGUAGES)
-            break;
-        v[n++] = most;
-    }
-    return n;
-}
-
 static struct str
 written(const struct reader *r, const struct query_term *t)
 {
     return (struct str){ r->text.p + t->start, t->end - t->start };
 }
 
+/* Empty: the word is too long to be cut. */
+static struct str
+fold_written(const struct reader *r, const struct query_term *t, char z[FOLD_MAX])
+{
+    struct str s = written(r, t);
+
+    return (struct str){ z, s.n < FOLD_MAX ? fold_word(s, z) : 0 };
+}
+
 /* Does a stop word of the question's language stand one letter away? *p: the commonest neighbour. */
 static void
 spell(const struct reader *r, struct speller *p)
 {
-    enum language v[GUESSED_IN];
-    size_t n = guessed_in(r, v);
     struct buf b = BUF_MAX(TEXT_MAX);
 
     if (spell_neighbours(p->typed, &b))
-        for (size_t i = 0; i < n && !p->stop && (i == 0 || p->df <= 0); i++) {
-            words_language(r->words, v[i]);
+        for (size_t i = 0; i < r->n_in && !p->stop && (i == 0 || p->df <= 0); i++) {
+            words_language(r->words, r->in[i]);
             words_each(r->words, buf_slice(&b), try_spelling, p);
             p->stop = p->stop && i == 0;
         }
@@ -281,18 +266,16 @@ static bool
 cut_compound(const struct reader *r, struct query_term *t)
 {
     struct compound v[COMPOUND_SPLITS];
-    enum language in[GUESSED_IN];
-    size_t languages = guessed_in(r, in);
     uint64_t first = 0, second = 0;
     double best = 0;
     char z[FOLD_MAX];
-    struct str folded = { z, written(r, t).n < FOLD_MAX ? fold_word(written(r, t), z) : 0 };
+    struct str folded = fold_written(r, t, z);
 
-    for (size_t l = 0; l < languages && best <= 0; l++) {
-        words_language(r->words, in[l]);
-        for (size_t i = 0, n = compound_splits(folded, in[l], v); i < n; i++) {
-            uint64_t a = part_hash(r->words, compound_first(folded, v[i])),
-                     b = part_hash(r->words, compound_second(folded, v[i]));
+    for (size_t l = 0; l < r->n_in && best <= 0; l++) {
+        words_language(r->words, r->in[l]);
+        for (size_t i = 0, n = compound_splits(folded, r->in[l], v); i < n; i++) {
+            uint64_t a = words_hash(r->words, compound_first(folded, v[i])),
+                     b = words_hash(r->words, compound_second(folded, v[i]));
             double x = a ? passages_with(r, a) : 0, y = b ? passages_with(r, b) : 0;
             double common = y <= 0 && v[i].measure ? x / 2 : fmin(x, y);
 
@@ -321,10 +304,10 @@ correct(const struct reader *r, struct query_term *t)
     struct speller p = { .r = r, .typed = written(r, t) };
 
     spell(r, &p);
-    if (p.stop)
+    if (p.stop) {
         t->weight = 0;
-    if (p.stop)
         return false;
+    }
     if (p.df <= 0)
         return cut_compound(r, t);
     mean(t, p.best);
@@ -444,7 +427,7 @@ take_neighbour(void *arg, const struct word *w)
 }
 
 static void
-take_hash(struct neighbours *x, uint64_t h)
+add_guess(struct neighbours *x, uint64_t h)
 {
     if (h && x->n < QUERY_NEIGHBOURS)
         x->h[x->n++] = h;
@@ -455,19 +438,16 @@ static void
 guess(const struct reader *r, const struct query_term *t, struct neighbours *x)
 {
     struct compound v[COMPOUND_SPLITS];
-    enum language in[GUESSED_IN];
     struct buf b = BUF_MAX(TEXT_MAX);
     char z[FOLD_MAX];
-    size_t languages = guessed_in(r, in);
+    struct str folded = fold_written(r, t, z);
 
     x->typed = written(r, t);
-    struct str folded = { z, x->typed.n < FOLD_MAX ? fold_word(x->typed, z) : 0 };
-
-    for (size_t l = 0; l < languages; l++) {
-        words_language(r->words, in[l]);
-        for (size_t i = 0, n = compound_splits(folded, in[l], v); i < n; i++) {
-            take_hash(x, part_hash(r->words, compound_first(folded, v[i])));
-            take_hash(x, part_hash(r->words, compound_second(folded, v[i])));
+    for (size_t l = 0; l < r->n_in; l++) {
+        words_language(r->words, r->in[l]);
+        for (size_t i = 0, n = compound_splits(folded, r->in[l], v); i < n; i++) {
+            add_guess(x, words_hash(r->words, compound_first(folded, v[i])));
+            add_guess(x, words_hash(r->words, compound_second(folded, v[i])));
         }
         buf_reset(&b);
         if (spell_neighbours(x->typed, &b))

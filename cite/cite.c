@@ -250,8 +250,7 @@ write_citation(const struct citer *c, size_t i, struct citation *out)
 static size_t
 goes_on(struct str answer, size_t mark, struct str text, size_t i)
 {
-    const char *close = memchr(answer.p + mark, ']', answer.n - mark);
-    size_t from = close ? (size_t)(close - answer.p) + 1 : answer.n, n = 0, line = 0;
+    size_t from = cite_mark_end(answer, mark), n = 0, line = 0;
 
     for (; from + n < answer.n && i + n < text.n && answer.p[from + n] == text.p[i + n]; n++)
         line = text.p[i + n] == '\n' ? n : line;
@@ -263,14 +262,10 @@ goes_on(struct str answer, size_t mark, struct str text, size_t i)
 static bool
 quoted_span(const struct citer *c, const struct marks *m, size_t i, struct str text, struct span *out)
 {
-    size_t from = 0, end = m->v[i].at, sentences = 0, at = 0;
+    size_t end = m->v[i].at, sentences = 0, at = 0;
+    size_t from = i > 0 ? cite_mark_end((struct str){ c->answer.p, end }, m->v[i - 1].at) : 0;
     struct span x, all;
 
-    if (i > 0) {
-        const char *close = memchr(c->answer.p + m->v[i - 1].at, ']', end - m->v[i - 1].at);
-
-        from = close ? (size_t)(close - c->answer.p) + 1 : end;
-    }
     for (int k = 0; k < 2; k++) {
         all = span_trim(c->answer, (struct span){ from, end });
         struct str piece = cite_slice(c->answer, all);

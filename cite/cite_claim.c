@@ -15,11 +15,10 @@ until(struct str s, size_t end)
     return (struct str){ s.p, end };
 }
 
-/* Behind the bracket of the mark at i. */
-static size_t
-mark_end(struct str answer, const struct marks *m, size_t i)
+size_t
+cite_mark_end(struct str answer, size_t at)
 {
-    const char *close = memchr(answer.p + m->v[i].at, ']', answer.n - m->v[i].at);
+    const char *close = memchr(answer.p + at, ']', answer.n - at);
 
     return close ? (size_t)(close - answer.p) + 1 : answer.n;
 }
@@ -97,7 +96,7 @@ cite_leads(struct citer *c, const struct marks *m)
     for (size_t i = 0; i < m->n && i < LOOKED_MAX && !c->req->marked; i++) {
         size_t at = m->v[i].at;
 
-        if (!words_follow(c, mark_end(c->answer, m, i)))
+        if (!words_follow(c, cite_mark_end(c->answer, m->v[i].at)))
             continue;
         c->leads[i] = begins_line(c->answer, at) || (i > 0 && c->leads[i - 1] && behind_stop(c->answer, at) &&
                                                      same_line(c->answer, m->v[i - 1].at, at));
@@ -121,7 +120,7 @@ led_end(const struct citer *c, const struct marks *m, size_t i, size_t from)
 static struct str
 rest_of(struct citer *c, const struct marks *m, size_t i)
 {
-    size_t from = mark_end(c->answer, m, i), at = from, end, limit = c->answer.n;
+    size_t from = cite_mark_end(c->answer, m->v[i].at), at, end, limit = c->answer.n;
     struct span x;
 
     if (behind_stop(c->answer, m->v[i].at) || !words_follow(c, from))
@@ -140,7 +139,7 @@ words_before(const struct citer *c, const struct marks *m, size_t i)
     size_t end = m->v[i].at, from = 0;
 
     for (size_t j = i + 1; j-- > 0;) {
-        from = j > 0 ? mark_end(until(c->answer, end), m, j - 1) : 0;
+        from = j > 0 ? cite_mark_end(until(c->answer, end), m->v[j - 1].at) : 0;
         for (size_t b = from; b + 1 < end; b++)
             if (c->answer.p[b] == '\n' && c->answer.p[b + 1] == '\n')
                 from = b;
@@ -153,15 +152,15 @@ words_before(const struct citer *c, const struct marks *m, size_t i)
 size_t
 cite_claim(struct citer *c, const struct marks *m, size_t i)
 {
-    size_t from = behind_marks(c, mark_end(c->answer, m, i)), sure;
+    size_t from = behind_marks(c, cite_mark_end(c->answer, m->v[i].at)), sure;
 
-    if (c->leads[i])
+    if (c->leads[i]) {
         cite_bag(c, cite_slice(c->answer, (struct span){ from, led_end(c, m, i, from) }));
-    else
-        cite_bag(c, words_before(c, m, i));
+        return c->bag.n;
+    }
+    cite_bag(c, words_before(c, m, i));
     sure = c->bag.n;
-    if (!c->leads[i])
-        cite_bag_more(c, rest_of(c, m, i));
+    cite_bag_more(c, rest_of(c, m, i));
     return sure;
 }
 
@@ -197,7 +196,7 @@ statement_of(struct str answer, size_t mark)
 struct str
 cite_statement(struct citer *c, const struct marks *m, size_t i)
 {
-    size_t from = behind_marks(c, mark_end(c->answer, m, i)), end, at = from;
+    size_t from = behind_marks(c, cite_mark_end(c->answer, m->v[i].at)), end, at = from;
     struct str before, rest;
     struct span x;
 

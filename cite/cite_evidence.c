@@ -85,11 +85,11 @@ passage_of(struct citer *c, struct str statement)
     double next = 0;
     size_t at = 0;
 
+    cite_bag(c, statement);
+    if (c->bag.n < UNMARKED_WORDS)
+        return 0;
     facts_of(c, statement, &said);
     for (size_t i = 0; i < c->req->hits.n && i < CITED_MAX; i++) {
-        cite_bag(c, statement);
-        if (c->bag.n < UNMARKED_WORDS)
-            return 0;
         if (!cite_usable(&hits[i]))
             continue;
         struct support s = cite_best_sentences(c, hits[i].text, c->sentences,

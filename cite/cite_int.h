@@ -51,6 +51,7 @@ double cite_common(struct citer *c, struct str text);
 bool cite_verbatim(struct str text, struct str statement, struct span *out);
 
 /* ---- cite_claim.c */
+size_t cite_mark_end(struct str answer, size_t at);      /* behind the bracket of the mark at that byte */
 void cite_leads(struct citer *c, const struct marks *m); /* c->leads */
 /* c->bag: the words that the mark stands for, on both sides where both may be meant. Returns how many of them are surely meant. */
 size_t cite_claim(struct citer *c, const struct marks *m, size_t i);

@@ -40,8 +40,8 @@ static const char *const labels[] = {
 
 static const char *const separators[] = { ",",   ";",  "/",    "|",     "&",   "+",    "，",  "、",  "；",
                                           "،",   "؛",  "and ", "und ",  "et ", "y ",   "e ",  "o ",  "or ",
-                                          "en ", "i ", "и ",   "oder ", "ou ", "och ", "og ", "ve ", "и ",
-                                          "和",  "与", "與",   "及",    "と",  "و",    "और " };
+                                          "en ", "i ", "и ",   "oder ", "ou ", "och ", "og ", "ve ", "和",
+                                          "与",  "與", "及",   "と",    "و",   "और " };
 
 static const char *const dashes[] = { "-", "–", "—", "‑", "−", "~", "～", "to ", "bis ", "至" };
 
@@ -211,11 +211,11 @@ add_numbers(struct mark_group *g, long from, long to)
 static size_t
 item_at(struct str s, size_t i, const char *close, bool *labelled, struct mark_group *g)
 {
-    size_t k = spaces(s, i), to;
+    size_t k = spaces(s, i), label = label_at(s, k), to;
     long v, last, to_v;
 
-    i = spaces(s, label_at(s, k));
-    *labelled |= label_at(s, k) != k;
+    *labelled |= label != k;
+    i = spaces(s, label);
     k = number_at(s, i, &v);
     if (k == i)
         return 0;

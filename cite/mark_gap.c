@@ -6,7 +6,6 @@
 #include "cite/marks.h"
 
 #include <ctype.h>
-#include <strings.h>
 
 enum { LEAD_MAX = 24 };
 
@@ -63,7 +62,7 @@ leads_in(struct str s)
     while (s.n > 0 && strchr(" *_#>-", s.p[0]))
         s = (struct str){ s.p + 1, s.n - 1 };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strlen(words[i]) == s.n && strncasecmp(words[i], s.p, s.n) == 0)
+        if (str_is_anycase(s, words[i]))
             return true;
     return false;
 }

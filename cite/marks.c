@@ -135,7 +135,7 @@ numbers_are_text(const struct scan *k, const struct mark_group *g)
 
     for (size_t i = 0; i < g->count; i++) {
         year |= g->n[i] >= 1000 && g->n[i] <= 9999;
-        any |= sent(k, g->n[i]) && !has_zero(g);
+        any |= sent(k, g->n[i]);
     }
     if (has_zero(g) && (g->count > 1 || touches_word(k->s, g->start)))
         return true;
@@ -182,8 +182,7 @@ copy_to(struct scan *k, size_t end)
 static size_t
 write_group(struct scan *k, const struct mark_group *g)
 {
-    bool stands[MARK_GROUP_MAX];
-    size_t good = 0;
+    bool any = false;
 
     for (size_t i = 0; i < g->count; i++) {
         bool known = sent(k, g->n[i]);
@@ -191,22 +190,17 @@ write_group(struct scan *k, const struct mark_group *g)
 
         k->stood += known;
         k->marks->dropped += !known;
-        stands[i] = known && !refused;
-        good += stands[i];
-    }
-    if (good == 0)
-        return mark_gap_close(k->out, k->s, g->end);
-    for (size_t i = 0; i < g->count; i++) {
-        if (!stands[i])
+        if (!known || refused)
             continue;
         if (!add_mark(k, g->n[i]))
             return 0;
-        if (good < g->count || !g->plain)
+        if (g->plain)
+            buf_add(k->out, k->s.p + g->start, g->end - g->start);
+        else
             buf_printf(k->out, "[%ld]", g->n[i]);
+        any = true;
     }
-    if (good == g->count && g->plain)
-        buf_add(k->out, k->s.p + g->start, g->end - g->start);
-    return g->end;
+    return any ? g->end : mark_gap_close(k->out, k->s, g->end);
 }
 
 /* "<sup>[1], [2]</sup>": behind the last mark, where the tag closes; 0: there is something else in it. */

@@ -2,8 +2,6 @@
  * other quotes, with emphasis or without; the span is the passage's own bytes. */
 #include "cite/cite_int.h"
 
-#include "common/utf8.h"
-
 enum { LOOK = 16 }; /* times: most places part from the statement at once */
 
 static bool

@@ -2,7 +2,6 @@
  * "According to source 1, …". They are marks only where the words of the sentence prove the passage of that number, so these
  * functions say what stands there and what the sentence is without it. */
 #include "cite/marks.h"
-#include "common/utf8.h"
 
 #include <ctype.h>
 #include <strings.h>

@@ -11,8 +11,6 @@
 
 #include <utf8proc.h>
 
-#include "common/text/text.h"
-
 /* Where capitals tell more than the beginning of a sentence or a name. */
 static const struct {
     enum language l;

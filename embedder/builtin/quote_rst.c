@@ -1,7 +1,5 @@
 /* Blocks of reStructuredText that begin otherwise than Markdown's: directives, literal blocks, sessions of an interpreter. See quote.h.
  * docutils.sourceforge.io/docs/ref/rst/restructuredtext.html: "Explicit Markup Blocks", "Literal Blocks", "Doctest Blocks". */
-#include <ctype.h>
-
 #include "embedder/builtin/quote.h"
 
 #define WORDS(name, ...) static const char *const name[] = { __VA_ARGS__ };

@@ -74,7 +74,7 @@ const json_t *json_items(const json_t *o, const char *key);
 /* ---- lists (list.c) */
 /* The same call of the program without --json: what is only looked up is not printed. */
 struct cli cli_quiet(const struct cli *c);
-/* Get all pages of a list, by page number; fn sees each item and returns false when it has seen enough.
+/* Get all pages of a list; fn sees each item and returns false when it has seen enough.
  * False: a call failed (it was said). session may be NULL. */
 bool each_item(struct cli *c, const char *path, const char *session,
                bool (*fn)(void *arg, const json_t *item), void *arg);

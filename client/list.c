@@ -57,7 +57,7 @@ cmd_search(struct cli *c)
     return (int)i;
 }
 
-/* ---- lists in pages */
+/* ---- lists in pages: each goes on behind the one before. By number, rows would be missed where a page was too large for a reply and was cut. */
 
 struct cli
 cli_quiet(const struct cli *c)
@@ -72,19 +72,25 @@ bool
 each_item(struct cli *c, const char *path, const char *session, bool (*fn)(void *arg, const json_t *item),
           void *arg)
 {
+    struct buf cursor = { 0 };
     bool more = true, ok = true;
 
-    for (int page = 1; more && ok; page++) {
+    while (more && ok) {
         struct buf url = { 0 };
         struct fetch k;
         size_t i;
         json_t *v, *item;
 
-        buf_printf(&url, "%s%cpage=%d&limit=200", path, strchr(path, '?') ? '&' : '?', page);
+        buf_z(&url, path);
+        url_param(&url, "limit", STR("200"));
+        if (cursor.n > 0)
+            url_param(&url, "cursor", buf_slice(&cursor));
         fetch_init(&k, c, "GET", url.p, STR_NONE, session);
         v = fetch_json(&k, c);
         ok = v != NULL;
-        more = ok && json_flag(v, "has_more", false);
+        more = ok && json_flag(v, "has_more", false) && json_str(v, "next_cursor").n > 0;
+        buf_reset(&cursor);
+        buf_str(&cursor, json_str(v, "next_cursor"));
         json_array_foreach ((json_t *)(uintptr_t)json_items(v, "items"), i, item)
             if (!fn(arg, item)) {
                 more = false;
@@ -94,6 +100,7 @@ each_item(struct cli *c, const char *path, const char *session, bool (*fn)(void 
         fetch_fini(&k);
         buf_free(&url);
     }
+    buf_free(&cursor);
     return ok;
 }
 

@@ -482,6 +482,16 @@ def test_documents_are_read_once_more(main):
     waiting.join()
 
 
+def test_a_list_whose_pages_are_too_large_for_a_reply_is_whole(main):
+    ids = {f"heavy-{i}" for i in range(20)}
+    for i in ids:
+        main.ingest("The heavy one.", i, wait=False, collection="heavy", metadata={"all": "x" * 60000})
+    page = main.request("GET", "/api/v1/documents?collection=heavy&limit=200").json()
+    assert len(page["items"]) < 20 and page["has_more"]
+    r = main.cli("documents", "--collection", "heavy")
+    assert r.returncode == 0 and {w for w in r.stdout.split() if w.startswith("heavy-")} == ids, (r.stdout, r.stderr)
+
+
 def test_an_answer_on_a_terminal_has_no_entities(main):
     main.ingest("# Vendor\n\nThe crimson vendor command copies everything to <path> of the project.\n", "vendor", collection="vendor")
     main.stub.script({"route": "chat", "text": "It copies everything to <path> & more [1].", "times": 2})

@@ -29,6 +29,14 @@ next_look(const struct chat_wait *w)
     return flows > look ? flows : look;
 }
 
+/* The client has gone: the answer goes on only for those who read along. */
+static enum asked
+chat_left(struct question *q, struct chat_wait *w)
+{
+    w->deaf = fly_wanted(q);
+    return w->deaf ? ASKED_ANSWERED : ASKED_GONE;
+}
+
 /* Nothing came for a moment. */
 static enum asked
 chat_idle(struct question *q, struct chat_wait *w)
@@ -37,10 +45,8 @@ chat_idle(struct question *q, struct chat_wait *w)
                                            .text = "the service that writes answers gave no sign of life" };
     int64_t now = clock_ms();
 
-    if (w->sink && w->sink->gone ? w->sink->gone(w->sink->arg) : api_gone(q->r)) {
-        w->deaf = fly_wanted(q);
-        return w->deaf ? ASKED_ANSWERED : ASKED_GONE;
-    }
+    if (w->sink && w->sink->gone ? w->sink->gone(w->sink->arg) : api_gone(q->r))
+        return chat_left(q, w);
     if (!w->sink)
         return ASKED_ANSWERED;
     if (now >= w->quiet_until)
@@ -48,7 +54,7 @@ chat_idle(struct question *q, struct chat_wait *w)
     if (now >= w->ping_at) {
         w->ping_at = now + NEXT_TOKEN_MS;
         if (!w->sink->idle(w->sink->arg))
-            return ASKED_GONE;
+            return chat_left(q, w);
     }
     return ASKED_ANSWERED;
 }
@@ -110,8 +116,7 @@ chat_piece(struct question *q, struct chat_wait *w, const struct chat_part *part
     w->text_ms = now;
     if (w->deaf || show(q, w->sink, part->text))
         return true;
-    w->deaf = !q->flying.differs && fly_wanted(q);
-    return w->deaf;
+    return !q->flying.differs && chat_left(q, w) == ASKED_ANSWERED;
 }
 
 /* The whole answer came. The rest of it, which no part could bring, is shown now. */
@@ -132,7 +137,7 @@ chat_whole(struct question *q, struct chat_wait *w, const struct chat_rep *rep)
     if (rest.text.n > 0 && !q->partial.failed &&
         (shown == 0 || memcmp(rep->text.p, q->partial.p, shown) == 0) && !chat_piece(q, w, &rest))
         return ASKED_GONE;
-    return ask_show_rest(q, w->sink) ? ASKED_ANSWERED : ASKED_GONE;
+    return w->deaf || ask_show_rest(q, w->sink) ? ASKED_ANSWERED : chat_left(q, w);
 }
 
 enum asked

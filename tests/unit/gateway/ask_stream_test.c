@@ -68,6 +68,28 @@ a_client_that_left_cancels_the_model(void **state)
     assert_int_equal(w.order[w.n_order - 1], KIND_CHAT);
 }
 
+/* Others read along: the answer is theirs, too, at whichever event its first reader goes. */
+static void
+an_answer_that_others_read_is_ended_without_its_reader(void **state)
+{
+    (void)state;
+    for (int writes = 3; writes <= 7;
+         writes++) { /* headers, meta, sources; two parts, the rest, and the rest that the sanitizer held */
+        fresh(NULL);
+        w.shares = w.flies = true;
+        w.open_end = " See `1h";
+        w.streams_left = writes;
+        ask_with(route_chat_stream, ASKED, false);
+        assert_string_equal(w.finished.p, "complete For one hour [1]. See `1h");
+        assert_int_equal(w.landed, 1);
+    }
+    fresh(NULL);
+    w.open_end = " See `1h";
+    w.streams_left = 6;
+    ask_with(route_chat_stream, ASKED, false); /* nobody else reads */
+    assert_true(str_starts(buf_slice(&w.finished), "incomplete "));
+}
+
 int
 main(void)
 {
@@ -77,6 +99,7 @@ main(void)
         cmocka_unit_test_setup(a_stream_that_breaks_says_so_and_keeps_what_was_shown, fresh),
         cmocka_unit_test_setup(a_stream_that_fails_before_it_began_has_a_status, fresh),
         cmocka_unit_test_setup(a_client_that_left_cancels_the_model, fresh),
+        cmocka_unit_test_setup(an_answer_that_others_read_is_ended_without_its_reader, fresh),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

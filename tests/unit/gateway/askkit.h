@@ -101,6 +101,9 @@ static struct world {
     struct str own, others; /* the embedder's model; one that it has besides */
     int64_t search_after;
     struct hub_view view; /* of the hub */
+    bool flies;           /* Redis knows of flights: this question leads one, and others read along */
+    int landed;           /* flight_lease_end: how often with an answer */
+    const char *open_end; /* the model's text goes on so */
 } w;
 
 static struct uuid conversation, document, chunk;
@@ -117,6 +120,7 @@ reply_of(enum kind kind)
     };
     static struct search_rep found;
     static struct chat_rep said;
+    static char text[64];
     static struct ack ack = { .count = 1 };
     static struct document_text_rep bytes = { .text = { "kept **for** one", 16 }, .bytes = 100 };
 
@@ -136,7 +140,8 @@ reply_of(enum kind kind)
     found.degraded = w.away;
     found.selected.v = &w.place;
     found.selected.n = w.place.end > w.place.start;
-    said = (struct chat_rep){ .text = w.uncited ? STR("For a while.") : STR("For one hour [1]."),
+    (void)snprintf(text, sizeof text, "For one hour [1].%s", w.open_end ? w.open_end : "");
+    said = (struct chat_rep){ .text = w.uncited ? STR("For a while.") : str_of(text),
                               .model = STR("gpt"),
                               .prompt_tokens = 10,
                               .completion_tokens = 5,
@@ -882,7 +887,7 @@ frames_wanted(struct request *r, const struct frames *f, int64_t *unread_s)
 {
     (void)r, (void)f;
     *unread_s = 0;
-    return false;
+    return w.flies;
 }
 
 enum frames_found
@@ -900,13 +905,14 @@ frames_refer(struct request *r, const struct frames *f)
     (void)r, (void)f;
 }
 
-/* Redis knows of no flights here: tests/e2e/test_flight.py has one. */
+/* Redis knows of no flights here but those that questions here lead: tests/e2e/test_flight.py has others. */
 enum lease_taken
 flight_lease_take(struct request *r, const uint8_t flight[32], const uint8_t session_hash[32],
                   struct flight_lease *l)
 {
-    (void)r, (void)flight, (void)session_hash, (void)l;
-    return LEASE_AWAY;
+    (void)r, (void)flight, (void)session_hash;
+    *l = (struct flight_lease){ 0 };
+    return w.flies ? LEASE_OURS : LEASE_AWAY;
 }
 
 enum lease_state
@@ -920,14 +926,14 @@ bool
 flight_lease_open(struct request *r, const struct flight_lease *l, struct str state)
 {
     (void)r, (void)l, (void)state;
-    return false;
+    return w.flies;
 }
 
 bool
 flight_lease_said(struct request *r, const struct flight_lease *l, struct str said)
 {
     (void)r, (void)l, (void)said;
-    return false;
+    return w.flies;
 }
 
 bool
@@ -940,7 +946,8 @@ flight_lease_erased(struct request *r, const uint8_t session_hash[32])
 void
 flight_lease_end(struct request *r, const struct flight_lease *l, bool keep)
 {
-    (void)r, (void)l, (void)keep;
+    (void)r, (void)l;
+    w.landed += keep;
 }
 
 bool

@@ -316,7 +316,6 @@ budget_call(struct request *r, struct held *h, enum kind kind, const void *req, 
             struct outcome *out)
 {
     enum kind quote = kind == KIND_EMBED ? KIND_EMBED_QUOTE : KIND_RERANK_QUOTE;
-    struct call *call;
     struct paying p;
     enum err e = budget_hold(r, quote, req, &p, out);
 
@@ -324,15 +323,12 @@ budget_call(struct request *r, struct held *h, enum kind kind, const void *req, 
         return e;
     if (!p.on)
         return api_call(r, h, kind, req, deadline_ms, out);
-    call = hub_call_once(api_hub(r), kind, req, r->who.tenant, r->id, deadline_ms);
-    while (call_wait(call, INT64_MAX, out) == CALL_PART)
-        ;
-    held_add(h, call);
-    if (out->err == ERR_OK)
+    e = held_wait(h, hub_call_once(api_hub(r), kind, req, r->who.tenant, r->id, deadline_ms), out);
+    if (e == ERR_OK)
         note(r, kind, out->msg, &p);
-    else if (err_maybe_paid(out->err))
+    else if (err_maybe_paid(e))
         budget_unsure(r, &p);
-    return out->err;
+    return e;
 }
 
 /* ---- settle */

@@ -399,10 +399,7 @@ save(struct question *q, struct str status)
     call = hub_call(api_hub(q->r), KIND_TURN_FINISH, &t, q->r->who.tenant, q->r->id, deadline);
     if (!status.p)
         remembered = remember(q);
-    while (call_wait(call, INT64_MAX, &a) == CALL_PART)
-        ;
-    held_add(&q->held, call);
-    if (a.err == ERR_OK)
+    if (held_wait(&q->held, call, &a) == ERR_OK)
         q->saved = SAVED_YES;
     else if (a.err == ERR_NOT_FOUND || a.err == ERR_CONFLICT)
         forget(q, remembered);

@@ -29,17 +29,19 @@ held_free(struct held *h)
 }
 
 enum err
+held_wait(struct held *h, struct call *q, struct outcome *out)
+{
+    while (call_wait(q, INT64_MAX, out) == CALL_PART)
+        ;
+    held_add(h, q);
+    return out->err;
+}
+
+enum err
 api_call(struct request *r, struct held *h, enum kind kind, const void *req, int64_t deadline_ms,
          struct outcome *out)
 {
-    struct call *q = NULL;
-    enum err e;
-
-    memset(out, 0, sizeof *out);
-    e = call_once(api_hub(r), kind, req, r->who.tenant, r->id, deadline_ms, &q, out);
-    if (q)
-        held_add(h, q);
-    return e;
+    return held_wait(h, hub_call(api_hub(r), kind, req, r->who.tenant, r->id, deadline_ms), out);
 }
 
 const char *

@@ -48,6 +48,8 @@ bool api_get(struct request *r, struct held *h, enum kind kind, const void *req,
 /* A failure for people: the service's phrase, else its error's own. */
 const char *outcome_text(const struct outcome *a);
 void held_add(struct held *h, struct call *q);
+/* The end of a call without parts, which is held from then on. */
+enum err held_wait(struct held *h, struct call *q, struct outcome *out);
 void held_free(struct held *h);
 void held_keep(struct held *h,
                size_t first); /* those before it are freed: nobody looks at their replies again */

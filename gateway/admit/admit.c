@@ -452,7 +452,7 @@ admit(struct request *r, const uint8_t *session_hash, const struct cache_probe *
     if (decided < 0) {
         stat_inc(&gateway_stats, GW_LIMIT_LOCAL);
         if (probe && !hit->hit)
-            request_header_add(r, "X-Cache", "bypass");
+            request_header_set(r, "X-Cache", "bypass");
         if (!local_take(r, &p, 1, true))
             return refuse(r, &p);
     }

@@ -307,6 +307,26 @@ an_answer_that_is_taken_back_is_gone(void **state)
     assert_int_equal(REDIS(STR_NONE, "EXISTS", p.key).i, 0);
 }
 
+/* It may be read, and its limits cannot be counted there. */
+static void
+a_redis_that_is_full_is_told_of_once(void **state)
+{
+    struct cache_probe p = probe_of(NULL);
+    struct request r = request_of();
+    struct cache_hit hit;
+    const char *told;
+
+    (void)state;
+    assert_int_equal(REDIS(STR_NONE, "CONFIG", "SET", "maxmemory", "1").type, REDIS_STATUS);
+    assert_true(admit(&r, session, &p, &hit));
+    assert_int_equal(REDIS(STR_NONE, "CONFIG", "SET", "maxmemory", "0").type, REDIS_STATUS);
+    buf_c(&r.headers, '\0');
+    told = strstr(r.headers.p, "X-Cache: ");
+    assert_non_null(told);
+    assert_null(strstr(told + 1, "X-Cache: "));
+    buf_free(&r.headers);
+}
+
 static bool
 open_stream(int64_t asked_us)
 {
@@ -396,6 +416,7 @@ main(void)
         T(a_redis_that_forgets_meets_the_floor_at_twice_the_limit),
         T(erasing_a_session_erases_its_cached_answers),
         T(an_answer_that_is_taken_back_is_gone),
+        T(a_redis_that_is_full_is_told_of_once),
         T(erasing_a_session_erases_its_streams_and_none_of_an_older_question_comes_after_it),
         T(the_set_of_a_session_that_goes_on_asking_holds_what_lives),
         T(without_redis_the_process_limits_by_itself),

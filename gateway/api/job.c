@@ -9,7 +9,6 @@
 #include "gateway/upload/searchable.h"
 
 #define EVERY_MS 250
-#define PING_MS 15000
 #define STREAM_MS 120000
 
 /* The job as JSON; false after the failure was sent. *done: it is at its end. */
@@ -42,7 +41,7 @@ static void
 follow(struct request *r, const struct uuid *id, struct buf *b, bool done)
 {
     struct buf last = BUF_MAX(65536);
-    int64_t end = clock_ms() + STREAM_MS, ping = clock_ms() + PING_MS;
+    int64_t end = clock_ms() + STREAM_MS, ping = clock_ms() + STREAM_PING_MS;
     bool ok = stream_begin(r);
 
     r->deadline_ms = end;
@@ -51,10 +50,10 @@ follow(struct request *r, const struct uuid *id, struct buf *b, bool done)
             ok = stream_event(r, done ? "done" : "progress", NULL, buf_slice(b));
             buf_reset(&last);
             buf_str(&last, buf_slice(b));
-            ping = clock_ms() + PING_MS;
+            ping = clock_ms() + STREAM_PING_MS;
         } else if (clock_ms() >= ping) {
             ok = stream_ping(r);
-            ping = clock_ms() + PING_MS;
+            ping = clock_ms() + STREAM_PING_MS;
         }
         if (!ok || done || clock_ms() >= end || api_gone(r))
             break;

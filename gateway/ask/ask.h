@@ -123,7 +123,8 @@ void ask_fini(struct question *q);
 /* The id of citation n of a message. */
 struct uuid ask_citation_id(const struct uuid *message_id, int64_t n);
 
-/* trace.c. */
+/* trace.c. The language that a text is read in: its collection's, by its code, else as the text's beginning tells. */
+enum language ask_language(struct str code, struct str text);
 void ask_stats_register(void);
 /* A stage ends that began at since_us (clock_us()). */
 void ask_stage(struct question *q, enum stage s, int64_t since_us);

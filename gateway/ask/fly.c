@@ -19,9 +19,8 @@
 
 #define WAKE_MS 100 /* how often a follower looks after its client and its session */
 #define LOOK_MS 50  /* between two looks in Redis, of all followers here: the embedder writes as often */
-#define PING_MS 15000
-#define TRIES 3    /* flights that a question follows in vain */
-#define WANTED_S 2 /* a follower has looked since */
+#define TRIES 3     /* flights that a question follows in vain */
+#define WANTED_S 2  /* a follower has looked since */
 #define VIEW_MAX (3u << 20)
 
 /* ---- who leads */
@@ -338,7 +337,7 @@ idle(struct question *q, struct fly_state *s)
         return STEP_ON;
     s->client_ms = now;
     gone = s->sink && s->sink->gone ? s->sink->gone(s->sink->arg) : api_gone(q->r);
-    if (!gone && s->sink && now - s->ping_ms > PING_MS) {
+    if (!gone && s->sink && now - s->ping_ms > STREAM_PING_MS) {
         s->ping_ms = now;
         gone = !s->sink->idle(s->sink->arg);
     }

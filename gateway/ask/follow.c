@@ -25,7 +25,6 @@
 #define LOOK_MS 100 /* how often Redis is asked for news */
 #define LOOK_MORE \
     2 /* later by so many ms for each stream that is read: some 500 looks a second at most, of all */
-#define PING_MS 15000
 #define AWAY_MS 5000   /* Redis may be away so long from one who only reads */
 #define QUIET_MS 30000 /* a writer that says nothing for so long is taken for dead */
 #define VIEW_MAX (2u << 20)
@@ -428,8 +427,8 @@ look_around(struct follow *f, enum asked *state)
 
     if (now >= f->q->r->deadline_ms)
         return fail(f, ERR_DEADLINE, NULL, state);
-    if (!events_gone(f->e) && (now - f->ping_ms < PING_MS || events_idle(f->e))) {
-        f->ping_ms = now - f->ping_ms < PING_MS ? f->ping_ms : now;
+    if (!events_gone(f->e) && (now - f->ping_ms < STREAM_PING_MS || events_idle(f->e))) {
+        f->ping_ms = now - f->ping_ms < STREAM_PING_MS ? f->ping_ms : now;
         return STEP_ON;
     }
     *state = f->mine ? ask_break(f->q, ASKED_GONE) : ASKED_GONE;

@@ -20,8 +20,7 @@
 #include "proto/answer.h"
 #include "text/wording.h"
 
-#define LANGUAGE_BYTES 256 /* of a text that its language is told from */
-#define TRIES 3            /* flights that a question waits for */
+#define TRIES 3 /* flights that a question waits for */
 
 static bool
 may_share(const struct question *q)
@@ -57,7 +56,7 @@ name(struct question *q)
 {
     struct str code = q->settings ? q->settings->language : STR_NONE;
 
-    q->semantic.language = language_given(code, utf8_cut(q->text, LANGUAGE_BYTES), LANG_ENGLISH);
+    q->semantic.language = ask_language(code, q->text);
     q->share.epoch = q->probe.epoch;
     ask_share_name(q, q->text, &q->share);
 }

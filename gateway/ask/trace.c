@@ -272,12 +272,16 @@ is_cited(const struct question *q, int64_t n)
     return false;
 }
 
-/* The language that a text is read in: its collection's, else as it is found out. */
+enum language
+ask_language(struct str code, struct str text)
+{
+    return language_given(code, utf8_cut(text, LANGUAGE_BYTES), LANG_ENGLISH);
+}
+
 static void
 key_language(struct buf *b, struct str code, struct str text)
 {
-    buf_key_str(b, "language",
-                str_of(language_code(language_given(code, utf8_cut(text, LANGUAGE_BYTES), LANG_ENGLISH))));
+    buf_key_str(b, "language", str_of(language_code(ask_language(code, text))));
 }
 
 static void

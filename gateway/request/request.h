@@ -93,6 +93,7 @@ void request_retry_after(struct request *r, int64_t ms);
 bool stream_begin(struct request *r);
 bool stream_event(struct request *r, const char *event, const char *id, struct str json);
 bool stream_ping(struct request *r);
+#define STREAM_PING_MS 15000 /* a stream that has told nothing for so long says that it lives */
 /* A stream waits for long now, for a token or for the store, as thousands of others may: its thread gives back the memory that it does not need
  * meanwhile. Of a request that is no stream nothing. */
 void stream_rest(const struct request *r);

@@ -321,7 +321,7 @@ fetch_end(void)
 void
 url_param(struct buf *path, const char *name, struct str value)
 {
-    buf_printf(path, "%c%s=", memchr(path->p, '?', path->n) ? '&' : '?', name);
+    buf_printf(path, "%c%s=", str_has_byte(buf_slice(path), '?') ? '&' : '?', name);
     url_escape(path, value);
 }
 

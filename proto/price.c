@@ -55,7 +55,7 @@ read_entry(struct str entry, struct str *model, struct price *p)
     struct str figures, input, output;
 
     *model = split_last(entry, '=', &figures);
-    if (!figures.p || model->n == 0 || model->n > NAME_MAX_BYTES || memchr(model->p, ' ', model->n))
+    if (!figures.p || model->n == 0 || model->n > NAME_MAX_BYTES || str_has_byte(*model, ' '))
         return false;
     input = split_last(figures, '/', &output);
     p->output = 0;

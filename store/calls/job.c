@@ -78,17 +78,16 @@ claim_row(const struct tx *t, size_t row, struct job_claim_rep *rep)
     rep->document_id = col_id(t, 0, row, 0);
     rep->job_id = col_id(t, 0, row, 1);
     rep->generation = col_i64(t, 0, row, 2);
-    rep->attempts = col_i64(t, 0, row, 3);
-    rep->tenant = col_str(t, 0, row, 4);
-    rep->collection = col_str(t, 0, row, 5);
-    rep->title = col_str(t, 0, row, 6);
-    rep->chapter = col_str(t, 0, row, 7);
-    rep->section = col_str(t, 0, row, 8);
-    rep->url = col_str(t, 0, row, 9);
-    rep->mime = col_str(t, 0, row, 10);
-    rep->body = col_str(t, 0, row, 11);
-    rep->space = col_str(t, 0, row, 12);
-    rep->space_dims = col_i64(t, 0, row, 13);
+    rep->tenant = col_str(t, 0, row, 3);
+    rep->collection = col_str(t, 0, row, 4);
+    rep->title = col_str(t, 0, row, 5);
+    rep->chapter = col_str(t, 0, row, 6);
+    rep->section = col_str(t, 0, row, 7);
+    rep->url = col_str(t, 0, row, 8);
+    rep->mime = col_str(t, 0, row, 9);
+    rep->body = col_str(t, 0, row, 10);
+    rep->space = col_str(t, 0, row, 11);
+    rep->space_dims = col_i64(t, 0, row, 12);
 }
 
 static void

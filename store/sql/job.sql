@@ -107,7 +107,7 @@ RETURNING u.document_id, u.generation;
 -- name: CLAIMED (shared)
 -- The originals of what was claimed.
 --   $1 documents, $2 generations, $3 worker
-SELECT u.document_id, u.job_id, u.generation, (u.attempts - 1)::int8, d.tenant, d.collection, u.title,
+SELECT u.document_id, u.job_id, u.generation, d.tenant, d.collection, u.title,
     u.chapter, u.section, u.url, u.mime, u.body, m.active, m.active_dims
 FROM unnest($1::uuid[], $2::int8[]) AS g (id, generation)
 CROSS JOIN LATERAL (

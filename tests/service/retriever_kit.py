@@ -131,7 +131,7 @@ class Backend:
                 d.update(status="processing", lease=time.monotonic() + self.lease_s, worker=q["worker"], attempts=d["attempts"] + 1)
                 self.claims.append((d["id"], q["worker"]))
                 return 0, {"document_id": d["id"], "job_id": d["id"], "generation": d["generation"], "tenant": d["tenant"],
-                           "collection": d["collection"], "mime": d["mime"], "body": d["body"], "attempts": d["attempts"] - 1,
+                           "collection": d["collection"], "mime": d["mime"], "body": d["body"],
                            **({"title": d["title"]} if "title" in d else {}),
                            **({"space": self.space, "space_dims": DIMS} if self.space else {})}
         return CODES["NOT_FOUND"], {}

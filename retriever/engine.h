@@ -97,7 +97,8 @@ struct engine {
     size_t (*bytes)(struct engine *e, const void *doc);
     /* The bytes that a document will take, roughly, before it has vectors. */
     size_t (*cost)(struct engine *e, size_t text_bytes, size_t passages, size_t dims);
-    bool (*room)(struct engine *e, size_t bytes); /* would that much more fit */
+    bool (*room)(struct engine *e,
+                 size_t bytes); /* would that much more fit; NULL: its server says when there is none */
     struct engine_stats (*stats)(struct engine *e);
     /* Of an engine whose index outlives the process; each may be NULL. busy: no more documents for now. resume: false, it is not known
      * yet; else changes after *after are wanted, and everything up to *known can be found meanwhile. reached: every change up to seq
@@ -138,5 +139,11 @@ struct engine *engine_open(const struct engine_host *h);
 /* The one that stands in when that one's server is away. NULL: INDEX_FALLBACK says that there is none. */
 struct engine *engine_open_fallback(const struct engine_host *h);
 void engine_close(struct engine **e); /* NULL is fine */
+
+static inline bool
+engine_room(struct engine *e, size_t bytes)
+{
+    return !e->room || e->room(e, bytes);
+}
 
 #endif

@@ -371,7 +371,7 @@ try_aside(struct feed *f, int64_t now)
     for (struct row *x = f->aside.head; x && !f->aside_busy; x = x->next) {
         if (x->state != ROW_QUEUED || (!x->full && now < x->at_ms))
             continue;
-        if (!x->full || e->room(e, x->bytes)) {
+        if (!x->full || engine_room(e, x->bytes)) {
             take(x);
             fetch(x);
         } else if (now >= x->at_ms) {

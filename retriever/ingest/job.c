@@ -308,7 +308,7 @@ job_read(void *arg)
         j->why = "the document has too many parts";
     else if (j->pieces.n == 0)
         j->why = "the document contains no text";
-    else if (!e->room(e, e->cost(e, j->doc.text.n, j->pieces.n, j->dims)))
+    else if (!engine_room(e, e->cost(e, j->doc.text.n, j->pieces.n, j->dims)))
         j->why = e->full;
 }
 

@@ -123,14 +123,6 @@ cost(struct engine *e, size_t text_bytes, size_t passages, size_t dims)
     return 3 * text_bytes + passages * (16 * dims + 600);
 }
 
-/* The cluster says when it has none. */
-static bool
-room(struct engine *e, size_t n)
-{
-    (void)e, (void)n;
-    return true;
-}
-
 static bool
 busy(struct engine *e)
 {
@@ -230,7 +222,6 @@ open_opensearch(const struct engine_host *h)
                             .unload = unload,
                             .bytes = bytes,
                             .cost = cost,
-                            .room = room,
                             .busy = busy,
                             .resume = resume,
                             .reached = reached,

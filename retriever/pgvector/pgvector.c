@@ -230,14 +230,6 @@ cost(struct engine *e, size_t text_bytes, size_t passages, size_t dims)
     return 3 * text_bytes + passages * (4 * dims + 600);
 }
 
-/* Postgres says when it has none. */
-static bool
-room(struct engine *e, size_t n)
-{
-    (void)e, (void)n;
-    return true;
-}
-
 static bool
 busy(struct engine *e)
 {
@@ -329,7 +321,6 @@ open_kind(const struct engine_host *h, bool words)
                             .unload = unload,
                             .bytes = bytes,
                             .cost = cost,
-                            .room = room,
                             .busy = busy,
                             .resume = resume,
                             .reached = reached,

@@ -138,7 +138,7 @@ has_room(struct reembed *b)
 
     for (size_t i = 0; i < b->work->items.n; i++)
         passages += (size_t)(b->work->items.v[i].chunks > 0 ? b->work->items.v[i].chunks : 0);
-    return e->room(e, e->cost(e, 0, passages, (size_t)b->work->dims));
+    return engine_room(e, e->cost(e, 0, passages, (size_t)b->work->dims));
 }
 
 static void

@@ -68,15 +68,16 @@ metadata_ok(struct delivery *c, struct str json)
 
 #define CURSOR 24 /* bytes: time and id */
 
-void
-page_cursor(int64_t raw_time, const struct uuid *id, char out[PAGE_CURSOR])
+struct str
+page_cursor(const struct tx *t, size_t row, int time, char out[PAGE_CURSOR])
 {
-    uint64_t at = htobe64((uint64_t)raw_time);
+    uint64_t at = htobe64((uint64_t)col_raw_time(t, 0, row, time));
+    struct uuid id = col_id(t, 0, row, 0);
     uint8_t b[CURSOR];
 
     memcpy(b, &at, 8);
-    memcpy(b + 8, id->b, 16);
-    hex_text(b, CURSOR, out);
+    memcpy(b + 8, id.b, 16);
+    return str_of(hex_text(b, CURSOR, out));
 }
 
 bool

@@ -30,9 +30,10 @@ bool metadata_ok(struct delivery *c, struct str json);
 #define PAGE_BYTES 900000
 void *page_items(struct tx *t, int i, size_t most, size_t size,
                  size_t (*read)(struct tx *t, int i, size_t row, void *item), size_t *n, bool *more);
-/* A cursor over rows ordered by time and id: 48 hex digits. */
+/* A cursor over rows ordered by time and id, 48 hex digits: behind that row of statement 0, whose id is its first column. time: the
+ * column of its time. */
 #define PAGE_CURSOR 49
-void page_cursor(int64_t raw_time, const struct uuid *id, char out[PAGE_CURSOR]);
+struct str page_cursor(const struct tx *t, size_t row, int time, char out[PAGE_CURSOR]);
 /* The place from which a list goes on: after the cursor, or from the newest row with *skip rows left out for
  * a page number. If limit, page or cursor are not as they must be, the call is failed and false returned. */
 struct page_from {
@@ -74,7 +75,25 @@ enum chunk_column {
 struct param chunk_cell(const struct chunk *k, enum chunk_column col);
 bool chunk_ok(const struct chunk *k);
 
-/* citation.c: one row's citation: its columns begin at from, in the order of `citation_cols`, but for the page's. */
+/* Columns of a citation: as `citation_cols` in store/sql/conversation.sql reads them, and as `cited_there` in turn.sql writes them. */
+enum citation_column {
+    CITED_ID,
+    CITED_N,
+    CITED_DOCUMENT,
+    CITED_CHUNK,
+    CITED_EXTERNAL,
+    CITED_TITLE,
+    CITED_CHAPTER,
+    CITED_SECTION,
+    CITED_URL,
+    CITED_EXCERPT,
+    CITED_START,
+    CITED_END,
+    CITED_SCORE,
+    CITED_PAGE,
+    CITED_COLUMNS
+};
+/* citation.c: one row's citation: its columns begin at from, but for the page's. */
 void citation_row(const struct tx *t, size_t row, int from, int page, struct citation *k);
 
 /* document.c: one row of `doc_cols` (store/sql/piece.sql). */

@@ -7,46 +7,25 @@
 
 #define PART_MAX 1048576 /* bytes of a document in one reply */
 
-/* Columns of both statements, as `citation_cols` in store/sql/conversation.sql has them. */
-enum col {
-    COL_ID,
-    COL_N,
-    COL_DOCUMENT,
-    COL_CHUNK,
-    COL_EXTERNAL,
-    COL_TITLE,
-    COL_CHAPTER,
-    COL_SECTION,
-    COL_URL,
-    COL_EXCERPT,
-    COL_START,
-    COL_END,
-    COL_SCORE,
-    COL_PAGE,
-    COL_COLLECTION,
-    COL_BYTES,
-    COL_AT,
-    COL_FROM,
-    COL_TEXT,
-    COL_SESSION
-};
+/* Columns of both statements behind the citation's own. */
+enum col { COL_COLLECTION = CITED_COLUMNS, COL_BYTES, COL_AT, COL_FROM, COL_TEXT, COL_SESSION };
 
 void
 citation_row(const struct tx *t, size_t row, int from, int page, struct citation *k)
 {
-    k->id = col_id(t, 0, row, from + COL_ID);
-    k->n = col_i64(t, 0, row, from + COL_N);
-    k->document_id = col_id(t, 0, row, from + COL_DOCUMENT);
-    k->chunk_id = col_id(t, 0, row, from + COL_CHUNK);
-    k->external_id = col_str(t, 0, row, from + COL_EXTERNAL);
-    k->title = col_str(t, 0, row, from + COL_TITLE);
-    k->chapter = col_str(t, 0, row, from + COL_CHAPTER);
-    k->section = col_str(t, 0, row, from + COL_SECTION);
-    k->url = col_str(t, 0, row, from + COL_URL);
-    k->excerpt = col_str(t, 0, row, from + COL_EXCERPT);
-    k->start = col_i64(t, 0, row, from + COL_START);
-    k->end = col_i64(t, 0, row, from + COL_END);
-    k->score = col_f64(t, 0, row, from + COL_SCORE);
+    k->id = col_id(t, 0, row, from + CITED_ID);
+    k->n = col_i64(t, 0, row, from + CITED_N);
+    k->document_id = col_id(t, 0, row, from + CITED_DOCUMENT);
+    k->chunk_id = col_id(t, 0, row, from + CITED_CHUNK);
+    k->external_id = col_str(t, 0, row, from + CITED_EXTERNAL);
+    k->title = col_str(t, 0, row, from + CITED_TITLE);
+    k->chapter = col_str(t, 0, row, from + CITED_CHAPTER);
+    k->section = col_str(t, 0, row, from + CITED_SECTION);
+    k->url = col_str(t, 0, row, from + CITED_URL);
+    k->excerpt = col_str(t, 0, row, from + CITED_EXCERPT);
+    k->start = col_i64(t, 0, row, from + CITED_START);
+    k->end = col_i64(t, 0, row, from + CITED_END);
+    k->score = col_f64(t, 0, row, from + CITED_SCORE);
     k->page = col_i64(t, 0, row, page);
 }
 
@@ -107,7 +86,7 @@ on_citation(struct tx *t)
         worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
         return;
     }
-    citation_row(t, 0, 0, COL_PAGE, &k);
+    citation_row(t, 0, 0, CITED_PAGE, &k);
     rep.collection = col_str(t, 0, 0, COL_COLLECTION);
     rep.bytes = col_i64(t, 0, 0, COL_BYTES);
     rep.state = state_of(t, &k);
@@ -142,7 +121,7 @@ on_passage(struct tx *t)
         worker_fail(t->call, ERR_NOT_FOUND, 0, NULL);
         return;
     }
-    citation_row(t, 0, 0, COL_PAGE, &k);
+    citation_row(t, 0, 0, CITED_PAGE, &k);
     rep.session = col_str(t, 0, 0, COL_SESSION);
     rep.collection = col_str(t, 0, 0, COL_COLLECTION);
     rep.state = state_of(t, &k);

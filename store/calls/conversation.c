@@ -27,10 +27,8 @@ on_list(struct tx *t)
                              &rep.has_more);
     if (!rep.items.v)
         return;
-    if (rep.has_more) {
-        page_cursor(col_raw_time(t, 0, rep.items.n - 1, 1), &rep.items.v[rep.items.n - 1].id, cursor);
-        rep.next_cursor = str_of(cursor);
-    }
+    if (rep.has_more)
+        rep.next_cursor = page_cursor(t, rep.items.n - 1, 1, cursor);
     worker_reply(t->call, &rep);
 }
 

@@ -163,25 +163,8 @@ turn_begin(struct delivery *c)
 /* ---- finish */
 
 /* The fields of a citation, column by column: each becomes an array, so that all go in one statement. */
-enum column {
-    COL_N,
-    COL_DOCUMENT,
-    COL_CHUNK,
-    COL_EXTERNAL,
-    COL_TITLE,
-    COL_CHAPTER,
-    COL_SECTION,
-    COL_URL,
-    COL_EXCERPT,
-    COL_START,
-    COL_END,
-    COL_SCORE,
-    COL_PAGE,
-    COL_ID
-};
-
 static struct param
-cell(const struct turn_finish_req *r, size_t i, enum column col)
+cell(const struct turn_finish_req *r, size_t i, enum citation_column col)
 {
     const struct citation *k = &r->citations.v[i];
     const struct str texts[] = { k->external_id, k->title, k->chapter, k->section, k->url, k->excerpt };
@@ -189,27 +172,27 @@ cell(const struct turn_finish_req *r, size_t i, enum column col)
     struct uuid id = k->id;
 
     switch (col) {
-    case COL_N: return p_i64(n);
-    case COL_DOCUMENT: return p_id(&k->document_id);
-    case COL_CHUNK: return p_id(&k->chunk_id);
-    case COL_START: return p_i64(k->start);
-    case COL_END: return p_i64(k->end);
-    case COL_SCORE: return p_f64(k->score);
-    case COL_PAGE: return k->page > 0 ? p_i64(k->page) : p_str(STR_NONE);
-    case COL_ID:
+    case CITED_N: return p_i64(n);
+    case CITED_DOCUMENT: return p_id(&k->document_id);
+    case CITED_CHUNK: return p_id(&k->chunk_id);
+    case CITED_START: return p_i64(k->start);
+    case CITED_END: return p_i64(k->end);
+    case CITED_SCORE: return p_f64(k->score);
+    case CITED_PAGE: return k->page > 0 ? p_i64(k->page) : p_str(STR_NONE);
+    case CITED_ID:
         if (uuid_is_nil(&id))
             id = uuid_named((const struct str[]){ STR("citation"),
                                                   { (const char *)r->message_id.b, 16 },
                                                   { (const char *)&n, sizeof n } },
                             3);
         return p_id(&id);
-    default: return p_str(texts[col - COL_EXTERNAL]);
+    default: return p_str(texts[col - CITED_EXTERNAL]);
     }
 }
 
 /* One column of the citations as an array; NULL when there are none. */
 static struct param
-column(struct tx *t, const struct turn_finish_req *r, enum column col, enum array_type type)
+column(struct tx *t, const struct turn_finish_req *r, enum citation_column col, enum array_type type)
 {
     struct buf *b;
 
@@ -228,14 +211,14 @@ column(struct tx *t, const struct turn_finish_req *r, enum column col, enum arra
         p_id(&(r)->question_id), p_str((r)->answer), p_str((r)->status), p_str((r)->model), \
         p_f64((r)->confidence), p_flag((r)->grounded), p_flag((r)->from_cache), p_i64((r)->prompt_tokens), \
         p_i64((r)->completion_tokens), p_time(at), p_i64((r)->expiry_days), p_str((r)->trace), \
-        p_id(&(r)->origin_id), p_time((r)->origin_ms), p_str((r)->finish), column(t, r, COL_ID, ARRAY_UUID), \
-        column(t, r, COL_N, ARRAY_INT8), column(t, r, COL_DOCUMENT, ARRAY_UUID), \
-        column(t, r, COL_CHUNK, ARRAY_UUID), column(t, r, COL_EXTERNAL, ARRAY_TEXT), \
-        column(t, r, COL_TITLE, ARRAY_TEXT), column(t, r, COL_CHAPTER, ARRAY_TEXT), \
-        column(t, r, COL_SECTION, ARRAY_TEXT), column(t, r, COL_URL, ARRAY_TEXT), \
-        column(t, r, COL_EXCERPT, ARRAY_TEXT), column(t, r, COL_START, ARRAY_INT8), \
-        column(t, r, COL_END, ARRAY_INT8), column(t, r, COL_SCORE, ARRAY_FLOAT8), \
-        column(t, r, COL_PAGE, ARRAY_INT8)
+        p_id(&(r)->origin_id), p_time((r)->origin_ms), p_str((r)->finish), \
+        column(t, r, CITED_ID, ARRAY_UUID), column(t, r, CITED_N, ARRAY_INT8), \
+        column(t, r, CITED_DOCUMENT, ARRAY_UUID), column(t, r, CITED_CHUNK, ARRAY_UUID), \
+        column(t, r, CITED_EXTERNAL, ARRAY_TEXT), column(t, r, CITED_TITLE, ARRAY_TEXT), \
+        column(t, r, CITED_CHAPTER, ARRAY_TEXT), column(t, r, CITED_SECTION, ARRAY_TEXT), \
+        column(t, r, CITED_URL, ARRAY_TEXT), column(t, r, CITED_EXCERPT, ARRAY_TEXT), \
+        column(t, r, CITED_START, ARRAY_INT8), column(t, r, CITED_END, ARRAY_INT8), \
+        column(t, r, CITED_SCORE, ARRAY_FLOAT8), column(t, r, CITED_PAGE, ARRAY_INT8)
 
 /* The conversation: the given one, which must be the session's, or the session's open one; the session with it. */
 static void

@@ -116,25 +116,6 @@ on_held(struct tx *t)
     worker_reply(t->call, &rep);
 }
 
-void
-budget_reserve(struct delivery *c)
-{
-    const struct budget_req *r = c->req;
-    struct str tenant = tenant_of(c);
-    struct whose w;
-    struct tx *t;
-
-    if (!budget_fine(c))
-        return;
-    t = call_tx(c, on_held);
-    w = whose(t, r);
-    TX(t, BUDGET_OPEN, p_str(tenant), w.owners, p_time(r->day_ms));
-    TX(t, BUDGET_LOCK, p_str(tenant), w.owners, p_time(r->day_ms));
-    TX(t, BUDGET_HOLD, p_str(tenant), w.owners, p_time(r->day_ms), w.tokens, w.nanos, p_id(&r->id),
-       p_i64(r->tokens), p_i64(r->nanos), p_i64(r->ttl_ms));
-    tx_run(t);
-}
-
 static void
 on_settled(struct tx *t)
 {
@@ -145,8 +126,9 @@ on_settled(struct tx *t)
     worker_reply(t->call, &rep);
 }
 
-void
-budget_close(struct delivery *c)
+/* last: BUDGET_HOLD or BUDGET_SETTLE, and its own figure. The rows of the day are made before the first of them. */
+static void
+budget(struct delivery *c, tx_fn done, enum sql_id last, int64_t figure)
 {
     const struct budget_req *r = c->req;
     struct str tenant = tenant_of(c);
@@ -155,10 +137,26 @@ budget_close(struct delivery *c)
 
     if (!budget_fine(c))
         return;
-    t = call_tx(c, on_settled);
+    t = call_tx(c, done);
     w = whose(t, r);
+    if (last == SQL_BUDGET_HOLD)
+        TX(t, BUDGET_OPEN, p_str(tenant), w.owners, p_time(r->day_ms));
     TX(t, BUDGET_LOCK, p_str(tenant), w.owners, p_time(r->day_ms));
-    TX(t, BUDGET_SETTLE, p_str(tenant), w.owners, p_time(r->day_ms), w.tokens, w.nanos, p_id(&r->id),
-       p_i64(r->tokens), p_i64(r->nanos), p_i64(r->warn_percent));
+    tx_add(t, last,
+           (const struct param[]){ p_str(tenant), w.owners, p_time(r->day_ms), w.tokens, w.nanos,
+                                   p_id(&r->id), p_i64(r->tokens), p_i64(r->nanos), p_i64(figure) },
+           9);
     tx_run(t);
+}
+
+void
+budget_reserve(struct delivery *c)
+{
+    budget(c, on_held, SQL_BUDGET_HOLD, ((const struct budget_req *)c->req)->ttl_ms);
+}
+
+void
+budget_close(struct delivery *c)
+{
+    budget(c, on_settled, SQL_BUDGET_SETTLE, ((const struct budget_req *)c->req)->warn_percent);
 }

@@ -200,17 +200,33 @@ send_lot(struct upload *u)
         collect(u);
 }
 
+/* Is the same document among them? All are of one collection. */
+static bool
+holds(const struct lot *l, const struct document_put_req *req)
+{
+    bool same = false;
+
+    for (size_t i = 0; i < l->n && !same; i++)
+        same = str_eq(l->item[i].external_id, req->external_id);
+    return same && str_eq(l->item[0].collection, req->collection);
+}
+
 /* May it go along with those at hand? */
 static bool
 fits(const struct lot *l, const struct document_put_req *req)
 {
-    if (l->n == UPLOAD_MANY || l->bytes + req->body.n > UPLOAD_BYTES ||
-        !str_eq(l->item[0].collection, req->collection))
-        return false;
-    for (size_t i = 0; i < l->n; i++)
-        if (str_eq(l->item[i].external_id, req->external_id))
-            return false;
-    return true;
+    return l->n < UPLOAD_MANY && l->bytes + req->body.n <= UPLOAD_BYTES &&
+           str_eq(l->item[0].collection, req->collection) && !holds(l, req);
+}
+
+/* An earlier record of the same document is under way. It may have to be sent again, and would come last. */
+static bool
+is_sent(const struct upload *u, const struct document_put_req *req)
+{
+    for (size_t i = 0; i < u->n_pending; i++)
+        if (holds(u->pending[i], req))
+            return true;
+    return false;
 }
 
 /* The id of a document that came without one. With an Idempotency-Key a rerun makes the same ids. */
@@ -263,6 +279,8 @@ upload_put(struct upload *u, struct document_put_req *req, size_t line, json_t *
     }
     if (u->lot && !fits(u->lot, req))
         send_lot(u);
+    while (is_sent(u, req))
+        collect(u);
     if (!u->lot)
         u->lot = mem_new(sizeof *u->lot);
     u->lot->bytes += req->body.n;

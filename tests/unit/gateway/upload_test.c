@@ -417,6 +417,24 @@ a_store_that_fails_ends_the_upload(void **state)
     assert_int_equal(w.problem, ERR_VALIDATION);
 }
 
+/* Also when the one before was refused with its lot and comes by itself after that. */
+static void
+of_two_records_with_one_id_the_later_one_stands(void **state)
+{
+    (void)state;
+    w.refuse_at = 3;
+    upload(
+        "application/jsonl",
+        "{\"id\":\"a\",\"title\":\"1\",\"text\":\"t\"}\n{\"id\":\"a\",\"title\":\"2\",\"text\":\"t\"}\n"
+        "{\"id\":\"b\",\"title\":\"bad\",\"text\":\"t\"}\n{\"id\":\"a\",\"title\":\"4\",\"text\":\"t\"}\n");
+    assert_int_equal(w.status, 202);
+    assert_int_equal(w.puts, 4);
+    assert_string_equal(w.titles[0], "1");
+    assert_string_equal(w.titles[1], "2");
+    assert_string_equal(w.titles[2], "bad");
+    assert_string_equal(w.titles[3], "4");
+}
+
 static void
 a_request_without_a_good_record_is_refused(void **state)
 {
@@ -527,6 +545,7 @@ main(void)
         cmocka_unit_test_setup(with_an_idempotency_key_a_rerun_makes_the_same_ids, fresh),
         cmocka_unit_test_setup(wrong_records_are_listed_by_line_and_the_others_share_one_job, fresh),
         cmocka_unit_test_setup(a_store_that_fails_ends_the_upload, fresh),
+        cmocka_unit_test_setup(of_two_records_with_one_id_the_later_one_stands, fresh),
         cmocka_unit_test_setup(a_request_without_a_good_record_is_refused, fresh),
         cmocka_unit_test_setup(a_raw_body_takes_its_type_and_name_from_headers, fresh),
         cmocka_unit_test_setup(a_form_takes_all_its_files_or_none, fresh),

@@ -1,20 +1,29 @@
 /* `footnote collection NAME`: a collection's settings; --language and --cache-scope change these and keep the others. */
 #include "client/client.h"
 
-struct wanted {
-    struct str name;
-    json_t *found; /* the collection, owned; NULL: there is none (yet) */
-};
-
+/* *found: the collection, owned; NULL: there is none (yet). False: the call failed, and it was said why. */
 static bool
-look(void *arg, const json_t *item)
+look(const struct cli *c, const char *path, json_t **found)
 {
-    struct wanted *w = arg;
+    struct buf why = { 0 };
+    struct fetch k;
+    CURLcode result;
+    json_t *v;
+    bool there, ok;
 
-    if (!str_eq(json_str(item, "name"), w->name))
-        return true;
-    w->found = json_incref((json_t *)(uintptr_t)item);
-    return false;
+    fetch_init(&k, c, "GET", path, STR_NONE, NULL);
+    there = fetch_perform(&k, &result);
+    v = result == CURLE_OK ? fetch_reply(&k) : NULL;
+    ok = v && (there || k.status == 404);
+    *found = there ? json_incref(v) : NULL;
+    if (!ok) {
+        fetch_explain(&k, c, result, &why);
+        say("%s", why.p);
+    }
+    json_decref(v);
+    buf_free(&why);
+    fetch_fini(&k);
+    return ok;
 }
 
 /* The settings that PUT takes: it replaces all of them, so those that are set go along. */
@@ -164,11 +173,10 @@ cmd_collection(struct cli *c)
 {
     static const char *const verbs[] = { "switch-back", "drop-old" };
     const char *name = c->args[c->n_args - 1];
-    struct wanted w = { .name = str_of(name) };
-    struct cli quiet = cli_quiet(c);
     struct buf path = { 0 }, body = { 0 };
     struct fetch k;
-    json_t *v = NULL;
+    json_t *found, *v = NULL;
+    int code = 1;
 
     for (size_t i = 0; c->n_args == 2 && i < 2; i++)
         if (strcmp(c->args[0], verbs[i]) == 0)
@@ -177,29 +185,27 @@ cmd_collection(struct cli *c)
         say("collection show, switch-back or drop-old, then the name");
         return 2;
     }
-    if (!each_item(&quiet, "/api/v1/collections", NULL, look, &w)) {
-        json_decref(w.found);
-        return 1;
-    }
-    if (!w.found && !wants_change(c)) {
-        say("there is no collection %s: `footnote ingest --collection %s` makes it with its first document",
-            name, name);
+    buf_z(&path, "/api/v1/collections/");
+    url_escape(&path, str_of(name));
+    if (!look(c, path.p, &found)) {
+        buf_free(&path);
         return 1;
     }
     if (wants_change(c)) {
-        buf_z(&path, "/api/v1/collections/");
-        url_escape(&path, w.name);
-        put_settings(&body, c, w.found);
+        put_settings(&body, c, found);
         fetch_init(&k, c, "PUT", path.p, buf_slice(&body), NULL);
         v = fetch_json(&k, c);
         fetch_fini(&k);
+    } else if (!found) {
+        say("there is no collection %s: `footnote ingest --collection %s` makes it with its first document",
+            name, name);
     }
-    if (v || (w.found && !wants_change(c)))
-        show_either(c, v, w.found);
-    int code = v || !wants_change(c) ? 0 : 1;
-
+    if (v || (found && !wants_change(c))) {
+        show_either(c, v, found);
+        code = 0;
+    }
     json_decref(v);
-    json_decref(w.found);
+    json_decref(found);
     buf_free(&path);
     buf_free(&body);
     return code;

@@ -265,6 +265,13 @@ def test_a_collection_is_shown_as_json_too(main):
     assert "shown: 1 documents" in main.cli("collection", "shown").stdout and main.cli("collection", "hidden", "--json").stdout == ""
 
 
+def test_a_change_of_one_of_many_collections_keeps_its_other_settings(main):
+    for name in [f"long-{i:02}" for i in range(60)] + ["long-zz"]:
+        assert main.request("PUT", f"/api/v1/collections/{name}", json={"prompt": "p" * 16000}).status_code == 200
+    v = json.loads(main.cli("collection", "long-zz", "--language", "de", "--json").stdout)
+    assert (v["language"], v["prompt"]) == ("de", "p" * 16000)
+
+
 # ---- sessions
 
 def test_a_session_is_given_out_whole_and_erased(main):

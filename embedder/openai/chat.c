@@ -177,11 +177,11 @@ take_chunk(struct stream *s, const struct chat_chunk *c)
 }
 
 static void
-take_error(struct stream *s, const struct chat_chunk *c, struct str data)
+take_error(struct stream *s, const struct upstream_told *told, struct str data)
 {
     s->error = true;
-    s->status = c->status;
-    keep(s->code, sizeof s->code, c->code);
+    s->status = told->status;
+    keep(s->code, sizeof s->code, told->code);
     buf_str(&s->complaint, data);
 }
 
@@ -197,7 +197,7 @@ on_event(void *arg, struct str data)
         return;
     switch (chat_chunk_parse(data, &c)) {
     case CHAT_EV_DONE: s->done = true; break;
-    case CHAT_EV_ERROR: take_error(s, &c, data); break;
+    case CHAT_EV_ERROR: take_error(s, &c.told, data); break;
     case CHAT_EV_CHUNK: take_chunk(s, &c); break;
     case CHAT_EV_SKIP: break;
     case CHAT_EV_JUNK:
@@ -242,7 +242,7 @@ on_sse(void *arg, struct str event, struct str data)
     on_event(s, data);
     if (str_is_anycase(event, "error") && !s->done && !s->error) {
         s->junk = false;
-        take_error(s, &(struct chat_chunk){ .status = 0 }, data);
+        take_error(s, &(struct upstream_told){ .status = 0 }, data);
     }
     if (!s->ending)
         mind_the_end(s);
@@ -317,7 +317,7 @@ read_stray(struct stream *s)
 
     s->ending = true;
     if (root && upstream_told(root, &told))
-        take_error(s, &(struct chat_chunk){ .status = told.status, .code = told.code }, all);
+        take_error(s, &told, all);
     json_decref(root);
 }
 

@@ -161,18 +161,6 @@ choice_of(const json_t *choices, struct chat_chunk *out)
     return found ? found : first;
 }
 
-static bool
-read_error(const json_t *o, struct chat_chunk *out)
-{
-    struct upstream_told told;
-
-    if (!upstream_told(o, &told))
-        return false;
-    out->code = told.code;
-    out->status = told.status;
-    return true;
-}
-
 /* The event without what proxies put in front once more. */
 static struct str
 undone(struct str data)
@@ -201,14 +189,14 @@ chat_chunk_parse(struct str data, struct chat_chunk *out)
         return data.p[0] != '{' && data.n <= WORD_MAX && data.p[0] != '<' ? CHAT_EV_SKIP : CHAT_EV_JUNK;
     if (!json_is_object(root))
         return CHAT_EV_SKIP;
-    if (read_error(root, out))
+    if (upstream_told(root, &out->told))
         return CHAT_EV_ERROR;
     read_usage(root, out);
     choices = json_object_get(root, "choices");
     if (choices && !json_is_null(choices) && !json_is_array(choices) && !json_is_object(choices))
         return CHAT_EV_JUNK;
     choice = choice_of(choices, out);
-    if (choice && read_error(choice, out))
+    if (choice && upstream_told(choice, &out->told))
         return CHAT_EV_ERROR;
     if (choice)
         read_choice(choice, out);

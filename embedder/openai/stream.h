@@ -2,7 +2,7 @@
 #ifndef EMBEDDER_OPENAI_STREAM_H
 #define EMBEDDER_OPENAI_STREAM_H
 
-#include "common/mem.h"
+#include "embedder/openai/upstream.h"
 
 /* ---- chunk.c: one event of a chat completion stream, or a whole completion. Slices point into json or joined. */
 enum chat_event { CHAT_EV_JUNK, CHAT_EV_SKIP, CHAT_EV_CHUNK, CHAT_EV_ERROR, CHAT_EV_DONE };
@@ -14,12 +14,11 @@ struct chat_chunk {
     bool thought;          /* the model thinks: a sign of life */
     bool tool;             /* the model calls a tool that it does not have */
     struct str finish;     /* finish_reason; absent while it goes on */
-    struct str code;       /* of an error object, else its type */
-    long status;           /* of an error object that has a number of HTTP; 0: none */
     int64_t prompt_tokens; /* -1: no usage in this chunk */
     int64_t completion_tokens;
-    struct buf joined; /* the text of several parts */
-    void *json;        /* owner; chat_chunk_free */
+    struct upstream_told told; /* of an error */
+    struct buf joined;         /* the text of several parts */
+    void *json;                /* owner; chat_chunk_free */
 };
 enum chat_event chat_chunk_parse(struct str data, struct chat_chunk *out);
 void chat_chunk_free(struct chat_chunk *c);

@@ -40,7 +40,7 @@ chunks_give_text_finish_usage_and_errors(void **state)
     assert_int_equal(c.completion_tokens, 4);
     chat_chunk_free(&c);
     assert_int_equal(chunk("{\"error\":{\"message\":\"m\",\"code\":\"boom\"}}", &c), CHAT_EV_ERROR);
-    assert_true(str_is(c.code, "boom"));
+    assert_true(str_is(c.told.code, "boom"));
     chat_chunk_free(&c);
     assert_int_equal(chunk("[DONE]", &c), CHAT_EV_DONE);
     chat_chunk_free(&c);
@@ -112,7 +112,7 @@ every_shape_of_a_chunk_gives_its_text(void **state)
     chat_chunk_free(&c);
     assert_int_equal(chunk("{\"choices\":[{\"delta\":{},\"error\":{\"code\":429,\"message\":\"m\"}}]}", &c),
                      CHAT_EV_ERROR);
-    assert_int_equal(c.status, 429);
+    assert_int_equal(c.told.status, 429);
     chat_chunk_free(&c);
     assert_int_equal(chunk("{\"choices\":[{\"index\":0},{\"index\":1}]}", &c), CHAT_EV_CHUNK);
     assert_true(c.several && c.index == 0);

@@ -42,7 +42,6 @@ struct think {
     size_t wrapped;                           /* 1 + tag that the answer stands in; 0: none */
     bool expects;                             /* the text begins inside of a thought, as far as is known */
     size_t scanned;                           /* bytes of hold without the end of that */
-    bool begun;                               /* something but blanks was given */
     bool thought;                             /* a thought was there */
     bool full;                                /* emit took no more */
     bool (*emit)(void *arg, struct str text); /* text of the answer; false: no more of it */

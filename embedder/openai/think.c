@@ -19,25 +19,27 @@
  * it is a word as it stands. */
 static const struct {
     const char *open, *close;
+    bool
+        alone; /* its end says so also where nothing opened it: answers fold parts of their own in <details> */
 } tags[] = {
-    { "<think", "</think" },
-    { "<thinking", "</thinking" },
-    { "<thought", "</thought" },
-    { "<thoughts", "</thoughts" },
-    { "<reasoning", "</reasoning" },
-    { "<reason", "</reason" },
-    { "<reflection", "</reflection" },
-    { "<seed:think", "</seed:think" },
-    { "<details type=\"reasoning\"", "</details" },
-    { "\xe2\x97\x81think\xe2\x96\xb7", "\xe2\x97\x81/think\xe2\x96\xb7" }, /* ◁think▷ */
-    { "[THINK]", "[/THINK]" },
-    { "<|begin_of_thought|>", "<|end_of_thought|>" },
-    { "<|channel|>analysis<|message|>", "<|end|>" },
-    { "<|channel|>commentary<|message|>", "<|end|>" },
-    { "<|channel>thought", "<channel|>" },
-    { "<|START_THINKING|>", "<|END_THINKING|>" },
-    { "<|inner_prefix|>", "<|inner_suffix|>" },
-    { BARE_OPEN, "assistantfinal" },
+    { "<think", "</think", true },
+    { "<thinking", "</thinking", true },
+    { "<thought", "</thought", true },
+    { "<thoughts", "</thoughts", true },
+    { "<reasoning", "</reasoning", true },
+    { "<reason", "</reason", true },
+    { "<reflection", "</reflection", true },
+    { "<seed:think", "</seed:think", true },
+    { "<details type=\"reasoning\"", "</details", false },
+    { "\xe2\x97\x81think\xe2\x96\xb7", "\xe2\x97\x81/think\xe2\x96\xb7", true }, /* ◁think▷ */
+    { "[THINK]", "[/THINK]", true },
+    { "<|begin_of_thought|>", "<|end_of_thought|>", true },
+    { "<|channel|>analysis<|message|>", "<|end|>", false },
+    { "<|channel|>commentary<|message|>", "<|end|>", false },
+    { "<|channel>thought", "<channel|>", true },
+    { "<|START_THINKING|>", "<|END_THINKING|>", true },
+    { "<|inner_prefix|>", "<|inner_suffix|>", true },
+    { BARE_OPEN, "assistantfinal", true },
 };
 #define TAGS (sizeof tags / sizeof *tags)
 
@@ -49,8 +51,11 @@ static const char *const ends[] = { "<|return|>",      "<|end|>",       "<|im_en
                                     "<|eot_id|>",      "<|endoftext|>", "<|end_of_solution|>",
                                     "<|END_RESPONSE|>" };
 /* An answer in a tag of its own, behind a thought (ERNIE, Hunyuan); only then are these words no text. */
-static const char *const wraps[] = { "<answer>", "<response>", "<final_answer>" };
-static const char *const unwraps[] = { "</answer>", "</response>", "</final_answer>" };
+static const struct {
+    const char *open, *close;
+} wraps[] = { { "<answer>", "</answer>" },
+              { "<response>", "</response>" },
+              { "<final_answer>", "</final_answer>" } };
 
 void
 think_init(struct think *k, bool (*emit)(void *arg, struct str text), void (*forget)(void *arg), void *arg)
@@ -126,12 +131,11 @@ give(struct think *k, const char *p, size_t n)
 {
     size_t at = 0;
 
-    if (!k->begun) /* no blanks before the answer */
+    if (!k->at.begun) /* no blanks before the answer */
         while (at < n && isspace((unsigned char)p[at]))
             at++;
     for (size_t i = 0; i < n; i++)
         step(&k->at, p[i]);
-    k->begun |= at < n;
     return at == n || k->emit(k->arg, (struct str){ p + at, n - at });
 }
 
@@ -153,7 +157,7 @@ skip_thought(struct think *k, size_t *at)
             continue;
         *at += n;
         k->in = 0;
-        k->at = (struct think_place){ .border = true, .begun = k->begun };
+        k->at = (struct think_place){ .border = true, .begun = k->at.begun };
         return true;
     }
     return false;
@@ -198,7 +202,7 @@ may_end(const struct think *k, struct str s)
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (is_last(s, ends[i]))
             return true;
-    return k->wrapped > 0 && is_last(s, unwraps[k->wrapped - 1]);
+    return k->wrapped > 0 && is_last(s, wraps[k->wrapped - 1].close);
 }
 
 /* The word of a template that stands before the answer. */
@@ -211,18 +215,11 @@ head_len(struct think *k, struct str s, const struct think_place *at, bool *mayb
         if ((n = word_at(s, heads[i], maybe)) > 0)
             return n;
     for (size_t i = 0; k->thought && !at->begun && i < sizeof wraps / sizeof *wraps; i++)
-        if ((n = word_at(s, wraps[i], maybe)) > 0) {
+        if ((n = word_at(s, wraps[i].open, maybe)) > 0) {
             k->wrapped = i + 1;
             return n;
         }
     return 0;
-}
-
-/* Does the end of this thought say so also where nothing opened it? Answers fold parts of their own in <details>. */
-static bool
-closes_alone(size_t which)
-{
-    return strcmp(tags[which].close, "<|end|>") != 0 && strcmp(tags[which].close, "</details") != 0;
 }
 
 /* The kind of thing that begins here, and its length: a tag, a template's word, perhaps one of them
@@ -239,7 +236,7 @@ look(struct think *k, struct str s, const struct think_place *at, size_t *which,
     for (*which = 0; *which < TAGS; (*which)++) {
         if (at->border && (*len = open_len(at, s, tags[*which].open, &maybe)) > 0)
             return OPENS;
-        if (!k->thought && s.p[0] != 'a' && closes_alone(*which) &&
+        if (!k->thought && s.p[0] != 'a' && tags[*which].alone &&
             (*len = tag_len(s, tags[*which].close, &maybe)) > 0)
             return CLOSES;
     }
@@ -270,7 +267,6 @@ take_text(struct think *k, size_t *from)
         }
         if (f == CLOSES) {
             k->forget(k->arg);
-            k->begun = false;
             k->thought = true;
             k->at = (struct think_place){ .border = true };
         } else {
@@ -293,7 +289,7 @@ end_len(struct str s, bool *maybe)
     size_t n = 0;
 
     for (size_t i = 0; may && i < TAGS && n == 0; i++)
-        if (closes_alone(i))
+        if (tags[i].alone)
             n = tag_len(s, tags[i].close, maybe);
     return n;
 }
@@ -306,9 +302,6 @@ begins_open(const struct think *k, bool *maybe)
     struct str s = buf_slice(&k->hold);
     bool opens = false;
 
-    while (s.n > 0 && isspace((unsigned char)s.p[0]))
-        s = (struct str){ s.p + 1, s.n - 1 };
-    *maybe |= s.n == 0;
     for (size_t i = 0; i < TAGS && s.n > 0 && !opens; i++)
         opens = open_len(&start, s, tags[i].open, maybe) > 0;
     return opens;
@@ -360,7 +353,7 @@ is_end(const struct think *k, struct str s)
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (str_is(s, ends[i]))
             return true;
-    return k->wrapped > 0 && str_is_anycase(s, unwraps[k->wrapped - 1]);
+    return k->wrapped > 0 && str_is_anycase(s, wraps[k->wrapped - 1].close);
 }
 
 void

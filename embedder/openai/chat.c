@@ -124,7 +124,7 @@ news(struct stream *s, const struct chat_chunk *c)
 
     if (!c->message)
         s->by_delta |= text.n > 0;
-    else if (text.n >= have && (have == 0 || memcmp(text.p, s->raw.p, have) == 0))
+    else if (text.n >= have && str_eq((struct str){ text.p, have }, buf_slice(&s->raw)))
         text = (struct str){ text.p + have, text.n - have };
     else if (s->by_delta)
         return STR_NONE;
@@ -203,8 +203,8 @@ on_event(void *arg, struct str data)
     case CHAT_EV_JUNK:
         if (str_has_byte(data, '\n'))
             each_line(s, data); /* no blank lines between the events */
-        else if (!s->ending && !chat_chunk_each(data, on_event, s))
-            s->junk = true;
+        else
+            s->junk = !s->ending;
         break;
     }
     chat_chunk_free(&c);
@@ -299,7 +299,7 @@ read_plain(struct stream *s)
 
     while (all.n > 0 && strchr("\xef\xbb\xbf \t\r\n", all.p[0]))
         all = (struct str){ all.p + 1, all.n - 1 };
-    if (chat_chunk_each(all, on_event, s))
+    if (all.n > 0 && all.p[0] == '[' && chat_chunk_each(all, on_event, s))
         return;
     how = chat_chunk_parse(all, &c);
     chat_chunk_free(&c);
@@ -312,11 +312,10 @@ static void
 read_stray(struct stream *s)
 {
     struct str all = buf_slice(&s->stray);
-    json_t *root = s->done || s->error || all.n == 0 ? NULL : server_json(all);
+    json_t *root = s->done || s->error ? NULL : server_json(all);
     struct upstream_told told;
 
-    s->ending = true;
-    if (root && upstream_told(root, &told))
+    if (upstream_told(root, &told))
         take_error(s, &told, all);
     json_decref(root);
 }
@@ -524,14 +523,13 @@ build_body(struct stream *s, struct buf *out)
 static void
 stream_reset(struct stream *s)
 {
-    struct chat_terms terms = s->terms;
     char model[sizeof s->model];
 
     memcpy(model, s->model, sizeof model);
     stream_fini(s);
-    terms.without = *chat_refused_by(model);
+    s->terms.without = *chat_refused_by(model);
     *s = (struct stream){ .run = s->run,
-                          .terms = terms,
+                          .terms = s->terms,
                           .joined = BUF_MAX(REPLY_MAX),
                           .stray = BUF_MAX(STRAY_MAX),
                           .plain = BUF_MAX(REPLY_MAX),

@@ -180,6 +180,7 @@ FUZZ_LIBS_markup := $(LIBS_retriever)
 FUZZ_front_matter := $(FUZZ_EXTRACT)
 FUZZ_LIBS_front_matter := $(LIBS_retriever)
 FUZZ_sse := text/sse.c $(addprefix embedder/openai/,chunk.c complaint.c fault.c mend.c think.c upstream_map.c)
+FUZZ_LIBS_sse := $(LIBS_text)
 FUZZ_A_upstream := embedder text
 FUZZ_LIBS_upstream := $(LIBS_embedder)
 FUZZ_url := gateway/edge/origin.c

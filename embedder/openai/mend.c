@@ -7,37 +7,39 @@
  * U+10D800 … U+10DFFF for the half of that number, U+10F780 … U+10F7FF for the byte of that number. */
 #include "embedder/openai/mend.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
+#include <utf8proc.h>
 
+#include "common/text/text.h"
 #include "common/utf8.h"
 
-#define HALVES 0x100000u /* + the half */
-#define BYTES 0x10F700u  /* + the byte */
-#define MARK 4           /* bytes of a mark */
-#define DIGITS 18        /* so many fit into a number of 64 bits */
+#define HALVES 0x100000 /* + the half */
+#define BYTES 0x10F700  /* + the byte */
+#define MARK 4          /* bytes of a mark */
+#define DIGITS 18       /* so many fit into a number of 64 bits */
 #define UNKNOWN "\xef\xbf\xbd"
 
 static bool
-is_high(uint32_t half)
+is_high(int32_t half)
 {
     return half >= 0xD800 && half <= 0xDBFF;
 }
 
 static bool
-is_low(uint32_t half)
+is_low(int32_t half)
 {
     return half >= 0xDC00 && half <= 0xDFFF;
 }
 
 static void
-add_point(struct buf *b, uint32_t c)
+add_point(struct buf *b, int32_t c)
 {
-    buf_c(b, (char)(0xF0 | c >> 18));
-    buf_c(b, (char)(0x80 | (c >> 12 & 0x3F)));
-    buf_c(b, (char)(0x80 | (c >> 6 & 0x3F)));
-    buf_c(b, (char)(0x80 | (c & 0x3F)));
+    utf8proc_uint8_t z[4];
+
+    buf_add(b, z, (size_t)utf8proc_encode_char(c, z));
 }
 
 /* ---- JSON */
@@ -46,18 +48,11 @@ add_point(struct buf *b, uint32_t c)
 static int32_t
 unit_of(struct str s)
 {
-    int32_t v = 0;
+    uint8_t v[2];
 
-    if (s.n < 6 || s.p[0] != '\\' || s.p[1] != 'u')
+    if (s.n < 6 || !str_starts(s, "\\u") || !hex_parse((struct str){ s.p + 2, 4 }, v, 2))
         return -1;
-    for (size_t i = 2; i < 6; i++) {
-        int c = tolower((unsigned char)s.p[i]);
-
-        if (!isxdigit(c))
-            return -1;
-        v = v * 16 + (isdigit(c) ? c - '0' : c - 'a' + 10);
-    }
-    return v;
+    return v[0] << 8 | v[1];
 }
 
 /* An escape; returns the bytes of s that it took. */
@@ -66,22 +61,22 @@ mend_escape(struct str s, struct buf *out)
 {
     int32_t v = unit_of(s), next = v >= 0 ? unit_of((struct str){ s.p + 6, s.n - 6 }) : -1;
 
-    if (v < 0) {
-        bool known = s.n > 1 && strchr("\"\\/bfnrt", s.p[1]) != NULL && s.p[1] != 0;
-
-        buf_z(out, known ? "\\" : "\\\\");
-        if (known)
-            buf_c(out, s.p[1]);
-        return known ? 2 : 1;
+    if (v < 0 && s.n > 1 && str_has_byte(STR("\"\\/bfnrt"), s.p[1])) {
+        buf_add(out, s.p, 2);
+        return 2;
     }
-    if (is_high((uint32_t)v) && next >= 0 && is_low((uint32_t)next)) {
+    if (v < 0) {
+        buf_z(out, "\\\\");
+        return 1;
+    }
+    if (is_high(v) && is_low(next)) {
         buf_add(out, s.p, 12);
         return 12;
     }
     if (v == 0)
         buf_z(out, UNKNOWN);
-    else if (is_high((uint32_t)v) || is_low((uint32_t)v))
-        add_point(out, HALVES + (uint32_t)v);
+    else if (is_high(v) || is_low(v))
+        add_point(out, HALVES + v);
     else
         buf_add(out, s.p, 6);
     return 6;
@@ -118,7 +113,7 @@ mend_word(struct str s, struct buf *out)
     bool whole = true;
     char z[64];
 
-    while (n < s.n && (isalnum((unsigned char)s.p[n]) || strchr("+-.", s.p[n]) != NULL) && s.p[n] != 0) {
+    while (n < s.n && (isalnum((unsigned char)s.p[n]) || str_has_byte(STR("+-."), s.p[n]))) {
         whole &= isdigit((unsigned char)s.p[n]) || s.p[n] == '-';
         digits += isdigit((unsigned char)s.p[n]) != 0;
         n++;
@@ -186,16 +181,12 @@ server_json(struct str s)
 /* ---- letters */
 
 /* The code point of the mark that s begins with; 0: it begins with none. */
-static uint32_t
+static int32_t
 mark_of(struct str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p;
-    uint32_t c;
+    int32_t c; /* -1: s begins with no letter */
 
-    if (s.n < MARK || p[0] != 0xF4)
-        return 0;
-    c = (uint32_t)(p[0] & 7) << 18 | (uint32_t)(p[1] & 0x3F) << 12 | (uint32_t)(p[2] & 0x3F) << 6 |
-        (p[3] & 0x3F);
+    (void)utf8proc_iterate((const utf8proc_uint8_t *)s.p, (utf8proc_ssize_t)s.n, &c);
     return (c >= HALVES + 0xD800 && c <= HALVES + 0xDFFF) || (c >= BYTES + 0x80 && c <= BYTES + 0xFF) ? c : 0;
 }
 
@@ -213,7 +204,7 @@ letter_len(unsigned char first)
 static size_t
 join_one(struct str s, struct buf *out)
 {
-    uint32_t c = mark_of(s), next;
+    int32_t c = mark_of(s), next;
     char letter[4];
     size_t want, have = 0;
 
@@ -221,7 +212,7 @@ join_one(struct str s, struct buf *out)
         next = mark_of((struct str){ s.p + MARK, s.n - MARK });
         if (is_high(c - HALVES) && s.n == MARK)
             return 0;
-        if (is_high(c - HALVES) && next != 0 && next < BYTES && is_low(next - HALVES)) {
+        if (is_high(c - HALVES) && is_low(next - HALVES)) {
             add_point(out, 0x10000 + ((c - HALVES - 0xD800) << 10) + (next - HALVES - 0xDC00));
             return 2 * MARK;
         }
@@ -244,28 +235,20 @@ join_one(struct str s, struct buf *out)
 static void
 join_all(struct mend *m, struct str s, struct buf *out)
 {
-    size_t i = 0;
+    size_t n;
 
-    m->n = 0;
-    while (i < s.n) {
-        struct str rest = { s.p + i, s.n - i };
-        const char *at = memchr(rest.p, '\xf4', rest.n);
-        size_t n = at ? (size_t)(at - rest.p) : rest.n;
+    for (m->n = 0; s.n > 0; s = (struct str){ s.p + n, s.n - n }) {
+        const char *next = memchr(s.p + 1, '\xf4', s.n - 1);
 
-        if (n == 0) {
-            n = mark_of(rest) == 0 ? 0 : join_one(rest, out);
-            if (n == 0 && mark_of(rest) != 0 && rest.n <= sizeof m->held) {
-                memcpy(m->held, rest.p, rest.n);
-                m->n = rest.n;
-                return;
-            }
-            i += n;
-            if (n > 0)
-                continue;
-            n = 1;
+        if (mark_of(s) == 0) {
+            n = next ? (size_t)(next - s.p) : s.n;
+            buf_add(out, s.p, n);
+        } else if ((n = join_one(s, out)) == 0) {
+            assert(s.n <= sizeof m->held);
+            memcpy(m->held, s.p, s.n);
+            m->n = s.n;
+            return;
         }
-        buf_add(out, s.p + i, n);
-        i += n;
     }
 }
 

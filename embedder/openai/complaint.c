@@ -267,7 +267,6 @@ upstream_too_many(struct str body)
                                          "too many items",
                                          "input array",
                                          "array too long",
-                                         "max_client_batch_size",
                                          "number of inputs",
                                          "number of texts",
                                          "list should have at most",
@@ -312,13 +311,12 @@ upstream_asks_less(struct str body)
 bool
 upstream_names_model(struct str body)
 {
-    static const char *const words[] = { "model_not_found",  "invalid model",   "unknown model",
-                                         "no such model",    "model not found", "model not exist",
-                                         "not a valid model" };
-    static const char *const absent[] = { "does not exist", "not found", "not exist", "no endpoints found" };
+    static const char *const words[] = { "model_not_found", "invalid model",     "unknown model",
+                                         "no such model",   "not a valid model", "not exist",
+                                         "not found",       "no endpoints found" };
     static const char *const model[] = { "model" };
 
-    return text_says(body, WORDS(words), NULL, 0) || text_says(body, WORDS(absent), WORDS(model));
+    return text_says(body, WORDS(words), WORDS(model));
 }
 
 bool
@@ -359,7 +357,6 @@ upstream_names_key(struct str body)
                                          "api_key_invalid",
                                          "invalid_api_key",
                                          "invalid authentication",
-                                         "invalid or missing api key",
                                          "missing or invalid authorization",
                                          "no api key",
                                          "missing api key",

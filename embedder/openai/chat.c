@@ -23,7 +23,6 @@
 #define REPLY_MAX (16 << 20) /* of all events together */
 #define COMPLAINT_MAX 16384  /* of an error inside of a 200 */
 #define STRAY_MAX 65536      /* of lines that belong to no event */
-#define LIMITED_MS 1000      /* after "too many requests" inside of a 200 that names no time */
 #define DONE_MS 500          /* so long a server may take to end its reply after [DONE] */
 #define ENDED_MS 5000        /* and after a finish_reason, behind which the usage may come */
 #define TOO_LONG "the question with its passages is too long for the model"
@@ -383,9 +382,9 @@ broke_off(struct stream *s, const struct upstream_end *end)
     } else if (s->error) {
         struct str said = buf_slice(&s->complaint);
         struct upstream_fault f = upstream_map(s->status ? s->status : 500, said);
-        int64_t wait = f.err == ERR_UPSTREAM_LIMITED || f.err == ERR_UPSTREAM ? upstream_wait_in(said) : 0;
+        bool later = f.err == ERR_UPSTREAM_LIMITED || f.err == ERR_UPSTREAM;
 
-        fail(s, f.err, wait == 0 && f.err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : wait,
+        fail(s, f.err, later ? upstream_wait_in(f.err, said) : 0,
              chat_gave_up(&s->terms) ? TOO_LONG : f.text);
     } else if (end->err != ERR_OK) {
         fail(s, end->err, end->retry_after_ms, end->text);

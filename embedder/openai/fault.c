@@ -9,6 +9,7 @@
 
 #define DEPTH 6            /* of objects that are looked into */
 #define WAIT_MOST 86400000 /* ms */
+#define LIMITED_MS 1000    /* after "too many requests" that names no time */
 
 /* Nothing, in any of the ways in which JSON says so. */
 static bool
@@ -206,7 +207,7 @@ wait_of(const json_t *v, bool ms)
     return n > WAIT_MOST ? WAIT_MOST : n > 0 ? (int64_t)n : 0;
 }
 
-/* " seconds", " ms": the unit that stands apart from its number; NULL: none. */
+/* " seconds", " ms": the unit that stands apart from its number; "": none. */
 static const char *
 unit_in(struct str s)
 {
@@ -214,7 +215,7 @@ unit_in(struct str s)
            : str_starts(s, " s")                           ? "s"
            : str_starts(s, " m")                           ? "m"
            : str_starts(s, " h")                           ? "h"
-                                                           : NULL;
+                                                           : "";
 }
 
 /* "… in 22.5s.", "… after 2 seconds": what stands behind such a word. */
@@ -225,7 +226,7 @@ wait_in_words(struct str s)
 
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         const char *at = s.n > 0 ? memmem(s.p, s.n, before[i], strlen(before[i])) : NULL;
-        const char *unit = NULL;
+        const char *unit = "";
         char z[32];
         size_t n = 0, left;
 
@@ -241,7 +242,7 @@ wait_in_words(struct str s)
             unit = unit_in((struct str){ at + n, left - n });
         while (n > 0 && z[n - 1] == '.')
             z[--n] = 0;
-        memcpy(z + n, unit ? unit : "", unit ? strlen(unit) + 1 : 1);
+        memcpy(z + n, unit, strlen(unit) + 1);
         return upstream_wait_ms(str_of(z));
     }
     return 0;
@@ -279,11 +280,11 @@ wait_inside(const json_t *v, int depth)
 }
 
 int64_t
-upstream_wait_in(struct str body)
+upstream_wait_in(enum err err, struct str body)
 {
     json_t *root = server_json(body);
     int64_t ms = root ? wait_inside(root, DEPTH) : wait_in_words(body);
 
     json_decref(root);
-    return ms > 0 ? ms : 0;
+    return ms > 0 ? ms : err == ERR_UPSTREAM_LIMITED ? LIMITED_MS : 0;
 }

@@ -241,11 +241,9 @@ static int64_t
 wait_of_reply(const struct transfer *t, enum err err)
 {
     curl_off_t s = 0;
-    int64_t ms;
 
     curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &s);
-    ms = s > 0 ? (int64_t)s * 1000 : upstream_wait_in(buf_slice(&t->in));
-    return ms == 0 && err == ERR_UPSTREAM_LIMITED ? 1000 : ms;
+    return s > 0 ? (int64_t)s * 1000 : upstream_wait_in(err, buf_slice(&t->in));
 }
 
 static struct upstream_end

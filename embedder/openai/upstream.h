@@ -53,8 +53,8 @@ struct upstream_told {
     struct str code; /* its code, else its type */
 };
 bool upstream_told(const json_t *reply, struct upstream_told *out);
-/* The time that the body of a refusal asks to wait, in ms; 0: none. */
-int64_t upstream_wait_in(struct str body);
+/* The time that the body of a refusal asks to wait, in ms, or a second for one that is ERR_UPSTREAM_LIMITED; 0: none. */
+int64_t upstream_wait_in(enum err err, struct str body);
 
 /* May a call of a route go out now? ERR_OK (*probe: it is the one probe), or why not and when to ask again. Its breaker counts
  * failures in a row, and is held for UPSTREAM_QUOTA_MS by a billing error. */

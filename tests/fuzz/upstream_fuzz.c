@@ -36,7 +36,7 @@ judge_errors(struct str body)
 {
     json_t *root = server_json(body);
     struct upstream_told told;
-    int64_t ms = upstream_wait_in(body);
+    int64_t ms = upstream_wait_in(ERR_UPSTREAM, body);
 
     require(ms >= 0 && ms <= 86400000);
     if (upstream_told(root, &told))

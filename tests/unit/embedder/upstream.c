@@ -227,8 +227,12 @@ waits_are_read_in_bodies(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (upstream_wait_in(str_of(rows[i].body)) != rows[i].ms)
-            fail_msg("%s: %lld", rows[i].body, (long long)upstream_wait_in(str_of(rows[i].body)));
+        if (upstream_wait_in(ERR_UPSTREAM, str_of(rows[i].body)) != rows[i].ms)
+            fail_msg("%s: %lld", rows[i].body,
+                     (long long)upstream_wait_in(ERR_UPSTREAM, str_of(rows[i].body)));
+    assert_int_equal(upstream_wait_in(ERR_UPSTREAM_LIMITED, STR("{}")),
+                     1000); /* a limit that names no time */
+    assert_int_equal(upstream_wait_in(ERR_UPSTREAM_LIMITED, STR("retry in 2s")), 2000);
 }
 
 static void

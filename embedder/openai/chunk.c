@@ -2,24 +2,14 @@
  * message.content or text, as a string or as a list of parts; thoughts in fields of their own; usage in a
  * chunk without choices; errors as an object, a string or a detail. A part that is not understood is skipped
  * as long as it can be no text; broken JSON is junk, since text may be lost. */
-#include <ctype.h>
 #include <stdlib.h>
 
+#include "common/text/text.h"
 #include "embedder/openai/mend.h"
 #include "embedder/openai/stream.h"
 #include "embedder/openai/upstream.h"
 
 #define WORD_MAX 64 /* "ping", "keep-alive": a longer event that is no JSON is junk */
-
-static struct str
-bare(struct str s)
-{
-    while (s.n > 0 && isspace((unsigned char)s.p[0]))
-        s = (struct str){ s.p + 1, s.n - 1 };
-    while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1]))
-        s.n--;
-    return s;
-}
 
 /* A count as a number or as digits in a string; 0: none. */
 static int64_t
@@ -165,9 +155,9 @@ choice_of(const json_t *choices, struct chat_chunk *out)
 static struct str
 undone(struct str data)
 {
-    data = bare(data);
+    data = text_trim(data);
     while (str_starts(data, "data:"))
-        data = bare((struct str){ data.p + 5, data.n - 5 });
+        data = text_trim((struct str){ data.p + 5, data.n - 5 });
     return data;
 }
 

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "common/text/text.h"
 #include "embedder/openai/mend.h"
 #include "embedder/openai/upstream.h"
 
@@ -150,10 +151,7 @@ upstream_wait_ms(struct str value)
     const char *p = z;
     double total = 0;
 
-    while (value.n > 0 && isspace((unsigned char)value.p[value.n - 1]))
-        value.n--;
-    while (value.n > 0 && isspace((unsigned char)value.p[0]))
-        value = (struct str){ value.p + 1, value.n - 1 };
+    value = text_trim(value);
     if (value.n == 0 || value.n >= sizeof z)
         return -1;
     memcpy(z, value.p, value.n);
@@ -178,9 +176,7 @@ upstream_wait_ms(struct str value)
 bool
 upstream_is_page(struct str body)
 {
-    while (body.n > 0 && (isspace((unsigned char)body.p[0]) || strchr("\xef\xbb\xbf", body.p[0])))
-        body = (struct str){ body.p + 1, body.n - 1 };
-    return body.n > 0 && body.p[0] == '<';
+    return str_starts(text_trim(body), "<");
 }
 
 enum err

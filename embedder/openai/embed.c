@@ -30,7 +30,7 @@ enum { DROP_FORMAT = 1, DROP_DIMENSIONS = 2, WITH_TYPE = 4 };
 static const char *const optional[] = { "encoding_format", "dimensions", "input_type" };
 
 static void pump(struct openai_embed *m);
-static bool send_piece(struct piece *p);
+static void send_piece(struct piece *p);
 static void probe(struct openai_embed *m);
 
 static struct manners *
@@ -182,7 +182,8 @@ ask_without(struct piece *p, const struct upstream_end *end)
     LOG(INFO, p->sub.trace,
         M("the model server does not take a parameter, or wants another one; going on as it wants"),
         KS("model", p->k->model), KS("parameter", optional[i]));
-    return send_piece(p);
+    send_piece(p);
+    return true;
 }
 
 /* Not now: too many calls at once, or too many in a while. Nothing was done for it, and passages can
@@ -239,7 +240,10 @@ ask_again(struct piece *p, const struct upstream_end *end)
     if (end->status != 413 && !large)
         return false;
     p->sub.text = "a text is too long for the embedding model";
-    return cut_text(p) && send_piece(p);
+    if (!cut_text(p))
+        return false;
+    send_piece(p);
+    return true;
 }
 
 /* Some servers embed only the first text, or all as one: they get one at a time. The vector that came is nobody's. Where one of
@@ -293,8 +297,8 @@ on_end(void *arg, const struct upstream_end *said)
     if (p->sub.err == ERR_OK && !dims_agree(p)) {
         p->doubted = true;
         mem_free(&p->sub.vectors);
-        if (send_piece(p))
-            return;
+        send_piece(p);
+        return;
     }
     if (p->sub.err == ERR_OK)
         piece_good(p);
@@ -303,8 +307,7 @@ on_end(void *arg, const struct upstream_end *said)
     pump(m);
 }
 
-/* True: it is out. */
-static bool
+static void
 send_piece(struct piece *p)
 {
     struct embed_task *t = &p->sub;
@@ -334,7 +337,6 @@ send_piece(struct piece *p)
     p->sent_us = clock_us();
     p->m->flying++;
     p->transfer = upstream_start(p->m->upstream, &req);
-    return true;
 }
 
 static void
@@ -374,8 +376,7 @@ pump(struct openai_embed *m)
         }
         if (held(m, w) || (m->flying >= w->k->pace.calls && (w->t->documents || w->k->pace.tight)))
             return;
-        if (!send_piece(piece_new(m, w)))
-            return;
+        send_piece(piece_new(m, w));
     }
 }
 
@@ -465,7 +466,7 @@ on_probed(void *arg, const struct upstream_end *end)
         p->k->seen_ms = 0;
         p->doubted = true;
         mem_free(&p->sub.vectors);
-        (void)send_piece(p); /* as any piece that nobody waits for */
+        send_piece(p); /* as any piece that nobody waits for */
         return;
     }
     piece_free(p);

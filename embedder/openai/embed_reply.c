@@ -185,19 +185,14 @@ read_rows(const json_t *data, struct embed_task *t)
     return true;
 }
 
-static bool
-begins_with(struct str body, const char *word)
-{
-    return memmem(body.p, body.n < HEAD ? body.n : HEAD, word, strlen(word)) != NULL;
-}
-
 bool
 embed_reply_error(struct str body, long *status)
 {
-    bool vectors = body.n > ERROR_MAX || (begins_with(body, "\"embedding") && !begins_with(body, "error"));
+    struct str head = { body.p, body.n < HEAD ? body.n : HEAD };
+    bool vectors = body.n > ERROR_MAX || (str_has(head, "\"embedding") && !str_has(head, "error"));
     json_t *root = vectors ? NULL : server_json(body); /* a large reply is not read twice */
     struct upstream_told told;
-    bool yes = root && upstream_told(root, &told);
+    bool yes = upstream_told(root, &told);
 
     if (yes)
         *status = told.status ? told.status : 400;

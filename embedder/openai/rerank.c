@@ -47,7 +47,7 @@ other_shape(struct ranking *j, const struct upstream_end *end)
 {
     const char *missed = j->form.shape == RERANK_DOCUMENTS ? "texts" : "documents";
 
-    if (j->again || end->body.n == 0 || !str_has(end->body, missed))
+    if (j->again || !str_has(end->body, missed))
         return false;
     j->again = true;
     j->form.shape = j->form.shape == RERANK_TEXTS ? RERANK_DOCUMENTS : RERANK_TEXTS;

@@ -93,12 +93,15 @@ blamed(const struct chat_terms *t, const struct upstream_end *end)
 
 /* Smaller, for this call only: the answer's limit first, then the passages. A limit that is named alone is halved alone. */
 static bool
-ask_less(struct chat_terms *t, bool limit, const struct upstream_end *end)
+ask_less(struct chat_terms *t, bool limit, const char *model, const char *trace,
+         const struct upstream_end *end)
 {
     bool both = limit && t->shorter > 0 && upstream_about_prompt(end->body);
 
     if (chat_gave_up(t))
         return false;
+    LOG(INFO, trace, M("too large for the model; asking again for less"), KS("model", model),
+        KI("tries", t->tries));
     t->tries++;
     if (limit || t->shorter == 0)
         t->shorter++;
@@ -106,12 +109,6 @@ ask_less(struct chat_terms *t, bool limit, const struct upstream_end *end)
         t->less++;
     t->less += both;
     return true;
-}
-
-static bool
-is_refusal(const struct upstream_end *end)
-{
-    return end->status == 400 || end->status == 413 || end->status == 422 || end->status == 500;
 }
 
 static bool
@@ -128,16 +125,14 @@ is_large(const struct upstream_end *end)
 bool
 chat_adapt(struct chat_terms *t, const char *model, const char *trace, const struct upstream_end *end)
 {
-    int i = is_refusal(end) ? blamed(t, end) : -1;
+    bool refused = end->status == 400 || end->status == 413 || end->status == 422 || end->status == 500;
+    int i = refused ? blamed(t, end) : -1;
     bool limit = i >= 0 && (optional[i].bit & (DROP_MAX_TOKENS | DROP_LIMIT)) != 0;
 
-    if (!is_refusal(end) && end->status != 429)
+    if (!refused && end->status != 429)
         return false;
-    if ((i < 0 || limit) && is_large(end)) {
-        LOG(INFO, trace, M("too large for the model; asking again for less"), KS("model", model),
-            KI("tries", t->tries));
-        return ask_less(t, limit, end);
-    }
+    if ((i < 0 || limit) && is_large(end))
+        return ask_less(t, limit, model, trace, end);
     if (i >= 0 && optional[i].bit == DROP_LIMIT && !(t->without & DROP_MAX_TOKENS))
         i = MAX_TOKENS_ROW; /* not sent: the name stands there as the advice to use it */
     if (i < 0)

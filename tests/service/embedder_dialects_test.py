@@ -17,7 +17,7 @@ A file is a list of cases, each with an embedder and a server of its own (tests/
     within   seconds that it may take
     asked    how many requests of this route the server got for it
     sent     of the last of them: has, without, equal {member: value}, path, header {name: value, null: not there}, roles, longest
-    logs     words of the embedder's log after it
+    logs     words of the embedder's log after it            silent  words that are not in it
     server   other rules from this call on; at_once: so many equal calls at once; wait: seconds before it
 """
 import os
@@ -36,7 +36,7 @@ ERRORS = {m[1]: int(m[2]) for m in re.finditer(r"^ERR\((\w+),\s*(\d+)", open(os.
 HITS = [("Guide", "It is so, says the guide."), ("Other", "Rain is expected.")]
 CALL_KEYS = {"chat", "embed", "model", "history", "ttl_ms", "whole", "documents", "fresh", "dims", "says", "finish", "tokens",
              "refused", "degraded", "parts", "size", "cached", "fails", "because", "never", "within", "asked", "sent", "server", "at_once",
-             "wait", "cut", "long", "before", "vectors", "page_context", "selection", "retry_after_ms", "rerank", "logs"}
+             "wait", "cut", "long", "before", "vectors", "page_context", "selection", "retry_after_ms", "rerank", "logs", "silent"}
 
 
 def cases():
@@ -142,6 +142,7 @@ def run_call(emb, server, call):
     if "sent" in call:
         check_sent(call["sent"], asked[-1])
     assert call.get("logs", "") in emb.logs()
+    assert "silent" not in call or call["silent"] not in emb.logs()
 
 
 @pytest.mark.parametrize("case", cases())

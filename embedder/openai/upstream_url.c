@@ -26,10 +26,10 @@ is_resource(const char *host)
            ends_with(host, ".cognitiveservices.azure.com");
 }
 
-/* true: the path named the one route that servers have in different places, so that it is meant as it stands. Azure has a base that
- * ends with /models. */
+/* Cuts slashes and one route off the path's end. false: no route was there. *rerank is set for the one route that servers have in
+ * different places, so that it is meant as it stands. Azure has a base that ends with /models. */
 static bool
-cut_end(char *path, bool azure)
+cut_route(char *path, bool azure, bool *rerank)
 {
     static const char *const routes[] = { "/rerank",     "/chat/completions", "/completions",
                                           "/embeddings", "/responses",        "/models" };
@@ -40,7 +40,8 @@ cut_end(char *path, bool azure)
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (ends_with(path, routes[i]) && !(azure && strcmp(routes[i], "/models") == 0)) {
             path[n - strlen(routes[i])] = 0;
-            return i == 0;
+            *rerank = *rerank || i == 0;
+            return true;
         }
     return false;
 }
@@ -60,7 +61,7 @@ take_apart(CURLU *u, struct base_url *out)
 {
     char *host = NULL, *path = NULL, *query = NULL, *user = NULL, *fragment = NULL, *whole = NULL;
     const char *why = NULL, *start;
-    bool as_written, azure;
+    bool as_written = false, azure;
 
     curl_url_get(u, CURLUPART_USER, &user, 0);
     curl_url_get(u, CURLUPART_FRAGMENT, &fragment, 0);
@@ -75,7 +76,8 @@ take_apart(CURLU *u, struct base_url *out)
     if (!why) {
         curl_url_get(u, CURLUPART_QUERY, &query, 0);
         azure = ends_with(host, ".azure.com");
-        as_written = cut_end(path, azure);
+        while (cut_route(path, azure, &as_written)) /* a route that was pasted behind a base that had one */
+            ;
         start = path[0] == 0 && is_resource(host) ? "/openai/v1" : path;
         curl_url_set(u, CURLUPART_QUERY, NULL, 0);
         curl_url_set(u, CURLUPART_PATH, start, 0);

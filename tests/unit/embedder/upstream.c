@@ -143,6 +143,7 @@ base_urls_are_read_as_people_write_them(void **state)
         { "https://n.openai.azure.com/", "https://n.openai.azure.com/openai/v1", "", true, false, false },
         { "https://h/v1/responses", "https://h/v1", "", false, false, false },
         { "https://h/v1/models", "https://h/v1", "", false, false, false },
+        { "https://h/v1/chat/completions/chat/completions/", "https://h/v1", "", false, false, false },
         { "https://r.services.ai.azure.com/models?api-version=2024-05-01-preview",
           "https://r.services.ai.azure.com/models", "api-version=2024-05-01-preview", true, false, false },
         { "https://x.eastus2.models.ai.azure.com", "https://x.eastus2.models.ai.azure.com", "", true, true,

@@ -49,6 +49,9 @@ struct page {
     size_t link;      /* where in run the link at hand began, plus one; 0: no link */
     unsigned tables;  /* that we are in and that are tables */
     unsigned pre;     /* elements of preformatted text that we are in */
+    unsigned bold;    /* elements of bold text that we are in; the term of a definition counts */
+    bool said, plain; /* run has bold words that are no link; it has others that are not bold */
+    bool linked;      /* we are in a link that leads somewhere */
     bool item, tight; /* the next block is an item; it follows its neighbour */
     bool whole;
     bool index;     /* it is mostly links: its table of contents is its text */
@@ -281,8 +284,12 @@ is_table(const GumboNode *table)
 static void
 flush(struct page *p)
 {
-    struct str s = buf_slice(&p->run);
+    struct str s;
 
+    if (p->tables == 0 && p->pre == 0 && p->said && !p->plain)
+        out_question(&p->run);
+    s = buf_slice(&p->run);
+    p->said = p->plain = false;
     p->link = 0;
     if (p->tables > 0) {
         buf_c(&p->run, ' ');
@@ -335,9 +342,16 @@ open_block(struct page *p, const GumboNode *n)
         p->tight = follows(n, GUMBO_TAG_DT);
 }
 
+static bool
+is_bold(const GumboNode *n)
+{
+    return is_tag(n, GUMBO_TAG_B) || is_tag(n, GUMBO_TAG_STRONG) || is_tag(n, GUMBO_TAG_DT);
+}
+
 static void
 open_element(struct page *p, const GumboNode *n)
 {
+    p->bold += is_bold(n);
     switch (roles[n->v.element.tag]) {
     case ROLE_HEADING: flush(p); break;
     case ROLE_BLOCK: open_block(p, n); break;
@@ -354,7 +368,10 @@ open_element(struct page *p, const GumboNode *n)
             p->tight = true;
         }
         break;
-    case ROLE_LINK: p->link = p->run.n + 1; break;
+    case ROLE_LINK:
+        p->link = p->run.n + 1;
+        p->linked = att(n, "href") != NULL;
+        break;
     case ROLE_TABLE:
         flush(p);
         if (p->tables > 0 || is_table(n))
@@ -395,13 +412,14 @@ close_cell(struct page *p, const GumboNode *n)
 static void
 close_element(struct page *p, const GumboNode *n)
 {
+    p->bold -= is_bold(n);
     switch (roles[n->v.element.tag]) {
     case ROLE_HEADING:
         if (p->tables == 0 && p->pre == 0) {
             out_heading(p->o, heading_level(n), buf_slice(&p->run));
             buf_reset(&p->run);
             p->link = 0;
-            p->item = p->tight = false;
+            p->item = p->tight = p->said = p->plain = false;
         } else {
             flush(p);
         }
@@ -416,6 +434,7 @@ close_element(struct page *p, const GumboNode *n)
         p->pre--;
         break;
     case ROLE_LINK:
+        p->linked = false;
         if (p->pre == 0)
             close_link(p, n);
         break;
@@ -437,6 +456,16 @@ close_element(struct page *p, const GumboNode *n)
 }
 
 static void
+add_words(struct page *p, const char *words)
+{
+    bool any = !p->linked && count_bytes(words) > 0;
+
+    p->said = p->said || (any && p->bold > 0);
+    p->plain = p->plain || (any && p->bold == 0);
+    buf_z(&p->run, words);
+}
+
+static void
 walk_page(struct page *p, const GumboNode *top)
 {
     const GumboNode *n = top;
@@ -445,7 +474,7 @@ walk_page(struct page *p, const GumboNode *top)
         const GumboVector *c = children(n);
 
         if (n->type == GUMBO_NODE_TEXT || n->type == GUMBO_NODE_WHITESPACE || n->type == GUMBO_NODE_CDATA) {
-            buf_z(&p->run, n->v.text.text);
+            add_words(p, n->v.text.text);
         } else if (n->type == GUMBO_NODE_ELEMENT && !skipped(p, n)) {
             open_element(p, n);
             if (c->length > 0) {

@@ -13,8 +13,16 @@
 #include "common/utf8.h"
 #include "common/write.h"
 #include "text/clean.h"
+#include "text/sentence.h"
 
-enum { HEAD_MAX = 400, HEADING_BYTES = 200, CELLS_MAX = 1024, SPAN_MAX = 50, URL_MAX = 300 };
+enum {
+    HEAD_MAX = 400,
+    HEADING_BYTES = 200,
+    CELLS_MAX = 1024,
+    SPAN_MAX = 50,
+    URL_MAX = 300,
+    QUESTION_BYTES = 300
+};
 
 struct out {
     struct buf text;
@@ -282,6 +290,20 @@ out_link(struct buf *run, size_t from, const char *url)
     run->n = from;
     buf_printf(run, "[" STR_FMT "](%s)", STR_ARG(buf_slice(&words)), url);
     buf_free(&words);
+}
+
+void
+out_question(struct buf *run)
+{
+    struct str s = text_trim(buf_slice(run));
+    struct buf marked = { 0 };
+
+    if (s.n > QUESTION_BYTES || !sentence_asks(s))
+        return;
+    buf_printf(&marked, "**" STR_FMT "**", STR_ARG(s));
+    buf_reset(run);
+    buf_str(run, buf_slice(&marked));
+    buf_free(&marked);
 }
 
 void

@@ -18,6 +18,8 @@ void out_item(struct out *o, struct str s, bool tight);
 /* The bytes of run from byte from on are the words of a link: its target stays with them, if it leads anywhere from
  * here (http, https, mailto) and says more than they do. */
 void out_link(struct buf *run, size_t from, const char *url);
+/* A run in bold letters: where it is a question, its mark is kept, since it stands above its answer (text/section.h). */
+void out_question(struct buf *run);
 /* Lines that stay as they are, between fences unless bare. */
 void out_lines(struct out *o, struct str s, bool bare);
 /* A table: its first row names the columns. Each row is a line "| a | b |"; with a head of more than HEAD_MAX

@@ -6,4 +6,10 @@
 
 struct str section_last(struct str path); /* the innermost; the path itself when it is one */
 
+/* A paragraph that is a question and stands above its answer, as a heading does. It is marked: "(11)", "3.", "Q:", "**". Its words
+ * without the marks; absent: it is none. *end: behind it. The answer may begin on the next line of the paragraph. */
+struct str section_question(struct str paragraph, size_t *end);
+struct str
+section_answer(struct str text); /* what stands under a question, without "A:", "Answer:" and ":" before it */
+
 #endif

@@ -310,3 +310,26 @@ sentence_next(struct str s, size_t *at, struct span *out)
     *out = span_trim(s, (struct span){ from, i });
     return true;
 }
+
+struct str
+sentence_bare(struct str s)
+{
+    while (s.n > 0 && strchr("\"')]*_` \n", s.p[s.n - 1]) != NULL)
+        s.n--;
+    return s;
+}
+
+bool
+sentence_asks(struct str s)
+{
+    static const char *const marks[] = { "?", "\xef\xbc\x9f", "\xd8\x9f", "\xcd\xbe", "\xe2\x80\xbd" };
+
+    s = sentence_bare(s);
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        size_t n = strlen(marks[i]);
+
+        if (s.n >= n && memcmp(s.p + s.n - n, marks[i], n) == 0)
+            return true;
+    }
+    return false;
+}

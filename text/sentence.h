@@ -20,8 +20,10 @@ struct span {
 bool sentence_next(struct str s, size_t *at, struct span *out);
 /* Bytes of the marks of a quote, "> ", "> > ", that the line at i begins with; 0: it has none. */
 size_t quote_mark(struct str s, size_t i);
-bool fence_opens(struct str line);                  /* "```" or "~~~", behind blanks or not */
-bool space_byte(char c);                            /* space, tab, CR, LF, VT, FF */
+bool fence_opens(struct str line);      /* "```" or "~~~", behind blanks or not */
+bool space_byte(char c);                /* space, tab, CR, LF, VT, FF */
+struct str sentence_bare(struct str s); /* without the quotes, brackets and emphasis that may close it */
+bool sentence_asks(struct str s);       /* it ends with a question mark, behind which such may stand */
 struct span span_trim(struct str s, struct span x); /* without white space at both ends */
 
 #endif

@@ -60,13 +60,12 @@ struct unit {
     uint32_t first;      /* ROW: … its first cell, which names it */
     uint32_t column;     /* ROW: … the head of its table alone, which names a column */
     size_t words;
-    bool quoted;  /* stands in a quote: the marks of its further lines are not written */
-    bool pointer; /* "See …", a title, labels: it says where, not what */
-    bool digits;
-    bool name;       /* has a capital that no sentence begins with */
-    double direct;   /* share of the question's weight that its own words have */
-    double coverage; /* … with what stands around it */
-    double score;    /* order among units */
+    bool quoted;       /* stands in a quote: the marks of its further lines are not written */
+    bool pointer;      /* "See …", a title, labels: it says where, not what */
+    bool digits, name; /* name: has a capital that no sentence begins with */
+    double direct;     /* share of the question's weight that its own words have */
+    double coverage;   /* … with what stands around it */
+    double score;      /* order among units */
 };
 
 enum wish { WISH_ANY, WISH_NUMBER, WISH_NAME };
@@ -108,8 +107,7 @@ uint32_t quote_bits(struct digest *d, struct str text, size_t *words);
 struct asking quote_asks(struct digest *d, struct str heading); /* what the question has in common with it */
 /* ---- quote_cut.c: every unit of the passages that a model would be shown */
 void quote_cut(struct digest *d);
-
-/* ---- quote_define.c: how far it says what the thing is that is asked for, 0 … 1: in a sentence about it, or behind its name */
+/* ---- quote_define.c: how far it says what is asked for, 0 … 1: in a sentence about it, or behind its name */
 double quote_defines(struct digest *d, const struct unit *u);
 
 /* ---- quote_pick.c: the units that answer, best first; 0: none does */

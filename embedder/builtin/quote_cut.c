@@ -208,14 +208,23 @@ leads_on(const struct cutter *c, size_t k, struct str s)
            ((next->kind == BLOCK_TABLE || next->kind == BLOCK_FORMULA) && quote_is_open(s));
 }
 
-/* The paragraph from a sentence on, when it can be quoted whole. */
+static bool
+has_notes(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (quote_note_end(s, i) > i)
+            return true;
+    return false;
+}
+
+/* The paragraph from a sentence on, when it can be quoted whole: a mark of a footnote in it would be read as one of ours. */
 static struct str
 rest_of(const struct cutter *c, size_t k, struct str s)
 {
     struct str rest = span_of(s, c->b[k].text);
 
     return c->b[k].kind == BLOCK_TEXT && rest.n <= QUOTE_BYTES && rest.n > s.n && !quote_is_lead_in(rest) &&
-                   !quote_is_question(rest)
+                   !sentence_asks(rest) && !has_notes(rest)
                ? rest
                : STR_NONE;
 }
@@ -232,7 +241,7 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
         c->label = quote_bits(c->d, s, &words);
         return;
     }
-    if (quote_is_question(s)) {
+    if (sentence_asks(s)) {
         c->under = quote_bits(c->d, s, &words);
         c->question = true;
         c->before = s;
@@ -256,7 +265,7 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
         return;
     }
     if (quote_leans_back(s) && c->before.n > 0 && span_of(c->before, s).n <= QUOTE_BYTES &&
-        !quote_is_question(c->before))
+        !sentence_asks(c->before))
         whole = span_of(c->before, s);
     if (c->term.n > 0 && span_of(c->term, s).n <= QUOTE_BYTES)
         whole = span_of(c->term, s);
@@ -309,18 +318,51 @@ cut_label(struct cutter *c, size_t k)
     c->last = NULL;
 }
 
+/* A heading, or a question that counts as one. */
 static void
-cut_text(struct cutter *c, size_t k)
+stand_under(struct cutter *c, struct str s)
 {
-    struct str all = c->b[k].text, text = quote_skip_marks(all);
-    struct span x;
-    size_t at = (size_t)(text.p - all.p);
-    bool item = c->b[k].kind == BLOCK_ITEM;
+    size_t words;
 
+    c->under = quote_bits(c->d, s, &words);
+    c->context = c->title | c->under;
+    c->above = s;
+    c->asked = quote_asks(c->d, s);
+    c->lead = 0;
+    c->last = NULL;
+}
+
+/* A paragraph that asks, over what does not; bytes of it that are the question. */
+static size_t
+cut_question(struct cutter *c, size_t k)
+{
+    size_t end, unused;
+    struct str all = c->b[k].text, s = section_question(all, &end);
+
+    if (s.n == 0 || (end == all.n && (k + 1 == c->n || c->b[k + 1].kind == BLOCK_HEADING ||
+                                      section_question(c->b[k + 1].text, &unused).n > 0)))
+        return 0;
+    stand_under(c, s);
+    c->question = true;
+    return end;
+}
+
+static void
+cut_text(struct cutter *c, size_t k, size_t from)
+{
+    struct str all = c->b[k].text, text = { all.p + from, all.n - from };
+    struct span x;
+    bool item = c->b[k].kind == BLOCK_ITEM && from == 0;
+    size_t at;
+
+    text = quote_skip_marks(quote_trim(text));
+    if (c->question && c->under != 0)
+        text = section_answer(text);
+    at = (size_t)(text.p - all.p);
     if (!item)
         c->lead = 0;
     c->before = STR_NONE;
-    if (item && text.n <= ITEM_BYTES && !quote_is_question(text) && !quote_is_lead_in(text)) {
+    if (item && text.n <= ITEM_BYTES && !sentence_asks(text) && !quote_is_lead_in(text)) {
         cut_sentence(c, k, text, true); /* a short item is quoted whole */
         return;
     }
@@ -445,7 +487,7 @@ static void
 add_list(struct cutter *c, size_t first)
 {
     struct str lead = { c->b[first].text.p, 0 }, text = fit_blocks(c, lead, first, led_in(c, first - 1));
-    struct unit *u = led_in(c, first - 1) > first && !quote_is_question(c->b[first].text) &&
+    struct unit *u = led_in(c, first - 1) > first && !sentence_asks(c->b[first].text) &&
                              !quote_is_exercise(quote_skip_marks(c->b[first].text))
                          ? add_unit(c, UNIT_BLOCK, text, text)
                          : NULL;
@@ -461,18 +503,12 @@ static void
 cut_heading(struct cutter *c, size_t k)
 {
     struct str s = c->b[k].text;
-    size_t words;
 
     while (s.n > 0 && strchr("#> ", s.p[0]) != NULL)
         s = (struct str){ s.p + 1, s.n - 1 };
-    c->under = quote_bits(c->d, s, &words);
-    c->context = c->title | c->under;
-    c->above = s;
-    c->asked = quote_asks(c->d, s);
+    stand_under(c, s);
     c->question = false;
     c->exercise = quote_is_exercise_heading(s);
-    c->lead = 0;
-    c->last = NULL;
     if (k + 1 < c->n && c->b[k + 1].kind == BLOCK_ITEM && c->under != 0 && !c->exercise)
         add_list(c, k + 1);
 }
@@ -482,6 +518,8 @@ cut_hit(struct cutter *c)
 {
     c->n = quote_blocks(c->hit->text, c->hit->lead, c->b, QUOTE_BLOCKS);
     for (size_t k = 0; k < c->n; k++) {
+        size_t asked;
+
         c->quoted = c->b[k].quoted;
         switch (c->b[k].kind) {
         case BLOCK_HEADING: cut_heading(c, k); break;
@@ -495,7 +533,9 @@ cut_hit(struct cutter *c)
                 continue;
             }
             c->under |= c->label;
-            cut_text(c, k);
+            asked = cut_question(c, k);
+            if (asked < c->b[k].text.n)
+                cut_text(c, k, asked);
             break;
         case BLOCK_IDLE: break;
         }

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <math.h>
 
+#include "text/sentence.h"
 #include "text/support.h"
 #include "embedder/builtin/quote.h"
 
@@ -389,7 +390,8 @@ quote_pick(struct digest *d, const struct unit **out)
         if (!best ||
             (n > 0 && !other && best->score < out[0]->score * (out[0]->kind > UNIT_ITEM ? ALSO_LINES : ALSO)))
             break;
-        if (best->rest.n > 0 && best->direct < SAID && (best->under & ~best->own) != 0)
+        if (best->rest.n > 0 && (best->direct < SAID || sentence_asks(best->above)) &&
+            (best->under & ~best->own) != 0)
             best->text = best->key = best->rest; /* a heading asks: its paragraph answers */
         drop_told(best, out, n);
         out[n++] = best;

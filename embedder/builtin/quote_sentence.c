@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "text/sentence.h"
 #include "embedder/builtin/quote.h"
 
 #define WORDS(name, ...) static const char *const name[] = { __VA_ARGS__ };
@@ -62,15 +63,6 @@ quote_skip_marks(struct str s)
     }
 }
 
-/* Without the quotes, brackets and emphasis that may close it. */
-static struct str
-bare_end(struct str s)
-{
-    while (s.n > 0 && strchr("\"')]*_` \n", s.p[s.n - 1]) != NULL)
-        s.n--;
-    return s;
-}
-
 static bool
 ends_with(struct str s, const char *z)
 {
@@ -95,21 +87,9 @@ quote_is_sign(struct str s)
 }
 
 bool
-quote_is_question(struct str s)
-{
-    static const char *const marks[] = { "?", "\xef\xbc\x9f", "\xd8\x9f", "\xcd\xbe", "\xe2\x80\xbd" };
-
-    s = bare_end(s);
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-        if (ends_with(s, marks[i]))
-            return true;
-    return false;
-}
-
-bool
 quote_is_lead_in(struct str s)
 {
-    s = bare_end(s);
+    s = sentence_bare(s);
     return ends_with(s, ":") || ends_with(s, "\xef\xbc\x9a");
 }
 
@@ -117,7 +97,7 @@ quote_is_lead_in(struct str s)
 bool
 quote_is_open(struct str s)
 {
-    s = bare_end(s);
+    s = sentence_bare(s);
     return s.n > 0 && !strchr(".!?;", s.p[s.n - 1]) && (unsigned char)s.p[s.n - 1] < 0xe0;
 }
 

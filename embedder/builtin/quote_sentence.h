@@ -8,9 +8,9 @@ struct str quote_skip_marks(struct str s); /* without "- ", "3. ", "> " before i
 /* The end of the mark of a footnote of the document at byte at, "[12]", "[^a]"; at: there is none. A link's text is none. */
 size_t quote_note_end(struct str s, size_t at);
 struct str
-quote_skip_notes(struct str s);   /* of a sentence behind another one: without the marks of that one */
-bool quote_is_sign(struct str s); /* has no letter and no digit */
-bool quote_is_question(struct str s), quote_is_lead_in(struct str s); /* a lead-in ends with a colon */
+quote_skip_notes(struct str s);       /* of a sentence behind another one: without the marks of that one */
+bool quote_is_sign(struct str s);     /* has no letter and no digit */
+bool quote_is_lead_in(struct str s);  /* ends with a colon */
 bool quote_is_open(struct str s);     /* ends without a stop: code or a table says the rest */
 bool quote_is_exercise(struct str s); /* tells its reader what to do with a text */
 bool quote_is_exercise_heading(struct str s);

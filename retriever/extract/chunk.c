@@ -1,10 +1,11 @@
 /* The chunker. Blocks are packed greedily; a chunk is closed before a block that would overfill it, and
  * before every heading, so that its label is the heading its bytes stand under (headings without a text of
- * their own go with what follows). A block that leads to the next one (a term above its definition, words that end in a colon) goes
+ * their own go with what follows). A paragraph that is a question counts as one below all others. A block that leads to the next one (a term above its definition, words that end in a colon) goes
  * with that. Too long blocks are cut at lines (fences) or sentences. */
 #include "retriever/extract/chunk.h"
 
 #include "text/anchor.h"
+#include "text/section.h"
 #include "text/sentence.h"
 #include "common/text/text.h"
 
@@ -18,17 +19,18 @@ struct chunker {
     const struct chunk_rules *rules; /* the sizes asked for */
     struct arena *arena;             /* of lists and strings */
     struct str path[LEVELS + 1];     /* headings above, by level */
-    bool anchored;                   /* the document's address wants anchors */
-    struct anchors anchors;          /* of the headings so far */
-    struct str anchor;               /* of the last one; absent: none yet */
-    size_t headings;                 /* so far */
-    struct pieces out;               /* made so far */
-    size_t cap;                      /* room in out.v */
-    struct piece cur;                /* being filled; empty when start == end */
-    bool body;                       /* cur has more than headings */
-    size_t leading;                  /* where the last blocks of cur begin that may lead to the next one */
-    bool leads;                      /* there are such blocks, and others before them */
-    bool failed;                     /* the arena is full */
+    struct str asked; /* the question above, a paragraph of its own; absent: none since the last heading */
+    bool anchored;    /* the document's address wants anchors */
+    struct anchors anchors; /* of the headings so far */
+    struct str anchor;      /* of the last one; absent: none yet */
+    size_t headings;        /* so far */
+    struct pieces out;      /* made so far */
+    size_t cap;             /* room in out.v */
+    struct piece cur;       /* being filled; empty when start == end */
+    bool body;              /* cur has more than headings */
+    size_t leading;         /* where the last blocks of cur begin that may lead to the next one */
+    bool leads;             /* there are such blocks, and others before them */
+    bool failed;            /* the arena is full */
 };
 
 /* The head of the table, or the first line of the fence, that a piece begins in the middle of: stored with it, so that what is
@@ -78,6 +80,8 @@ own_anchor(const struct chunker *c, int level)
     struct buf usual = BUF_MAX(4 * SLUGGED_BYTES);
     bool same;
 
+    if (c->anchor.p && c->asked.n > 0) /* which has none itself */
+        return c->anchor.n > ANCHOR_BYTES ? STR_NONE : c->anchor;
     if (!c->anchor.p || c->headings == 1)
         return STR_NONE; /* the page itself */
     if (level < 2)
@@ -106,6 +110,8 @@ name_cur(struct chunker *c)
             buf_z(&b, " > ");
         buf_str(&b, c->path[l]);
     }
+    if (c->asked.n > 0)
+        buf_printf(&b, "%s" STR_FMT, b.n ? " > " : "", STR_ARG(c->asked));
     c->cur.section = b.n ? arena_str(c->arena, buf_slice(&b)) : STR_NONE;
     c->cur.anchor = b.failed ? c->anchor : own_anchor(c, last);
     buf_free(&b);
@@ -149,11 +155,53 @@ on_heading(struct chunker *c, const struct block *b)
 
     c->path[b->level] = text_trim(utf8_cut(whole, HEADING_MAX));
     c->headings++;
+    c->asked = STR_NONE;
     if (c->anchored)
         c->anchor = anchors_next(&c->anchors, whole, b->id);
     for (int l = b->level + 1; l <= LEVELS; l++)
         c->path[l] = STR_NONE;
     take(c, b->start, b->end, false);
+}
+
+static struct str
+block_text(const struct chunker *c, const struct block *b)
+{
+    return (struct str){ c->text.p + b->start, b->end - b->start };
+}
+
+/* Words of a paragraph as a heading has them: on one line, without markup. */
+static struct str
+words_of(const struct chunker *c, struct str s)
+{
+    struct buf line = BUF_MAX(SLUGGED_BYTES);
+    struct str kept;
+
+    for (size_t i = 0; i < s.n; i++)
+        if (!space_byte(s.p[i]) || (line.n > 0 && line.p[line.n - 1] != ' '))
+            buf_c(&line, space_byte(s.p[i]) ? ' ' : s.p[i]);
+    kept = arena_str(c->arena, buf_slice(&line));
+    buf_free(&line);
+    if (kept.p && c->by->heading)
+        kept = c->by->heading(c->text, kept, c->arena);
+    return text_trim(utf8_cut(kept, HEADING_MAX));
+}
+
+/* Bytes of a question that the block begins with, and *asked; 0: none that stands over an answer. Of a list of questions none does. */
+static size_t
+question_of(const struct chunker *c, const struct block *b, struct str *asked)
+{
+    size_t end = 0, at = b->end, unused;
+    struct block next;
+
+    *asked = b->kind == BLOCK_TEXT ? section_question(block_text(c, b), &end) : STR_NONE;
+    if (asked->n == 0)
+        return 0;
+    if (end == b->end - b->start &&
+        (!c->by->next(c->x, &at, &next) || next.kind == BLOCK_HEADING ||
+         (next.kind == BLOCK_TEXT && section_question(block_text(c, &next), &unused).n > 0)))
+        return 0;
+    *asked = words_of(c, *asked);
+    return asked->n > 0 ? end : 0;
 }
 
 /* End of a cut at or before limit: a white space if there is one in the last half, else a character border. */
@@ -274,6 +322,24 @@ note_leading(struct chunker *c, const struct block *b)
     c->leads = may && (c->body || c->leads);
 }
 
+/* A question on its own goes with what follows; one that has its answer in the same paragraph begins a chunk. */
+static bool
+on_question(struct chunker *c, const struct block *b)
+{
+    struct str asked;
+    size_t end = question_of(c, b, &asked);
+
+    if (end == 0)
+        return false;
+    if (c->body)
+        push(c);
+    c->asked = asked;
+    if (end < b->end - b->start)
+        return false;
+    take(c, b->start, b->end, false);
+    return true;
+}
+
 static void
 on_body(struct chunker *c, const struct block *b)
 {
@@ -321,7 +387,7 @@ chunk_text(const struct extracted *x, const struct chunk_rules *rules, struct ar
         turn_page(&c, b.start);
         if (b.kind == BLOCK_HEADING)
             on_heading(&c, &b);
-        else
+        else if (!on_question(&c, &b))
             on_body(&c, &b);
     }
     push(&c);

@@ -87,3 +87,70 @@ def test_what_the_list_does_not_answer_stays_unanswered(faq):
     for question in ("What is a sextant?", "How do I cook mussels?", "Why does the crane stop at night?"):
         a = suite.ask(question, collection=name).json()
         assert not a["grounded"], (question, a["answer"])
+
+
+# ---- questions that are paragraphs: (kind, text), each beside a page that has the same words
+PARAGRAPHS = {
+    "numbers": ("text/html", """<!doctype html><title>Ferry: questions</title><h1>Ferry</h1><h2>Frequently asked questions</h2>
+<ol><li><a href="#q1">How do I change or cancel a booking for the ferry?</a></li><li><a href="#q2">Is the ferry stormproof?</a></li>
+<li><a href="#q3">My ticket got wet. Is it still good?</a></li></ol>
+<a name="q1"></a><p><b>(1) How do I change or cancel a booking for the ferry?</b></p><blockquote><p>Ring the office on the evening before. Nothing is charged.</p>
+<p>On the day itself half of the price is kept.</p></blockquote>
+<a name="q2"></a><p><b>(2) Is the ferry stormproof?</b></p><blockquote>She stays in up to wind force nine.</blockquote>
+<a name="q3"></a><p><b>(3) My ticket got wet. Is it still good?</b></p><blockquote>As long as its number can be read.</blockquote>"""),
+    "terms": ("text/html", """<!doctype html><title>Ferry: questions</title><h1>Ferry</h1><dl>
+<dt>How do I change or cancel a booking for the ferry?</dt><dd>Ring the office on the evening before. Nothing is charged.</dd>
+<dt>Is the ferry stormproof?</dt><dd><p>She stays in up to wind force nine.</p></dd>
+<dt>My ticket got wet. Is it still good?</dt><dd>As long as its number can be read.</dd></dl>"""),
+    "letters": ("text/plain", """Ferry: questions
+
+Q: How do I change or cancel a booking for the ferry?
+A: Ring the office on the evening before. Nothing is charged.
+
+Q: Is the ferry stormproof?
+
+A: She stays in up to wind force nine.
+
+Q: My ticket got wet. Is it still good?
+A: As long as its number can be read.
+"""),
+    "bold": ("text/markdown", """# Ferry
+
+**How do I change or cancel a booking for the ferry?**
+
+Ring the office on the evening before. Nothing is charged.
+
+**Is the ferry stormproof?**
+She stays in up to wind force nine.
+
+**My ticket got wet. Is it still good?**
+
+As long as its number can be read.
+"""),
+}
+BESIDE = """# Booking the ferry
+
+When changing a booking that has vehicles, or when cancelling bookings of groups for the ferry, all existing bookings must be read by the office.
+The booking of a ferry can be changed, and a change of the ferry books again. A ticket that got wet is a ticket still.
+"""
+PARAGRAPHS_ASKED = [("How do I change or cancel a ferry booking?", "How do I change or cancel a booking for the ferry?", "Ring the office on the evening before. Nothing is charged. ["),
+                    ("Is the ferry stormproof?", "Is the ferry stormproof?", "She stays in up to wind force nine. ["),
+                    ("My ticket got wet, is it still good?", "My ticket got wet. Is it still good?", "As long as its number can be read. [")]
+
+
+@pytest.fixture(scope="module")
+def paragraphs():
+    with Suite() as s:
+        for name, (kind, text) in PARAGRAPHS.items():
+            put(s, text, name, kind=kind, doc_id="faq")
+            put(s, BESIDE, name, doc_id="beside")
+        yield s
+
+
+@pytest.mark.parametrize("name", PARAGRAPHS)
+def test_a_question_that_is_a_paragraph_names_the_passage_of_its_answer(paragraphs, name):
+    for question, section, first in PARAGRAPHS_ASKED:
+        a = paragraphs.ask(question, collection=name).json()
+        assert a["grounded"] and a["answer"].startswith(first), a["answer"]
+        n = int(re.search(r"\[(\d+)\]", a["answer"]).group(1))
+        assert next(s for s in a["sources"] if s["n"] == n)["section"].split(" > ")[-1] == section, a["sources"]

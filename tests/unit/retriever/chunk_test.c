@@ -349,6 +349,44 @@ what_leads_to_a_block_stays_with_it(void **state)
 }
 
 static void
+a_question_names_the_passage_of_its_answer(void **state)
+{
+    static const struct {
+        const char *mime, *text, *sections[4];
+    } cases[] = {
+        { "text/plain",
+          "Shop hours.\n\nQ: When do you open?\nA: At ten.\n\nQ: Do you\ndeliver?\n\nA: Yes.\n",
+          { "", "When do you open?", "Do you deliver?" } },
+        { "text/markdown",
+          "## Pool\n\n**Is the `deep` end closed?**\n\nNo.\n\nNot at all.\n\n## Fees\n\nTen euros.\n",
+          { "Pool > Is the deep end closed?", "Fees" } },
+        /* a list of questions, and one without an answer */
+        { "text/markdown",
+          "## Learn\n\n1. What is a pool?\n\n2. Who swims there?\n\n## Fees\n\nTen euros.\n",
+          { "Learn", "Fees" } },
+        { "text/plain", "It is late. Why is that so?\n\nNobody knows that.\n", { "" } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena *a = arena_new(1 << 20);
+        struct extracted x = as_read(cases[i].mime, str_of(cases[i].text));
+        struct chunk_rules rules = { .target = 400 };
+        struct pieces p;
+        size_t n = 0;
+
+        x.arena = a;
+        assert_true(chunk_text(&x, &rules, a, &p));
+        for (; n < 4 && cases[i].sections[n]; n++)
+            if (n >= p.n || !str_is(p.v[n].section, cases[i].sections[n]))
+                fail_msg("%s: %zu is \"" STR_FMT "\"", cases[i].text, n,
+                         STR_ARG(n < p.n ? p.v[n].section : STR_NONE));
+        assert_int_equal(p.n, n);
+        arena_free(&a);
+    }
+}
+
+static void
 sentences_end_where_readers_see_it(void **state)
 {
     struct str s = STR(
@@ -385,6 +423,7 @@ main(void)
         cmocka_unit_test(a_fence_that_fits_stays_whole),
         cmocka_unit_test(a_fence_and_the_few_words_before_it_keep_the_longest_passage),
         cmocka_unit_test(what_leads_to_a_block_stays_with_it),
+        cmocka_unit_test(a_question_names_the_passage_of_its_answer),
         cmocka_unit_test(sentences_end_where_readers_see_it),
     };
 

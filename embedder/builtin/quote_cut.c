@@ -272,6 +272,8 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
     u = add_unit(c, c->b[k].kind == BLOCK_ITEM ? UNIT_ITEM : UNIT_SENTENCE, whole, s);
     if (u && c->under != 0)
         u->rest = rest_of(c, k, s);
+    if (u)
+        u->leans = whole.p == s.p && c->under == 0 && quote_leans_back(s);
     if (u && whole.n > s.n) {
         u->near |= u->own;
         u->own = quote_bits(c->d, s, &words) | (whole.p == c->term.p ? c->label : 0);
@@ -290,12 +292,13 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
 static bool
 is_label(const struct cutter *c, size_t k)
 {
-    struct str s = c->b[k].text;
+    bool item = c->b[k].kind == BLOCK_ITEM;
+    struct str s = item ? quote_skip_marks(c->b[k].text) : c->b[k].text;
     size_t next = k + 1, words;
 
-    if (c->b[k].kind != BLOCK_TEXT || (c->under != 0 && (c->asked.in_full || c->question)) ||
-        s.n > LABEL_BYTES || str_has_byte(s, '\n') || str_has(s, "://") || !quote_is_open(s) ||
-        quote_is_lead_in(s))
+    if ((item ? !quote_is_label(s) : c->b[k].kind != BLOCK_TEXT) ||
+        (c->under != 0 && (c->asked.in_full || c->question)) || s.n > LABEL_BYTES || str_has_byte(s, '\n') ||
+        str_has(s, "://") || !quote_is_open(s) || quote_is_lead_in(s))
         return false;
     while (next < c->n && next < k + LABELS && c->b[next].kind == BLOCK_TEXT &&
            quote_is_open(c->b[next].text) && !quote_is_lead_in(c->b[next].text))
@@ -311,7 +314,7 @@ cut_label(struct cutter *c, size_t k)
     size_t words;
 
     if (c->term.n == 0)
-        c->term = c->b[k].text;
+        c->term = quote_skip_marks(c->b[k].text);
     c->label |= quote_bits(c->d, c->b[k].text, &words);
     c->context |= c->label;
     c->lead = 0;
@@ -477,7 +480,8 @@ cut_code(struct cutter *c, size_t k)
     while (rest.n > 0) {
         struct str line = line_of(c, &rest);
 
-        if (line.n <= QUOTE_BYTES && !str_starts(line, "```") && !str_starts(line, "~~~"))
+        if (line.n <= QUOTE_BYTES && !str_starts(line, "```") && !str_starts(line, "~~~") &&
+            !quote_is_comment(line))
             (void)add_unit(c, UNIT_CODE, line, line);
     }
 }

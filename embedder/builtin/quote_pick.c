@@ -141,13 +141,21 @@ weigh(struct digest *d)
         score += u->asked.alike * u->asked.alike * (u->under != 0 || looked_up(d, u) ? ALIKE : ALIKE_BELOW);
         score -= u->pointer ? POINTS : 0;
         score -= u->words > 45 && u->kind <= UNIT_ITEM ? 0.1 : 0;
-        score -= is_cut(u) ? 0.1 : 0;
+        score -= is_cut(u) || u->leans ? 0.1 : 0;
         score -= u->kind == UNIT_CODE    ? 0.25
                  : is_table(u)           ? (looked_up(d, u) ? 0 : 0.22)
                  : u->kind == UNIT_BLOCK ? 0.05
                                          : 0;
         u->score = score;
     }
+}
+
+/* A line out of code that was cut says little by itself: more than two thirds of what is asked, or it is not quoted. */
+static bool
+is_scrap(const struct digest *d, const struct unit *u)
+{
+    return u->kind == UNIT_CODE && u->key.p == u->text.p && u->key.n == u->text.n &&
+           3 * __builtin_popcount(u->own & d->strong) <= 2 * __builtin_popcount(d->strong);
 }
 
 static bool
@@ -157,7 +165,7 @@ may_quote(const struct digest *d, const struct unit *u)
     bool enough = (d->strong & (d->strong - 1)) == 0 || (any & (any - 1)) != 0 ||
                   d->req->hits.v[u->hit].score >= SURE;
 
-    return d->all || (enough && u->coverage >= QUOTE_LEAST_COVERAGE);
+    return d->all || (enough && !is_scrap(d, u) && u->coverage >= QUOTE_LEAST_COVERAGE);
 }
 
 static bool

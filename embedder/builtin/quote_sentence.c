@@ -170,6 +170,39 @@ quote_is_label(struct str s)
     return words >= LEAST && (colons > 1 || capitals * 5 >= words * 4);
 }
 
+/* Words of letters alone, with the signs of prose behind them: most of six or more. */
+static bool
+is_prose(struct str s)
+{
+    enum { LEAST = 6 };
+    size_t all = 0, plain = 0;
+
+    for (size_t i = 0, end; i < s.n; i = end + 1) {
+        size_t letters = i;
+
+        for (end = i; end < s.n && s.p[end] != ' ';)
+            end++;
+        while (letters < end && isalpha((unsigned char)s.p[letters]))
+            letters++;
+        all += end > i;
+        plain += letters > i && (letters == end || (letters + 1 == end && strchr(".,;:!?)", s.p[letters])));
+    }
+    return plain >= LEAST && plain * 5 >= all * 4;
+}
+
+/* A line of code that says in prose what the others do; "# apt update" is a command. */
+bool
+quote_is_comment(struct str line)
+{
+    static const char *const marks[] = { "//", "/*", "*/", "* ", "** ", "-- ", "<!--" };
+
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (str_starts(line, marks[i]))
+            return true;
+    return line.n > 2 && line.p[0] == '#' && line.p[1] == ' ' &&
+           (isupper((unsigned char)line.p[2]) || is_prose((struct str){ line.p + 2, line.n - 2 }));
+}
+
 /* ---- tables of contents */
 /* "1.2. Title", "1.2 Title ........ 7", "[Title](page.html)" */
 static bool
@@ -179,7 +212,7 @@ is_entry(struct str line)
 
     while (k < line.n && (isdigit((unsigned char)line.p[k]) || line.p[k] == '.'))
         dots += line.p[k++] == '.' && k < line.n && isdigit((unsigned char)line.p[k]);
-    if (dots > 0 && k < line.n && line.p[k] == ' ')
+    if (dots > 0 && k < line.n && (line.p[k] == ' ' || (unsigned char)line.p[k] == 0xc2)) /* also U+00A0 */
         return true;
     if (line.n > 4 && line.p[0] == '[' && line.p[line.n - 1] == ')')
         return str_has(line, "](") && !memchr(line.p + 1, '[', line.n - 1);

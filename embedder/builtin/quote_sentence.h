@@ -18,6 +18,7 @@ bool quote_leans_back(struct str s);        /* its first words point to what was
 bool quote_points(struct str s);            /* "See …": it says where something stands, and not what */
 bool quote_is_label(struct str s);          /* a title, or labels with their values: no sentence */
 bool quote_is_condition(struct str s);      /* "If …", "For …": it is not about its first words */
+bool quote_is_comment(struct str line);     /* of code */
 bool quote_is_contents(struct str passage); /* half of its lines are entries of a table of contents */
 bool quote_compares(struct str question);   /* has a word such as "difference" */
 bool quote_asks_what(struct str question);  /* "What is …?" */

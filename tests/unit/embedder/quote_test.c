@@ -98,6 +98,18 @@ static const struct quoted quotes[] = {
       "At ten. On Sundays at noon." },
     { "Which parcels are too heavy?", "Which parcels are too heavy?\n: Those above 30 kg.\n",
       "Those above 30 kg." },
+    /* code that was cut, and prose in it */
+    { "How do I allow connections from a host?",
+      "An entry with the address of the host allows connections.\n\n"
+      "```\n# Allow connections from any host\nhost all all 10.0.0.0/8 trust\n",
+      "An entry with the address of the host allows connections." },
+    /* a title in a list is quoted with what stands below it */
+    { "What is the largest size of a database?",
+      "- Largest Database Size\n\nA database has at most 4294967294 pages.\n",
+      "Largest Database Size\n\nA database has at most 4294967294 pages." },
+    { "How do I undo a merge?",
+      "```\ngit reset\n```\n\nHowever, to undo a merge may be dangerous. Undo a merge with `git revert`, which keeps it.\n",
+      "Undo a merge with `git revert`, which keeps it." },
     { "What does the oil level mean?",
       "The oil level is looked at daily by the keeper.\n\nOil level: how high the oil stands in the lamp.\n",
       "Oil level: how high the oil stands in the lamp." },

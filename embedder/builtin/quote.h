@@ -110,6 +110,7 @@ struct asking quote_asks(struct digest *d, struct str heading); /* what the ques
 void quote_cut(struct digest *d);
 /* ---- quote_define.c: how far it says what is asked for, 0 … 1: in a sentence about it, or behind its name */
 double quote_defines(struct digest *d, const struct unit *u);
+struct str quote_term_above(struct str text); /* that it explains, on its first line; or absent */
 
 /* ---- quote_pick.c: the units that answer, best first; 0: none does */
 size_t quote_pick(struct digest *d, const struct unit **out);

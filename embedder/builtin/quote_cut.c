@@ -22,6 +22,7 @@ struct cutter {
     uint32_t context;    /* and of the heading at hand */
     uint32_t under;      /* terms of the heading or question that nothing stood under yet */
     uint32_t label;      /* terms of the labels right above */
+    uint32_t defined;    /* … of the term that the paragraph explains, on its first line */
     struct str term;     /* from the first of them on, to be quoted with the sentence below */
     uint32_t lead;       /* terms of the sentence before a list or a table */
     bool exercise;       /* the heading says so */
@@ -270,6 +271,8 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
     if (c->term.n > 0 && span_of(c->term, s).n <= QUOTE_BYTES)
         whole = span_of(c->term, s);
     u = add_unit(c, c->b[k].kind == BLOCK_ITEM ? UNIT_ITEM : UNIT_SENTENCE, whole, s);
+    if (u)
+        u->under |= c->defined & ~u->own;
     if (u && c->under != 0)
         u->rest = rest_of(c, k, s);
     if (u)
@@ -356,12 +359,13 @@ cut_text(struct cutter *c, size_t k, size_t from)
     struct str all = c->b[k].text, text = { all.p + from, all.n - from };
     struct span x;
     bool item = c->b[k].kind == BLOCK_ITEM && from == 0;
-    size_t at;
+    size_t at, words;
 
     text = quote_skip_marks(quote_trim(text));
     if (c->question && c->under != 0)
         text = section_answer(text);
     at = (size_t)(text.p - all.p);
+    c->defined = quote_bits(c->d, quote_term_above(text), &words);
     if (!item)
         c->lead = 0;
     c->before = STR_NONE;

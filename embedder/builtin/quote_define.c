@@ -1,17 +1,19 @@
 /* Sentences and lines that say what a thing is. See quote.h. */
 #include <ctype.h>
+#include <math.h>
 
 #include "embedder/builtin/quote.h"
 
-enum { TERM_BYTES = 80, TERM_WORDS = 3, SUBJECT_TOKENS = 9, SUBJECT_MORE = 3 };
+enum { TERM_BYTES = 80, TERM_WORDS = 3, ABOVE_WORDS = 8, SUBJECT_TOKENS = 9, SUBJECT_MORE = 3 };
+#define NAMED 0.6  /* "a feature called autovacuum", which may be said beside the matter */
 #define PLAIN 0.25 /* "Conffiles are …", which may tell anything of them */
 
 static const struct copula {
     enum language language;
-    const char *verbs, *articles, *many; /* words between blanks */
+    const char *verbs, *articles, *many, *named; /* words between blanks */
 } copulas[] = {
-#define COPULA(language, verbs, articles, many) \
-    { LANG_##language, " " verbs " ", " " articles " ", " " many " " },
+#define COPULA(language, verbs, articles, many, named) \
+    { LANG_##language, " " verbs " ", " " articles " ", " " many " ", " " named " " },
 #include "embedder/builtin/quote_define.tbl"
 #undef COPULA
 };
@@ -25,6 +27,29 @@ term_before(struct str text)
         if (text.p[i] == '\n' || (text.p[i] == ':' && text.p[i + 1] == ' '))
             return (struct str){ text.p, i };
     return STR_NONE;
+}
+
+struct str
+quote_term_above(struct str s)
+{
+    const char *nl = memchr(s.p, '\n', s.n);
+    struct str term = { s.p, nl ? (size_t)(nl - s.p) : 0 }, rest;
+    size_t word = 0, widest = 0, words = 1;
+
+    /* a wrapped line is no term: the next word had no room on it */
+    if (term.n == 0 || term.n > TERM_BYTES || !quote_is_open(term) || quote_is_lead_in(term))
+        return STR_NONE;
+    for (size_t i = 0; i < term.n; i++)
+        words += term.p[i] == ' ';
+    rest = (struct str){ nl + 1, s.n - term.n - 1 };
+    while (word < rest.n && !isspace((unsigned char)rest.p[word]))
+        word++;
+    for (size_t i = 0, from = 0; i <= rest.n; i++)
+        if (i == rest.n || rest.p[i] == '\n') {
+            widest = i - from > widest ? i - from : widest;
+            from = i + 1;
+        }
+    return words <= ABOVE_WORDS && term.n + 1 + word < widest ? term : STR_NONE;
 }
 
 /* The question asks for this term and for nothing else: "What is work_mem?" */
@@ -104,10 +129,35 @@ says_what(struct digest *d, struct str s)
     return 0;
 }
 
+/* "… supports a mechanism called "write-ahead log"": all words of the question are the name. */
+static double
+says_name(struct digest *d, struct str s)
+{
+    const struct copula *c = copula_of(d->asked_in);
+    size_t at = 0, words;
+
+    for (struct str t = c ? token(s, &at) : STR_NONE; t.n > 0; t = token(s, &at)) {
+        size_t from = at;
+
+        if (!among(c->named, t))
+            continue;
+        for (int i = 0; i <= __builtin_popcount(d->strong); i++) { /* also with an article */
+            struct str last = token(s, &at), name = { s.p + from, at - from };
+
+            if (last.n > 0 && (quote_bits(d, name, &words) & d->strong) == d->strong)
+                return NAMED;
+        }
+        at = from;
+    }
+    return 0;
+}
+
 double
 quote_defines(struct digest *d, const struct unit *u)
 {
     if (is_labelled(d, u))
         return 1;
-    return d->asks_what && d->strong && u->kind <= UNIT_BLOCK ? says_what(d, u->key) : 0;
+    if (!d->asks_what || !d->strong || u->kind > UNIT_BLOCK)
+        return 0;
+    return fmax(says_what(d, u->key), says_name(d, u->key));
 }

@@ -107,6 +107,14 @@ static const struct quoted quotes[] = {
     { "What is the largest size of a database?",
       "- Largest Database Size\n\nA database has at most 4294967294 pages.\n",
       "Largest Database Size\n\nA database has at most 4294967294 pages." },
+    { "What is a tide gate?",
+      "Tide gates rarely open at night. The harbour has a door called \"tide gate\", which keeps the ebb out.\n",
+      "The harbour has a door called \"tide gate\", which keeps the ebb out." },
+    /* the term above a paragraph counts for all of it */
+    { "What is the default of max_boats?",
+      "min_berths (integer)\nLeast number of berths that are kept free whenever max_boats is above ten. The default is three.\n\n"
+      "max_boats (integer)\nLargest number of boats that may lie in the harbour at night. The default is fifty.\n",
+      "The default is fifty." },
     { "How do I undo a merge?",
       "```\ngit reset\n```\n\nHowever, to undo a merge may be dangerous. Undo a merge with `git revert`, which keeps it.\n",
       "Undo a merge with `git revert`, which keeps it." },

@@ -482,11 +482,15 @@ cut_code(struct cutter *c, size_t k)
         return;
     (void)line_of(c, &rest); /* the fence */
     while (rest.n > 0) {
-        struct str line = line_of(c, &rest);
+        struct str line = line_of(c, &rest), code = quote_skip_comment(line);
+        struct unit *u = code.n > 0 && line.n <= QUOTE_BYTES && !str_starts(line, "```") &&
+                                 !str_starts(line, "~~~")
+                             ? add_unit(c, UNIT_CODE, line, line)
+                             : NULL;
+        size_t words;
 
-        if (line.n <= QUOTE_BYTES && !str_starts(line, "```") && !str_starts(line, "~~~") &&
-            !quote_is_comment(line))
-            (void)add_unit(c, UNIT_CODE, line, line);
+        if (u) /* a comment beside the code is about more than that line */
+            u->own = quote_bits(c->d, code, &words);
     }
 }
 

@@ -190,9 +190,9 @@ is_prose(struct str s)
     return plain >= LEAST && plain * 5 >= all * 4;
 }
 
-/* A line of code that says in prose what the others do; "# apt update" is a command. */
-bool
-quote_is_comment(struct str line)
+/* A comment on a line of its own; "# apt update" is a command. */
+static bool
+is_comment(struct str line)
 {
     static const char *const marks[] = { "//", "/*", "*/", "* ", "** ", "-- ", "<!--" };
 
@@ -201,6 +201,20 @@ quote_is_comment(struct str line)
             return true;
     return line.n > 2 && line.p[0] == '#' && line.p[1] == ' ' &&
            (isupper((unsigned char)line.p[2]) || is_prose((struct str){ line.p + 2, line.n - 2 }));
+}
+
+struct str
+quote_skip_comment(struct str line)
+{
+    static const char *const marks[] = { "/* ", " // ", " # ", " -- " };
+    size_t end = is_comment(line) ? 0 : line.n;
+
+    for (size_t i = 0; i < sizeof marks / sizeof *marks && end > 0; i++) {
+        const char *at = memmem(line.p, end, marks[i], strlen(marks[i]));
+
+        end = at ? (size_t)(at - line.p) : end;
+    }
+    return (struct str){ line.p, end };
 }
 
 /* ---- tables of contents */

@@ -14,11 +14,12 @@ bool quote_is_lead_in(struct str s);  /* ends with a colon */
 bool quote_is_open(struct str s);     /* ends without a stop: code or a table says the rest */
 bool quote_is_exercise(struct str s); /* tells its reader what to do with a text */
 bool quote_is_exercise_heading(struct str s);
-bool quote_leans_back(struct str s);        /* its first words point to what was said before */
-bool quote_points(struct str s);            /* "See …": it says where something stands, and not what */
-bool quote_is_label(struct str s);          /* a title, or labels with their values: no sentence */
-bool quote_is_condition(struct str s);      /* "If …", "For …": it is not about its first words */
-bool quote_is_comment(struct str line);     /* of code */
+bool quote_leans_back(struct str s);   /* its first words point to what was said before */
+bool quote_points(struct str s);       /* "See …": it says where something stands, and not what */
+bool quote_is_label(struct str s);     /* a title, or labels with their values: no sentence */
+bool quote_is_condition(struct str s); /* "If …", "For …": it is not about its first words */
+struct str
+quote_skip_comment(struct str line);        /* of code: what stands before its comment; empty: it is one */
 bool quote_is_contents(struct str passage); /* half of its lines are entries of a table of contents */
 bool quote_compares(struct str question);   /* has a word such as "difference" */
 bool quote_asks_what(struct str question);  /* "What is …?" */

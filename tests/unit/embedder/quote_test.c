@@ -101,7 +101,7 @@ static const struct quoted quotes[] = {
     /* code that was cut, and prose in it */
     { "How do I allow connections from a host?",
       "An entry with the address of the host allows connections.\n\n"
-      "```\n# Allow connections from any host\nhost all all 10.0.0.0/8 trust\n",
+      "```\n# Allow connections from any host\nhost all all 10.0.0.0/8 trust /* allows connections from a host */\n",
       "An entry with the address of the host allows connections." },
     /* a title in a list is quoted with what stands below it */
     { "What is the largest size of a database?",

@@ -62,7 +62,6 @@ struct unit {
     size_t words;
     bool quoted;       /* stands in a quote: the marks of its further lines are not written */
     bool pointer;      /* "See …", a title, labels: it says where, not what */
-    bool leans;        /* begins with "However", and what that leans on is not quoted along */
     bool digits, name; /* name: has a capital that no sentence begins with */
     double direct;     /* share of the question's weight that its own words have */
     double coverage;   /* … with what stands around it */

@@ -275,8 +275,6 @@ cut_sentence(struct cutter *c, size_t k, struct str s, bool last)
         u->under |= c->defined & ~u->own;
     if (u && c->under != 0)
         u->rest = rest_of(c, k, s);
-    if (u)
-        u->leans = whole.p == s.p && c->under == 0 && quote_leans_back(s);
     if (u && whole.n > s.n) {
         u->near |= u->own;
         u->own = quote_bits(c->d, s, &words) | (whole.p == c->term.p ? c->label : 0);

@@ -24,12 +24,10 @@
 #define ALIKE 0.2       /* for the sentence directly under a heading that is the question in other words */
 #define ALIKE_BELOW 0.1 /* … for the others under it */
 #define POINTS 0.2      /* off the score of "See …" */
-#define LEANS \
-    0.1 /* off it for "However, …" without what stands before it, or for a beginning that was cut off */
-#define COMPARED 0.6   /* further quotes of what is compared: at least this share */
-#define OTHERWISE 0.25 /* … of a quote that says the contrary */
-#define FOREIGN 0.8    /* said, of a quote in another language: names and words that both have */
-#define FEW_WORDS 5.0  /* of a question: of more each says less */
+#define COMPARED 0.6    /* further quotes of what is compared: at least this share */
+#define OTHERWISE 0.25  /* … of a quote that says the contrary */
+#define FOREIGN 0.8     /* said, of a quote in another language: names and words that both have */
+#define FEW_WORDS 5.0   /* of a question: of more each says less */
 enum { CONTRARY_LOOKS = 3 };
 
 /* ---- choosing */
@@ -143,7 +141,7 @@ weigh(struct digest *d)
         score += u->asked.alike * u->asked.alike * (u->under != 0 || looked_up(d, u) ? ALIKE : ALIKE_BELOW);
         score -= u->pointer ? POINTS : 0;
         score -= u->words > 45 && u->kind <= UNIT_ITEM ? 0.1 : 0;
-        score -= is_cut(u) || u->leans ? LEANS : 0;
+        score -= is_cut(u) ? 0.1 : 0;
         score -= u->kind == UNIT_CODE    ? 0.25
                  : is_table(u)           ? (looked_up(d, u) ? 0 : 0.22)
                  : u->kind == UNIT_BLOCK ? 0.05

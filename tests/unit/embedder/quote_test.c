@@ -115,9 +115,6 @@ static const struct quoted quotes[] = {
       "min_berths (integer)\nLeast number of berths that are kept free whenever max_boats is above ten. The default is three.\n\n"
       "max_boats (integer)\nLargest number of boats that may lie in the harbour at night. The default is fifty.\n",
       "The default is fifty." },
-    { "How do I undo a merge?",
-      "```\ngit reset\n```\n\nHowever, to undo a merge may be dangerous. Undo a merge with `git revert`, which keeps it.\n",
-      "Undo a merge with `git revert`, which keeps it." },
     { "What does the oil level mean?",
       "The oil level is looked at daily by the keeper.\n\nOil level: how high the oil stands in the lamp.\n",
       "Oil level: how high the oil stands in the lamp." },

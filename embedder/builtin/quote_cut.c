@@ -312,10 +312,11 @@ is_label(const struct cutter *c, size_t k)
 static void
 cut_label(struct cutter *c, size_t k)
 {
+    struct str text = quote_skip_marks(c->b[k].text);
     size_t words;
 
-    if (c->term.n == 0)
-        c->term = quote_skip_marks(c->b[k].text);
+    if (c->term.n == 0 && !str_eq(text, c->hit->title)) /* which the citation names */
+        c->term = text;
     c->label |= quote_bits(c->d, c->b[k].text, &words);
     c->context |= c->label;
     c->lead = 0;

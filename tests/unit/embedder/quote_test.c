@@ -143,6 +143,25 @@ what_is_quoted(void **state)
 }
 
 static void
+the_title_of_a_document_is_no_term_of_its_first_sentence(void **state)
+{
+    struct hit h = { .title = STR("Write-Ahead Logging"),
+                     .text = STR("Write-Ahead Logging\n\nWrite-ahead logging appends changes to a file.\n"),
+                     .score = 0.7 };
+    struct chat_req req = { .question = STR("What is write-ahead logging?"), .hits = { &h, 1 } };
+    struct digest d = { .req = &req, .words = words_new(), .u = mem_new(QUOTE_UNITS * sizeof *d.u) };
+    const struct unit *q[QUOTES];
+
+    (void)state;
+    quote_terms(&d);
+    quote_cut(&d);
+    assert_true(quote_pick(&d, q) > 0 &&
+                str_is(q[0]->text, "Write-ahead logging appends changes to a file."));
+    mem_free(&d.u);
+    words_free(&d.words);
+}
+
+static void
 marks_of_footnotes_are_no_text(void **state)
 {
     static const struct {
@@ -272,6 +291,7 @@ main(void)
         cmocka_unit_test(lines_become_blocks),
         cmocka_unit_test(a_passage_may_begin_within_a_fence),
         cmocka_unit_test(what_is_quoted),
+        cmocka_unit_test(the_title_of_a_document_is_no_term_of_its_first_sentence),
         cmocka_unit_test(marks_of_footnotes_are_no_text),
         cmocka_unit_test(titles_and_labels_are_no_sentences),
         cmocka_unit_test(the_words_behind_what_name_the_kind_of_answer),

@@ -13,16 +13,10 @@
 #include "common/utf8.h"
 #include "common/write.h"
 #include "text/clean.h"
+#include "text/section.h"
 #include "text/sentence.h"
 
-enum {
-    HEAD_MAX = 400,
-    HEADING_BYTES = 200,
-    CELLS_MAX = 1024,
-    SPAN_MAX = 50,
-    URL_MAX = 300,
-    QUESTION_BYTES = 300
-};
+enum { HEAD_MAX = 400, HEADING_BYTES = 200, CELLS_MAX = 1024, SPAN_MAX = 50, URL_MAX = 300 };
 
 struct out {
     struct buf text;
@@ -297,12 +291,15 @@ out_question(struct buf *run)
 {
     struct str s = text_trim(buf_slice(run));
     struct buf marked = { 0 };
+    size_t end;
 
-    if (s.n > QUESTION_BYTES || !sentence_asks(s))
+    if (!sentence_asks(s)) /* nearly all of them */
         return;
     buf_printf(&marked, "**" STR_FMT "**", STR_ARG(s));
-    buf_reset(run);
-    buf_str(run, buf_slice(&marked));
+    if (section_question(buf_slice(&marked), &end).n > 0) {
+        buf_reset(run);
+        buf_str(run, buf_slice(&marked));
+    }
     buf_free(&marked);
 }
 

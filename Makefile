@@ -148,6 +148,8 @@ $(OUT)/unit/%: $(OUT)/obj/tests/unit/%.o $$(OUT)/lib/lib$$(call unit_part,$$*).a
 	@mkdir -p $(@D)
 	$(call say,LD $@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_$(call unit_part,$*)) $(LIBS_proto) $(LIBS_common) -lcmocka
 
+# kept: once their .d files are there, objects that make had taken away as intermediate would be built again
+.SECONDARY: $(patsubst %.c,$(OUT)/obj/%.o,$(UNIT_SRC))
 .PHONY: unit-build test-unit
 unit-build: $(UNIT_BIN)
 test-unit: ## unit tests (cmocka)

@@ -18,9 +18,10 @@ check() { # check NAME COMMAND…
 }
 mk() { make --no-print-directory -s "$@"; }
 
+# what each target would do, in $scratch/read: two checks look at it
 every_target_can_be_read() {
-    local t
-    for t in $(mk help | awk '{ print $1 }'); do mk -n "$t" >/dev/null || { echo "make $t"; return 1; }; done
+    mkdir "$scratch/read"
+    mk help | awk '{ print $1 }' | xargs -P "$(nproc)" -I{} sh -c 'make --no-print-directory -n {} >"$0/{}" 2>/dev/null || { echo "make {}"; exit 1; }' "$scratch/read" || return 1
     rm -f build.log # make runs a line with $(MAKE) even so: this one's output
 }
 every_script_can_be_read() {
@@ -107,11 +108,10 @@ bare=' build kit programs stop status restart logs psql redis-cli ingest secrets
 # the others begin with their packages, on a bare machine, too
 targets_install_what_they_need() {
     local t
-    for t in $(mk help | awk '{ print $1 }'); do
-        [[ $bare != *" $t "* ]] || continue
-        make --no-print-directory -n "$t" 2>/dev/null | grep -v '^#' | head -1 | grep -q '^deploy/deps.sh ' || { echo "make $t begins without its packages"; return 1; }
+    for t in "$scratch/read/"*; do
+        [[ $bare != *" ${t##*/} "* ]] || continue
+        grep -v '^#' "$t" | head -1 | grep -q '^deploy/deps.sh ' || { echo "make ${t##*/} begins without its packages"; return 1; }
     done
-    rm -f build.log
 }
 # Each target of `make help`: the part of `make test` that runs it or its short form (of targets: the check of this file), or "no:" and the reason.
 short_forms='
@@ -189,6 +189,7 @@ every_target_has_a_short_form_or_a_reason() {
         esac
     done < <(sed '/^$/d' <<<"$short_forms")
 }
+check every_target_can_be_read every_target_can_be_read
 check targets_install_what_they_need targets_install_what_they_need
 check an_archive_builds_from_itself an_archive_builds_from_itself
 check every_program_says_the_version every_program_says_the_version
@@ -197,7 +198,6 @@ check units_are_sound_and_closed units_are_sound_and_closed
 check units_name_options_that_are_there units_name_options_that_are_there
 check man_pages_are_clean man_pages_are_clean
 check third_party_is_whole third_party_is_whole
-check every_target_can_be_read every_target_can_be_read
 check every_script_can_be_read every_script_can_be_read
 check every_program_is_linked programs
 for m in bench profile store_bench ingest_bench janitor_bench import_bench model_change fallback_bench idle retriever_bench; do check "loads_$m" loads tests/bench $m; done

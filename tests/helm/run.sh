@@ -12,7 +12,7 @@ venv=$tools/kubernetes-validate
 
 skip() { # skip WHY: allowed to the short form
     [ "${1:-}" = --short ] || { echo "test-helm: $2" >&2; exit 2; }
-    echo "SKIPPED helm: $2"
+    echo "SKIPPED: $2"
     echo "helm: 0 passed, 0 failed"
     exit 0
 }

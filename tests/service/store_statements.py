@@ -302,7 +302,8 @@ def test_all_statements_of_the_table_were_seen_on_the_wire(hub, count, store, ta
     """The rest: what the store asks at its start, and what its import of another database says."""
     count.quiet()
     with Service("store", hub, DATABASE_URL=f"postgresql://footnote@127.0.0.1:{tap.port}/footnote"):
-        count.quiet()
+        # the other store's walk may have come while a test looked at the wire by itself
+        wait_for("the walk after its start", lambda: [count.quiet(), BACKGROUND <= SEEN][1], 20)
     turn(hub, session())
     count.quiet()
     # messages are one table or tables of months (store_months.py), never both

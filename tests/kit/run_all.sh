@@ -8,15 +8,14 @@ cd "$(dirname "$0")/../.." || exit 2
 exec </dev/null
 unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES
 logs=$(mktemp -d)
-trap '[ -z "$beside" ] || { kill "$beside"; wait "$beside"; }; rm -rf "$logs"' EXIT
+trap 'rm -rf "$logs"' EXIT
 trap 'exit 130' INT TERM
 export TSAN_OPTIONS="suppressions=$PWD/tests/kit/tsan.supp halt_on_error=0 exitcode=66"
 export ASAN_OPTIONS="detect_leaks=1 exitcode=99" UBSAN_OPTIONS="print_stacktrace=1"
-passed=0 failed=0 skipped=() broken=() wanted=("$@") beside=
+passed=0 failed=0 skipped=() broken=() wanted=("$@")
 
 # make's jobs follow the processors; nice, so that a desktop stays usable
-humbly=(nice)
-mk() { "${humbly[@]}" make --no-print-directory -s -k -j"$(nproc)" "$@"; }
+mk() { nice make --no-print-directory -s -k -j"$(nproc)" "$@"; }
 # Limits are for hangs: on a machine that has far more to do than it can, a part gets up to four times as long.
 FOOTNOTE_STRETCH=${FOOTNOTE_STRETCH:-$(awk -v p="$(nproc)" '{ n = int($1 / (3 * p)) + 1; print (n > 4 ? 4 : n) }' /proc/loadavg)}
 export FOOTNOTE_STRETCH
@@ -26,28 +25,13 @@ build_gcc() { mk build kit unit-build; }
 house() { mk house; }
 build_clang() { mk VARIANT=clang build kit unit-build; }
 build_asan() { mk VARIANT=asan build kit unit-build; }
-build_tsan() { local programs; mapfile -t programs < <(tsan_units); mk VARIANT=tsan build kit "${programs[@]}"; }
-# The other compilers' builds, on the processors' idle time: beside parts that mostly wait. What fails here is told by its own part.
-builds_beside() {
-    if chrt --idle 0 true 2>/dev/null; then humbly=(chrt --idle 0); else humbly=(nice -n 19); fi
-    build_clang; build_asan; build_tsan; mk fuzz-build
-}
-begin_beside() {
-    [ ${#wanted[@]} -eq 0 ] || return 0
-    tests/kit/contained.py $((1500 * FOOTNOTE_STRETCH)) 10 bash "$0" --run builds_beside >"$logs/beside" 2>&1 &
-    beside=$!
-}
-end_beside() {
-    local begun=$SECONDS
-    [ -n "$beside" ] || return 0
-    wait "$beside"
-    beside=
-    echo "builds beside: $((SECONDS - begun)) s longer than the parts"
-}
 unit() { mk VARIANT="$1" -j1 test-unit; }
 # threads: what runs on more than one, under the thread sanitizer
 tsan_units() { find tests/unit/common tests/unit/proto tests/unit/gateway -name '*.c' | sort | sed 's,^tests/unit/\(.*\)\.c$,build/tsan/unit/\1,'; }
-unit_tsan() { local programs; mapfile -t programs < <(tsan_units); build_tsan && tests/kit/run_unit.sh "${programs[@]}"; }
+unit_tsan() {
+    local programs; mapfile -t programs < <(tsan_units)
+    mk VARIANT=tsan "${programs[@]}" && tests/kit/run_unit.sh "${programs[@]}"
+}
 # Python parts mostly wait: two runs at a time, each with half of the files; parts in which no test looks at a clock
 # closely do better with three
 SHARDS=${FOOTNOTE_SHARDS:-2}
@@ -61,7 +45,10 @@ e2e() { SHARDS=3 py release 1080 tests/e2e; }
 # cases from the field, each a test under its id
 cases() { SHARDS=3 py release 620 tests/cases; }
 # the real processes, each restarted once: any report of the thread sanitizer fails it
-e2e_tsan() { build_tsan && py tsan 240 tests/e2e/test_stream.py tests/e2e/test_process.py::test_after_a_restart_of_a_service_the_next_question_is_answered; }
+e2e_tsan() {
+    mk VARIANT=tsan build kit \
+        && py tsan 240 tests/e2e/test_stream.py tests/e2e/test_process.py::test_after_a_restart_of_a_service_the_next_question_is_answered
+}
 e2e_asan() { py asan 280 tests/e2e/test_{answer,stream}.py \
     tests/e2e/test_{mcp.py::test_a_question_through_mcp_is_cached_and_counted_as_any_other,client.py::test_keys_are_made_listed_and_revoked}; }
 # the chart of deploy/helm; where no helm is there yet, it says so: make test-helm builds one
@@ -123,8 +110,14 @@ part 120 lint         lint
 part 400 build-gcc    build_gcc
 part 60  house        house
 part 120 runners      runners
+part 400 build-clang  build_clang
 part 240 unit         unit_release
-begin_beside
+part 400 build-asan   build_asan
+part 300 unit-asan    unit_asan
+part 500 unit-tsan    unit_tsan
+part 200 sim          sim
+part 400 model-check  model_check
+part 420 fuzz         fuzz
 part 660 service      service
 part 300 service-months service_months
 part 1100 e2e          e2e
@@ -134,22 +127,14 @@ part 740 faults-redis faults_redis
 part 740 faults-db    faults_db
 part 140 faults-net   faults_net
 part 480 attacks      attacks
-end_beside
-part 400 build-clang  build_clang
-part 400 build-asan   build_asan
-part 300 unit-asan    unit_asan
-part 500 unit-tsan    unit_tsan
-part 200 sim          sim
-part 400 model-check  model_check
-part 420 fuzz         fuzz
-part 300 e2e-asan     e2e_asan
-part 400 e2e-tsan     e2e_tsan
 part 240 clients      clients
 part 240 sites        sites
 part 300 targets      targets
 part 60  mutate       mutate
 part 600 helm         helm
 part 900 compose      compose
+part 300 e2e-asan     e2e_asan
+part 400 e2e-tsan     e2e_tsan
 [ ${#skipped[@]} -eq 0 ] || printf '%s\n' "${skipped[@]}"
 [ ${#broken[@]} -eq 0 ] || printf '%s\n' "${broken[@]}"
 echo "$passed passed, $failed failed"

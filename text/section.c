@@ -170,6 +170,15 @@ section_question(struct str paragraph, size_t *end)
 }
 
 struct str
+section_over_answer(struct str paragraph, struct str below, size_t *end)
+{
+    struct str s = section_question(paragraph, end);
+    size_t unused;
+
+    return *end == paragraph.n && (!below.p || section_question(below, &unused).n > 0) ? STR_NONE : s;
+}
+
+struct str
 section_answer(struct str s)
 {
     size_t n = s.n > 2 && s.p[0] == ':' && s.p[1] == ' ' ? 1 : label_before(s, true);

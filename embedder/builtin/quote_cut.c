@@ -341,11 +341,11 @@ stand_under(struct cutter *c, struct str s)
 static size_t
 cut_question(struct cutter *c, size_t k)
 {
-    size_t end, unused;
-    struct str all = c->b[k].text, s = section_question(all, &end);
+    const struct block *next = k + 1 < c->n && c->b[k + 1].kind != BLOCK_HEADING ? &c->b[k + 1] : NULL;
+    size_t end;
+    struct str s = section_over_answer(c->b[k].text, next ? next->text : STR_NONE, &end);
 
-    if (s.n == 0 || (end == all.n && (k + 1 == c->n || c->b[k + 1].kind == BLOCK_HEADING ||
-                                      section_question(c->b[k + 1].text, &unused).n > 0)))
+    if (s.n == 0)
         return 0;
     stand_under(c, s);
     c->question = true;

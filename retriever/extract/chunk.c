@@ -186,21 +186,20 @@ words_of(const struct chunker *c, struct str s)
     return text_trim(utf8_cut(kept, HEADING_MAX));
 }
 
-/* Bytes of a question that the block begins with, and *asked; 0: none that stands over an answer. Of a list of questions none does. */
+/* Bytes of a question that the block begins with, and *asked; 0: none that stands over an answer. */
 static size_t
 question_of(const struct chunker *c, const struct block *b, struct str *asked)
 {
-    size_t end = 0, at = b->end, unused;
+    size_t end, at = b->end;
     struct block next;
+    bool goes_on;
 
-    *asked = b->kind == BLOCK_TEXT ? section_question(block_text(c, b), &end) : STR_NONE;
-    if (asked->n == 0)
+    if (b->kind != BLOCK_TEXT || section_question(block_text(c, b), &end).n == 0) /* nearly all of them */
         return 0;
-    if (end == b->end - b->start &&
-        (!c->by->next(c->x, &at, &next) || next.kind == BLOCK_HEADING ||
-         (next.kind == BLOCK_TEXT && section_question(block_text(c, &next), &unused).n > 0)))
-        return 0;
-    *asked = words_of(c, *asked);
+    goes_on = c->by->next(c->x, &at, &next) && next.kind != BLOCK_HEADING;
+    *asked = section_over_answer(block_text(c, b), goes_on ? block_text(c, &next) : STR_NONE, &end);
+    if (asked->n > 0)
+        *asked = words_of(c, *asked);
     return asked->n > 0 ? end : 0;
 }
 

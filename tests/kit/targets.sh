@@ -21,7 +21,7 @@ mk() { make --no-print-directory -s "$@"; }
 # what each target would do, in $scratch/read: two checks look at it
 every_target_can_be_read() {
     mkdir "$scratch/read"
-    mk help | awk '{ print $1 }' | xargs -P "$(nproc)" -I{} sh -c 'make --no-print-directory -n {} >"$0/{}" 2>/dev/null || { echo "make {}"; exit 1; }' "$scratch/read" || return 1
+    mk help | awk '{ print $1 }' | xargs -P "$(nproc)" -I{} sh -c 'make --no-print-directory -n {} >"$0/{}" || { echo "make {}"; exit 1; }' "$scratch/read" || return 1
     rm -f build.log # make runs a line with $(MAKE) even so: this one's output
 }
 every_script_can_be_read() {

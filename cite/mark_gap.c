@@ -9,14 +9,6 @@
 
 enum { LEAD_MAX = 24 };
 
-static bool
-ends_with(const struct buf *out, const char *z)
-{
-    size_t n = strlen(z);
-
-    return out->n >= n && memcmp(out->p + out->n - n, z, n) == 0;
-}
-
 static void
 cut_to(struct buf *out, size_t n)
 {
@@ -103,7 +95,8 @@ unwrap(struct buf *out, struct str s, size_t end)
 
         if (i == 0 && end < s.n && s.p[end] == ')')
             drop_lead(out);
-        if (ends_with(out, wraps[i].before) && end + n <= s.n && memcmp(s.p + end, wraps[i].behind, n) == 0) {
+        if (str_ends(buf_slice(out), wraps[i].before) && end + n <= s.n &&
+            memcmp(s.p + end, wraps[i].behind, n) == 0) {
             cut_to(out, out->n - strlen(wraps[i].before));
             end += n;
             i = 0;
@@ -141,7 +134,7 @@ drop_join(struct buf *out)
     for (size_t i = 0; i < sizeof joins / sizeof *joins; i++) {
         size_t n = strlen(joins[i]), k = out->n - n;
 
-        if (!ends_with(out, joins[i]) || k == 0 || out->p[k - 1] != ']')
+        if (!str_ends(buf_slice(out), joins[i]) || k == 0 || out->p[k - 1] != ']')
             continue;
         for (k--; k > 0 && isdigit((unsigned char)out->p[k - 1]);)
             k--;

@@ -55,6 +55,14 @@ str_starts(struct str a, const char *z)
 }
 
 static inline bool
+str_ends(struct str a, const char *z)
+{
+    size_t n = strlen(z);
+
+    return a.n >= n && memcmp(a.p + a.n - n, z, n) == 0;
+}
+
+static inline bool
 str_has(struct str s, const char *z)
 {
     return s.n > 0 && memmem(s.p, s.n, z, strlen(z)) != NULL;

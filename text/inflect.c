@@ -90,19 +90,11 @@ beginning(struct str s, enum language l)
     return (struct str){ s.p, n };
 }
 
-static bool
-ends_with(struct str s, const char *z)
-{
-    size_t n = strlen(z);
-
-    return s.n >= n && memcmp(s.p + s.n - n, z, n) == 0;
-}
-
 /* The stemmer leaves "aynas" of "aynası" and takes "kap" from "kapı": a last narrow vowel goes, and the s that it leaned on. */
 static struct str
 turkish_after(struct str s)
 {
-    if (s.n > 4 && (ends_with(s, "\xc4\xb1") || ends_with(s, "\xc3\xbc")))
+    if (s.n > 4 && (str_ends(s, "\xc4\xb1") || str_ends(s, "\xc3\xbc")))
         s.n -= 2;
     else if (s.n > 3 && strchr("iu", s.p[s.n - 1]))
         s.n--;
@@ -116,7 +108,7 @@ inflect_after(enum language l, struct str stem)
 {
     if (l == LANG_GERMAN && stem.n >= 8 && str_starts(stem, "ge") && stem.p[stem.n - 1] == 't')
         return (struct str){ stem.p + 2, stem.n - 2 }; /* "gereinigt" is of "reinigt" */
-    if (l == LANG_FRENCH && stem.n >= 6 && ends_with(stem, "ent") && !ends_with(stem, "ment"))
+    if (l == LANG_FRENCH && stem.n >= 6 && str_ends(stem, "ent") && !str_ends(stem, "ment"))
         return (struct str){ stem.p, stem.n - 3 }; /* "coûtent" is of "coûte" */
     return beginning(l == LANG_TURKISH ? turkish_after(stem) : stem, l);
 }

@@ -325,11 +325,8 @@ sentence_asks(struct str s)
     static const char *const marks[] = { "?", "\xef\xbc\x9f", "\xd8\x9f", "\xcd\xbe", "\xe2\x80\xbd" };
 
     s = sentence_bare(s);
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-        size_t n = strlen(marks[i]);
-
-        if (s.n >= n && memcmp(s.p + s.n - n, marks[i], n) == 0)
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (str_ends(s, marks[i]))
             return true;
-    }
     return false;
 }

@@ -64,14 +64,6 @@ quote_skip_marks(struct str s)
 }
 
 static bool
-ends_with(struct str s, const char *z)
-{
-    size_t n = strlen(z);
-
-    return s.n >= n && memcmp(s.p + s.n - n, z, n) == 0;
-}
-
-static bool
 word_char(char c)
 {
     return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
@@ -90,7 +82,7 @@ bool
 quote_is_lead_in(struct str s)
 {
     s = sentence_bare(s);
-    return ends_with(s, ":") || ends_with(s, "\xef\xbc\x9a");
+    return str_ends(s, ":") || str_ends(s, "\xef\xbc\x9a");
 }
 
 /* "On Fedora, run": what the sentence is about stands in the code or table behind it. */

@@ -350,10 +350,8 @@ is_end(const struct think *k, struct str s)
 {
     while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1]))
         s.n--;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (str_is(s, ends[i]))
-            return true;
-    return k->wrapped > 0 && str_is_anycase(s, wraps[k->wrapped - 1].close);
+    return str_is_any(s, ends, sizeof ends / sizeof *ends) ||
+           (k->wrapped > 0 && str_is_anycase(s, wraps[k->wrapped - 1].close));
 }
 
 void

@@ -10,20 +10,12 @@
 
 #include "embedder/openai/upstream.h"
 
-static bool
-ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), k = strlen(end);
-
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 /* A resource of Azure, as its portal shows it. Others of its hosts serve a model at /models, or at their root. */
 static bool
-is_resource(const char *host)
+is_resource(struct str host)
 {
-    return ends_with(host, ".openai.azure.com") || ends_with(host, ".services.ai.azure.com") ||
-           ends_with(host, ".cognitiveservices.azure.com");
+    return str_ends(host, ".openai.azure.com") || str_ends(host, ".services.ai.azure.com") ||
+           str_ends(host, ".cognitiveservices.azure.com");
 }
 
 /* Cuts slashes and one route off the path's end. false: no route was there. *rerank is set for the one route that servers have in
@@ -38,7 +30,7 @@ cut_route(char *path, bool azure, bool *rerank)
     while (n > 0 && path[n - 1] == '/')
         path[--n] = 0;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (ends_with(path, routes[i]) && !(azure && strcmp(routes[i], "/models") == 0)) {
+        if (str_ends(str_of(path), routes[i]) && !(azure && strcmp(routes[i], "/models") == 0)) {
             path[n - strlen(routes[i])] = 0;
             *rerank = *rerank || i == 0;
             return true;
@@ -75,10 +67,10 @@ take_apart(CURLU *u, struct base_url *out)
         why = "cannot be read";
     if (!why) {
         curl_url_get(u, CURLUPART_QUERY, &query, 0);
-        azure = ends_with(host, ".azure.com");
+        azure = str_ends(str_of(host), ".azure.com");
         while (cut_route(path, azure, &as_written)) /* a route that was pasted behind a base that had one */
             ;
-        start = path[0] == 0 && is_resource(host) ? "/openai/v1" : path;
+        start = path[0] == 0 && is_resource(str_of(host)) ? "/openai/v1" : path;
         curl_url_set(u, CURLUPART_QUERY, NULL, 0);
         curl_url_set(u, CURLUPART_PATH, start, 0);
         curl_url_get(u, CURLUPART_URL, &whole, 0);
@@ -87,7 +79,8 @@ take_apart(CURLU *u, struct base_url *out)
             out->prefix[n - 1] = 0;
         out->azure = strstr(out->query, "api-version=") || azure;
         out->bare = start[0] == 0 && !as_written;
-        out->open = !query && !as_written && !ends_with(start, "/v1") && !strstr(start, "/deployments/");
+        out->open = !query && !as_written && !str_ends(str_of(start), "/v1") &&
+                    !strstr(start, "/deployments/");
     }
     curl_free(host), curl_free(path), curl_free(query), curl_free(user), curl_free(fragment),
         curl_free(whole);

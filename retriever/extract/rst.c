@@ -100,10 +100,7 @@ is_literal(struct str name)
                                          "raw",        "math",       "doctest",    "testcode",
                                          "testoutput", "prompt",     "graphviz",   "productionlist" };
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (str_is(name, names[i]))
-            return true;
-    return false;
+    return str_is_any(name, names, sizeof names / sizeof *names);
 }
 
 /* The line at hand, and those below it that stand further in than it does; the last of them is at hand then. */
